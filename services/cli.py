@@ -1,0 +1,177 @@
+"""The ``khabar`` command: what runs the services, and what the rooms bring themselves.
+
+Rooms announce their commands as entry points of the group ``khabar.commands``, so that nothing here imports a
+room, and a command loads only what it needs.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from services import settings as settings_module
+from services.settings import PREFIX, Settings, SettingsError
+
+_T = TypeVar("_T")
+
+
+class _Commands(click.Group):
+    """Our own commands, and lazily those of the rooms."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(_brought())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        brought = _brought().get(cmd_name)
+        return None if brought is None else brought.load()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Settings (environment or .env)"):
+            formatter.write_dl(
+                [(PREFIX + name.upper(), f.description or "") for name, f in Settings.model_fields.items()]
+            )
+
+
+def _brought() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="khabar.commands")}
+
+
+@click.group(cls=_Commands)
+@click.version_option(package_name="khabar")
+def cli() -> None:
+    """Khabar: news in at one end, enriched and grouped live events out at the other."""
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway (8000).")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Enrich workers.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where data is kept (.khabar).")
+@click.option("--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Feed URLs, one a line.")
+@click.option("--demo", is_flag=True, help="Replay seeds/ over and over, in a data directory of its own.")
+def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
+    """Run everything in this terminal; Ctrl-C stops it."""
+    from services import supervisor  # noqa: PLC0415 - only this command needs the embedded servers
+
+    settings = settings_module.load(port=port, data_dir=data_dir, feeds=feeds)
+    _run(supervisor.run(settings, workers=workers, demo=demo, temporary=demo and data_dir is None))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+def status(as_json: bool, data_dir: Path | None) -> None:
+    """What runs, how far behind it is, rates and dead letters."""
+    from services import status as status_module  # noqa: PLC0415
+
+    found = _run(status_module.collect(settings_module.load(data_dir=data_dir)))
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else status_module.render(found))
+    if not found["healthy"]:
+        sys.exit(1)
+
+
+@cli.group("dead-letters")
+def dead_letters() -> None:
+    """What was refused, why, and again."""
+
+
+_data_dir = click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up."
+)
+
+
+@dead_letters.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_data_dir
+def list_letters(as_json: bool, data_dir: Path | None) -> None:
+    """All dead letters that were not retried, oldest first."""
+    for letter in _letters(data_dir):
+        if as_json:
+            row = {
+                "number": letter.number,
+                "time": letter.time.isoformat(),
+                "stage": letter.stage,
+                "cause": letter.cause,
+                "topic": letter.topic,
+                "partition": letter.partition,
+                "offset": letter.offset,
+                "key": letter.key.decode("utf-8", "replace") if letter.key else None,
+            }
+            click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            cause = letter.cause.splitlines()[0] if letter.cause else ""
+            click.echo(f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {letter.stage:<9}  {cause[:100]}")
+
+
+@dead_letters.command()
+@click.argument("number", type=int)
+@_data_dir
+def show(number: int, data_dir: Path | None) -> None:
+    """One dead letter whole: where it came from, its cause, headers and bytes."""
+    for letter in _letters(data_dir):
+        if letter.number == number:
+            click.echo(f"number   {letter.number}\ntime     {letter.time.isoformat()}\nstage    {letter.stage}")
+            click.echo(f"from     {letter.topic} partition {letter.partition} offset {letter.offset}")
+            click.echo(f"key      {(letter.key or b'').decode('utf-8', 'replace')}\ncause    {letter.cause}")
+            for name, value in letter.headers:
+                click.echo(f"header   {name}: {value.decode('utf-8', 'replace')}")
+            click.echo("")
+            click.echo((letter.value or b"").decode("utf-8", "backslashreplace"))
+            return
+    raise click.ClickException(f"there is no dead letter {number}")
+
+
+@dead_letters.command()
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Retry all of them.")
+@_data_dir
+def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
+    """Send dead letters back to where they failed."""
+    from services import deadletters  # noqa: PLC0415
+
+    if not numbers and not every:
+        raise click.UsageError("name the numbers to retry, or --all")
+    letters = {letter.number: letter for letter in _letters(data_dir)}
+    unknown = [number for number in numbers if number not in letters]
+    if unknown:
+        raise click.ClickException(f"there is no dead letter {unknown[0]}")
+    chosen = list(letters.values()) if every else [letters[number] for number in dict.fromkeys(numbers)]
+    servers = settings_module.load(data_dir=data_dir).kafka_servers
+    click.echo(f"{_run(deadletters.retry(servers, chosen))} sent again")
+
+
+def _letters(data_dir: Path | None) -> list[Any]:
+    from services import deadletters  # noqa: PLC0415
+
+    servers = settings_module.load(data_dir=data_dir).kafka_servers
+
+    async def collect() -> list[deadletters.DeadLetter]:
+        return [letter async for letter in deadletters.read(servers)]
+
+    return _run(collect())
+
+
+def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    return asyncio.run(coroutine)
+
+
+def main() -> None:
+    """Entry point: what a person can mend is one sentence on standard error, never a traceback."""
+    from aiokafka.errors import KafkaError  # noqa: PLC0415
+
+    from services.embedded.jars import JarsError  # noqa: PLC0415
+    from services.embedded.process import StartError  # noqa: PLC0415
+
+    try:
+        cli(standalone_mode=True)
+    except (SettingsError, StartError, JarsError) as error:
+        sys.exit(f"error: {error}")
+    except KafkaError as error:
+        sys.exit(f"error: Kafka cannot be reached ({error}); is khabar up running, or KHABAR_KAFKA right?")

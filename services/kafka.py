@@ -1,0 +1,96 @@
+"""Kafka clients as Khabar uses them: a producer that loses nothing, and readers without a consumer group."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+MAX_RECORD_BYTES = 8_388_608
+
+Headers = list[tuple[str, bytes]]
+
+
+def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
+    """An idempotent producer that takes a record for written only when all in-sync replicas have it."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=linger_ms,
+        compression_type="lz4",
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=15_000,
+    )
+
+
+def header(headers: object, name: str) -> str | None:
+    """The last value of a header as text, or None."""
+    found = None
+    for key, value in headers or ():  # type: ignore[attr-defined]
+        if key == name:
+            found = value.decode("utf-8", "replace")
+    return found
+
+
+class Reader:
+    """Reads one partition at a position of its own, without a consumer group."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        self._consumer = consumer
+        self._partition = partition
+
+    async def oldest(self) -> int:
+        """Offset of the oldest record still kept (that of the next record when there is none)."""
+        return int((await self._consumer.beginning_offsets([self._partition]))[self._partition])
+
+    async def end(self) -> int:
+        """Offset that the next record will get."""
+        return int((await self._consumer.end_offsets([self._partition]))[self._partition])
+
+    async def at(self, timestamp_ms: int) -> int:
+        """Offset of the first record with this or a later timestamp; the end when there is none."""
+        found = (await self._consumer.offsets_for_times({self._partition: timestamp_ms}))[self._partition]
+        return int(found.offset) if found else await self.end()
+
+    async def between(self, start: int, stop: int) -> AsyncIterator[ConsumerRecord]:
+        """Records from offset ``start`` up to but not including ``stop``, in order."""
+        if start >= stop:
+            return
+        self._consumer.seek(self._partition, start)
+        while await self._consumer.position(self._partition) < stop:
+            batches = await self._consumer.getmany(self._partition, timeout_ms=500)
+            for record in batches.get(self._partition, ()):
+                if record.offset >= stop:
+                    return
+                yield record
+
+    async def follow(self, start: int) -> AsyncIterator[list[ConsumerRecord]]:
+        """Batches of records from offset ``start`` on, without end, as they arrive."""
+        self._consumer.seek(self._partition, start)
+        while True:
+            batches = await self._consumer.getmany(self._partition, timeout_ms=60_000)
+            records = batches.get(self._partition)
+            if records:
+                yield records
+
+
+@asynccontextmanager
+async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterator[Reader]:
+    """Open a ``Reader`` on one partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        # A position that is no longer kept is an error to handle, never a silent jump.
+        auto_offset_reset="none",
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+    )
+    assigned = TopicPartition(topic, partition)
+    consumer.assign([assigned])
+    await consumer.start()
+    try:
+        yield Reader(consumer, assigned)
+    finally:
+        await consumer.stop()

@@ -1,0 +1,120 @@
+"""Settings: environment variables ``KHABAR_*`` (and ``.env``), checked once at start.
+
+A wrong value or an unknown name is refused with a sentence that names it.
+"""
+
+import difflib
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "KHABAR_"
+
+
+class SettingsError(Exception):
+    """A setting is wrong or unknown; the message is meant for the person who set it."""
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Field ``kafka`` is set by ``KHABAR_KAFKA``, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    kafka: str | None = Field(None, description="Kafka bootstrap servers, host:port[,host:port]; unset: embedded")
+    redis: str | None = Field(None, description="Redis or Valkey URL; unset: embedded")
+    data_dir: Path = Field(Path(".khabar"), description="where the embedded servers keep their data")
+    host: str = Field("127.0.0.1", description="address the gateway listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port of the gateway; 0 takes a free one")
+    ingest_host: str = Field("127.0.0.1", description="address the ingest service listens on")
+    ingest_port: int = Field(8001, ge=0, le=65535, description="port of the ingest service")
+    ingest_url: str = Field("http://127.0.0.1:8001", description="where the gateway forwards pushed articles")
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated KEY or KEY:read or KEY:write; unset: no authentication"
+    )
+    feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
+    feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
+    allow_private_addresses: bool = Field(False, description="let feeds point into private networks")
+    raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
+    replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
+    max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
+    max_articles: int = Field(1_000, ge=1, description="most articles in one push")
+    story_window_hours: float = Field(72.0, gt=0, description="how long an article can meet duplicates and stories")
+    log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
+    log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
+
+    @field_validator("kafka", "redis", "feeds", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def kafka_servers(self) -> str:
+        """Bootstrap servers: as set, else those of a running ``khabar up``, else the usual local port."""
+        return self.kafka or _running(self.data_dir).get("kafka") or "127.0.0.1:9092"
+
+    @property
+    def redis_url(self) -> str:
+        """Store URL: as set, else that of a running ``khabar up``, else the usual local port."""
+        return self.redis or _running(self.data_dir).get("redis") or "redis://127.0.0.1:6379/0"
+
+    @property
+    def gateway_url(self) -> str:
+        """Address of the gateway: that of a running ``khabar up``, else from host and port."""
+        return _running(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
+
+
+def endpoints_file(data_dir: Path) -> Path:
+    """Where ``khabar up`` notes the addresses of what it runs, for the other commands."""
+    return data_dir / "endpoints.json"
+
+
+def _running(data_dir: Path) -> dict[str, str]:
+    try:
+        noted = json.loads(endpoints_file(data_dir).read_text())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; ``overrides`` (from command-line options) win where they are not None.
+
+    Raises ``SettingsError`` with one sentence naming the first wrong setting.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"unknown setting {name}{hint}")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@functools.cache
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return load()

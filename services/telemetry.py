@@ -1,0 +1,53 @@
+"""Logs (structlog over the standard library, text or JSON) and Prometheus metrics."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import start_http_server
+
+from services.settings import Settings
+
+# Clients that log every lost connection as an error: their callers already report what matters.
+_CHATTY = ("aiokafka", "faust", "mode", "httpx", "uvicorn.access", "trafilatura", "htmldate", "asyncio")
+
+
+def configure(settings: Settings, service: str) -> None:
+    """Send all logs of this process to standard error, each line with time, level, service and event."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def serve_metrics(port: int) -> None:
+    """Offer this process's metrics to Prometheus on ``port``; 0 means not at all."""
+    if port:
+        start_http_server(port)

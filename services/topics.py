@@ -1,0 +1,60 @@
+"""The Kafka topics: names, partitions and how long they are kept."""
+
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as Khabar creates it. ``partitions`` of None means the setting decides."""
+
+    name: str
+    partitions: int | None = 1
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "max.message.bytes": "8388608"}
+
+
+RAW = Topic("articles.raw", None, _kept(7))
+ANNOTATED = Topic("articles.annotated", 1, _kept(7))
+UPDATES = Topic("updates", 1, _kept(7))
+REJECTED = Topic("articles.rejected", 1, _kept(30))
+
+ALL = (RAW, ANNOTATED, UPDATES, REJECTED)
+
+
+async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> None:
+    """Create the topics that are missing. Existing ones are left as they are.
+
+    Raises an ``aiokafka.errors.KafkaError`` when the broker refuses one for any other reason.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics())
+        missing = [
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions or raw_partitions,
+                replication_factor=replication,
+                topic_configs=topic.config,
+            )
+            for topic in ALL
+            if topic.name not in present
+        ]
+        if not missing:
+            return
+        response = await admin.create_topics(missing)
+        for name, code, *rest in response.topic_errors:
+            error = for_code(code)
+            # Two services may start at once and both create: the slower one finds the work done.
+            if code and error is not TopicAlreadyExistsError:
+                raise error(f"{name}: {rest[0] if rest else ''}")
+    finally:
+        await admin.close()
