@@ -1,0 +1,45 @@
+"""One real Kafka and one real Valkey for the whole run; every port is a free one, so runs do not meet."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.valkey import Valkey
+from services.settings import Settings
+from services.store import Store
+
+
+@pytest.fixture(scope="session")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A running Kafka with Khabar's topics, shared by all tests: look for your own ids, not for emptiness."""
+    node = Kafka(tmp_path_factory.mktemp("kafka"))
+    await node.start()
+    await topics.ensure(node.bootstrap, raw_partitions=4, replication=1)
+    yield node
+    await node.stop()
+
+
+@pytest.fixture(scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+    """A running Valkey."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def store(valkey: Valkey) -> AsyncIterator[Store]:
+    """The store over an empty Valkey."""
+    opened = Store(valkey.url)
+    await opened.redis.flushdb()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def settings(kafka: Kafka, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings that point at the test servers."""
+    return Settings(kafka=kafka.bootstrap, redis=valkey.url, data_dir=tmp_path_factory.mktemp("data"))
