@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from aiokafka.structs import ConsumerRecord
+
 from services import kafka, topics
 
 _PREFIX = "khabar-"
@@ -19,12 +21,18 @@ _RETRIED = "khabar-retried"
 class Original(Protocol):
     """The parts of a consumed record that a dead letter keeps."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Iterable[tuple[str, bytes]] | None
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes]] | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,9 @@ async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
         async for record in reader.between(await reader.oldest(), await reader.end()):
             retried = kafka.header(record.headers, _RETRIED)
             if retried is not None:
-                letters = {place: letter for place, letter in letters.items() if letter.number != int(retried)}
+                letters = {
+                    place: letter for place, letter in letters.items() if letter.number != int(retried)
+                }
                 continue
             letter = _parse(record)
             letters.setdefault((letter.topic, letter.partition, letter.offset), letter)
@@ -84,7 +94,7 @@ async def retry(bootstrap: str, letters: Iterable[DeadLetter]) -> int:
     return count
 
 
-def _parse(record: "kafka.ConsumerRecord") -> DeadLetter:
+def _parse(record: ConsumerRecord) -> DeadLetter:
     notes = {name.removeprefix(_PREFIX): value.decode("utf-8", "replace") for name, value in record.headers}
     return DeadLetter(
         number=record.offset,

@@ -9,7 +9,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 EntityType = Literal["PER", "LOC", "ORG", "MISC"]
 EventType = Literal["article", "story", "trend"]
@@ -41,7 +49,9 @@ class ArticleIn(Record):
     guid: Annotated[str, Field(max_length=1_000), Line] | None = None
     published_at: AwareDatetime | None = None
     authors: Annotated[list[Annotated[str, Field(max_length=200), Line]], Field(max_length=50)] = []
-    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None = None
+    language: (
+        Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None
+    ) = None
 
     @field_validator("title", "url", "source", "guid", "language", mode="before")
     @classmethod
@@ -104,13 +114,15 @@ class Topic(Record):
 class AnnotatedArticle(Record):
     """What annotate makes of a raw article: everything that needs no other article to be known.
 
-    ``fingerprint`` changes exactly when the content does; ``signature`` is a MinHash (base64 of
+    ``sequence`` is the raw record's offset on ``articles.raw``: of two records of one article that arrived
+    together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` is a MinHash (base64 of
     little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised content words that
     stories are told apart by, most frequent first.
     """
 
     id: str
     received_at: AwareDatetime
+    sequence: int = 0
     source: str | None
     url: str | None
     title: str | None

@@ -11,12 +11,12 @@ key                             type   holds
 {khabar}:names                  hash   entity or topic id → name
 {khabar}:article:ID             string offset of the article's newest revision on ``updates``
 {khabar}:story:ID               string the story as JSON
-{khabar}:stories                zset   story id by the arrival time of its newest article (ms)
+{khabar}:stories                zset   story id by when its state was published (ms)
 =============================== ====== ================================================================
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,10 +96,10 @@ class Batch:
         self._names |= names
         self._events.append((offset, increments, values, []))
 
-    def add_story(self, offset: int, story: Story, arrived: datetime) -> None:
-        """Keep the newest state of a story, and list it by the arrival of its newest article."""
+    def add_story(self, offset: int, story: Story, arrived_ms: int) -> None:
+        """Keep the newest state of a story, and list it by when that state was published (ms since 1970)."""
         values = [(self._key(f"{_TAG}:story:{story.id}", _KEPT), story.model_dump_json())]
-        scores = [(self._key(_STORIES, _KEPT), int(arrived.timestamp() * 1000), story.id)]
+        scores = [(self._key(_STORIES, _KEPT), arrived_ms, story.id)]
         self._events.append((offset, [], values, scores))
 
     def add_nothing(self, offset: int) -> None:
@@ -162,7 +162,9 @@ class Store:
         buckets = _buckets(window, now)
         totals = [_counter(span, start, "total") for span, start in buckets]
         counts = [_counter(span, start, by) for span, start in buckets]
-        articles, duplicates, flat = await self._top(keys=[*totals, *counts, _NAMES], args=[len(totals), limit])
+        articles, duplicates, flat = await self._top(
+            keys=[*totals, *counts, _NAMES], args=[len(totals), limit]
+        )
         items = [
             Count(id=flat[at], name=flat[at + 1], count=int(flat[at + 2])) for at in range(0, len(flat), 3)
         ]
@@ -181,7 +183,15 @@ class Store:
     async def stories(self, since: datetime) -> list[Story]:
         """Stories with an article that arrived since then, newest arrival first, at most 1,000."""
         first = int(since.timestamp() * 1000)
-        ids: Sequence[str] = await self.redis.zrange(_STORIES, "+inf", first, desc=True, byscore=True, offset=0, num=1000)
+        ids: list[Any] = await self.redis.zrange(
+            _STORIES,
+            "+inf",
+            first,
+            desc=True,
+            byscore=True,
+            offset=0,
+            num=1000,
+        )
         if not ids:
             return []
         found = await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids])

@@ -52,7 +52,10 @@ def install() -> list[Path]:
 def _write_lock() -> None:
     context = MavenContext(timeout=60)
     inputs, transitive = context.resolver.resolve([context.create_dependency(f"{name}") for name in WANTED])
-    wanted = [*inputs, *(dependency for dependency in transitive if dependency.scope in {"compile", "runtime"})]
+    wanted = [
+        *inputs,
+        *(dependency for dependency in transitive if dependency.scope in {"compile", "runtime"}),
+    ]
     for dependency in wanted:
         dependency.artifact.resolve()
     LockFile.from_resolved_dependencies(wanted, environment_name="kafka").save(LOCK)

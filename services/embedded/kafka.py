@@ -80,10 +80,18 @@ class Kafka:
         )
         log4j = self.directory / "log4j2.xml"
         log4j.write_text(_LOG4J, encoding="utf-8")
-        command = [java(), *_HEAP, f"-Dlog4j2.configurationFile={log4j}", "-cp", ":".join(map(str, paths))]
+        command: list[str | Path] = [
+            java(),
+            *_HEAP,
+            f"-Dlog4j2.configurationFile={log4j}",
+            "-cp",
+            ":".join(map(str, paths)),
+        ]
         if not (log_dir / "meta.properties").exists():
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-            await self._format([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties])
+            await self._format(
+                [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]
+            )
         await self.process.start([*command, "kafka.Kafka", properties])
         await self.process.until(self._answers, seconds=60)
 

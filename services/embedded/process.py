@@ -62,7 +62,11 @@ class Process:
         return self._child.returncode if self._child else None
 
     async def start(
-        self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, stdout: int | None = None
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdout: int | None = None,
     ) -> None:
         """Start the command with its output appended to the log (or stdout as given)."""
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,71 @@
+"""An article as it came → the title and text that are shown."""
+
+import html
+
+import regex
+import trafilatura
+from trafilatura.settings import use_config
+
+_INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}--[\n\t\u200c\u200d]]|\ufeff", flags=regex.V1)
+_SPACES = regex.compile(r"[^\S\n]+")
+_BLANK_LINES = regex.compile(r"\n{3,}")
+_WORDS = regex.compile(r"\p{L}[\p{L}\p{M}]*")
+_SENTENCE_END = (".", "!", "؟", "?", "…", ":", "،", "。")
+
+_CONFIG = use_config()
+_CONFIG.set("DEFAULT", "MIN_EXTRACTED_SIZE", "0")
+_CONFIG.set("DEFAULT", "MIN_OUTPUT_SIZE", "0")
+
+
+class EmptyText(ValueError):
+    """Nothing readable is left of an article once markup and invisible characters are gone."""
+
+
+def clean_text(text: str) -> str:
+    """Readable text: NFC kept as it came, no control or direction marks, single spaces, at most one blank line."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
+    text = _INVISIBLE.sub("", text)
+    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def text_of_html(markup: str) -> str:
+    """The main text of an HTML page or fragment, paragraphs apart by blank lines."""
+    extracted = trafilatura.extract(
+        f"<html><body><article>{markup}</article></body></html>" if "<body" not in markup.lower() else markup,
+        output_format="txt",
+        include_comments=False,
+        include_tables=False,
+        favor_recall=True,
+        config=_CONFIG,
+    )
+    if not extracted:
+        # Too short for the extractor to find a main part: then all of it is.
+        extracted = trafilatura.html2txt(markup) or ""
+    return html.unescape(extracted).replace("\n", "\n\n")
+
+
+def clean(text: str | None, markup: str | None) -> str:
+    """The text that is shown. Raises ``EmptyText`` when there is none."""
+    body = clean_text(text) if text and text.strip() else clean_text(text_of_html(markup or ""))
+    if not _WORDS.search(body):
+        raise EmptyText("no readable text is left after cleaning")
+    return body
+
+
+def clean_title(title: str | None) -> str | None:
+    """The title on one line, or None."""
+    line = " ".join(clean_text(html.unescape(title)).split()) if title else ""
+    return line or None
+
+
+def headline(text: str) -> str | None:
+    """The line that reads like a headline at the top of a text that came without a title, or None.
+
+    It stands among the first lines, apart from what follows, has 4 to 25 words and no full stop at its end.
+    """
+    lines = [line for line in text.split("\n") if line]
+    for line in lines[:4]:
+        if len(lines) > 1 and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
+            return line
+    return None

@@ -1,0 +1,50 @@
+"""``khabar enrich`` and ``khabar annotate``."""
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from services import settings as settings_module
+
+# How group recognises an article again is no concern of a reader.
+_INTERNAL = {"sequence", "fingerprint", "signature", "terms"}
+
+
+@click.command()
+def enrich() -> None:
+    """One enrich worker (annotate, group, aggregate)."""
+    from enrich import service  # noqa: PLC0415 - Faust takes half a second to load
+
+    service.run(settings_module.load())
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+def annotate(paths: tuple[str, ...]) -> None:
+    """The enrichment of articles without Kafka: one JSON article a line on stdout, in input order.
+
+    PATH is a file as for replay, a directory, or - for JSONL on stdin. What cannot be annotated is reported on
+    stderr with its place, and makes the exit status 1.
+    """
+    from enrich.annotate import annotate as annotated  # noqa: PLC0415
+    from services.events import RawArticle  # noqa: PLC0415
+    from services.files import read_articles  # noqa: PLC0415
+    from services.identity import article_id  # noqa: PLC0415
+
+    failed = False
+    for item in read_articles(paths):
+        problem = item.error
+        if item.article is not None:
+            raw = RawArticle(
+                **item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC)
+            )
+            try:
+                sys.stdout.write(annotated(raw).model_dump_json(exclude=_INTERNAL) + "\n")
+            except ValueError as error:
+                problem = str(error)
+        if problem is not None:
+            failed = True
+            click.echo(f"{item.place}: {problem}", err=True)
+    if failed:
+        sys.exit(1)

@@ -1,0 +1,85 @@
+"""Text as it is matched, apart from the text that is shown: tokens, one spelling, stems.
+
+Arabic spelling is unified with camel-tools (diacritics, alef, alef maksura, teh marbuta); other scripts are
+case-folded and stripped of accents. Offsets always refer to the text that came in.
+"""
+
+import functools
+import unicodedata
+from dataclasses import dataclass
+
+import regex
+import Stemmer
+from camel_tools.utils.dediac import dediac_ar
+from camel_tools.utils.normalize import normalize_alef_ar, normalize_alef_maksura_ar, normalize_teh_marbuta_ar
+
+_WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
+_ARABIC = regex.compile(r"\p{Arabic}")
+_CYRILLIC = regex.compile(r"\p{Cyrillic}")
+_ARTICLE = regex.compile(r"^[وف]?(?:[بلك]?ال|لل)")
+_SHORTEST_STEM = 3
+_TATWEEL = "\u0640"
+_VOWEL_CARRIERS = str.maketrans({"ؤ": "و", "ئ": "ي", "ک": "ك", "ی": "ي", "ھ": "ه"})
+
+# Snowball's names of the languages it stems.
+_STEMMERS = {
+    "ar": "arabic",
+    "de": "german",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "it": "italian",
+    "pt": "portuguese",
+    "ru": "russian",
+    "tr": "turkish",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word where it stands: ``text[start:end]`` is its surface, ``form`` what it is matched by."""
+
+    start: int
+    end: int
+    surface: str
+    form: str
+
+
+def tokens(text: str) -> list[Token]:
+    """All words of a text, in order."""
+    return [Token(m.start(), m.end(), m.group(), form(m.group())) for m in _WORD.finditer(text)]
+
+
+def is_arabic(word: str) -> bool:
+    """Whether a word is in Arabic script."""
+    return _ARABIC.match(word) is not None
+
+
+@functools.lru_cache(100_000)
+def form(word: str) -> str:
+    """The one spelling of a word that all its variants share; Cyrillic words lose their endings too."""
+    if is_arabic(word):
+        bare = dediac_ar(word.replace(_TATWEEL, ""))
+        bare = normalize_teh_marbuta_ar(normalize_alef_maksura_ar(normalize_alef_ar(bare)))
+        return str(bare).translate(_VOWEL_CARRIERS)
+    folded = "".join(
+        c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c)
+    )
+    return stem(folded, "ru") if _CYRILLIC.match(folded) else folded
+
+
+@functools.lru_cache(200_000)
+def stem(word: str, language: str) -> str:
+    """A word without its inflection, where Snowball knows the language; otherwise the word."""
+    if language == "ar":
+        # Snowball leaves the conjunction and the article on; without them the stems of one noun meet.
+        bare = _ARTICLE.sub("", word)
+        word = bare if len(bare) >= _SHORTEST_STEM else word
+    stemmer = _stemmer(language)
+    return word if stemmer is None else str(stemmer.stemWord(word))
+
+
+@functools.cache
+def _stemmer(language: str) -> Stemmer.Stemmer | None:
+    name = _STEMMERS.get(language)
+    return None if name is None else Stemmer.Stemmer(name)

@@ -1,0 +1,45 @@
+"""Runs one Faust worker until it is told to stop."""
+
+import asyncio
+import sys
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from services import telemetry, topics
+from services.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Wait for Kafka and the topics, then work until SIGTERM or SIGINT. Does not return."""
+    telemetry.configure(settings, "enrich")
+    telemetry.serve_metrics(settings.metrics_port)
+    asyncio.run(_topics(settings))
+    from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients
+
+    worker = app.Worker(
+        loglevel=settings.log_level.upper(),
+        logfile=None,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+    )
+    sys.exit(worker.execute_from_commandline())
+
+
+async def _topics(settings: Settings) -> None:
+    pause = 0.2
+    while True:
+        try:
+            await topics.ensure(
+                settings.kafka_servers,
+                raw_partitions=settings.raw_partitions,
+                replication=settings.replication,
+            )
+            return
+        except (KafkaError, OSError) as error:
+            log.warning("waiting for Kafka", servers=settings.kafka_servers, cause=repr(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)

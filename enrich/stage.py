@@ -1,0 +1,133 @@
+"""Moving records through a stage so that none is lost.
+
+A record counts as done (its offset may be committed) only when everything it produced is acknowledged by all
+in-sync replicas. What fails for its own sake becomes a dead letter; what fails for the world's sake (Kafka or the
+store away) is tried again until it works.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faust.types import EventT, StreamT
+from prometheus_client import Counter
+from redis import RedisError
+
+from services import deadletters, kafka, topics
+
+log = structlog.get_logger(__name__)
+
+RECORDS = Counter("khabar_stage_records_total", "Records a stage has finished", ["stage"])
+REJECTED = Counter("khabar_stage_rejected_total", "Records a stage made dead letters of", ["stage"])
+
+_T = TypeVar("_T")
+_LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Output:
+    """A record to produce."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: kafka.Headers = field(default_factory=list)
+
+
+async def batches(stream: StreamT[Any], limit: int) -> AsyncIterator[Sequence[EventT]]:
+    """What is ready on a stream, at most ``limit`` events at a time, without waiting for more.
+
+    The events are acknowledged when the loop body has finished; when it raises or is cancelled they are not, and
+    come again. (Faust's own ``take`` acknowledges in either case.)
+    """
+    manual = stream.noack()
+    batch: list[EventT] = []
+    async for event in manual.events():
+        batch.append(event)
+        if len(batch) < limit and not manual.channel.empty():
+            continue
+        yield batch
+        for done in batch:
+            await manual.ack(done)
+        batch = []
+
+
+class Outlet:
+    """The idempotent producer of a worker; Faust's own cannot be idempotent outside its exactly-once mode."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, outputs: Iterable[Output]) -> None:
+        """Produce in order; return when all are acknowledged. Raises ``KafkaError``."""
+        async with self._starting:
+            if self._producer is None:
+                producer = kafka.producer(self._bootstrap)
+                await producer.start()
+                self._producer = producer
+        waiting = [
+            await self._producer.send(output.topic, output.value, key=output.key, headers=output.headers)
+            for output in outputs
+        ]
+        await asyncio.gather(*waiting)
+
+    async def close(self) -> None:
+        """Stop the producer."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+
+def dead_letter(event: EventT, stage: str, error: Exception) -> Output:
+    """The dead letter of a record that failed for its own sake."""
+    REJECTED.labels(stage).inc()
+    cause = f"{type(error).__name__}: {error}"
+    log.warning("record rejected", stage=stage, offset=event.message.offset, cause=cause[:300])
+    original = _Original.of(event)
+    return Output(
+        topics.REJECTED.name,
+        original.key,
+        original.value,
+        deadletters.headers_for(original, stage=stage, cause=cause),
+    )
+
+
+async def insist(
+    stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None
+) -> _T:
+    """Run ``attempt`` until neither Kafka nor the store fails it, with growing pauses.
+
+    ``forget`` is called after each failure, to drop state that may no longer agree with what was written.
+    """
+    pause = 0.1
+    while True:
+        try:
+            return await attempt()
+        except (KafkaError, RedisError, OSError) as error:
+            log.warning("stage waits", stage=stage, cause=repr(error), seconds=pause)
+            forget()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True)
+class _Original:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+    @classmethod
+    def of(cls, event: EventT) -> "_Original":
+        message = event.message
+        headers = message.headers or ()
+        pairs = headers.items() if isinstance(headers, dict) else headers
+        return cls(message.topic, message.partition, message.offset, message.key, message.value, list(pairs))

@@ -1,0 +1,195 @@
+"""Open stories and which of them an article joins.
+
+An article and a story are compared by their entities (which speak all languages) and, where the story has
+articles in the same language, by their content words; both are cosines of vectors weighted by rarity (inverse
+document frequency among the articles in the window).
+"""
+
+import hashlib
+import math
+from base64 import b32encode
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.events import Article, Entity, Story
+
+_SAME_LANGUAGE = 0.30
+_ACROSS = 0.50
+_ENTITY_SHARE = 0.5
+_LISTED_ARTICLES = 50
+_LISTED_ENTITIES = 20
+# Whatever more stories share with an article than this is too common to tell one from another.
+_COMMON = 500
+
+
+@dataclass(slots=True)
+class Features:
+    """What of an article matters to its story: entity ids with weights, terms, language."""
+
+    entities: dict[str, float]
+    terms: dict[str, float]
+    language: str
+
+
+def features(entities: Iterable[Entity], title: str | None, terms: list[str], language: str) -> Features:
+    """Features of an article: an entity weighs by its mentions, a term by its rank."""
+    return Features(
+        entities={entity.id: 1.0 + math.log1p(len(entity.mentions)) for entity in entities},
+        terms={f"{language}:{term}": 1.0 / math.sqrt(1 + rank / 8) for rank, term in enumerate(terms)},
+        language=language,
+    )
+
+
+@dataclass(slots=True)
+class _Open:
+    """A story with the sums of its members' features; ``public`` is its state as last announced."""
+
+    entities: Counter[str] = field(default_factory=Counter)
+    terms: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    members: int = 0
+    public: Story | None = None
+
+
+class Stories:
+    """All stories with an article in the window."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Open] = defaultdict(_Open)
+        self._by_feature: dict[str, set[str]] = defaultdict(set)
+        self._frequency: Counter[str] = Counter()
+        self._articles = 0
+
+    def choose(self, article_id: str, found: Features) -> str:
+        """The story an article joins: the most alike that is alike enough, otherwise a new one."""
+        candidates: set[str] = set()
+        for name in (*found.entities, *found.terms):
+            sharing = self._by_feature.get(name, ())
+            if len(sharing) <= _COMMON:
+                candidates.update(sharing)
+        best = max(((self._likeness(found, self._open[story]), story) for story in candidates), default=None)
+        if best is not None and best[0] >= 1.0:
+            return best[1]
+        return story_id(article_id)
+
+    def add(self, story: str, found: Features) -> None:
+        """Count an article's features to its story."""
+        opened = self._open[story]
+        opened.members += 1
+        opened.languages[found.language] += 1
+        self._articles += 1
+        for sums, values in ((opened.entities, found.entities), (opened.terms, found.terms)):
+            for name, weight in values.items():
+                sums[name] += weight  # type: ignore[assignment]
+                self._by_feature[name].add(story)
+                self._frequency[name] += 1
+
+    def remove(self, story: str, found: Features) -> None:
+        """Take an article's features away again; a story without articles in the window is closed."""
+        opened = self._open[story]
+        opened.members -= 1
+        opened.languages[found.language] -= 1
+        self._articles -= 1
+        for sums, values in ((opened.entities, found.entities), (opened.terms, found.terms)):
+            for name, weight in values.items():
+                sums[name] -= weight  # type: ignore[assignment]
+                self._frequency[name] -= 1
+                if self._frequency[name] <= 0:
+                    del self._frequency[name]
+                if sums[name] < 1e-9:
+                    del sums[name]
+                    self._by_feature[name].discard(story)
+                    if not self._by_feature[name]:
+                        del self._by_feature[name]
+        if opened.members <= 0:
+            del self._open[story]
+
+    def announce(self, article: Article) -> Story:
+        """The story's new public state now that it has this article (or this new revision of one)."""
+        opened = self._open[article.story]
+        opened.public = _joined(opened.public, article, self._leading(opened, article))
+        return opened.public
+
+    def restore(self, story: Story) -> None:
+        """Take over a public state that was announced before."""
+        if story.id in self._open:
+            self._open[story.id].public = story
+
+    def _likeness(self, found: Features, story: _Open) -> float:
+        """How alike, 1.0 being just enough."""
+        entities = self._cosine(found.entities, story.entities)
+        if not story.languages[found.language]:
+            return entities / _ACROSS
+        terms = self._cosine(found.terms, story.terms, prefix=f"{found.language}:")
+        return (_ENTITY_SHARE * entities + (1 - _ENTITY_SHARE) * terms) / _SAME_LANGUAGE
+
+    def _cosine(self, one: dict[str, float], other: Counter[str], prefix: str = "") -> float:
+        dot = own = 0.0
+        for name, weight in one.items():
+            rarity = self._rarity(name)
+            own += (weight * rarity) ** 2
+            dot += weight * other.get(name, 0.0) * rarity * rarity
+        if not dot:
+            return 0.0
+        theirs = sum((w * self._rarity(name)) ** 2 for name, w in other.items() if name.startswith(prefix))
+        return dot / math.sqrt(own * theirs)
+
+    def _rarity(self, name: str) -> float:
+        return math.log((self._articles + 2) / (self._frequency[name] + 1))
+
+    def _leading(self, opened: _Open, article: Article) -> list[Entity]:
+        """The entities most of the story's articles name, without mentions."""
+        known = {entity.id: entity for entity in (opened.public.entities if opened.public else ())}
+        known |= {entity.id: entity for entity in article.entities if entity.id not in known}
+        ranked = sorted(known.values(), key=lambda entity: (-opened.entities.get(entity.id, 0.0), entity.id))
+        return [entity.model_copy(update={"mentions": []}) for entity in ranked[:_LISTED_ENTITIES]]
+
+
+def story_id(article_id: str) -> str:
+    """The id of the story that an article opens."""
+    return "s" + b32encode(
+        hashlib.sha256(b"story:" + article_id.encode()).digest()[:12]
+    ).decode().lower().rstrip("=")
+
+
+def _joined(story: Story | None, article: Article, entities: list[Entity]) -> Story:
+    when = _published(article)
+    if story is None:
+        return Story(
+            id=article.story,
+            title=article.title or _opening(article.text),
+            languages=[article.language],
+            size=1,
+            sources=[article.source] if article.source else [],
+            first_published=when,
+            last_published=when,
+            entities=entities,
+            topics=article.topics,
+            articles=[article.id],
+        )
+    others = [known for known in story.articles if known != article.id]
+    topics = {topic.id: topic for topic in (*article.topics, *story.topics)}
+    return Story(
+        id=story.id,
+        title=story.title,
+        languages=sorted({*story.languages, article.language}),
+        size=story.size + (article.revision == 1),
+        sources=sorted({*story.sources, *([article.source] if article.source else [])}),
+        first_published=min(story.first_published, when),
+        last_published=max(story.last_published, when),
+        entities=entities,
+        topics=sorted(topics.values(), key=lambda topic: (-topic.score, topic.id)),
+        articles=[article.id, *others][:_LISTED_ARTICLES],
+    )
+
+
+def _published(article: Article) -> datetime:
+    return article.published_at or article.received_at
+
+
+def _opening(text: str) -> str:
+    first = text.split("\n", 1)[0]
+    words = first.split()
+    return first if len(words) <= 16 else " ".join(words[:16]) + " …"

@@ -1,0 +1,69 @@
+"""What Kafka knows of a consumer group: its members and how far behind they are."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+
+async def stable_members(bootstrap: str, group: str) -> int:
+    """How many members share the work; 0 while the group is new or being rebalanced."""
+    async with _admin(bootstrap) as admin:
+        try:
+            responses = await admin.describe_consumer_groups([group])
+        except GroupCoordinatorNotAvailableError:  # a fresh broker has not made its offsets topic yet
+            return 0
+    for response in responses:
+        for described in response.groups:
+            # (error code, group, state, protocol type, protocol, members, …)
+            if described[2] == "Stable":
+                return len(described[5])
+    return 0
+
+
+async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """By topic: the sum of its end offsets, and how many records the group has not finished."""
+    async with _admin(bootstrap) as admin:
+        partitions = [
+            TopicPartition(described["topic"], partition["partition"])
+            for described in await admin.describe_topics(list(topics))
+            for partition in described["partitions"]
+        ]
+        try:
+            committed = await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            committed = {}
+    async with _consumer(bootstrap) as consumer:
+        ends = await consumer.end_offsets(partitions)
+        oldest = await consumer.beginning_offsets(partitions)
+    found = dict.fromkeys(topics, (0, 0))
+    for partition in partitions:
+        done = committed[partition].offset if partition in committed else 0
+        end, lag = found[partition.topic]
+        found[partition.topic] = (
+            end + ends[partition],
+            lag + ends[partition] - max(oldest[partition], done),
+        )
+    return found
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()

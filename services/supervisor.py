@@ -1,0 +1,315 @@
+"""``khabar up``: everything in one terminal, each service a child process that is restarted when it dies."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+import aiohttp
+import structlog
+
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.process import Process, StartError, free_port, port_taken
+from services.embedded.valkey import Valkey
+from services.groups import stable_members
+from services.settings import Settings, endpoints_file
+
+log = structlog.get_logger(__name__)
+
+SEEDS = Path(__file__).resolve().parent.parent / "seeds"
+GROUP = "khabar"
+_READY_WITHIN = 90.0
+_DEMO_RATE = "2"
+_DEMO_EVENTS = "8"
+# A child that lived this long was well; its next death is a new one, not part of a crash loop.
+_WELL = 30.0
+_HOPELESS = 3
+
+
+class Child:
+    """A process that is kept running: started anew whenever it ends, with growing pauses."""
+
+    def __init__(
+        self, name: str, process: Callable[[], Process], start: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.name = name
+        self.deaths = 0
+        self._process = process
+        self._start = start
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def process(self) -> Process:
+        """The running process."""
+        return self._process()
+
+    async def start(self) -> None:
+        """Start it and keep it."""
+        await self._start()
+        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+
+    async def _keep(self) -> None:
+        pause = 0.5
+        while True:
+            born = time.monotonic()
+            status = await self.process.wait()
+            self.deaths += 1
+            pause = 0.5 if time.monotonic() - born > _WELL else min(pause * 2, 10.0)
+            say(f"{self.name} ended with status {status}; starting it again in {pause:.0f} s")
+            await asyncio.sleep(pause)
+            try:
+                await self._start()
+            except StartError as error:
+                say(str(error))
+
+    async def stop(self) -> None:
+        """Stop it and keep it no longer."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await self.process.stop()
+
+
+class House:
+    """All children of one ``khabar up``, in the order of their start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.children: list[Child] = []
+
+    async def embedded(self) -> Settings:
+        """Start Kafka and Valkey where no addresses are given; the settings with the addresses."""
+        found = {}
+        starts = []
+        if self.settings.kafka is None:
+            kafka = Kafka(self.settings.data_dir / "kafka")
+            starts.append(Child("Kafka", lambda: kafka.process, kafka.start))
+            found["kafka"] = kafka.bootstrap
+        if self.settings.redis is None:
+            valkey = Valkey(self.settings.data_dir / "valkey")
+            starts.append(Child("Valkey", lambda: valkey.process, valkey.start))
+            found["redis"] = valkey.url
+        self.children += starts
+        await asyncio.gather(*(child.start() for child in starts))
+        self.settings = self.settings.model_copy(update=found)
+        return self.settings
+
+    async def service(self, name: str, *command: str, **environment: object) -> None:
+        """Start ``khabar COMMAND`` with these settings as its environment."""
+        process = Process(name, self.settings.data_dir / "log" / f"{name}.log")
+        variables = os.environ | {f"KHABAR_{key.upper()}": str(value) for key, value in environment.items()}
+
+        async def start() -> None:
+            await process.start([sys.executable, "-m", "services", *command], env=variables)
+
+        child = Child(name, lambda: process, start)
+        self.children.append(child)
+        await child.start()
+
+    def note(self, gateway: str) -> None:
+        """Leave the addresses and processes where ``khabar status`` and others look for them."""
+        noted = {
+            "gateway": gateway,
+            "kafka": self.settings.kafka,
+            "redis": self.settings.redis,
+            "processes": {child.name: child.process.pid for child in self.children},
+        }
+        endpoints_file(self.settings.data_dir).write_text(json.dumps(noted), encoding="utf-8")
+
+    async def until_ready(self, gateway: str, workers: int) -> None:
+        """Return when an article would go through. Raises ``StartError`` when it would not for too long."""
+        deadline = time.monotonic() + _READY_WITHIN
+        state = ""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while time.monotonic() < deadline:
+                for child in self.children:
+                    if child.deaths >= _HOPELESS:
+                        raise StartError(f"{child.name} keeps ending; its log: {child.process.log}")
+                try:
+                    async with session.get(f"{gateway}/readyz") as response:
+                        state = await response.text()
+                        if (
+                            response.status == 200
+                            and await stable_members(self.settings.kafka_servers, GROUP) >= workers
+                        ):
+                            return
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    state = repr(error)
+                await asyncio.sleep(0.1)
+        raise StartError(
+            f"not ready after {_READY_WITHIN:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}"
+        )
+
+    async def stop(self) -> None:
+        """Stop the children, last started first; services together, then what they stand on."""
+        services = [child for child in self.children if child.name not in {"Kafka", "Valkey"}]
+        await asyncio.gather(*(child.stop() for child in services))
+        await asyncio.gather(*(child.stop() for child in self.children if child not in services))
+        with contextlib.suppress(FileNotFoundError):
+            endpoints_file(self.settings.data_dir).unlink()
+
+
+async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) -> None:
+    """Run everything until SIGINT or SIGTERM. ``temporary``: in a data directory that is removed at the end.
+
+    Raises ``StartError`` (or ``jars.JarsError``) with one sentence when it cannot start.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    with _data_dir(settings, temporary) as settings_here:  # noqa: SIM117
+        with _only_one(settings_here.data_dir):
+            await _run(settings_here, workers, demo, stopping)
+
+
+async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.Event) -> None:
+    port = settings.port or free_port(settings.host)
+    if port_taken(settings.host, port):
+        raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port")
+    ingest_port = free_port()
+    gateway = f"http://{_reachable(settings.host)}:{port}"
+    house = House(settings)
+    began = time.monotonic()
+    try:
+        async with _abandoned_when(stopping):
+            settings = await house.embedded()
+            await topics.ensure(
+                settings.kafka_servers,
+                raw_partitions=settings.raw_partitions,
+                replication=settings.replication,
+            )
+            shared = {"kafka": settings.kafka, "redis": settings.redis, "data_dir": settings.data_dir}
+            feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
+            await house.service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
+            for number in range(1, workers + 1):
+                await house.service(f"enrich-{number}", "enrich", **shared)
+            forward = f"http://127.0.0.1:{ingest_port}"
+            await house.service("api", "api", **shared, host=settings.host, port=port, ingest_url=forward)
+            house.note(gateway)
+            await house.until_ready(gateway, workers)
+            say(f"ready {gateway}")
+            log.debug("started", seconds=round(time.monotonic() - began, 1))
+            async with _demo(house, gateway) if demo else contextlib.nullcontext():
+                await stopping.wait()
+    except _Abandoned:
+        pass
+    finally:
+        await house.stop()
+
+
+@asynccontextmanager
+async def _demo(house: House, gateway: str) -> AsyncIterator[None]:
+    say(f"dashboard {gateway}/   (Ctrl-C stops everything)")
+    say("replaying seeds/ as if live; the first events on the stream:\n")
+    log_dir = house.settings.data_dir / "log"
+    watching = Process("watch", log_dir / "watch.log")
+    command = [sys.executable, "-m", "services"]
+    await watching.start(
+        [
+            *command,
+            "watch",
+            "--to",
+            gateway,
+            "--type",
+            "article",
+            "--duplicates",
+            "show",
+            "--limit",
+            _DEMO_EVENTS,
+        ],
+        stdout=sys.stdout.fileno(),
+    )
+    replaying = Process("replay", log_dir / "replay.log")
+    await replaying.start(
+        [*command, "replay", SEEDS, "--to", gateway, "--rate", _DEMO_RATE, "--repeat", "0", "--rebase"]
+    )
+
+    async def point_to_page() -> None:
+        await watching.wait()
+        say(f"\n... and so on, live at {gateway}/")
+
+    pointing = asyncio.create_task(point_to_page())
+    try:
+        yield
+    finally:
+        pointing.cancel()
+        await asyncio.gather(watching.stop(), replaying.stop())
+
+
+class _Abandoned(Exception):
+    """Told to stop before everything was up."""
+
+
+@asynccontextmanager
+async def _abandoned_when(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Let a stop signal end the start-up too, which otherwise only waits."""
+    body = asyncio.current_task()
+    done = False
+
+    async def watch() -> None:
+        await stopping.wait()
+        # The body waits for the same event once it is up; give it the turn to end by itself.
+        await asyncio.sleep(0.05)
+        if body is not None and not done:
+            body.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if stopping.is_set():
+            raise _Abandoned from None
+        raise
+    finally:
+        done = True
+        watcher.cancel()
+
+
+@contextlib.contextmanager
+def _data_dir(settings: Settings, temporary: bool):  # type: ignore[no-untyped-def]
+    if not temporary:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        yield settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
+        return
+    path = Path(tempfile.mkdtemp(prefix="khabar-demo-"))
+    try:
+        yield settings.model_copy(update={"data_dir": path})
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path):  # type: ignore[no-untyped-def]
+    """Hold the directory's lock; two Kafkas on one directory would destroy it."""
+    lock: IO[str] = (data_dir / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(
+                f"another khabar up uses {data_dir}: stop it, or choose another directory with --data-dir"
+            ) from None
+        yield
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
