@@ -37,8 +37,8 @@ app = faust.App(
     topic_disable_leader=True,
     web_enabled=False,
     consumer_auto_offset_reset="earliest",
-    broker_session_timeout=10,
-    broker_heartbeat_interval=1,
+    broker_session_timeout=settings.session_timeout,
+    broker_heartbeat_interval=settings.session_timeout / 10,
     broker_commit_interval=0.5,
     broker_max_poll_records=500,
     stream_buffer_maxsize=512,
@@ -147,9 +147,7 @@ async def aggregate(stream: StreamT[bytes]) -> None:
         for event in events:
             message = event.message
             try:
-                counting.add(
-                    batch, message.offset, message.headers, event.value, int(message.timestamp * 1000)
-                )
+                counting.add(batch, message.offset, message.headers, event.value, int(message.timestamp * 1000))
             except Exception as error:
                 batch.add_nothing(message.offset)
                 rejected.append(dead_letter(event, "aggregate", error))

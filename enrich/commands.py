@@ -36,9 +36,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     for item in read_articles(paths):
         problem = item.error
         if item.article is not None:
-            raw = RawArticle(
-                **item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC)
-            )
+            raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))
             try:
                 sys.stdout.write(annotated(raw).model_dump_json(exclude=_INTERNAL) + "\n")
             except ValueError as error:

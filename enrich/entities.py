@@ -56,9 +56,7 @@ def _matches(gazetteer: Gazetteer, text: str, language: str) -> Iterator[tuple[E
         at = last + 1
 
 
-def _longest(
-    gazetteer: Gazetteer, text: str, words: list[Token], at: int, language: str
-) -> tuple[Alias, int] | None:
+def _longest(gazetteer: Gazetteer, text: str, words: list[Token], at: int, language: str) -> tuple[Alias, int] | None:
     for form, start in _first_forms(words[at]):
         fitting: list[Alias] = []
         for alias in gazetteer.aliases.get(form, ()):
@@ -67,10 +65,18 @@ def _longest(
             if _follows(alias, text, words, at):
                 fitting.append(alias)
         if fitting:
-            # The same words can name different things in two languages; the article's own decides.
-            own = [alias for alias in fitting if alias.language == language]
-            return (own or fitting)[0], start
+            surfaces = [word.surface for word in words[at : at + len(fitting[0].forms)]]
+            return max(fitting, key=lambda alias: _preference(alias, surfaces, language)), start
     return None
+
+
+def _preference(alias: Alias, surfaces: list[str], language: str) -> tuple[bool, bool]:
+    """Which of several names that fit is meant: one written just so («Нигер» and «Нигерия» share a stem), then
+    one in the article's own language."""
+    spelled = all(
+        word.casefold() == surface.casefold() for (_, word), surface in zip(alias.capitals, surfaces, strict=True)
+    )
+    return spelled, alias.language == language
 
 
 def _follows(alias: Alias, text: str, words: list[Token], at: int) -> bool:

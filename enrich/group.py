@@ -65,9 +65,7 @@ class Grouper:
         copy = self._duplicates.find(annotated.id, sketch)
         found = features(annotated.entities, annotated.title, annotated.terms, annotated.language)
         article = Article(
-            **annotated.model_dump(
-                exclude={"entities", "topics", "sequence", "fingerprint", "signature", "terms"}
-            ),
+            **annotated.model_dump(exclude={"entities", "topics", "sequence", "fingerprint", "signature", "terms"}),
             entities=annotated.entities,
             topics=annotated.topics,
             revision=seen.revision + 1 if seen else 1,

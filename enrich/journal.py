@@ -32,9 +32,7 @@ def story_output(story: Story, input_offset: int) -> Output:
     return _output("story", story.id, story.encode(), input_offset, b"2")
 
 
-def _output(
-    kind: str, key: str, value: bytes, input_offset: int, part: bytes, *more: tuple[str, bytes]
-) -> Output:
+def _output(kind: str, key: str, value: bytes, input_offset: int, part: bytes, *more: tuple[str, bytes]) -> Output:
     headers = [(_TYPE, kind.encode()), (_INPUT, str(input_offset).encode()), (_PART, part), *more]
     return Output(topics.UPDATES.name, key.encode(), value, headers)
 

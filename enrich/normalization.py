@@ -62,9 +62,7 @@ def form(word: str) -> str:
         bare = dediac_ar(word.replace(_TATWEEL, ""))
         bare = normalize_teh_marbuta_ar(normalize_alef_maksura_ar(normalize_alef_ar(bare)))
         return str(bare).translate(_VOWEL_CARRIERS)
-    folded = "".join(
-        c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c)
-    )
+    folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
     return stem(folded, "ru") if _CYRILLIC.match(folded) else folded
 
 

@@ -98,9 +98,7 @@ def dead_letter(event: EventT, stage: str, error: Exception) -> Output:
     )
 
 
-async def insist(
-    stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None
-) -> _T:
+async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None) -> _T:
     """Run ``attempt`` until neither Kafka nor the store fails it, with growing pauses.
 
     ``forget`` is called after each failure, to drop state that may no longer agree with what was written.

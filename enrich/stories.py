@@ -149,9 +149,7 @@ class Stories:
 
 def story_id(article_id: str) -> str:
     """The id of the story that an article opens."""
-    return "s" + b32encode(
-        hashlib.sha256(b"story:" + article_id.encode()).digest()[:12]
-    ).decode().lower().rstrip("=")
+    return "s" + b32encode(hashlib.sha256(b"story:" + article_id.encode()).digest()[:12]).decode().lower().rstrip("=")
 
 
 def _joined(story: Story | None, article: Article, entities: list[Entity]) -> Story:

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     story_window_hours: float = Field(
         72.0, gt=0, description="how long an article can meet duplicates and stories"
     )
+    session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
     log_level: str = Field(

@@ -1,0 +1,90 @@
+"""Workers are killed under load on the real broker, again and again; what comes out is what would have anyway."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from enrich.group import Grouper
+from services import kafka as clients
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.valkey import Valkey
+from services.events import AnnotatedArticle, Article
+from services.store import Store
+from tests.harness import eventually, log_of, raw, seed_articles, service, updates
+
+ARTICLES = 1_500
+KILLS = 6
+SEED = 20261106
+
+
+async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    """Every article comes out exactly once, in the group and story an uninterrupted run gives it, counted once."""
+    chance = random.Random(SEED)
+    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
+    await asyncio.gather(kafka.start(), valkey.start())
+    await topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1)
+    store = Store(valkey.url)
+    async with AsyncExitStack() as stack:
+        settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
+        workers = [
+            await stack.enter_async_context(service("enrich", log=tmp_path / f"{number}.log", **settings))
+            for number in range(2)
+        ]
+        ids = {f"{number:05}" for number in range(ARTICLES)}
+        feeding = asyncio.create_task(_feed(kafka.bootstrap, sorted(ids), chance))
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(2.0, 4.0))
+            victim = chance.choice(workers)
+            victim.process.kill()
+            await victim.process.wait()
+            await victim.start()
+        await feeding
+
+        async def counted() -> bool:
+            return (await store.top("language", "all", limit=1, now=datetime.now(UTC))).total >= ARTICLES
+
+        await eventually(counted, seconds=60)
+        events = await updates(kafka.bootstrap)
+        published = [event for event in events if isinstance(event, Article)]
+        assert {article.id for article in published} == ids, "nothing is lost"
+        assert len(published) == len(ids), "nothing comes twice"
+        assert len(events) == 2 * len(ids), "each article is followed by its story"
+        assert await _uninterrupted(kafka.bootstrap) == [
+            (article.id, article.duplicate_of, article.similarity, article.story) for article in published
+        ]
+        top = await store.top("language", "all", limit=100, now=datetime.now(UTC))
+        assert top.total == len(ids), "each is counted once"
+        assert sum(count.count for count in top.items) == len(ids)
+        assert top.duplicates == sum(article.duplicate_of is not None for article in published)
+        assert not await log_of(kafka.bootstrap, topics.REJECTED)
+    await store.close()
+    await asyncio.gather(kafka.stop(), valkey.stop())
+
+
+async def _feed(bootstrap: str, ids: list[str], chance: random.Random) -> None:
+    """Variations of the seeds, spread over the time of the kills."""
+    seeds = seed_articles()
+    async with clients.producer(bootstrap) as producer:
+        for number, article_id in enumerate(ids):
+            seed = seeds[number % len(seeds)]
+            words = (seed.text or seed.html or "").split()
+            text = " ".join(chance.sample(words, k=max(1, len(words) // 2)))
+            record = raw(seed, article_id, text=text, html=None)
+            await producer.send(topics.RAW.name, record.encode(), key=article_id.encode())
+            if number % 25 == 0:
+                await asyncio.sleep(0.3)
+
+
+async def _uninterrupted(bootstrap: str) -> list[tuple[str, str | None, float | None, str]]:
+    """What one worker that never died makes of ``articles.annotated``."""
+    grouper = Grouper(timedelta(hours=72))
+    told = []
+    for record in await log_of(bootstrap, topics.ANNOTATED):
+        result = grouper.process(AnnotatedArticle.model_validate_json(record.value))
+        if result is not None:
+            article, _ = result
+            told.append((article.id, article.duplicate_of, article.similarity, article.story))
+    return told

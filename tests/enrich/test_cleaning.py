@@ -1,0 +1,56 @@
+"""Text as it is shown."""
+
+import pytest
+
+from enrich.cleaning import EmptyText, clean, clean_title, headline
+
+
+def test_invisible_characters_and_spaces_go_and_paragraphs_stay() -> None:
+    """Control and direction marks vanish, runs of spaces shrink, paragraphs stay apart by one blank line."""
+    assert clean("\u202bخبر\u00a0 عاجل\u202c\x00\r\n\r\n\r\n\r\nنص\u200b ثان", None) == "خبر عاجل\n\nنص ثان"
+
+
+def test_diacritics_are_shown() -> None:
+    """What is stripped for matching is kept for reading."""
+    assert clean("قالَ مُحَمَّدٌ", None) == "قالَ مُحَمَّدٌ"
+
+
+def test_joiners_of_persian_words_stay() -> None:
+    """The zero-width non-joiner is part of Persian spelling."""
+    assert clean("می‌خواهم بروم", None) == "می‌خواهم بروم"
+
+
+def test_html_becomes_paragraphs_without_markup_or_script() -> None:
+    """Paragraphs are kept, entities resolved, scripts gone."""
+    markup = (
+        "<p>وصل الوفد إلى القاهرة&nbsp;مساء اليوم.</p><script>alert(1)</script><p>A &amp; B met later that day.</p>"
+    )
+    cleaned = clean(None, markup)
+    assert "وصل الوفد إلى القاهرة مساء اليوم." in cleaned
+    assert "A & B met later that day." in cleaned
+    assert "alert" not in cleaned
+    assert "<" not in cleaned
+
+
+@pytest.mark.parametrize("text", ["12345 !!", "\u200b\u200e", "<p></p>"])
+def test_text_without_words_is_refused(text: str) -> None:
+    """Nothing readable is an error with a name, not an empty article."""
+    with pytest.raises(EmptyText):
+        clean(None if text.startswith("<") else text, text if text.startswith("<") else None)
+
+
+def test_headline_is_found_below_site_furniture() -> None:
+    """A text without a title starts, after navigation words, with the line that reads like a headline."""
+    text = "icon\nالتغطية الحية\n\nمحادثات جديدة بين القاهرة والرباط حول الطاقة\n\nبدأت اليوم محادثات جديدة."
+    assert headline(text) == "محادثات جديدة بين القاهرة والرباط حول الطاقة"
+
+
+def test_a_single_paragraph_has_no_headline() -> None:
+    """A paragraph is not mistaken for a headline."""
+    assert headline("وصل الوفد إلى القاهرة مساء اليوم بعد رحلة طويلة") is None
+
+
+def test_titles_are_one_line() -> None:
+    """Line breaks and markup entities in titles are resolved; blank ones are none."""
+    assert clean_title("  A&amp;B\n news ") == "A&B news"
+    assert clean_title(" \u200b ") is None

@@ -1,0 +1,101 @@
+"""What several tests need: services as child processes, a corpus, the log read back."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from services import kafka, topics
+from services.embedded.process import Process
+from services.events import Article, ArticleIn, RawArticle, Story
+
+SEEDS = Path(__file__).parent.parent / "seeds"
+ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
+
+
+def seed_articles() -> list[ArticleIn]:
+    """The articles of seeds/, in order."""
+    lines = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
+    return [ArticleIn.model_validate_json(line) for line in lines]
+
+
+def seed_labels() -> list[dict[str, Any]]:
+    """The gold labels of seeds/, line by line with the articles."""
+    lines = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def raw(article: ArticleIn, article_id: str, arrived: datetime | None = None, **changes: object) -> RawArticle:
+    """An accepted article with an id of the test's choice."""
+    return RawArticle(**(article.model_dump() | changes), id=article_id, received_at=arrived or datetime.now(UTC))
+
+
+def arrivals() -> Iterator[datetime]:
+    """Arrival times a second apart."""
+    at = ARRIVAL
+    while True:
+        yield at
+        at += timedelta(seconds=1)
+
+
+@dataclass
+class Child:
+    """A service as a child process of the test."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    log: Path
+    process: Process
+
+    async def start(self) -> None:
+        """Start it (again)."""
+        self.process = Process(self.command[0], self.log)
+        await self.process.start([sys.executable, "-m", "services", *self.command], env=self.environment)
+
+
+@asynccontextmanager
+async def service(*command: str, log: Path, **settings: object) -> AsyncIterator[Child]:
+    """Run ``khabar COMMAND`` with settings as its environment; stopped at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+    environment |= {f"KHABAR_{name.upper()}": str(value) for name, value in settings.items()}
+    child = Child(command, environment, log, Process(command[0], log))
+    await child.start()
+    try:
+        yield child
+    finally:
+        await child.process.stop()
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
+    """The first true value of ``check``; fails with its last value when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await check()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
+        await asyncio.sleep(0.1)
+
+
+async def log_of(bootstrap: str, topic: topics.Topic, partition: int = 0) -> list[Any]:
+    """All records of a partition."""
+    async with kafka.reader(bootstrap, topic.name, partition) as reader:
+        return [record async for record in reader.between(await reader.oldest(), await reader.end())]
+
+
+async def updates(bootstrap: str) -> list[Article | Story]:
+    """Everything on ``updates`` that is an article or a story, in order."""
+    kinds: dict[str | None, type[Article] | type[Story]] = {"article": Article, "story": Story}
+    found: list[Article | Story] = []
+    for record in await log_of(bootstrap, topics.UPDATES):
+        kind = kinds.get(kafka.header(record.headers, "type"))
+        if kind is not None:
+            found.append(kind.model_validate_json(record.value))
+    return found

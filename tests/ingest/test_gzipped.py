@@ -1,0 +1,43 @@
+"""Bounded decompression."""
+
+import gzip
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.gzipped import Corrupt, Gunzip, Oversized
+
+
+@settings(deadline=None)
+@given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=3), step=st.integers(1, 50))
+def test_any_chunks_any_members(parts: list[bytes], step: int) -> None:
+    """However a body is cut and of however many members it consists, its bytes come out."""
+    packed = b"".join(gzip.compress(part) for part in parts)
+    gunzip = Gunzip(1_000)
+    plain = b"".join(gunzip.feed(packed[at : at + step]) for at in range(0, len(packed), step))
+    gunzip.finish()
+    assert plain == b"".join(parts)
+
+
+def test_limit_is_exact() -> None:
+    """As many bytes as the limit pass, one more does not, over several members too."""
+    assert Gunzip(100).feed(gzip.compress(b"x" * 100)) == b"x" * 100
+    with pytest.raises(Oversized):
+        Gunzip(100).feed(gzip.compress(b"x" * 101))
+    with pytest.raises(Oversized):
+        Gunzip(100).feed(gzip.compress(b"x" * 60) * 2)
+
+
+def test_damage() -> None:
+    """What is no gzip, has something behind it, or is cut off is said to be corrupt."""
+    packed = gzip.compress(b"news" * 50)
+    for broken in (b"plain", packed + b"behind", packed[:20] + b"\xff\xff\xff\xff" + packed[24:]):
+        gunzip = Gunzip(1_000)
+        with pytest.raises(Corrupt):
+            gunzip.feed(broken)
+            gunzip.finish()
+    gunzip = Gunzip(1_000)
+    gunzip.feed(packed[:-3])
+    with pytest.raises(Corrupt, match="early"):
+        gunzip.finish()
