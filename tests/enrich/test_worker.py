@@ -1,0 +1,132 @@
+"""A real worker on the real broker: bad records, an absent store, a start after a half-written input."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from enrich import journal
+from enrich.annotate import annotate
+from enrich.group import Grouper, entry_of
+from enrich.stage import Outlet
+from services import deadletters, topics
+from services import kafka as clients
+from services.embedded.kafka import Kafka
+from services.embedded.valkey import Valkey
+from services.events import Article, ArticleIn
+from services.store import Store
+from tests.harness import Child, eventually, raw, service, updates
+
+WINDOW = timedelta(hours=72)
+
+
+@pytest.fixture(scope="module")
+async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Kafka, Valkey, Child]]:
+    """Kafka, Valkey and one worker of this module's own."""
+    base = tmp_path_factory.mktemp("worker")
+    kafka, valkey = Kafka(base / "kafka"), Valkey(base / "valkey")
+    await asyncio.gather(kafka.start(), valkey.start())
+    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
+    settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": base, "session_timeout": 2}
+    async with service("enrich", log=base / "enrich.log", **settings) as child:
+        yield kafka, valkey, child
+    await asyncio.gather(kafka.stop(), valkey.stop())
+
+
+async def send(kafka: Kafka, topic: topics.Topic, value: bytes, key: bytes = b"k") -> None:
+    """One record with a header of its own."""
+    async with clients.producer(kafka.bootstrap) as producer:
+        await producer.send_and_wait(topic.name, value, key=key, headers=[("trace", b"1")])
+
+
+async def published(kafka: Kafka, article_id: str) -> Article:
+    """The article event of an id, once it is there."""
+
+    async def find() -> Article | None:
+        found = [e for e in await updates(kafka.bootstrap) if isinstance(e, Article) and e.id == article_id]
+        return found[0] if found else None
+
+    result: Article = await eventually(find)
+    return result
+
+
+async def test_bad_records_become_dead_letters_and_stop_nothing(own: tuple[Kafka, Valkey, Child]) -> None:
+    """Whatever lies on a topic, each stage keeps it with its cause and goes on with the next."""
+    kafka, _, _ = own
+    good = raw(ArticleIn(text="وصل الوفد إلى القاهرة مساء اليوم"), "good-1")
+    bad = {
+        b"not json": "annotate",
+        b"\xff\xfe\x00": "annotate",
+        b"": "annotate",
+        b"[]": "annotate",
+        b'{"id": "x"}': "annotate",
+        raw(ArticleIn(text="۱۲۳ !!"), "blank").encode(): "annotate",
+    }
+    for value in bad:
+        await send(kafka, topics.RAW, value)
+    await send(kafka, topics.ANNOTATED, b'{"id": 7}')
+    await send(kafka, topics.RAW, good.encode())
+    assert (await published(kafka, "good-1")).text == good.text
+
+    async def letters() -> list[deadletters.DeadLetter]:
+        found = [letter async for letter in deadletters.read(kafka.bootstrap)]
+        return found if len(found) == len(bad) + 1 else []
+
+    found = await eventually(letters)
+    assert {letter.value: letter.stage for letter in found} == bad | {b'{"id": 7}': "group"}
+    assert all(letter.headers == [("trace", b"1")] and letter.cause for letter in found)
+
+
+async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
+    own: tuple[Kafka, Valkey, Child],
+) -> None:
+    """Without the store events still come out; back again, it counts what it missed."""
+    kafka, valkey, _ = own
+    store = Store(valkey.url)
+
+    async def total() -> int:
+        return (await store.top("language", "all", limit=1, now=datetime.now(UTC))).total
+
+    before = await total()
+    await valkey.stop()
+    await send(kafka, topics.RAW, raw(ArticleIn(text="افتتح المعرض أبوابه للزوار"), "away-1").encode())
+    await published(kafka, "away-1")
+    await valkey.start()
+
+    async def caught_up() -> bool:
+        return await total() == before + 1
+
+    await eventually(caught_up)
+    await store.close()
+
+
+async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: tuple[Kafka, Valkey, Child]) -> None:
+    """SIGTERM gives exit status 0; what came meanwhile is done by the next worker."""
+    kafka, _, child = own
+    child.process._child.terminate()  # noqa: SLF001
+    assert await child.process.wait() == 0
+    await send(kafka, topics.RAW, raw(ArticleIn(text="عادت القطارات إلى العمل"), "later-1").encode())
+    await child.start()
+    await published(kafka, "later-1")
+
+
+async def test_what_an_input_still_owes_is_written_before_the_next(kafka: Kafka) -> None:
+    """A worker that ended between an article and its story leaves a debt that is read back, once."""
+    grouper = Grouper(WINDOW)
+    annotated = annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1"))
+    told = grouper.process(annotated)
+    assert told is not None
+    article, story = told
+    outlet = Outlet(kafka.bootstrap)
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    await outlet.send([journal.article_output(article, entry_of(annotated), 41)])
+    _, last_input, owed = await journal.read_back(kafka.bootstrap, WINDOW, now)
+    assert last_input == 41
+    assert [output.value for output in owed] == [story.encode()]
+    await outlet.send(owed)
+    rebuilt, last_input, owed = await journal.read_back(kafka.bootstrap, WINDOW, now)
+    assert (last_input, owed) == (41, [])
+    assert rebuilt.process(annotated) is None, "it knows the article"
+    await outlet.close()

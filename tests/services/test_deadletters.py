@@ -1,0 +1,67 @@
+"""Dead letters are kept whole and can be sent again."""
+
+import uuid
+from dataclasses import dataclass
+
+from services import deadletters, topics
+from services import kafka as clients
+from services.embedded.kafka import Kafka
+from tests.harness import log_of
+
+
+@dataclass
+class Refused:
+    """A record that failed."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+async def refuse(kafka: Kafka, record: Refused, cause: str = "ValueError: no") -> None:
+    """Put a record on articles.rejected as a stage does."""
+    async with clients.producer(kafka.bootstrap) as producer:
+        headers = deadletters.headers_for(record, stage="annotate", cause=cause)
+        await producer.send_and_wait(topics.REJECTED.name, record.value, key=record.key, headers=headers)
+
+
+def a_record() -> Refused:
+    """A record with a key of its own, at a place of its own."""
+    key = uuid.uuid4().bytes
+    return Refused(topics.RAW.name, 1, int.from_bytes(key[:4], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")])
+
+
+async def letters_of(kafka: Kafka, record: Refused) -> list[deadletters.DeadLetter]:
+    """The dead letters of one record."""
+    return [letter async for letter in deadletters.read(kafka.bootstrap) if letter.key == record.key]
+
+
+async def test_a_letter_keeps_bytes_headers_place_and_cause(kafka: Kafka) -> None:
+    """Nothing of the original is changed, and where and why it failed stands beside it."""
+    record = a_record()
+    await refuse(kafka, record, "ValueError: نص فارغ")
+    (letter,) = await letters_of(kafka, record)
+    assert (letter.value, letter.headers) == (record.value, record.headers)
+    assert (letter.topic, letter.partition, letter.offset) == (record.topic, record.partition, record.offset)
+    assert (letter.stage, letter.cause) == ("annotate", "ValueError: نص فارغ")
+
+
+async def test_a_record_refused_twice_is_listed_once(kafka: Kafka) -> None:
+    """Stages deliver at least once; the list does not repeat itself."""
+    record = a_record()
+    await refuse(kafka, record)
+    await refuse(kafka, record)
+    assert len(await letters_of(kafka, record)) == 1
+
+
+async def test_a_retry_sends_the_original_and_leaves_the_list(kafka: Kafka) -> None:
+    """The topic it came from gets the same key, bytes and headers; the letter is listed no more."""
+    record = a_record()
+    await refuse(kafka, record)
+    assert await deadletters.retry(kafka.bootstrap, await letters_of(kafka, record)) == 1
+    assert await letters_of(kafka, record) == []
+    sent = [again for part in range(4) for again in await log_of(kafka.bootstrap, topics.RAW, part) if again.key == record.key]
+    assert [(again.value, list(again.headers)) for again in sent] == [(record.value, record.headers)]

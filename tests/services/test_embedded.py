@@ -1,0 +1,78 @@
+"""The embedded servers are real, and keep their data."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from services import kafka as clients
+from services import topics
+from services.embedded import jars
+from services.embedded.kafka import Kafka
+from services.embedded.process import Process, StartError, free_port, port_taken
+from services.embedded.valkey import Valkey
+from tests.harness import log_of
+
+
+async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
+    """What was acknowledged before kill -9 is there after a start on the same directory, on another port."""
+    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
+    await asyncio.gather(kafka.start(), valkey.start())
+    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
+    async with clients.producer(kafka.bootstrap) as producer:
+        await producer.send_and_wait(topics.UPDATES.name, b"kept")
+    async with Redis.from_url(valkey.url) as client:
+        await client.set("kept", "yes")
+    await asyncio.sleep(1.1)  # Valkey's append-only file is synced every second
+    for server in (kafka, valkey):
+        server.process.kill()
+        await server.process.wait()
+    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
+    await asyncio.gather(kafka.start(), valkey.start())
+    try:
+        assert [record.value for record in await log_of(kafka.bootstrap, topics.UPDATES)] == [b"kept"]
+        async with Redis.from_url(valkey.url) as client:
+            assert await client.get("kept") == b"yes"
+    finally:
+        await asyncio.gather(kafka.stop(), valkey.stop())
+
+
+async def test_ensuring_topics_twice_is_fine(kafka: Kafka) -> None:
+    """Several services may start at once."""
+    await asyncio.gather(*(topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1) for _ in range(3)))
+
+
+async def test_a_child_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
+    """Waiting for it does not last until the time is over."""
+    child = Process("false", tmp_path / "log")
+    await child.start(["false"])
+
+    async def never() -> None:
+        raise ConnectionError
+
+    with pytest.raises(StartError, match="false stopped with status 1; its log: "):
+        await child.until(never, seconds=30)
+
+
+def test_a_changed_jar_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A jar that is not the locked one never runs."""
+    lock = tmp_path / "kafka.lock.toml"
+    text = jars.LOCK.read_text(encoding="utf-8")
+    first = text.split('sha256 = "', 1)[1][:64]
+    lock.write_text(text.replace(first, "0" * 64), encoding="utf-8")
+    monkeypatch.setattr(jars, "LOCK", lock)
+    with pytest.raises(jars.JarsError, match="is not the locked one"):
+        jars.install()
+
+
+def test_ports() -> None:
+    """A free port is free until something takes it."""
+    import socket
+
+    port = free_port()
+    assert not port_taken("127.0.0.1", port)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        assert port_taken("127.0.0.1", port)

@@ -1,0 +1,65 @@
+"""Settings are checked at start, and refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from services import settings
+from services.settings import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KHABAR_PORT", "http"),
+        ("KHABAR_PORT", "70000"),
+        ("KHABAR_REDIS", "localhost:6379"),
+        ("KHABAR_LOG_LEVEL", "loud"),
+        ("KHABAR_RAW_PARTITIONS", "0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable that was set."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        settings.load()
+
+
+def test_an_unknown_name_is_refused_with_the_likely_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typing error does not silently leave the default."""
+    monkeypatch.setenv("KHABAR_KAFAK", "localhost:9092")
+    with pytest.raises(SettingsError, match="unknown setting KHABAR_KAFAK; did you mean KHABAR_KAFKA"):
+        settings.load()
+
+
+def test_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``.env`` in the working directory sets what the environment does not."""
+    Path(".env").write_text("KHABAR_PORT=8123\nKHABAR_HOST=0.0.0.0\n")
+    monkeypatch.setenv("KHABAR_HOST", "127.0.0.1")
+    loaded = settings.load()
+    assert (loaded.port, loaded.host) == (8123, "127.0.0.1")
+
+
+def test_an_option_wins_over_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said on the command line counts; None means it was not said."""
+    monkeypatch.setenv("KHABAR_PORT", "8123")
+    assert settings.load(port=9000, host=None).port == 9000
+
+
+def test_addresses_of_a_running_house_are_found(tmp_path: Path) -> None:
+    """Commands beside a running ``khabar up`` need no addresses; explicit ones win."""
+    settings.endpoints_file(tmp_path).write_text('{"kafka": "127.0.0.1:1", "redis": "redis://127.0.0.1:2/0"}')
+    loaded = settings.load(data_dir=tmp_path)
+    assert (loaded.kafka_servers, loaded.redis_url) == ("127.0.0.1:1", "redis://127.0.0.1:2/0")
+    assert settings.load(data_dir=tmp_path, kafka="k:9092").kafka_servers == "k:9092"
+
+
+def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several API keys are separated by commas."""
+    monkeypatch.setenv("KHABAR_API_KEYS", "one:read, two ,")
+    assert settings.load().api_keys == ("one:read", "two")

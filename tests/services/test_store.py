@@ -1,0 +1,107 @@
+"""The live aggregates: exact whatever is applied again, bounded in time."""
+
+from datetime import UTC, datetime, timedelta
+
+from services.events import Article, Entity, Story
+from services.store import Batch, Store
+
+NOW = datetime(2026, 11, 6, 12, 30, 30, tzinfo=UTC)
+PUTIN = Entity(id="Q7747", name="بوتين", type="PER")
+
+
+def article(number: int, *, arrived: datetime = NOW, language: str = "ar", copy: bool = False) -> Article:
+    """A published article."""
+    return Article(
+        id=f"a{number}",
+        revision=1,
+        source="one.example",
+        url=None,
+        title=None,
+        text="نص",
+        published_at=None,
+        received_at=arrived,
+        language=language,
+        language_score=1,
+        entities=[PUTIN],
+        topics=[],
+        duplicate_of="a0" if copy else None,
+        similarity=0.9 if copy else None,
+        story="s",
+    )
+
+
+def batch_of(first: int, *articles: Article) -> Batch:
+    """Articles at consecutive offsets."""
+    batch = Batch()
+    for offset, published in enumerate(articles, first):
+        batch.add_article(offset, published)
+    return batch
+
+
+async def test_counts_by_dimension(store: Store) -> None:
+    """Totals, duplicates and each dimension are counted, largest first."""
+    await store.apply("updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")))
+    top = await store.top("language", "15m", limit=10, now=NOW)
+    assert (top.total, top.duplicates) == (3, 1)
+    assert [(item.id, item.count) for item in top.items] == [("ar", 2), ("en", 1)]
+    (entity,) = (await store.top("entity", "all", limit=10, now=NOW)).items
+    assert (entity.id, entity.name, entity.count) == ("Q7747", "بوتين", 3)
+
+
+async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
+    """Also when it is cut otherwise the second time: what lies at or below the stored offset is skipped."""
+    articles = [article(number) for number in range(5)]
+    assert await store.apply("updates-0", batch_of(0, *articles[:3])) == 3
+    assert await store.apply("updates-0", batch_of(0, *articles[:3])) == 0
+    assert await store.apply("updates-0", batch_of(1, *articles[1:])) == 2
+    assert (await store.top("language", "all", limit=1, now=NOW)).total == 5
+    assert await store.applied("updates-0") == 4
+
+
+async def test_windows_end_now(store: Store) -> None:
+    """15 minutes, an hour, a day and all reach back as far as they say, to the minute."""
+    ages = [0, 14, 15, 59, 60, 24 * 60 - 1, 24 * 60]
+    arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate(ages)]
+    await store.apply("updates-0", batch_of(0, *arrived))
+    totals = [(await store.top("language", window, limit=1, now=NOW)).total for window in ("15m", "1h", "24h", "all")]
+    assert totals == [2, 4, 6, 7]
+
+
+async def test_minutes_and_hours_have_an_end_of_life(store: Store) -> None:
+    """Every bucket expires; only the totals of all time stay."""
+    await store.apply("updates-0", batch_of(0, article(0)))
+    keys = [key async for key in store.redis.scan_iter("*:count:[mh]:*")]
+    assert keys
+    assert all([await store.redis.ttl(key) > 0 for key in keys])
+
+
+async def test_articles_and_stories_are_found_again(store: Store) -> None:
+    """The offset of an article and the newest state of a story; unknown ones are None."""
+    batch = batch_of(7, article(1))
+    story = Story(
+        id="s1",
+        title="عنوان",
+        languages=["ar"],
+        size=1,
+        sources=[],
+        first_published=NOW,
+        last_published=NOW,
+        entities=[],
+        topics=[],
+        articles=["a1"],
+    )
+    batch.add_story(8, story, int(NOW.timestamp() * 1000))
+    await store.apply("updates-0", batch)
+    assert await store.article_offset("a1") == 7
+    assert await store.article_offset("nobody") is None
+    assert await store.story("s1") == story
+    assert await store.story("nothing") is None
+    assert await store.stories(NOW) == [story]
+    assert await store.stories(NOW + timedelta(seconds=1)) == []
+
+
+async def test_equal_counts_have_one_order(store: Store) -> None:
+    """The answer is the same every time, and limited."""
+    sources = [article(number).model_copy(update={"source": name}) for number, name in enumerate("cab")]
+    await store.apply("updates-0", batch_of(0, *sources))
+    assert [item.id for item in (await store.top("source", "1h", limit=2, now=NOW)).items] == ["a", "b"]
