@@ -15,6 +15,7 @@ from typing import Any
 
 import faust
 from faust.types import EventT, StreamT
+from mode.supervisors import CrashingSupervisor
 
 from enrich import aggregate as counting
 from enrich import journal
@@ -22,7 +23,7 @@ from enrich.annotate import annotate as annotated
 from enrich.group import Grouper, entry_of
 from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
 from services import settings as settings_module
-from services import topics
+from services import kafka, topics
 from services.events import AnnotatedArticle, RawArticle
 from services.store import Batch, Store
 
@@ -49,13 +50,19 @@ app = faust.App(
 def _topic(topic: topics.Topic) -> Any:
     return app.topic(topic.name, key_type=bytes, value_type=bytes)
 
+# A failure that no stage foresaw ends the worker; started again, it takes up what was not done. Faust's own way
+# is to restart the agent alone, without the records it had in hand.
+_agent = partial(app.agent, supervisor_strategy=CrashingSupervisor)
+
+# What annotate lets pass, group can publish with its own headers beside it.
+_LARGEST = kafka.MAX_RECORD_BYTES - 1_000_000
 
 outlet = Outlet(settings.kafka_servers)
 store = Store(settings.redis_url)
 window = timedelta(hours=settings.story_window_hours)
 
 
-@app.agent(_topic(topics.RAW))
+@_agent(_topic(topics.RAW))
 async def annotate(stream: StreamT[bytes]) -> None:
     """articles.raw → articles.annotated. Stateless; scales with partitions and workers."""
     async for events in batches(stream, limit=32):
@@ -72,7 +79,10 @@ def _annotate_all(events: Sequence[EventT]) -> list[Output]:
 def _annotate_one(event: EventT) -> Output:
     try:
         article = annotated(RawArticle.model_validate_json(event.value or b""), event.message.offset)
-        return Output(topics.ANNOTATED.name, article.id.encode(), article.encode())
+        value = article.encode()
+        if len(value) > _LARGEST:
+            raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")
+        return Output(topics.ANNOTATED.name, article.id.encode(), value)
     except Exception as error:  # whatever an article does to us, the next one is not its fault
         return dead_letter(event, "annotate", error)
 
@@ -120,7 +130,7 @@ class _Group:
 _group = _Group()
 
 
-@app.agent(_topic(topics.ANNOTATED))
+@_agent(_topic(topics.ANNOTATED))
 async def group(stream: StreamT[bytes]) -> None:
     """articles.annotated → updates. One partition, one writer, state within the window."""
     async for events in batches(stream, limit=200):
@@ -139,7 +149,7 @@ async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
         _group.forget()
 
 
-@app.agent(_topic(topics.UPDATES))
+@_agent(_topic(topics.UPDATES))
 async def aggregate(stream: StreamT[bytes]) -> None:
     """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
     async for events in batches(stream, limit=500):

@@ -18,6 +18,8 @@ _ARABIC = regex.compile(r"\p{Arabic}")
 _CYRILLIC = regex.compile(r"\p{Cyrillic}")
 _ARTICLE = regex.compile(r"^[وف]?(?:[بلك]?ال|لل)")
 _SHORTEST_STEM = 3
+# No word is longer; what is (an encoded picture, an attack) need not fill the cache.
+_LONGEST = 60
 _TATWEEL = "\u0640"
 _VOWEL_CARRIERS = str.maketrans({"ؤ": "و", "ئ": "ي", "ک": "ك", "ی": "ي", "ھ": "ه"})
 
@@ -47,7 +49,7 @@ class Token:
 
 def tokens(text: str) -> list[Token]:
     """All words of a text, in order."""
-    return [Token(m.start(), m.end(), m.group(), form(m.group())) for m in _WORD.finditer(text)]
+    return [Token(m.start(), m.end(), m.group(), form(m.group()[:_LONGEST])) for m in _WORD.finditer(text)]
 
 
 def is_arabic(word: str) -> bool:

@@ -62,9 +62,10 @@ def cli() -> None:
 @click.option("--demo", is_flag=True, help="Replay seeds/ over and over, in a data directory of its own.")
 def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
     """Run everything in this terminal; Ctrl-C stops it."""
-    from services import supervisor  # noqa: PLC0415 - only this command needs the embedded servers
+    from services import supervisor, telemetry  # noqa: PLC0415 - only this command needs the embedded servers
 
     settings = settings_module.load(port=port, data_dir=data_dir, feeds=feeds)
+    telemetry.configure(settings, "up")
     _run(supervisor.run(settings, workers=workers, demo=demo, temporary=demo and data_dir is None))
 
 

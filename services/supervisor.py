@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-import structlog
 
 from services import topics
 from services.embedded.kafka import Kafka
@@ -24,8 +23,6 @@ from services.embedded.process import Process, StartError, free_port, port_taken
 from services.embedded.valkey import Valkey
 from services.groups import stable_members
 from services.settings import Settings, endpoints_file
-
-log = structlog.get_logger(__name__)
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 GROUP = "khabar"
@@ -182,7 +179,6 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
     house = House(settings)
-    began = time.monotonic()
     try:
         async with _abandoned_when(stopping):
             settings = await house.embedded()
@@ -201,7 +197,6 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
             house.note(gateway)
             await house.until_ready(gateway, workers)
             say(f"ready {gateway}")
-            log.debug("started", seconds=round(time.monotonic() - began, 1))
             async with _demo(house, gateway) if demo else contextlib.nullcontext():
                 await stopping.wait()
     except _Abandoned:

@@ -30,6 +30,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
+# After a kill the broker may register anew only when its old session is over; on one machine that need not be long.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # A worker that was killed is noticed after its session; one that asks for six seconds may have them.
 group.min.session.timeout.ms=1000
 message.max.bytes=8388608

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,16 @@ from services.settings import Settings
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
+async def until(holds: Callable[[], object], *, seconds: float = 15) -> None:
+    """Wait until a condition holds (what it returns may be awaitable); an error after so many seconds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            value = holds()
+            if await value if inspect.isawaitable(value) else value:
+                return
+            await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
     """The push server over ``intake`` on a free port: its address."""
@@ -28,8 +39,7 @@ async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
     config.host, config.port = "127.0.0.1", free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{config.port}"
     finally:

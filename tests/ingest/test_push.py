@@ -10,7 +10,6 @@ import pytest
 
 from ingest.identity import article_id
 from ingest.producer import Intake
-from services import topics
 from services.embedded.kafka import Kafka
 from services.events import ArticleIn
 from services.settings import Settings
@@ -237,48 +236,3 @@ async def test_health_and_metrics(url: str) -> None:
             assert (answer.status, answer.content_type) == (status, "application/problem+json")
         paths = (await (await session.get("/openapi.json")).json())["paths"]
         assert "503" in paths["/v1/articles"]["post"]["responses"]
-
-
-async def test_kafka_goes_and_comes_back(tmp_path, settings: Settings) -> None:
-    """Without Kafka a push is 503 with Retry-After and liveness stays; when it is back, pushes are accepted."""
-    node = Kafka(tmp_path / "kafka")
-    intake = Intake(node.bootstrap, timeout=2.0)
-    try:
-        async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
-            answer = await post(json.dumps(good("too early")))
-            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-
-            await node.start()
-            await topics.ensure(node.bootstrap, raw_partitions=2, replication=1)
-            answers = [await _until_accepted(post, good("first"))]
-
-            await node.stop()
-            answer = await post(json.dumps(good("lost")))
-            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            assert (await session.get("/healthz")).status == 200
-            assert (await session.get("/readyz")).status == 503
-            # While it is known to be away nobody waits long.
-            started = asyncio.get_running_loop().time()
-            assert (await post(json.dumps(good("lost again")))).status == 503
-            assert asyncio.get_running_loop().time() - started < 1.9
-
-            await node.start()
-            answers.append(await _until_accepted(post, good("second")))
-            assert (await session.get("/readyz")).status == 200
-            found = await raw(node.bootstrap, partitions=2)
-            assert [answer["id"] for answer in answers] == [expected(good("first")), expected(good("second"))]
-            assert all(len(found[answer["id"]]) == 1 for answer in answers)
-    finally:
-        await intake.close()
-        await node.stop()
-
-
-async def _until_accepted(post: Post, article: dict) -> dict:
-    for _ in range(20):
-        answer = await post(json.dumps(article))
-        if answer.status == 202:
-            return answer.body["accepted"][0]
-        assert answer.status == 503
-        await asyncio.sleep(0.2)
-    raise AssertionError("never accepted")

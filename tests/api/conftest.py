@@ -1,0 +1,232 @@
+"""Gateways under test: the real server on a free port, against the real Kafka and Valkey of the run."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaProducer
+from websockets.asyncio.client import ClientConnection, connect
+
+from api.gateway import Gateway
+from api.service import Server, listen
+from api.session import Limits
+from services import kafka as kafka_clients
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.valkey import Valkey
+from services.events import Article, Entity, Mention, Story, Topic
+from services.settings import Settings
+
+_numbers = itertools.count(1)
+
+
+def an_article(**given: Any) -> Article:
+    """An article with an id of its own; whatever is not given does not matter."""
+    fields: dict[str, Any] = {
+        "id": f"a{next(_numbers)}",
+        "revision": 1,
+        "source": "الجزيرة",
+        "url": None,
+        "title": "عنوان الخبر",
+        "text": "نص الخبر هنا",
+        "published_at": None,
+        "received_at": datetime.now(UTC),
+        "language": "ar",
+        "language_score": 0.99,
+        "entities": [],
+        "topics": [],
+        "duplicate_of": None,
+        "similarity": None,
+        "story": "s0",
+    }
+    return Article(**(fields | given))
+
+
+def a_story(**given: Any) -> Story:
+    """A story with an id of its own; whatever is not given does not matter."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "id": f"s{next(_numbers)}",
+        "title": "قصة",
+        "languages": ["ar"],
+        "size": 1,
+        "sources": ["الجزيرة"],
+        "first_published": now,
+        "last_published": now,
+        "entities": [],
+        "topics": [],
+        "articles": [],
+    }
+    return Story(**(fields | given))
+
+
+def an_entity(entity_id: str, name: str = "غزة") -> Entity:
+    """An entity with one mention."""
+    return Entity(id=entity_id, name=name, type="LOC", mentions=[Mention(start=0, end=len(name), text=name)])
+
+
+def a_topic(topic_id: str) -> Topic:
+    """A topic."""
+    return Topic(id=topic_id, label=topic_id, score=0.5)
+
+
+class Updates:
+    """Writes to ``updates`` as group does."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self.producer = producer
+
+    async def send(self, *records: Article | Story) -> list[int]:
+        """Publish in order; their offsets."""
+        sent = [
+            await self.producer.send(
+                topics.UPDATES.name,
+                record.encode(),
+                key=record.id.encode(),
+                headers=[("type", b"article" if isinstance(record, Article) else b"story"), ("other", b"x")],
+            )
+            for record in records
+        ]
+        return [(await one).offset for one in sent]
+
+    async def send_raw(self, value: bytes | None, *headers: tuple[str, bytes]) -> int:
+        """Publish anything; its offset."""
+        sent = await self.producer.send_and_wait(topics.UPDATES.name, value, key=b"k", headers=list(headers))
+        return int(sent.offset)
+
+
+@pytest.fixture(scope="session")
+async def updates(kafka: Kafka) -> AsyncIterator[Updates]:
+    """The writing end of ``updates``."""
+    async with kafka_clients.producer(kafka.bootstrap) as producer:
+        yield Updates(producer)
+
+
+class Running:
+    """A gateway that serves."""
+
+    def __init__(self, server: Server, port: int, http: aiohttp.ClientSession) -> None:
+        self.server = server
+        self.port = port
+        self.http = http
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def gateway(self) -> Gateway:
+        """Its parts."""
+        found: Gateway = self.server.app.state.gateway
+        return found
+
+    @asynccontextmanager
+    async def stream(self, *, headers: dict[str, str] | None = None, **parameters: Any) -> AsyncIterator["Subscriber"]:
+        """A WebSocket subscription."""
+        url = f"ws://127.0.0.1:{self.port}/v1/stream?{urlencode(parameters, doseq=True)}"
+        async with connect(url, additional_headers=headers, compression=None, max_size=None) as socket:
+            yield Subscriber(socket)
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any, aiohttp.ClientResponse]:
+        """Status, JSON body and response of a GET."""
+        async with self.http.get(self.url + path, **options) as response:
+            text = await response.text()
+            return response.status, json.loads(text) if "json" in response.content_type else text, response
+
+
+class Subscriber:
+    """The client's end of a WebSocket subscription."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self._lines: list[dict[str, Any]] = []
+
+    async def next(self, *, seconds: float = 10) -> dict[str, Any]:
+        """The next JSON object."""
+        if not self._lines:
+            async with asyncio.timeout(seconds):
+                frame = await self.socket.recv()
+            assert isinstance(frame, str)
+            self._lines = [json.loads(line) for line in frame.split("\n")]
+        return self._lines.pop(0)
+
+    async def until(self, kind: str, *, seconds: float = 10) -> dict[str, Any]:
+        """The next object of this type; what comes before is dropped."""
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await self.next(seconds=seconds)
+                if message["type"] == kind:
+                    return message
+
+    async def events(self, count: int, *, seconds: float = 20) -> list[dict[str, Any]]:
+        """The next envelopes."""
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(seconds):
+            while len(found) < count:
+                message = await self.next(seconds=seconds)
+                if "data" in message:
+                    found.append(message)
+        return found
+
+    async def op(self, **message: Any) -> None:
+        """Send an op."""
+        await self.socket.send(json.dumps(message))
+
+    async def close_code(self, *, seconds: float = 10) -> int | None:
+        """The code with which the other side closes."""
+        async with asyncio.timeout(seconds):
+            await self.socket.wait_closed()
+        return self.socket.close_code
+
+
+def ids(envelopes: Iterable[dict[str, Any]]) -> list[str]:
+    """The ids in envelopes."""
+    return [one["data"]["id"] for one in envelopes]
+
+
+Start = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+def _starter(settings: Settings) -> Start:
+    @asynccontextmanager
+    async def running(
+        *, limits: dict[str, Any] | None = None, wait: bool = True, at: int = 0, **changed: Any
+    ) -> AsyncIterator[Running]:
+        chosen = Limits(**({"heartbeat": 5.0} | (limits or {})))
+        server = Server(settings.model_copy(update=changed), chosen)
+        listener = listen("127.0.0.1", at)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            async with aiohttp.ClientSession() as http:
+                gateway = Running(server, listener.getsockname()[1], http)
+                if wait:
+                    async with asyncio.timeout(20):
+                        await gateway.gateway.follower.caught_up.wait()
+                yield gateway
+        finally:
+            server.stop()
+            async with asyncio.timeout(15):
+                await task
+
+    return running
+
+
+@pytest.fixture
+def start(settings: Settings) -> Start:
+    """Starts gateways: ``async with start(log_bytes=..., limits=...) as gateway``."""
+    return _starter(settings)
+
+
+@pytest.fixture(scope="session")
+async def gateway(kafka: Kafka, valkey: Valkey) -> AsyncIterator[Running]:
+    """A gateway with default settings, shared by the tests that leave it as it is."""
+    async with _starter(Settings(kafka=kafka.bootstrap, redis=valkey.url))() as running:
+        yield running

@@ -1,0 +1,143 @@
+"""The commands, as child processes."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from websockets.asyncio.client import connect
+
+from api.watch import as_text
+from services.embedded.process import free_port
+from services.settings import Settings
+from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity
+
+_KHABAR = "from services.cli import main; main()"
+
+
+@asynccontextmanager
+async def _khabar(*arguments: str, **environment: str) -> AsyncIterator[Process]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _KHABAR, *arguments, stdout=PIPE, stderr=PIPE, env=clean | environment
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+async def _line(child: Process) -> str:
+    assert child.stdout is not None
+    async with asyncio.timeout(20):
+        return (await child.stdout.readline()).decode().rstrip("\n")
+
+
+async def _connections(gateway: Running, count: int) -> None:
+    async with asyncio.timeout(20):
+        while gateway.gateway.metrics.connections.labels("websocket")._value.get() < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_watch_prints_events_and_ends_with_ctrl_c(start: Start, updates: Updates) -> None:
+    """Two lines an event with what matters, right-to-left names isolated; ``--json`` the envelope; status 0."""
+    async with (
+        start() as gateway, _khabar("watch", "--to", gateway.url, "--language", "ar") as text,
+        _khabar("watch", "--to", gateway.url, "--language", "ar,fr", "--json", "--limit", "2") as lines,
+    ):
+        await _connections(gateway, 2)
+        article = an_article(title="زلزال\x1b[31m", entities=[an_entity("Q1", "المغرب")])
+        await updates.send(an_article(language="en"), article, an_article(language="fr"))
+        first, second = await _line(text), await _line(text)
+        assert "ar" in first
+        assert "\u2068زلزال [31m\u2069" in first
+        assert "\u2068المغرب\u2069" in second
+        assert json.loads(await _line(lines))["data"] == json.loads(article.encode())
+        assert json.loads(await _line(lines))["data"]["language"] == "fr"
+        assert await lines.wait() == 0
+        text.send_signal(signal.SIGINT)
+        assert await text.wait() == 0
+
+
+async def test_watch_resumes_after_an_interruption(start: Start, updates: Updates) -> None:
+    """The gateway goes away and comes back at the same address: nothing is missing, nothing comes twice."""
+    articles = [an_article() for _ in range(4)]
+    async with start() as first, _khabar("watch", "--to", first.url, "--json", "--limit", "4") as child:
+        await _connections(first, 1)
+        await updates.send(*articles[:2])
+        got = [json.loads(await _line(child)) for _ in range(2)]
+        first.server.stop()
+        await asyncio.sleep(0.3)
+        await updates.send(articles[2])
+        async with start(at=first.port) as second:
+            await _connections(second, 1)
+            await updates.send(articles[3])
+            got += [json.loads(await _line(child)) for _ in range(2)]
+        assert await child.wait() == 0
+    assert [one["data"]["id"] for one in got] == [one.id for one in articles]
+
+
+async def test_watch_says_why_it_was_refused(gateway: Running) -> None:
+    """A wrong filter ends it with a sentence and status 1."""
+    async with _khabar("watch", "--to", gateway.url, "--language", "klingon") as child:
+        _, error = await child.communicate()
+        assert child.returncode == 1
+        assert "klingon" in error.decode()
+
+
+def _envelope(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"cursor": "c", "type": kind, "time": "2025-01-31T09:30:00.000Z", "data": data}
+
+
+def test_watch_shows_every_kind_of_event() -> None:
+    """Articles without a title by their first words, stories with their size, trends with their count."""
+    untitled = an_article(title=None, text="كلمات أولى من النص", source=None, duplicate_of="x").model_dump()
+    shown = as_text(_envelope("article", untitled))
+    assert shown.startswith("09:30:00  ar")
+    assert "كلمات أولى" in shown
+    assert "(duplicate)" in shown
+    assert "story of 3" in as_text(_envelope("story", a_story(size=3).model_dump()))
+    trend = {"kind": "entity", "id": "Q1", "name": "غزة", "window": "1h", "count": 9}
+    assert "9 in 1h" in as_text(_envelope("trend", trend))
+
+
+async def test_the_service_stops_cleanly_on_sigterm(settings: Settings, updates: Updates) -> None:
+    """``khabar api`` says goodbye to its subscribers and ends with status 0 within seconds."""
+    assert settings.kafka and settings.redis
+    port = free_port()
+    environment = {"KHABAR_KAFKA": settings.kafka, "KHABAR_REDIS": settings.redis}
+    async with _khabar("api", "--port", str(port), **environment) as child:
+        async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+            while True:
+                try:
+                    async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
+                        assert response.status == 200
+                        break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream") as socket:
+            assert json.loads(await socket.recv())["type"] == "subscribed"
+            child.terminate()
+            assert json.loads(await socket.recv())["code"] == "going_away"
+            await socket.wait_closed()
+            assert socket.close_code == 1012
+        async with asyncio.timeout(5):
+            _, log = await child.communicate()
+        assert child.returncode == 0, log.decode()
+
+
+async def test_a_taken_port_is_one_sentence(gateway: Running) -> None:
+    """Not a traceback."""
+    async with _khabar("api", "--port", str(gateway.port)) as child:
+        _, error = await child.communicate()
+        assert child.returncode == 1
+        assert f"cannot listen on 127.0.0.1:{gateway.port}" in error.decode()
+        assert "Traceback" not in error.decode()

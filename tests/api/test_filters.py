@@ -1,0 +1,118 @@
+"""Filters, over the real stream and as a function."""
+
+from typing import Any
+
+import pytest
+
+from api import filters
+from api.events import words
+from api.filters import Filter, FilterError
+from services.events import Article, Story
+from tests.api.conftest import Running, Updates, a_story, a_topic, an_article, an_entity, ids
+
+
+def _records() -> dict[str, Article | Story]:
+    return {
+        "plain": an_article(id="plain"),
+        "copy": an_article(id="copy", duplicate_of="plain", similarity=0.9),
+        "french": an_article(id="french", language="fr", source="RFI", title="L’Été", text="Les élections", story="s1"),
+        "gaza": an_article(id="gaza", entities=[an_entity("Q39760")], title=None, text="أنباءٌ من غَزَّةَ اليوم"),
+        "politics": an_article(id="politics", topics=[a_topic("medtop:11000000")], source=None),
+        "s1": a_story(id="s1", languages=["fr", "en"], sources=["RFI"], entities=[an_entity("Q90")]),
+        "s2": a_story(id="s2", topics=[a_topic("medtop:11000000")], title="غزة وأخبارها"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({}, ["plain", "french", "gaza", "politics", "s1", "s2"]),
+        ({"type": "story"}, ["s1", "s2"]),
+        ({"type": ["story", "article"]}, ["plain", "french", "gaza", "politics", "s1", "s2"]),
+        ({"type": "trend"}, []),
+        ({"language": "fr"}, ["french", "s1"]),
+        ({"language": "FR,en"}, ["french", "s1"]),
+        ({"source": "RFI"}, ["french", "s1"]),
+        ({"source": "unknown"}, ["politics"]),
+        ({"entity": ["Q39760", "Q90"]}, ["gaza", "s1"]),
+        ({"topic": "medtop:11000000"}, ["politics", "s2"]),
+        ({"story": "s1"}, ["french", "s1"]),
+        ({"story": "s1", "type": "article"}, ["french"]),
+        ({"q": "غزه"}, ["gaza", "s2"]),
+        ({"q": "انباء غزة"}, ["gaza"]),
+        ({"q": "ÉLECTIONS,غزة"}, ["french", "gaza", "s2"]),
+        ({"q": "غز"}, []),
+        ({"duplicates": "show", "type": "article", "language": "ar"}, ["plain", "copy", "gaza", "politics"]),
+        ({"duplicates": "only"}, ["copy", "s1", "s2"]),
+        ({"duplicates": "only", "type": "article"}, ["copy"]),
+    ],
+)
+async def test_each_filter_over_the_stream(
+    gateway: Running, updates: Updates, wanted: dict[str, Any], expected: list[str]
+) -> None:
+    """Values of one filter are alternatives, different filters hold together; query and op mean the same."""
+    end = an_article(id="end", language="qq", duplicate_of="x")
+    async with gateway.stream(**wanted) as by_query, gateway.stream(type="trend") as by_op:
+        await by_query.next()
+        cursor = (await by_op.next())["cursor"]
+        await by_op.op(op="subscribe", filter=wanted, cursor=cursor)
+        await by_op.until("subscribed")
+        await updates.send(*_records().values(), end)
+        for subscriber in (by_query, by_op):
+            got = ids(await subscriber.events(len(expected)))
+            # Whatever else had matched would come before the mark.
+            await subscriber.op(op="subscribe", filter={"language": "qq", "duplicates": "only"}, cursor=cursor)
+            await subscriber.until("subscribed")
+            assert ids(await subscriber.events(1)) == ["end"]
+            assert got == expected
+
+
+def test_the_filter_in_an_answer_says_the_same_again() -> None:
+    """What ``subscribed`` shows can be sent back and means the same."""
+    wanted = filters.parse([("language", "ar,EN"), ("language", "fr"), ("q", "غزة"), ("duplicates", "only")])
+    assert wanted.language == {"ar", "en", "fr"}
+    assert filters.parse_json(wanted.as_json()) == wanted
+    assert hash(filters.parse_json(wanted.as_json())) == hash(wanted)
+    assert filters.parse_json({}) == Filter()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("langauge", "ar"),
+        ("language", ""),
+        ("language", "ar,"),
+        ("language", "arabic!"),
+        ("type", "Article"),
+        ("topic", "politics"),
+        ("duplicates", "maybe"),
+        ("duplicates", "show,only"),
+        ("entity", " "),
+        ("q", "؟!"),
+        ("source", "x" * 501),
+    ],
+)
+def test_an_unknown_filter_or_value_is_named(name: str, value: str) -> None:
+    """The error is about the filter that is wrong, in either notation."""
+    with pytest.raises(FilterError) as by_query:
+        filters.parse([(name, value)])
+    with pytest.raises(FilterError) as by_json:
+        filters.parse_json({name: [value]})
+    assert by_query.value.name == by_json.value.name == name
+    assert name in str(by_query.value)
+
+
+@pytest.mark.parametrize("value", [None, 7, {"a": 1}, ["ar", 7], [["ar"]]])
+def test_values_in_json_are_strings(value: object) -> None:
+    """Anything but a string or a list of strings is refused."""
+    with pytest.raises(FilterError, match="language"):
+        filters.parse_json({"language": value})
+
+
+def test_words_are_compared_without_what_arabic_writing_leaves_open() -> None:
+    """Diacritics, tatweel, hamza on alef, alef maksura, teh marbuta, presentation forms and case do not matter."""
+    assert words("أَحْمَد إلى آل") == words("احمد الي ال")
+    assert words("مـــدرسة") == words("مدرسه")
+    assert words("ﻻ") == words("لا")
+    assert words("Straße ＡＢＣ") == ["strasse", "abc"]
+    assert words("؟ ، !") == []

@@ -1,0 +1,208 @@
+"""A resumed stream is the uninterrupted stream, wherever it is resumed."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from services import kafka as kafka_clients
+from services import topics
+from services.embedded.kafka import Kafka
+from tests.api.conftest import Running, Start, Updates, an_article, ids
+
+_OWN = TopicPartition(topics.UPDATES.name, 0)
+
+
+async def _cursor_now(gateway: Running) -> str:
+    async with gateway.stream() as subscriber:
+        return str((await subscriber.next())["cursor"])
+
+
+async def _all_after(gateway: Running, cursor: str, count: int, **filters: Any) -> list[dict[str, Any]]:
+    async with gateway.stream(cursor=cursor, **filters) as subscriber:
+        return await subscriber.events(count)
+
+
+@pytest.mark.parametrize("log_bytes", [64_000_000, 100_000])
+async def test_resuming_anywhere_gives_the_uninterrupted_stream(start: Start, updates: Updates, log_bytes: int) -> None:
+    """Broken off after any event, within the shared log or long before it, the parts together are the whole."""
+    async with start(log_bytes=log_bytes) as gateway:
+        begin = await _cursor_now(gateway)
+        articles = [an_article(text="كلمة " * 200) for _ in range(400)]
+        async with gateway.stream() as uninterrupted:
+            await uninterrupted.next()
+            await updates.send(*articles)
+            whole = await uninterrupted.events(len(articles))
+        assert ids(whole) == [one.id for one in articles]
+        assert [one["cursor"] for one in whole] == sorted({one["cursor"] for one in whole})
+        assert await _all_after(gateway, begin, len(whole)) == whole
+        for broken_at in (0, 1, 137, 390, 398):
+            rest = await _all_after(gateway, whole[broken_at]["cursor"], len(whole) - broken_at - 1)
+            assert whole[: broken_at + 1] + rest == whole
+
+
+async def test_the_backlog_joins_the_live_stream_while_events_keep_coming(start: Start, updates: Updates) -> None:
+    """Somebody who catches up from Kafka while new events arrive gets all of them once, in order."""
+    async with start(log_bytes=100_000) as gateway:
+        begin = await _cursor_now(gateway)
+        old = [an_article(text="كلمة " * 200) for _ in range(1_000)]
+        await updates.send(*old)
+        new = [an_article(text="كلمة " * 200) for _ in range(300)]
+
+        async def keep_coming() -> None:
+            for one in new:
+                await updates.send(one)
+
+        writer = asyncio.create_task(keep_coming())
+        got = await _all_after(gateway, begin, len(old) + len(new))
+        await writer
+        assert ids(got) == [one.id for one in [*old, *new]]
+
+
+async def test_a_filter_holds_for_the_backlog_too(start: Start, updates: Updates) -> None:
+    """What is read back from Kafka goes through the same filter."""
+    async with start(log_bytes=100_000) as gateway:
+        begin = await _cursor_now(gateway)
+        articles = [an_article(text="كلمة " * 200, language="ar" if n % 10 else "tr") for n in range(400)]
+        await updates.send(*articles)
+        got = await _all_after(gateway, begin, 40, language="tr")
+        assert ids(got) == [one.id for one in articles if one.language == "tr"]
+
+
+async def test_restarted_and_parallel_gateways_continue_each_others_streams(start: Start, updates: Updates) -> None:
+    """Cursors are the same everywhere: broken off at one gateway, resumed at another or after a restart."""
+    async with start() as first, start(limits={"tail_records": 0}) as second:
+        begin = await _cursor_now(first)
+        articles = [an_article() for _ in range(30)]
+        await updates.send(*articles)
+        here, there = await _all_after(first, begin, 30), await _all_after(second, begin, 30)
+        assert here == there
+    async with start(limits={"tail_records": 5}) as restarted:
+        rest = await _all_after(restarted, here[9]["cursor"], 20)
+    assert here[:10] + rest == here
+
+
+async def test_since_starts_at_a_time(gateway: Running, updates: Updates) -> None:
+    """``since`` delivers what has that time or a later one, and then goes on live."""
+    await updates.send(an_article())
+    await asyncio.sleep(0.05)
+    moment = datetime.now(UTC)
+    articles = [an_article(), an_article()]
+    await updates.send(*articles)
+    async with gateway.stream(since=moment.isoformat()) as subscriber:
+        assert ids(await subscriber.events(2)) == [one.id for one in articles]
+        live = an_article()
+        await updates.send(live)
+        assert ids(await subscriber.events(1)) == [live.id]
+    async with gateway.stream(since=(moment + timedelta(hours=1)).isoformat()) as subscriber:
+        later = an_article()
+        await subscriber.next()
+        await updates.send(later)
+        assert ids(await subscriber.events(1)) == [later.id]
+
+
+async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -> None:
+    """Whatever lies on ``updates``, the stream goes on behind it, live, from the log and from Kafka."""
+    async with start() as gateway:
+        begin = await _cursor_now(gateway)
+        first, last = an_article(), an_article()
+        await updates.send(first)
+        await updates.send_raw(b"{", ("type", b"article"))
+        await updates.send_raw(b'{"id":"x"}', ("type", b"story"))
+        await updates.send_raw(first.encode(), ("type", b"rumour"))
+        await updates.send_raw(first.encode())
+        await updates.send_raw(None, ("type", b"article"))
+        await updates.send(last)
+        assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
+        assert b"khabar_api_unparsable_records_total 5.0" in gateway.gateway.metrics.render()
+    async with start(limits={"tail_records": 0}) as later:
+        assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
+
+
+@pytest.fixture(scope="module")
+async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A Kafka whose ``updates`` may be cut and which may go away."""
+    node = Kafka(Path(tmp_path_factory.mktemp("own-kafka")))
+    await node.start()
+    await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+    yield node
+    await node.stop()
+
+
+async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka: Kafka) -> None:
+    """No silent gap: the error carries a cursor that gives everything that is still kept."""
+    async with kafka_clients.producer(own_kafka.bootstrap) as producer, start(kafka=own_kafka.bootstrap) as writer:
+        updates = Updates(producer)
+        begin = await _cursor_now(writer)
+        articles = [an_article() for _ in range(20)]
+        await updates.send(*articles)
+        whole = await _all_after(writer, begin, 20)
+        admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)
+        await admin.start()
+        await admin.delete_records({_OWN: RecordsToDelete(before_offset=12)})
+        await admin.close()
+        # This gateway has all of it in memory still; one that starts now does not.
+        assert await _all_after(writer, begin, 20) == whole
+        async with start(kafka=own_kafka.bootstrap, limits={"tail_records": 2}) as gateway:
+            long_ago = "2020-01-01T00:00:00Z"
+            for place in ({"cursor": begin}, {"cursor": whole[10]["cursor"]}, {"since": long_ago}):
+                async with gateway.stream(**place) as subscriber:
+                    error = await subscriber.next()
+                    assert error["code"] == "cursor_too_old"
+                    assert await subscriber.close_code() == 4400
+                status, problem, _ = await gateway.get("/v1/events", params=place)
+                assert (status, problem["code"]) == (410, "cursor_too_old")
+                assert problem["oldest"] == error["oldest"]
+            assert await _all_after(gateway, error["oldest"], 8) == whole[12:]
+            assert error["oldest"] == whole[11]["cursor"]
+
+
+async def test_the_gateway_survives_kafka(start: Start, own_kafka: Kafka) -> None:
+    """While Kafka is away subscribers stay connected and only ``/readyz`` changes; then the stream goes on."""
+    async with start(kafka=own_kafka.bootstrap, limits={"heartbeat": 0.3}) as gateway, gateway.stream() as reader:
+        await reader.next()
+        await own_kafka.stop()
+        assert (await reader.until("heartbeat"))["cursor"]
+        status, body, _ = await gateway.get("/readyz")
+        assert status == 503
+        assert body["checks"]["kafka"] != "ok"
+        assert (await gateway.get("/healthz"))[0] == 200
+        await own_kafka.start()
+        article = an_article()
+        async with kafka_clients.producer(own_kafka.bootstrap) as producer:
+            await Updates(producer).send(article)
+        assert ids(await reader.events(1, seconds=30)) == [article.id]
+
+
+async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:
+    """Without Kafka at its start it is up, not ready, and subscriptions are turned away for later."""
+    async with start(kafka="127.0.0.1:9", wait=False, limits={"connect": 0.2}) as gateway:
+        assert (await gateway.get("/healthz"))[0] == 200
+        assert (await gateway.get("/readyz"))[0] == 503
+        status, problem, response = await gateway.get("/v1/events")
+        assert (status, problem["status"]) == (503, 503)
+        assert response.headers["Retry-After"]
+        async with gateway.stream() as subscriber:
+            assert (await subscriber.next())["code"] == "unavailable"
+            assert await subscriber.close_code() == 1013
+
+
+def test_cursors_of_another_installation_are_told_apart() -> None:
+    """A cursor means something only in the cluster it comes from, and grows as a string with its offset."""
+    from api.cursor import BadCursor, Cursors
+
+    ours, theirs = Cursors("one"), Cursors("two")
+    offsets = [-1, 0, 1, 9, 10, 255, 256, 10**6, 10**12]
+    encoded = [ours.encode(offset) for offset in offsets]
+    assert encoded == sorted(set(encoded))
+    assert [ours.decode(text) for text in encoded] == offsets
+    assert len({len(text) for text in encoded}) == 1
+    for wrong in (theirs.encode(5), encoded[3].upper() + "x", "", secrets.token_hex(12), ours.encode(10)[:-1] + "g"):
+        with pytest.raises(BadCursor):
+            ours.decode(wrong)

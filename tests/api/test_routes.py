@@ -1,0 +1,218 @@
+"""Articles, stories and aggregates over REST; the page, health and documents around them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.embedded.process import free_port
+from services.embedded.valkey import Valkey
+from services.events import Story
+from services.settings import Settings
+from services.store import Batch, Store
+from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids
+
+
+async def _count(store: Store, updates: Updates, *articles: Any) -> None:
+    batch = Batch()
+    for offset, article in zip(await updates.send(*articles), articles, strict=True):
+        batch.add_article(offset, article)
+    await store.apply("updates-0", batch)
+
+
+async def test_an_article_is_answered_as_it_lies_on_kafka(start: Start, store: Store, updates: Updates) -> None:
+    """From the shared log or read back from Kafka, it is the same JSON; unknown ids are 404."""
+    article = an_article(entities=[an_entity("Q39760")])
+    await _count(store, updates, article)
+    for tail in (100, 0):
+        async with start(limits={"tail_records": tail}) as gateway:
+            status, body, response = await gateway.get(f"/v1/articles/{article.id}")
+            assert (status, response.content_type) == (200, "application/json")
+            assert await response.read() == article.encode()
+            assert body["id"] == article.id
+            status, problem, response = await gateway.get("/v1/articles/nobody")
+            assert (status, problem["status"], response.content_type) == (404, 404, "application/problem+json")
+
+
+async def test_the_newest_revision_is_answered(gateway: Running, store: Store, updates: Updates) -> None:
+    """Two revisions of one article: the second counts."""
+    first = an_article()
+    second = first.model_copy(update={"revision": 2, "text": "نص جديد"})
+    await _count(store, updates, first, second)
+    assert (await gateway.get(f"/v1/articles/{first.id}"))[1]["revision"] == 2
+
+
+async def test_an_offset_that_points_at_something_else_is_not_found(
+    gateway: Running, store: Store, updates: Updates
+) -> None:
+    """A store that outlived its Kafka leads to 404, never to a wrong article."""
+    offsets = await updates.send(an_article(), a_story())
+    for name, offset in zip(("old", "older", "ahead"), (*offsets, 10**9), strict=True):
+        await store.redis.set(f"{{khabar}}:article:{name}", offset)
+        assert (await gateway.get(f"/v1/articles/{name}"))[0] == 404
+
+
+async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, store: Store) -> None:
+    """Window, filters and limit hold together; each story can be asked for alone."""
+    now = datetime.now(UTC)
+    arrived: list[tuple[Story, timedelta]] = [
+        (a_story(id="old", languages=["fr"]), timedelta(hours=3)),
+        (a_story(id="news", languages=["ar", "en"], entities=[an_entity("Q1")]), timedelta(minutes=30)),
+        (a_story(id="latest", topics=[a_topic("medtop:15000000")]), timedelta(minutes=1)),
+    ]
+    batch = Batch()
+    for offset, (story, age) in enumerate(arrived):
+        batch.add_story(offset, story, now - age)
+    await store.apply("updates-0", batch)
+    for query, expected in {
+        "": ["latest", "news", "old"],
+        "window=15m": ["latest"],
+        "window=1h": ["latest", "news"],
+        "window=all&limit=2": ["latest", "news"],
+        "language=fr,en": ["news", "old"],
+        "entity=Q1": ["news"],
+        "topic=medtop:15000000&language=ar": ["latest"],
+        "entity=Q2": [],
+    }.items():
+        status, body, _ = await gateway.get(f"/v1/stories?{query}")
+        assert (status, [one["id"] for one in body["stories"]]) == (200, expected), query
+    status, body, _ = await gateway.get("/v1/stories/news")
+    assert (status, Story.model_validate(body)) == (200, arrived[1][0])
+    assert (await gateway.get("/v1/stories/none"))[0] == 404
+
+
+async def test_aggregates_count_what_the_store_holds(gateway: Running, store: Store, updates: Updates) -> None:
+    """Totals, duplicates and the most frequent ids with their names, in the window that ends now."""
+    long_ago = datetime.now(UTC) - timedelta(hours=5)
+    await _count(
+        store,
+        updates,
+        an_article(entities=[an_entity("Q1", "غزة")]),
+        an_article(language="fr", source="RFI", entities=[an_entity("Q1", "Gaza")], duplicate_of="x"),
+        an_article(entities=[an_entity("Q2", "القاهرة")], received_at=long_ago),
+    )
+    status, body, _ = await gateway.get("/v1/aggregates?by=entity&window=1h")
+    assert status == 200
+    assert body == {
+        "by": "entity",
+        "window": "1h",
+        "total": 2,
+        "duplicates": 1,
+        "items": [{"id": "Q1", "name": "غزة", "count": 2}],
+    }
+    _, body, _ = await gateway.get("/v1/aggregates?by=language&window=all&limit=1")
+    assert (body["total"], body["items"]) == (3, [{"id": "ar", "name": "ar", "count": 2}])
+    _, body, _ = await gateway.get("/v1/aggregates?by=source&window=24h")
+    assert [(one["id"], one["count"]) for one in body["items"]] == [("الجزيرة", 2), ("RFI", 1)]
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "word"),
+    [
+        ("/v1/aggregates", "by", "required"),
+        ("/v1/aggregates?by=colour", "by", "entity"),
+        ("/v1/aggregates?by=entity&window=2h", "window", "24h"),
+        ("/v1/aggregates?by=entity&limit=0", "limit", "greater"),
+        ("/v1/stories?window=2h", "window", "15m"),
+        ("/v1/stories?language=klingon", "language", "klingon"),
+        ("/v1/stories?limit=many", "limit", "integer"),
+    ],
+)
+async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, path: str, field: str, word: str) -> None:
+    """422 and problem JSON with the field and what would be right."""
+    status, problem, response = await gateway.get(path)
+    assert (status, response.content_type) == (422, "application/problem+json")
+    assert problem["field"] == field
+    assert word in problem["detail"]
+
+
+async def test_without_the_store_only_its_answers_are_missing(start: Start, updates: Updates, valkey: Valkey) -> None:
+    """Aggregates and stories are 503 for now; the stream goes on, and so do they once the store is back."""
+    own = Valkey(valkey.directory.parent / "own", port=free_port())
+    await own.start()
+    async with start(redis=own.url) as gateway, gateway.stream() as subscriber:
+        await subscriber.next()
+        assert (await gateway.get("/v1/aggregates?by=source"))[0] == 200
+        await own.stop()
+        for path in ("/v1/aggregates?by=source", "/v1/stories", "/v1/stories/x", "/v1/articles/x"):
+            status, problem, response = await gateway.get(path)
+            assert (status, problem["status"], response.content_type) == (503, 503, "application/problem+json")
+            assert int(response.headers["Retry-After"]) > 0
+        assert "ok" not in (await gateway.get("/readyz"))[1]["checks"]["store"]
+        article = an_article()
+        await updates.send(article)
+        assert ids(await subscriber.events(1)) == [article.id]
+        await own.start()
+        assert (await gateway.get("/v1/aggregates?by=source"))[0] == 200
+    await own.stop()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/trends", 404),
+        ("GET", "/v1/stream", 404),
+        ("DELETE", "/v1/articles", 405),
+        ("POST", "/v1/aggregates", 405),
+    ],
+)
+async def test_every_error_is_problem_json(gateway: Running, method: str, path: str, status: int) -> None:
+    """Also what no route answers."""
+    async with gateway.http.request(method, gateway.url + path) as response:
+        assert response.status == status
+        assert response.content_type == "application/problem+json"
+        assert (await response.json(content_type=None))["status"] == status
+
+
+async def test_readiness_names_what_is_missing(gateway: Running, settings: Settings) -> None:
+    """Kafka and store are there, ingest is not: 503 tells so. Alive it is all the time."""
+    status, body, _ = await gateway.get("/readyz")
+    assert status == 503
+    assert body["ready"] is False
+    assert body["checks"]["kafka"] == body["checks"]["store"] == "ok"
+    assert "ingest" in body["checks"]
+    assert body["checks"]["ingest"] != "ok"
+    assert (await gateway.get("/healthz"))[0] == 200
+
+
+async def test_metrics_are_in_prometheus_format(gateway: Running, updates: Updates) -> None:
+    """Connections, deliveries and the shared log can be watched."""
+    async with gateway.stream() as subscriber:
+        await subscriber.next()
+        await updates.send(an_article())
+        await subscriber.events(1)
+        await asyncio.sleep(0.05)
+        _, text, response = await gateway.get("/metrics")
+    assert response.content_type == "text/plain"
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(values['khabar_api_connections{transport="websocket"}']) >= 1
+    assert float(values['khabar_api_events_delivered_total{transport="websocket"}']) >= 1
+    assert float(values["khabar_api_log_bytes"]) > 0
+    assert float(values["khabar_api_log_end_offset"]) == gateway.gateway.log.end
+
+
+async def test_the_page_may_load_nothing_from_elsewhere(gateway: Running) -> None:
+    """The dashboard and its files come with a policy that allows only themselves; a missing file is a problem."""
+    for path, kind in (("/", "text/html"), ("/dashboard/dashboard.js", "javascript")):
+        status, _, response = await gateway.get(path)
+        assert status == 200
+        assert kind in response.content_type
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert (await gateway.get("/dashboard/none.js"))[0] == 404
+    assert (await gateway.get("/dashboard/../service.py"))[0] == 404
+
+
+async def test_openapi_documents_pushes_and_problems(gateway: Running) -> None:
+    """The document names what may be sent, what comes back, and problem JSON instead of FastAPI's own errors."""
+    status, document, _ = await gateway.get("/openapi.json")
+    assert status == 200
+    push = document["paths"]["/v1/articles"]["post"]
+    assert {"application/json", "application/x-ndjson"} == set(push["requestBody"]["content"])
+    assert {"202", "401", "403", "413", "503"} <= set(push["responses"])
+    assert "HTTPValidationError" not in str(document)
+    assert {"PushResult", "Problem", "Article", "Story"} <= set(document["components"]["schemas"])
+    assert {"/v1/events", "/v1/stories", "/v1/aggregates", "/v1/articles/{article_id}"} <= set(document["paths"])
+    assert (await gateway.get("/docs"))[0] == 200

@@ -1,0 +1,127 @@
+"""The stream as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.api.conftest import Running, Start, Updates, an_article, ids
+
+
+class Events:
+    """Reads server-sent events as a browser does."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+
+    async def block(self) -> dict[str, str]:
+        """The fields of the next event."""
+        fields: dict[str, str] = {}
+        while True:
+            line = (await self.response.content.readline()).decode().rstrip("\n")
+            if not line:
+                return fields
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+    async def envelopes(self, count: int) -> list[dict[str, Any]]:
+        """The next envelopes; heartbeats are passed over."""
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(10):
+            while len(found) < count:
+                fields = await self.block()
+                if fields.get("event") in {"article", "story"}:
+                    envelope = json.loads(fields["data"])
+                    assert (fields["id"], fields["event"]) == (envelope["cursor"], envelope["type"])
+                    found.append(envelope)
+        return found
+
+
+@asynccontextmanager
+async def _events(gateway: Running, **options: Any) -> AsyncIterator[Events]:
+    timeout = aiohttp.ClientTimeout(sock_read=20)
+    async with gateway.http.get(f"{gateway.url}/v1/events", timeout=timeout, **options) as response:
+        assert response.status == 200
+        yield Events(response)
+
+
+async def test_events_come_as_server_sent_events(gateway: Running, updates: Updates) -> None:
+    """``id`` is the cursor, ``event`` the type, ``data`` the same envelope as over WebSocket; nothing is cached."""
+    async with _events(gateway) as stream, gateway.stream() as socket:
+        assert await stream.block() == {"retry": "2000"}
+        assert stream.response.content_type == "text/event-stream"
+        assert stream.response.headers["Cache-Control"].startswith("no-cache")
+        assert stream.response.headers["X-Accel-Buffering"] == "no"
+        assert "Content-Length" not in stream.response.headers
+        await socket.next()
+        await updates.send(an_article(), an_article(duplicate_of="x"), an_article())
+        assert await stream.envelopes(2) == await socket.events(2)
+
+
+async def test_last_event_id_resumes_and_wins(gateway: Running, updates: Updates) -> None:
+    """A browser that reconnects sends the same address and its last id: the id counts."""
+    async with _events(gateway) as stream:
+        await stream.block()
+        await updates.send(*[an_article() for _ in range(5)])
+        whole = await stream.envelopes(5)
+    old = {"cursor": whole[0]["cursor"]}
+    async with _events(gateway, params=old) as stream:
+        assert await stream.envelopes(4) == whole[1:]
+    async with _events(gateway, params=old, headers={"Last-Event-ID": whole[2]["cursor"]}) as stream:
+        assert await stream.envelopes(2) == whole[3:]
+
+
+async def test_a_quiet_filter_moves_on_by_heartbeats(start: Start, updates: Updates) -> None:
+    """Heartbeats carry the cursor as ``id``, so that a reconnecting browser does not start far back."""
+    async with start(limits={"heartbeat": 0.2}) as gateway, _events(gateway, params={"source": "nobody"}) as stream:
+        await stream.block()
+        first = await stream.block()
+        assert (first["event"], json.loads(first["data"])["cursor"]) == ("heartbeat", first["id"])
+        (offset,) = await updates.send(an_article())
+        wanted = gateway.gateway.stream.cursors.encode(offset)
+        async with asyncio.timeout(5):
+            while (await stream.block())["id"] != wanted:
+                pass
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("langage=ar", "langage"), ("language=klingon", "language"), ("cursor=x", "cursor"), ("since=now", "since")],
+)
+async def test_errors_before_the_stream_are_problems(gateway: Running, query: str, field: str) -> None:
+    """A wrong filter or cursor is answered with 400 and problem JSON that names it."""
+    status, problem, response = await gateway.get(f"/v1/events?{query}")
+    assert status == problem["status"] == 400
+    assert response.content_type == "application/problem+json"
+    assert problem["field"] == field
+
+
+async def test_a_reader_that_stops_reading_is_cut_off(start: Start, updates: Updates) -> None:
+    """Its line is cut after the time for a send, and others have got everything meanwhile."""
+    articles = [an_article(text="خبر " * 30_000) for _ in range(120)]
+    async with start(limits={"send": 0.5}) as gateway, aiohttp.ClientSession(read_bufsize=1024) as session:
+        async with session.get(f"{gateway.url}/v1/events"), gateway.stream() as reader:
+            await asyncio.sleep(0.2)
+            await updates.send(*articles)
+            assert ids(await reader.events(len(articles))) == [one.id for one in articles]
+            async with asyncio.timeout(10):
+                while b"khabar_api_too_slow_total 1.0" not in gateway.gateway.metrics.render():
+                    await asyncio.sleep(0.02)
+                while len(gateway.server.server_state.connections) > 1:
+                    await asyncio.sleep(0.02)
+
+
+async def test_stopping_ends_the_stream_with_its_reason(start: Start, updates: Updates) -> None:
+    """A gateway that stops sends an ``error`` event and completes the response."""
+    async with start() as gateway, _events(gateway) as stream:
+        await stream.block()
+        await stream.block()
+        gateway.server.stop()
+        fields = await stream.block()
+        assert fields["event"] == "error"
+        assert json.loads(fields["data"])["code"] == "going_away"
+        assert await stream.response.content.read() == b""

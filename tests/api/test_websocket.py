@@ -1,0 +1,203 @@
+"""The stream over WebSocket: delivery, ops, errors."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+
+from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, ids
+
+
+async def test_events_are_delivered_live_as_they_lie_on_kafka(gateway: Running, updates: Updates) -> None:
+    """A subscriber is told its place first, then gets each event with type, time, cursor and the data unchanged."""
+    article, story = an_article(entities=[an_entity("Q39760")]), a_story()
+    async with gateway.stream() as subscriber:
+        subscribed = await subscriber.next()
+        assert subscribed["type"] == "subscribed"
+        assert subscribed["filter"] == {"duplicates": "hide"}
+        await updates.send(article, story)
+        first, second = await subscriber.events(2)
+    assert (first["type"], second["type"]) == ("article", "story")
+    assert first["data"] == json.loads(article.encode())
+    assert second["data"] == json.loads(story.encode())
+    assert subscribed["cursor"] < first["cursor"] < second["cursor"]
+    assert first["time"].endswith("Z") and "T" in first["time"] and "." in first["time"]
+
+
+async def test_several_events_come_in_one_frame_one_json_a_line(gateway: Running, updates: Updates) -> None:
+    """What lies ready when somebody resumes goes out together, each line an envelope of its own."""
+    async with gateway.stream() as subscriber:
+        cursor = (await subscriber.next())["cursor"]
+    articles = [an_article() for _ in range(50)]
+    await updates.send(*articles)
+    await asyncio.sleep(0.3)
+    async with connect(f"ws://127.0.0.1:{gateway.port}/v1/stream?cursor={cursor}") as socket:
+        assert json.loads(await socket.recv())["type"] == "subscribed"
+        lines = str(await socket.recv()).split("\n")
+    assert ids(map(json.loads, lines)) == [one.id for one in articles]
+
+
+async def test_subscribe_changes_filter_and_place_without_reconnecting(gateway: Running, updates: Updates) -> None:
+    """``subscribe`` answers from which cursor on the new filter holds; with a cursor it goes back to it."""
+    french, arabic = an_article(language="fr"), an_article()
+    async with gateway.stream(language="fr") as subscriber:
+        first = await subscriber.next()
+        await updates.send(french, arabic)
+        assert ids(await subscriber.events(1)) == [french.id]
+        await subscriber.op(op="subscribe", filter={"language": ["ar", "en"]}, cursor=first["cursor"])
+        again = await subscriber.until("subscribed")
+        assert again["cursor"] == first["cursor"]
+        assert again["filter"] == {"language": ["ar", "en"], "duplicates": "hide"}
+        assert ids(await subscriber.events(1)) == [arabic.id]
+        await subscriber.op(op="subscribe", filter={"language": "fr"})
+        changed = await subscriber.until("subscribed")
+        assert changed["cursor"] > first["cursor"]
+        more = [an_article(), an_article(language="fr")]
+        await updates.send(*more)
+        assert ids(await subscriber.events(1)) == [more[1].id]
+
+
+async def test_ping_is_answered(gateway: Running) -> None:
+    """``ping`` brings ``pong``."""
+    async with gateway.stream() as subscriber:
+        await subscriber.op(op="ping")
+        assert await subscriber.until("pong") == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "word"),
+    [
+        ("{", "bad_request", "JSON"),
+        ("[]", "bad_request", "object"),
+        ("[" * 30_000, "bad_request", "JSON"),
+        ("{}", "bad_request", "op"),
+        ('{"op":"jump"}', "bad_request", "jump"),
+        ('{"op":"subscribe","filtre":{}}', "bad_request", "filtre"),
+        ('{"op":"subscribe","filter":{"langage":"ar"}}', "bad_filter", "langage"),
+        ('{"op":"subscribe","filter":{"type":["article","rumour"]}}', "bad_filter", "rumour"),
+        ('{"op":"subscribe","filter":7}', "bad_filter", "object"),
+        ('{"op":"subscribe","cursor":"abc"}', "bad_cursor", "cursor"),
+        ('{"op":"subscribe","cursor":7}', "bad_cursor", "cursor"),
+        ('{"op":"subscribe","since":"yesterday"}', "bad_request", "since"),
+        (b"\x00", "bad_request", "text"),
+    ],
+)
+async def test_a_wrong_op_is_an_error_and_the_subscription_stays(
+    gateway: Running, updates: Updates, frame: str | bytes, code: str, word: str
+) -> None:
+    """The error names what is wrong; events go on under the filter that held before."""
+    article = an_article(language="it")
+    async with gateway.stream(language="it") as subscriber:
+        await subscriber.next()
+        await subscriber.socket.send(frame)
+        error = await subscriber.until("error")
+        assert error["code"] == code
+        assert word in error["message"]
+        await updates.send(article)
+        assert ids(await subscriber.events(1)) == [article.id]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "word"),
+    [
+        ({"langage": "ar"}, "bad_filter", "langage"),
+        ({"language": "klingon"}, "bad_filter", "klingon"),
+        ({"type": "article,rumour"}, "bad_filter", "rumour"),
+        ({"duplicates": ["show", "only"]}, "bad_filter", "duplicates"),
+        ({"q": "!"}, "bad_filter", "word"),
+        ({"cursor": "0" * 24}, "bad_cursor", "installation"),
+        ({"cursor": "x"}, "bad_cursor", "cursor"),
+        ({"since": "2025-01-01T00:00:00"}, "bad_request", "since"),
+    ],
+)
+async def test_a_wrong_address_is_told_and_closed_4400(
+    gateway: Running, parameters: dict[str, object], code: str, word: str
+) -> None:
+    """Somebody who connects with a wrong filter or cursor gets the error that names it, and is closed."""
+    async with gateway.stream(**parameters) as subscriber:
+        error = await subscriber.next()
+        assert (error["type"], error["code"]) == ("error", code)
+        assert word in error["message"]
+        assert await subscriber.close_code() == 4400
+
+
+async def test_a_cursor_ahead_of_the_stream_is_bad(gateway: Running) -> None:
+    """A cursor that Kafka has not reached cannot have been sent."""
+    ahead = gateway.gateway.stream.cursors.encode(10**9)
+    async with gateway.stream(cursor=ahead) as subscriber:
+        assert (await subscriber.next())["code"] == "bad_cursor"
+
+
+async def test_frames_larger_than_64_kilobytes_are_refused(gateway: Running) -> None:
+    """Nobody can make the gateway hold a large frame."""
+    async with gateway.stream() as subscriber:
+        await subscriber.socket.send('"' + "x" * 70_000 + '"')
+        assert await subscriber.close_code() == 1009
+
+
+async def test_heartbeats_move_the_cursor_of_a_quiet_filter(start: Start, updates: Updates) -> None:
+    """When nothing matches, heartbeats come and their cursor follows the stream."""
+    async with start(limits={"heartbeat": 0.2}) as gateway, gateway.stream(source="nobody") as subscriber:
+        before = (await subscriber.next())["cursor"]
+        (offset,) = await updates.send(an_article())
+        after = gateway.gateway.stream.cursors.encode(offset)
+        async with asyncio.timeout(5):
+            while (beat := await subscriber.until("heartbeat"))["cursor"] < after:
+                pass
+        assert before < beat["cursor"] == after
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(start: Start, updates: Updates) -> None:
+    """The reader beside it gets everything meanwhile; it itself is told where to resume and closed with 4408."""
+    articles = [an_article(text="خبر " * 30_000) for _ in range(120)]
+    async with start(limits={"send": 0.5}) as gateway:
+        url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
+        async with connect(url, compression=None, max_size=None, max_queue=1) as silent, gateway.stream() as reader:
+            await asyncio.sleep(0.2)
+            await updates.send(*articles)
+            assert ids(await reader.events(len(articles))) == [one.id for one in articles]
+            async with asyncio.timeout(10):
+                while b"khabar_api_too_slow_total 1.0" not in gateway.gateway.metrics.render():
+                    await asyncio.sleep(0.02)
+            seen: list[dict[str, Any]] = []
+            with pytest.raises(ConnectionClosedError):
+                async for frame in silent:
+                    seen += map(json.loads, str(frame).split("\n"))
+            assert silent.close_code == 4408
+            assert (seen[-1]["type"], seen[-1]["code"]) == ("error", "too_slow")
+            got = [one for one in seen if "data" in one]
+            assert 0 < len(got) < len(articles)
+            assert seen[-1]["cursor"] == got[-1]["cursor"]
+            # The place it was told is the right one.
+            async with gateway.stream(cursor=seen[-1]["cursor"]) as resumed:
+                rest = await resumed.events(len(articles) - len(got))
+            assert ids(got + rest) == [one.id for one in articles]
+
+
+async def test_a_client_that_never_reads_again_frees_its_memory(start: Start, updates: Updates) -> None:
+    """The line of one who does not even take the close is cut."""
+    async with start(limits={"send": 0.3}) as gateway:
+        url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
+        async with connect(url, compression=None, max_size=None, max_queue=1, close_timeout=0.1):
+            await asyncio.sleep(0.2)
+            await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(120)])
+            async with asyncio.timeout(10):
+                while not gateway.server.server_state.connections:
+                    await asyncio.sleep(0.05)
+                while gateway.server.server_state.connections:
+                    await asyncio.sleep(0.05)
+
+
+async def test_stopping_tells_subscribers_where_to_resume(start: Start, updates: Updates) -> None:
+    """A gateway that stops says ``going_away`` with the cursor, and closes with 1012, within seconds."""
+    async with start() as gateway, gateway.stream() as subscriber:
+        await subscriber.next()
+        await updates.send(an_article())
+        (event,) = await subscriber.events(1)
+        gateway.server.stop()
+        error = await subscriber.until("error")
+        assert (error["code"], error["cursor"]) == ("going_away", event["cursor"])
+        assert await subscriber.close_code() == 1012

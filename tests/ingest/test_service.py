@@ -1,0 +1,141 @@
+"""``khabar ingest`` as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from ingest.identity import article_id
+from ingest.producer import Intake
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.process import Process, free_port
+from services.events import ArticleIn
+from services.settings import Settings
+from tests.ingest.conftest import Post, posting, raw, serving, until
+
+KHABAR = Path(sys.executable).parent / "khabar"
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This process's environment with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+    return kept | {f"KHABAR_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@pytest.fixture(scope="session")
+async def spare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A Kafka that the tests of this file start and stop; not running at first."""
+    node = Kafka(tmp_path_factory.mktemp("spare"))
+    yield node
+    await node.stop()
+
+
+async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None:
+    """It starts without Kafka, creates the topics when that comes, serves, and ends cleanly on SIGTERM."""
+    port, metrics = free_port(), free_port()
+    feeds = tmp_path / "feeds.txt"
+    feeds.write_text(f"http://127.0.0.1:{free_port()}/nothing\n")
+    service = Process("ingest", tmp_path / "ingest.log")
+    await service.start(
+        [KHABAR, "ingest"],
+        env=environment(
+            kafka=spare.bootstrap,
+            ingest_port=port,
+            metrics_port=metrics,
+            raw_partitions=3,
+            feeds=feeds,
+            log_format="json",
+        ),
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with aiohttp.ClientSession(url) as session, posting(url) as post:
+
+            async def status(path: str) -> int:
+                async with session.get(path) as response:
+                    return response.status
+
+            await service.until(lambda: status("/healthz"), seconds=15)
+            assert await status("/readyz") == 503
+            await spare.start()
+
+            async def ready() -> bool:
+                return await status("/readyz") == 200
+
+            await until(ready)
+            answer = await post(json.dumps({"text": "خبر"}))
+            assert answer.status == 202
+            assert answer.body["accepted"][0]["id"] == article_id(ArticleIn(text="خبر"))
+            assert (await raw(spare.bootstrap, partitions=3)).keys() == {answer.body["accepted"][0]["id"]}
+            async with session.get(f"http://127.0.0.1:{metrics}/metrics") as response:
+                assert "khabar_ingest_accepted_total" in await response.text()
+        os.kill(service.pid, signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await service.wait() == 0
+        log = [json.loads(line) for line in service.log.read_text().splitlines()]
+        events = [line["event"] for line in log]
+        assert events.count("kafka_away") == 1
+        assert events.count("feed_failing") == 1
+        assert events[-1] == "ingest_stopping"
+    finally:
+        service.kill()
+
+
+async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> None:
+    """Without Kafka a push is 503 with Retry-After and liveness stays; when it is back, pushes are accepted."""
+    if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
+        await spare.start()
+    await topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
+    intake = Intake(spare.bootstrap, timeout=1.0)
+    try:
+        async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
+            accepted = [await _until_accepted(post, "first")]
+            await spare.stop()
+            answer = await post(json.dumps({"text": "lost"}))
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert (await session.get("/healthz")).status == 200
+            assert (await session.get("/readyz")).status == 503
+            await spare.start()
+            accepted.append(await _until_accepted(post, "second"))
+            assert (await session.get("/readyz")).status == 200
+        assert accepted == [article_id(ArticleIn(text=text)) for text in ("first", "second")]
+        found = await raw(spare.bootstrap, partitions=3)
+        assert all(len(found[one]) == 1 for one in accepted)
+    finally:
+        await intake.close()
+
+
+async def _until_accepted(post: Post, text: str) -> str:
+    """The id, once Kafka is ready; until then nothing but 503 is answered."""
+    for _ in range(20):
+        answer = await post(json.dumps({"text": text}))
+        if answer.status == 202:
+            return answer.body["accepted"][0]["id"]
+        assert answer.status == 503
+        await asyncio.sleep(0.2)
+    raise AssertionError("never accepted")
+
+
+async def test_wrong_settings(tmp_path: Path, settings: Settings) -> None:
+    """A port that is taken and a file of feeds that is none are refused at start, by the setting's name."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for wrong, name in (
+            ({"ingest_port": port}, "KHABAR_INGEST_PORT"),
+            ({"feeds": tmp_path / "missing"}, "KHABAR_FEEDS"),
+        ):
+            service = Process("ingest", tmp_path / f"{name}.log")
+            await service.start([KHABAR, "ingest"], env=environment(kafka=settings.kafka, **wrong))
+            async with asyncio.timeout(15):
+                assert await service.wait() == 1
+            (line,) = service.log.read_text().splitlines()
+            assert line.startswith(f"error: {name}: ")
