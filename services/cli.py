@@ -53,12 +53,8 @@ def cli() -> None:
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway (8000).")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Enrich workers.")
-@click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where data is kept (.khabar)."
-)
-@click.option(
-    "--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Feed URLs, one a line."
-)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where data is kept (.khabar).")
+@click.option("--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Feed URLs, one a line.")
 @click.option("--demo", is_flag=True, help="Replay seeds/ over and over, in a data directory of its own.")
 def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
     """Run everything in this terminal; Ctrl-C stops it."""
@@ -71,9 +67,7 @@ def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up."
-)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
 def status(as_json: bool, data_dir: Path | None) -> None:
     """What runs, how far behind it is, rates and dead letters."""
     from services import status as status_module  # noqa: PLC0415
@@ -114,9 +108,7 @@ def list_letters(as_json: bool, data_dir: Path | None) -> None:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             cause = letter.cause.splitlines()[0] if letter.cause else ""
-            click.echo(
-                f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {letter.stage:<9}  {cause[:100]}"
-            )
+            click.echo(f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {letter.stage:<9}  {cause[:100]}")
 
 
 @dead_letters.command()
@@ -126,9 +118,7 @@ def show(number: int, data_dir: Path | None) -> None:
     """One dead letter whole: where it came from, its cause, headers and bytes."""
     for letter in _letters(data_dir):
         if letter.number == number:
-            click.echo(
-                f"number   {letter.number}\ntime     {letter.time.isoformat()}\nstage    {letter.stage}"
-            )
+            click.echo(f"number   {letter.number}\ntime     {letter.time.isoformat()}\nstage    {letter.stage}")
             click.echo(f"from     {letter.topic} partition {letter.partition} offset {letter.offset}")
             click.echo(f"key      {(letter.key or b'').decode('utf-8', 'replace')}\ncause    {letter.cause}")
             for name, value in letter.headers:

@@ -72,9 +72,7 @@ async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
         async for record in reader.between(await reader.oldest(), await reader.end()):
             retried = kafka.header(record.headers, _RETRIED)
             if retried is not None:
-                letters = {
-                    place: letter for place, letter in letters.items() if letter.number != int(retried)
-                }
+                letters = {place: letter for place, letter in letters.items() if letter.number != int(retried)}
                 continue
             letter = _parse(record)
             letters.setdefault((letter.topic, letter.partition, letter.offset), letter)

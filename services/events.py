@@ -49,9 +49,7 @@ class ArticleIn(Record):
     guid: Annotated[str, Field(max_length=1_000), Line] | None = None
     published_at: AwareDatetime | None = None
     authors: Annotated[list[Annotated[str, Field(max_length=200), Line]], Field(max_length=50)] = []
-    language: (
-        Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None
-    ) = None
+    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None = None
 
     @field_validator("title", "url", "source", "guid", "language", mode="before")
     @classmethod

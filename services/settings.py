@@ -25,9 +25,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    kafka: str | None = Field(
-        None, description="Kafka bootstrap servers, host:port[,host:port]; unset: embedded"
-    )
+    kafka: str | None = Field(None, description="Kafka bootstrap servers, host:port[,host:port]; unset: embedded")
     redis: str | None = Field(None, description="Redis or Valkey URL; unset: embedded")
     data_dir: Path = Field(Path(".khabar"), description="where the embedded servers keep their data")
     host: str = Field("127.0.0.1", description="address the gateway listens on")
@@ -41,21 +39,15 @@ class Settings(BaseSettings):
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
     allow_private_addresses: bool = Field(False, description="let feeds point into private networks")
-    raw_partitions: int = Field(
-        4, ge=1, le=1000, description="partitions of articles.raw, when it is created"
-    )
+    raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
     replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
     max_articles: int = Field(1_000, ge=1, description="most articles in one push")
-    story_window_hours: float = Field(
-        72.0, gt=0, description="how long an article can meet duplicates and stories"
-    )
+    story_window_hours: float = Field(72.0, gt=0, description="how long an article can meet duplicates and stories")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
-    log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error"
-    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
 
     @field_validator("kafka", "redis", "feeds", mode="before")
@@ -66,9 +58,7 @@ class Settings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
-        )
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
     @field_validator("redis")
     @classmethod

@@ -117,16 +117,13 @@ def render(found: dict[str, Any]) -> str:
     )
     for name, topic in kafka.get("topics", {}).items():
         lines.append(
-            f"            {name:<20} {topic['records']:>9} records   lag {topic['lag']:>6}   "
-            f"{topic['per_second']:>7}/s"
+            f"            {name:<20} {topic['records']:>9} records   lag {topic['lag']:>6}   {topic['per_second']:>7}/s"
         )
     if "dead_letters" in kafka:
         lines.append(f"            dead letters         {kafka['dead_letters']:>9}")
     lines.append(f"store     {store['url']}   {'ok' if store['reachable'] else store['error']}")
     for window, counts in store.get("windows", {}).items():
-        lines.append(
-            f"            {window:<4} {counts['articles']:>9} articles   {counts['duplicates']:>7} duplicates"
-        )
+        lines.append(f"            {window:<4} {counts['articles']:>9} articles   {counts['duplicates']:>7} duplicates")
     for process in found["processes"]:
         memory = "gone" if process["rss_mb"] is None else f"{process['rss_mb']} MB"
         lines.append(f"process   {process['name']:<10} pid {process['pid']:<8} {memory}")

@@ -162,12 +162,8 @@ class Store:
         buckets = _buckets(window, now)
         totals = [_counter(span, start, "total") for span, start in buckets]
         counts = [_counter(span, start, by) for span, start in buckets]
-        articles, duplicates, flat = await self._top(
-            keys=[*totals, *counts, _NAMES], args=[len(totals), limit]
-        )
-        items = [
-            Count(id=flat[at], name=flat[at + 1], count=int(flat[at + 2])) for at in range(0, len(flat), 3)
-        ]
+        articles, duplicates, flat = await self._top(keys=[*totals, *counts, _NAMES], args=[len(totals), limit])
+        items = [Count(id=flat[at], name=flat[at + 1], count=int(flat[at + 2])) for at in range(0, len(flat), 3)]
         return Top(total=int(articles), duplicates=int(duplicates), items=items)
 
     async def article_offset(self, article_id: str) -> int | None:

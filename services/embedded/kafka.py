@@ -92,9 +92,7 @@ class Kafka:
         ]
         if not (log_dir / "meta.properties").exists():
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-            await self._format(
-                [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]
-            )
+            await self._format([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties])
         await self.process.start([*command, "kafka.Kafka", properties])
         await self.process.until(self._answers, seconds=60)
 

@@ -64,6 +64,7 @@ def test_directories(tmp_path: Path) -> None:
         "a.gold.jsonl",
         "a.truth.jsonl",
         "a.truth.jsonl.gz",
+        "gold.json",
         "README.txt",
         "readme.md",
         "LICENSE.txt",

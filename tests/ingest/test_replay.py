@@ -259,7 +259,14 @@ async def test_command(tmp_path: Path, url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--rate", "1", "--speed", "2"], ["--rate", "0"], ["--unpaced", "--rate", "1"], ["--repeat", "-1"]]
+    "arguments",
+    [
+        ["--rate", "1", "--speed", "2"],
+        ["--rate", "0"],
+        ["--unpaced", "--rate", "1"],
+        ["--repeat", "-1"],
+        ["--report", "/no/such/r.json"],
+    ],
 )
 def test_wrong_options(tmp_path: Path, arguments: list[str]) -> None:
     """Options that contradict each other or make no sense are refused by name."""

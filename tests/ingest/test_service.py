@@ -90,7 +90,7 @@ async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None
 
 
 async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> None:
-    """Without Kafka a push is 503 with Retry-After and liveness stays; when it is back, pushes are accepted."""
+    """While Kafka is silent or gone a push is 503 with Retry-After; when it is back, pushes are accepted."""
     if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
         await spare.start()
     await topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
@@ -98,6 +98,12 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
     try:
         async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
             accepted = [await _until_accepted(post, "first")]
+
+            os.kill(spare.process.pid, signal.SIGSTOP)  # connected, but silent
+            assert (await post(json.dumps({"text": "unheard"}))).status == 503
+            os.kill(spare.process.pid, signal.SIGCONT)
+            accepted.append(await _until_accepted(post, "second"))
+
             await spare.stop()
             answer = await post(json.dumps({"text": "lost"}))
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
@@ -105,9 +111,9 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             assert (await session.get("/healthz")).status == 200
             assert (await session.get("/readyz")).status == 503
             await spare.start()
-            accepted.append(await _until_accepted(post, "second"))
+            accepted.append(await _until_accepted(post, "third"))
             assert (await session.get("/readyz")).status == 200
-        assert accepted == [article_id(ArticleIn(text=text)) for text in ("first", "second")]
+        assert accepted == [article_id(ArticleIn(text=text)) for text in ("first", "second", "third")]
         found = await raw(spare.bootstrap, partitions=3)
         assert all(len(found[one]) == 1 for one in accepted)
     finally:
@@ -127,15 +133,19 @@ async def _until_accepted(post: Post, text: str) -> str:
 
 async def test_wrong_settings(tmp_path: Path, settings: Settings) -> None:
     """A port that is taken and a file of feeds that is none are refused at start, by the setting's name."""
+
+    async def refused(setting: str, wrong: dict[str, object]) -> None:
+        service = Process("ingest", tmp_path / f"{setting}.log")
+        await service.start([KHABAR, "ingest"], env=environment(kafka=settings.kafka, **wrong))
+        async with asyncio.timeout(15):
+            assert await service.wait() == 1
+        (line,) = service.log.read_text().splitlines()
+        assert line.startswith(f"error: {setting}: ")
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for wrong, name in (
-            ({"ingest_port": port}, "KHABAR_INGEST_PORT"),
-            ({"feeds": tmp_path / "missing"}, "KHABAR_FEEDS"),
-        ):
-            service = Process("ingest", tmp_path / f"{name}.log")
-            await service.start([KHABAR, "ingest"], env=environment(kafka=settings.kafka, **wrong))
-            async with asyncio.timeout(15):
-                assert await service.wait() == 1
-            (line,) = service.log.read_text().splitlines()
-            assert line.startswith(f"error: {name}: ")
+        await asyncio.gather(
+            refused("KHABAR_INGEST_PORT", {"ingest_port": port}),
+            refused("KHABAR_METRICS_PORT", {"ingest_port": 0, "metrics_port": port}),
+            refused("KHABAR_FEEDS", {"feeds": tmp_path / "missing"}),
+        )

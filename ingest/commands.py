@@ -1,0 +1,77 @@
+"""The command lines of this room: ``khabar ingest`` and ``khabar replay``."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from services import settings as settings_module
+
+
+@click.command()
+def ingest() -> None:
+    """Take articles in: pushes over HTTP, and feeds."""
+    import uvloop  # noqa: PLC0415 - replay and --help do without
+
+    from ingest import service  # noqa: PLC0415
+
+    settings = settings_module.load()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(service.run(settings))
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--to", "target", help="http(s)://HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Articles a second.")
+@click.option("--speed", type=click.FloatRange(0, min_open=True), help="Original timing, this many times faster.")
+@click.option("--unpaced", is_flag=True, help="As fast as it goes (the default).")
+@click.option("--repeat", type=click.IntRange(0), default=1, show_default=True, help="Passes; 0: for ever.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many articles.")
+@click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is from now.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here as JSON.")
+@click.option("--api-key", help="Key for a gateway that asks for one.")
+def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
+    paths: tuple[Path, ...],
+    target: str | None,
+    rate: float | None,
+    speed: float | None,
+    unpaced: bool,
+    repeat: int,
+    limit: int | None,
+    rebase: bool,
+    report: Path | None,
+    api_key: str | None,
+) -> None:
+    """Send articles from files and directories to a running Khabar.
+
+    Reads .jsonl (also .gz and .zst), .json and .txt. The exit status is 1 when something was lost or refused.
+    """
+    from ingest import replay as replaying  # noqa: PLC0415
+    from ingest.files import FilesError  # noqa: PLC0415
+
+    if sum((rate is not None, speed is not None, unpaced)) > 1:
+        raise click.UsageError("choose one of --rate, --speed and --unpaced")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise click.UsageError(f"--report: there is no directory {report.parent}")
+    plan = replaying.Plan(
+        paths=paths,
+        target=target or settings_module.load().gateway_url,
+        rate=rate,
+        speed=speed,
+        repeat=repeat,
+        limit=limit,
+        rebase=rebase,
+        api_key=api_key,
+    )
+    try:
+        outcome = asyncio.run(replaying.run(plan, progress=sys.stderr.isatty()))
+    except (FilesError, replaying.TargetError) as error:
+        raise click.ClickException(str(error)) from error
+    for line in outcome.complaints:
+        click.echo(line, err=True)
+    click.echo(outcome.summary(), err=True)
+    if report is not None:
+        report.write_text(outcome.report(), encoding="utf-8")
+    sys.exit(outcome.status)

@@ -1,0 +1,47 @@
+"""The id of an article: the same for the same article, however and how often it arrives."""
+
+import base64
+import hashlib
+
+from services.events import ArticleIn
+
+_LENGTH = 26  # 130 bits in base32
+
+
+def article_id(article: ArticleIn) -> str:
+    """26 lowercase base32 characters, a function of the source and of what identifies the article there.
+
+    That is the guid; without one the url; without that title, text and html together. So another text under
+    the same guid (or url) is the same article, revised.
+    """
+    return make_id(
+        source=article.source,
+        guid=article.guid,
+        url=article.url,
+        content=(article.title, article.text, article.html),
+    )
+
+
+def make_id(*, source: str | None, guid: str | None, url: str | None, content: tuple[str | None, ...]) -> str:
+    """The id of an article with these parts; also for what never became an ``ArticleIn``."""
+    if guid:
+        parts: tuple[str | None, ...] = (source, "guid", guid)
+    elif url:
+        parts = (source, "url", url)
+    else:
+        parts = (source, "content", *content)
+    return digest(*parts)
+
+
+def digest(*parts: str | None) -> str:
+    """26 lowercase base32 characters of SHA-256 over the parts; an absent part differs from an empty one."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        if part is None:
+            hashed.update(b"-")
+        else:
+            # The length first, so that ("ab", "c") and ("a", "bc") do not run together.
+            encoded = part.encode("utf-8", "surrogatepass")
+            hashed.update(b"%d:" % len(encoded))
+            hashed.update(encoded)
+    return base64.b32encode(hashed.digest()[:20]).decode("ascii").lower()[:_LENGTH]

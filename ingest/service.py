@@ -1,0 +1,123 @@
+"""``khabar ingest``: the push server and the feed poller in one process, until it is told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Generator
+
+import structlog
+import uvicorn
+from aiokafka.errors import KafkaError
+
+from ingest import feeds, push
+from ingest.producer import Intake
+from services import telemetry, topics
+from services.settings import Settings, SettingsError
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_PAUSE = 1.0
+# More connections than this are told to come again.
+_CONNECTIONS = 1_000
+_HEADER_BYTES = 65_536
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to ``run``, which stops the poller too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def run(settings: Settings) -> None:
+    """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish what is under way, within 10 seconds.
+
+    Kafka may be away at the start and at any time. Raises ``SettingsError`` for an address that cannot be
+    listened on and for a file of feeds that cannot be used.
+    """
+    telemetry.configure(settings, "ingest")
+    polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
+    listening = _listen(settings.ingest_host, settings.ingest_port)
+    _serve_metrics(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    intake = Intake(settings.kafka_servers)
+    server = _Server(config(settings, intake))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    background = [asyncio.create_task(_ensure_topics(settings))]
+    if polled:
+        background.append(asyncio.create_task(feeds.Poller(polled, settings, intake).run()))
+    host, port = listening.getsockname()[:2]
+    log.info("ingest_listening", host=host, port=port, feeds=len(polled))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        # The topics being ready is the one thing here that ends by itself.
+        endless = {serving, stopping, *background[1:]}
+        done, _ = await asyncio.wait(endless, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        log.info("ingest_stopping")
+        server.should_exit = True
+        for task in (*background, stopping):
+            task.cancel()
+        await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await intake.close()
+
+
+def config(settings: Settings, intake: Intake) -> uvicorn.Config:
+    """How the push server runs. h11, for it bounds the size of a request's head."""
+    return uvicorn.Config(
+        push.create_app(settings, intake),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(f"KHABAR_INGEST_PORT: cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _serve_metrics(settings: Settings) -> None:
+    try:
+        telemetry.serve_metrics(settings.metrics_port)
+    except OSError as error:
+        cause = f"cannot listen on port {settings.metrics_port}: {error.strerror}"
+        raise SettingsError(f"KHABAR_METRICS_PORT: {cause}") from error
+
+
+async def _ensure_topics(settings: Settings) -> None:
+    """Create the topics that are missing, as soon as Kafka is there."""
+    pause = 0.2
+    told = False
+    while True:
+        try:
+            await topics.ensure(
+                settings.kafka_servers,
+                raw_partitions=settings.raw_partitions,
+                replication=settings.replication,
+            )
+            return
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not told:
+                log.warning("topics_not_ready", cause=str(error))
+                told = True
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
