@@ -22,8 +22,8 @@ from enrich import journal
 from enrich.annotate import annotate as annotated
 from enrich.group import Grouper, entry_of
 from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
-from services import settings as settings_module
 from services import kafka, topics
+from services import settings as settings_module
 from services.events import AnnotatedArticle, RawArticle
 from services.store import Batch, Store
 
@@ -49,6 +49,7 @@ app = faust.App(
 
 def _topic(topic: topics.Topic) -> Any:
     return app.topic(topic.name, key_type=bytes, value_type=bytes)
+
 
 # A failure that no stage foresaw ends the worker; started again, it takes up what was not done. Faust's own way
 # is to restart the agent alone, without the records it had in hand.

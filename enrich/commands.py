@@ -2,6 +2,8 @@
 
 import sys
 from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
 
 import click
 
@@ -29,11 +31,16 @@ def annotate(paths: tuple[str, ...]) -> None:
     """
     from enrich.annotate import annotate as annotated  # noqa: PLC0415
     from services.events import RawArticle  # noqa: PLC0415
-    from services.files import read_articles  # noqa: PLC0415
+    from services.files import FilesError, read_articles, read_lines  # noqa: PLC0415
     from services.identity import article_id  # noqa: PLC0415
 
     failed = False
-    for item in read_articles(paths):
+    try:
+        files = [Path(path) for path in paths if path != "-"]
+        items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
+    except FilesError as error:
+        raise click.ClickException(str(error)) from None
+    for item in items:
         problem = item.error
         if item.article is not None:
             raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))

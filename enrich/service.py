@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
 
 
 async def _topics(settings: Settings) -> None:
-    pause = 0.2
+    pause = 0.1
     while True:
         try:
             await topics.ensure(
@@ -42,4 +42,4 @@ async def _topics(settings: Settings) -> None:
         except (KafkaError, OSError) as error:
             log.warning("waiting for Kafka", servers=settings.kafka_servers, cause=repr(error))
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 1.5, 1.0)

@@ -1,14 +1,11 @@
 """Where news comes in: feeds, pushes and files become records on ``articles.raw``.
 
 ========== =====================================================================
-identity   the id of an article, from what its publisher sent
 producer   writing articles to Kafka: acknowledged, or an error that says so
-parsing    from bytes to a checked article, or the reason why not
 gzipped    bounded decompression of what strangers send
 push       the HTTP side: ``POST /v1/articles``, health and metrics
 feeds      polling RSS and Atom feeds
 addresses  which network addresses a feed may lead to
-files      reading articles from files and directories
 replay     sending files to a running Khabar at a chosen pace
 service    ``khabar ingest``: the push server and the feed poller in one process
 commands   the command lines of this room

@@ -49,7 +49,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     Reads .jsonl (also .gz and .zst), .json and .txt. The exit status is 1 when something was lost or refused.
     """
     from ingest import replay as replaying  # noqa: PLC0415
-    from ingest.files import FilesError  # noqa: PLC0415
+    from services.files import FilesError  # noqa: PLC0415
 
     if sum((rate is not None, speed is not None, unpaced)) > 1:
         raise click.UsageError("choose one of --rate, --speed and --unpaced")

@@ -29,11 +29,11 @@ from prometheus_client import Counter
 
 from ingest.addresses import PrivateAddress, public_socket
 from ingest.gzipped import Corrupt, Gunzip, Oversized
-from ingest.identity import digest, make_id
-from ingest.parsing import Fault, check
 from ingest.producer import MAX_VALUE_BYTES, Intake, Place, Sealed, TooLarge, Unavailable, utc_now
 from services import topics
 from services.events import ArticleIn
+from services.identity import digest, make_id
+from services.parsing import Fault, check
 from services.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
-from ingest.identity import article_id
 from services import deadletters, kafka, topics
 from services.events import ArticleIn, RawArticle
+from services.identity import article_id
 
 log = structlog.get_logger(__name__)
 

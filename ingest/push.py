@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ingest.gzipped import Corrupt, Gunzip, Oversized
-from ingest.parsing import Fault, check, parse
 from ingest.producer import REFUSED, Intake, Sealed, TooLarge, Unavailable
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
+from services.parsing import Fault, check, parse
 from services.settings import Settings
 
 REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by the status of their answer", ["status"])

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from tqdm import tqdm
 
-from ingest.files import Item, read_articles
-from ingest.identity import article_id, digest
 from ingest.producer import Intake, TooLarge, Unavailable
 from services.events import ArticleIn
+from services.files import Item, read_articles
+from services.identity import article_id, digest
 
 BATCH = 100
 _BATCH_BYTES = 4_000_000

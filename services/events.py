@@ -5,6 +5,7 @@
 are what group publishes on ``updates`` and what subscribers read inside an ``Envelope``.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ from pydantic import (
 
 EntityType = Literal["PER", "LOC", "ORG", "MISC"]
 EventType = Literal["article", "story", "trend"]
+
+# Years that stay years whatever time zone they are moved to.
+_EARLIEST_YEAR, _LATEST_YEAR = 1000, 9000
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
 Line = StringConstraints(strip_whitespace=True)
 
@@ -70,6 +76,21 @@ class ArticleIn(Record):
                 raise ValueError("must be an http or https address")
         return value
 
+    @field_validator("published_at", mode="before")
+    @classmethod
+    def _date_as_text(cls, value: object) -> object:
+        # Left alone, a number (in quotes too) would be read as seconds since 1970; nobody said so.
+        if value is None or isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+            return value
+        raise ValueError("must be a date and time as in RFC 3339, such as 2026-11-06T12:30:00+03:00")
+
+    @field_validator("published_at")
+    @classmethod
+    def _date_in_reach(cls, value: datetime | None) -> datetime | None:
+        if value is not None and not _EARLIEST_YEAR <= value.year <= _LATEST_YEAR:
+            raise ValueError(f"the year must be from {_EARLIEST_YEAR} to {_LATEST_YEAR}")
+        return value
+
     @model_validator(mode="after")
     def _has_body(self) -> Self:
         if not ((self.text and self.text.strip()) or (self.html and self.html.strip())):
@@ -113,9 +134,9 @@ class AnnotatedArticle(Record):
     """What annotate makes of a raw article: everything that needs no other article to be known.
 
     ``sequence`` is the raw record's offset on ``articles.raw``: of two records of one article that arrived
-    together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` is a MinHash (base64 of
-    little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised content words that
-    stories are told apart by, most frequent first.
+    together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` is
+    a MinHash (base64 of little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised
+    content words that stories are told apart by, most frequent first.
     """
 
     id: str
@@ -170,6 +191,18 @@ class Story(Record):
     entities: list[Entity]
     topics: list[Topic]
     articles: list[str]
+
+
+class Trend(Record):
+    """Something whose count in a window exceeds what was expected of it."""
+
+    kind: Literal["entity", "topic", "story"]
+    id: str
+    name: str
+    window: str
+    count: int
+    expected: float
+    score: float
 
 
 class Envelope(Record):

@@ -93,7 +93,7 @@ class Batch:
                     key = self._key(_counter(span, start, dimension), _LIVES[span])
                     increments += [(key, name, 1) for name in sorted(ids)]
         values = [(self._key(f"{_TAG}:article:{article.id}", _KEPT), str(offset))]
-        self._names |= names
+        self._names = names | self._names
         self._events.append((offset, increments, values, []))
 
     def add_story(self, offset: int, story: Story, arrived_ms: int) -> None:

@@ -8,8 +8,18 @@ from prometheus_client import start_http_server
 
 from services.settings import Settings
 
-# Clients that log every lost connection as an error: their callers already report what matters.
-_CHATTY = ("aiokafka", "faust", "mode", "httpx", "uvicorn.access", "trafilatura", "htmldate", "asyncio")
+# Libraries that tell too much. The Kafka client logs every failed attempt to connect as an error; whoever calls it
+# already says once that Kafka is away, and once that it is back.
+_LEVELS = {
+    "aiokafka": logging.CRITICAL,
+    "aiokafka.consumer": logging.ERROR,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "uvicorn.access": logging.WARNING,
+    "trafilatura": logging.CRITICAL,
+    "htmldate": logging.CRITICAL,
+    "asyncio": logging.WARNING,
+}
 
 
 def configure(settings: Settings, service: str) -> None:
@@ -43,8 +53,8 @@ def configure(settings: Settings, service: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def serve_metrics(port: int) -> None:

@@ -45,9 +45,10 @@ class House:
 
     async def post(self, *articles: dict[str, Any]) -> list[str]:
         """Push articles; the ids they were accepted under."""
-        async with aiohttp.ClientSession() as session, session.post(
-            f"{self.url}/v1/articles", json=list(articles)
-        ) as response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/v1/articles", json=list(articles)) as response,
+        ):
             body = await response.json()
             assert response.status == 202, body
             return [accepted["id"] for accepted in body["accepted"]]
@@ -267,8 +268,20 @@ async def test_watch_prints_what_passes(house: House) -> None:
     cursor = await house.now()
     (article_id,) = await house.post({"text": "Putin spoke in Geneva about wheat", "guid": "watched"})
     status, out, err = await house.khabar(
-        "watch", "--to", house.url, "--json", "--limit", "1", "--entity", "Q7747", "--type", "article",
-        "--duplicates", "show", "--cursor", cursor,
+        "watch",
+        "--to",
+        house.url,
+        "--json",
+        "--limit",
+        "1",
+        "--entity",
+        "Q7747",
+        "--type",
+        "article",
+        "--duplicates",
+        "show",
+        "--cursor",
+        cursor,
     )
     assert status == 0, err
     assert json.loads(out)["data"]["id"] == article_id

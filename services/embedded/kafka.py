@@ -56,6 +56,14 @@ def java() -> Path:
     return Path(found)
 
 
+def _cluster_id() -> str:
+    """A new cluster id: 22 characters of URL-safe base64, the first of which is no hyphen, for the storage tool
+    would take it for an option."""
+    while (cluster := urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return cluster
+
+
 class Kafka:
     """A Kafka node over ``directory``; starting again on the same directory carries on with its data."""
 
@@ -91,7 +99,7 @@ class Kafka:
             ":".join(map(str, paths)),
         ]
         if not (log_dir / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+            cluster = _cluster_id()
             await self._format([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties])
         await self.process.start([*command, "kafka.Kafka", properties])
         await self.process.until(self._answers, seconds=60)

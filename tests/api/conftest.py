@@ -128,6 +128,10 @@ class Running:
         found: Gateway = self.server.app.state.gateway
         return found
 
+    def counted(self, name_and_value: str) -> bool:
+        """Whether a metric has this value now."""
+        return f"khabar_api_{name_and_value}\n" in self.gateway.metrics.render().decode()
+
     @asynccontextmanager
     async def stream(self, *, headers: dict[str, str] | None = None, **parameters: Any) -> AsyncIterator["Subscriber"]:
         """A WebSocket subscription."""
@@ -140,6 +144,13 @@ class Running:
         async with self.http.get(self.url + path, **options) as response:
             text = await response.text()
             return response.status, json.loads(text) if "json" in response.content_type else text, response
+
+
+async def eventually(holds: Callable[[], object], *, seconds: float = 20) -> None:
+    """Return once ``holds`` is true."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - there is nothing to wait on in what is observed
+            await asyncio.sleep(0.02)
 
 
 class Subscriber:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from api.watch import as_text
 from services.embedded.process import free_port
 from services.settings import Settings
-from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity
+from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually
 
 _KHABAR = "from services.cli import main; main()"
 
@@ -42,15 +42,14 @@ async def _line(child: Process) -> str:
 
 
 async def _connections(gateway: Running, count: int) -> None:
-    async with asyncio.timeout(20):
-        while gateway.gateway.metrics.connections.labels("websocket")._value.get() < count:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: gateway.counted(f'connections{{transport="websocket"}} {count}.0'))
 
 
 async def test_watch_prints_events_and_ends_with_ctrl_c(start: Start, updates: Updates) -> None:
     """Two lines an event with what matters, right-to-left names isolated; ``--json`` the envelope; status 0."""
     async with (
-        start() as gateway, _khabar("watch", "--to", gateway.url, "--language", "ar") as text,
+        start() as gateway,
+        _khabar("watch", "--to", gateway.url, "--language", "ar") as text,
         _khabar("watch", "--to", gateway.url, "--language", "ar,fr", "--json", "--limit", "2") as lines,
     ):
         await _connections(gateway, 2)

@@ -3,7 +3,8 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import aiohttp
 import pytest
@@ -19,7 +20,7 @@ class Upstream:
     """Answers as it is told and remembers what it was sent."""
 
     def __init__(self) -> None:
-        self.answer = web.Response
+        self.answer: Callable[[], web.Response] = web.Response
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.drop = False
 
@@ -39,7 +40,7 @@ async def upstream(start: Start) -> AsyncIterator[tuple[Upstream, Running]]:
     fake = Upstream()
     app = web.Application()
     app.router.add_post("/v1/articles", fake.handle)
-    app.router.add_get("/readyz", lambda _: _ready())
+    app.router.add_get("/readyz", _ready)
     runner = web.AppRunner(app, auto_decompress=False)
     await runner.setup()
     port = free_port()
@@ -49,7 +50,7 @@ async def upstream(start: Start) -> AsyncIterator[tuple[Upstream, Running]]:
     await runner.cleanup()
 
 
-async def _ready() -> web.Response:
+async def _ready(_: web.Request) -> web.Response:
     return web.Response()
 
 
@@ -62,7 +63,7 @@ async def test_a_push_and_its_answer_pass_unchanged(upstream: tuple[Upstream, Ru
         (422, b'{"status":422}', {"Content-Type": "application/problem+json"}),
         (503, b'{"status":503}', {"Content-Type": "application/problem+json", "Retry-After": "7"}),
     ):
-        fake.answer = lambda s=status, b=answer, h=headers: web.Response(status=s, body=b, headers=h)  # type: ignore[misc]
+        fake.answer = partial(web.Response, status=status, body=answer, headers=headers)
         sent = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
         async with gateway.http.post(f"{gateway.url}/v1/articles", data=compressed, headers=sent) as response:
             assert (response.status, await response.read()) == (status, answer)
@@ -122,7 +123,8 @@ async def test_a_lost_connection_says_that_articles_may_have_been_accepted(
 async def test_without_ingest_nothing_was_accepted(start: Start) -> None:
     """503 with Retry-After, and it says so."""
     async with start(ingest_url=f"http://127.0.0.1:{free_port()}") as gateway:
-        async with gateway.http.post(f"{gateway.url}/v1/articles", data=_ARTICLES) as response:
+        response = await gateway.http.post(f"{gateway.url}/v1/articles", data=_ARTICLES)
+        async with response:
             problem = await response.json(content_type=None)
             assert (response.status, response.content_type) == (503, "application/problem+json")
             assert response.headers["Retry-After"]

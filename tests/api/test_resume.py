@@ -120,7 +120,7 @@ async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -
         await updates.send_raw(None, ("type", b"article"))
         await updates.send(last)
         assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
-        assert b"khabar_api_unparsable_records_total 5.0" in gateway.gateway.metrics.render()
+        assert gateway.counted("unparsable_records_total 5.0")
     async with start(limits={"tail_records": 0}) as later:
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
@@ -178,6 +178,26 @@ async def test_the_gateway_survives_kafka(start: Start, own_kafka: Kafka) -> Non
         async with kafka_clients.producer(own_kafka.bootstrap) as producer:
             await Updates(producer).send(article)
         assert ids(await reader.events(1, seconds=30)) == [article.id]
+
+
+async def test_a_stream_that_begins_anew_ends_old_subscriptions(start: Start, own_kafka: Kafka) -> None:
+    """When ``updates`` was deleted and made again, nobody is left waiting for a place that will not come."""
+    async with start(kafka=own_kafka.bootstrap) as gateway, gateway.stream() as subscriber:
+        await subscriber.next()
+        admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)
+        await admin.start()
+        await admin.delete_topics([topics.UPDATES.name])
+        while topics.UPDATES.name in await admin.list_topics():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await admin.close()
+        await topics.ensure(own_kafka.bootstrap, raw_partitions=1, replication=1)
+        assert (await subscriber.until("error", seconds=20))["code"] == "bad_cursor"
+        assert await subscriber.close_code() == 4400
+        article = an_article()
+        async with gateway.stream() as fresh, kafka_clients.producer(own_kafka.bootstrap) as producer:
+            await fresh.next()
+            await Updates(producer).send(article)
+            assert ids(await fresh.events(1)) == [article.id]
 
 
 async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.api.conftest import Running, Start, Updates, an_article, ids
+from tests.api.conftest import Running, Start, Updates, an_article, eventually, ids
 
 
 class Events:
@@ -102,17 +102,18 @@ async def test_errors_before_the_stream_are_problems(gateway: Running, query: st
 
 async def test_a_reader_that_stops_reading_is_cut_off(start: Start, updates: Updates) -> None:
     """Its line is cut after the time for a send, and others have got everything meanwhile."""
-    articles = [an_article(text="خبر " * 30_000) for _ in range(120)]
-    async with start(limits={"send": 0.5}) as gateway, aiohttp.ClientSession(read_bufsize=1024) as session:
-        async with session.get(f"{gateway.url}/v1/events"), gateway.stream() as reader:
-            await asyncio.sleep(0.2)
-            await updates.send(*articles)
-            assert ids(await reader.events(len(articles))) == [one.id for one in articles]
-            async with asyncio.timeout(10):
-                while b"khabar_api_too_slow_total 1.0" not in gateway.gateway.metrics.render():
-                    await asyncio.sleep(0.02)
-                while len(gateway.server.server_state.connections) > 1:
-                    await asyncio.sleep(0.02)
+    articles = [an_article(text="خبر " * 30_000) for _ in range(60)]
+    async with (
+        start(limits={"send": 0.5}) as gateway,
+        aiohttp.ClientSession(read_bufsize=1024) as session,
+        session.get(f"{gateway.url}/v1/events"),
+        gateway.stream() as reader,
+    ):
+        await reader.next()
+        _, got = await asyncio.gather(updates.send(*articles), reader.events(len(articles)))
+        assert ids(got) == [one.id for one in articles]
+        await eventually(lambda: gateway.counted("too_slow_total 1.0"))
+        await eventually(lambda: len(gateway.server.server_state.connections) == 1)
 
 
 async def test_stopping_ends_the_stream_with_its_reason(start: Start, updates: Updates) -> None:

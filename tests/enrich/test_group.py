@@ -9,7 +9,28 @@ from services.events import AnnotatedArticle, Article, ArticleIn
 from tests.harness import ARRIVAL, arrivals, raw, seed_articles, seed_labels
 
 WINDOW = timedelta(hours=72)
-WORDS = "نهر جسر مدينة قطار سوق مطر مدرسة طبيب كتاب حقل ميناء سفينة عيد مسرح لاعب ملعب قمر بحر جبل ثلج".split()
+WORDS = [
+    "نهر",
+    "جسر",
+    "مدينة",
+    "قطار",
+    "سوق",
+    "مطر",
+    "مدرسة",
+    "طبيب",
+    "كتاب",
+    "حقل",
+    "ميناء",
+    "سفينة",
+    "عيد",
+    "مسرح",
+    "لاعب",
+    "ملعب",
+    "قمر",
+    "بحر",
+    "جبل",
+    "ثلج",
+]
 
 
 def text_of(seed: int, length: int = 120) -> str:

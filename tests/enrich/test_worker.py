@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -105,7 +104,7 @@ async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
 async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: tuple[Kafka, Valkey, Child]) -> None:
     """SIGTERM gives exit status 0; what came meanwhile is done by the next worker."""
     kafka, _, child = own
-    child.process._child.terminate()  # noqa: SLF001
+    child.process._child.terminate()
     assert await child.process.wait() == 0
     await send(kafka, topics.RAW, raw(ArticleIn(text="عادت القطارات إلى العمل"), "later-1").encode())
     await child.start()

@@ -16,12 +16,12 @@ from aiohttp import web
 from ingest import feeds
 from ingest.addresses import is_public
 from ingest.feeds import Feed, FeedError, Poller, open_session, poll, read_feeds
-from ingest.identity import article_id
 from ingest.producer import Intake, Unavailable
 from services import deadletters
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.events import ArticleIn
+from services.identity import article_id
 from services.settings import Settings, SettingsError
 from tests.ingest.conftest import raw, until
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from ingest.identity import article_id
 from ingest.producer import Intake
 from services.embedded.kafka import Kafka
 from services.events import ArticleIn
+from services.identity import article_id
 from services.settings import Settings
 from tests.ingest.conftest import NOW, Post, posting, raw, serving
 

@@ -17,13 +17,13 @@ from click.testing import CliRunner
 
 from ingest import replay
 from ingest.commands import replay as command
-from ingest.files import FilesError
-from ingest.identity import article_id
 from ingest.producer import Intake
 from ingest.replay import Outcome, Plan, TargetError, schedule
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.events import ArticleIn
+from services.files import FilesError
+from services.identity import article_id
 from services.settings import Settings
 from tests.ingest.conftest import raw, serving, until
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest.identity import article_id
 from ingest.producer import Intake
 from services import topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.events import ArticleIn
+from services.identity import article_id
 from services.settings import Settings
 from tests.ingest.conftest import Post, posting, raw, serving, until
 

@@ -63,5 +63,10 @@ async def test_a_retry_sends_the_original_and_leaves_the_list(kafka: Kafka) -> N
     await refuse(kafka, record)
     assert await deadletters.retry(kafka.bootstrap, await letters_of(kafka, record)) == 1
     assert await letters_of(kafka, record) == []
-    sent = [again for part in range(4) for again in await log_of(kafka.bootstrap, topics.RAW, part) if again.key == record.key]
+    sent = [
+        again
+        for part in range(4)
+        for again in await log_of(kafka.bootstrap, topics.RAW, part)
+        if again.key == record.key
+    ]
     assert [(again.value, list(again.headers)) for again in sent] == [(record.value, record.headers)]

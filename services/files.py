@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
-from ingest.parsing import Fault, check, parse
 from services.events import ArticleIn
+from services.parsing import Fault, check, parse
 
 MAX_LINE_BYTES = 16_000_000
 
@@ -84,7 +85,8 @@ def _read(path: Path) -> Iterator[Item]:
     name = path.name.lower()
     try:
         if name.endswith(_LINES):
-            yield from _read_lines(path)
+            with _open(path) as file:
+                yield from read_lines(file, str(path))
         elif name.endswith(".json"):
             yield from _read_json(path)
         else:
@@ -105,27 +107,27 @@ def _open(path: Path) -> io.BufferedIOBase:
     return path.open("rb")
 
 
-def _read_lines(path: Path) -> Iterator[Item]:
+def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:
+    """Every article of a stream that holds one JSON object a line; ``name`` stands for it in places."""
     number = 0
-    with _open(path) as file:
-        while True:
-            number += 1
-            place = f"{path}:{number}"
-            try:
-                line = file.readline(MAX_LINE_BYTES + 1)
-                long = len(line) > MAX_LINE_BYTES
-                while long and line and not line.endswith(b"\n"):
-                    line = file.readline(MAX_LINE_BYTES)
-            except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-                # Behind a damaged place in a compressed file nothing can be read.
-                yield Item(place, error=f"the file is damaged from here on: {error}")
-                return
-            if long:
-                yield Item(place, error=f"line longer than {MAX_LINE_BYTES} bytes")
-            elif not line:
-                return
-            elif line.strip().removeprefix(_BOM if number == 1 else b""):
-                yield _item(place, parse(line))
+    while True:
+        number += 1
+        place = f"{name}:{number}"
+        try:
+            line = file.readline(MAX_LINE_BYTES + 1)
+            long = len(line) > MAX_LINE_BYTES
+            while long and line and not line.endswith(b"\n"):
+                line = file.readline(MAX_LINE_BYTES)
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            # Behind a damaged place in a compressed file nothing can be read.
+            yield Item(place, error=f"the file is damaged from here on: {error}")
+            return
+        if long:
+            yield Item(place, error=f"line longer than {MAX_LINE_BYTES} bytes")
+        elif not line:
+            return
+        elif line.strip().removeprefix(_BOM if number == 1 else b""):
+            yield _item(place, parse(line))
 
 
 def _read_json(path: Path) -> Iterator[Item]:

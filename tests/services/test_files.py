@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from ingest import files
-from ingest.files import FilesError, read_articles
+from services import files
+from services.files import FilesError, read_articles
 
 
 def line(text: str) -> str:

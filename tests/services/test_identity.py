@@ -5,8 +5,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.identity import article_id, digest
 from services.events import ArticleIn
+from services.identity import article_id, digest
 
 words = st.text(min_size=1, max_size=30).filter(lambda text: text.strip())
 

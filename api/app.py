@@ -1,0 +1,74 @@
+"""The gateway as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from api import health, problems, push, routes, sse, websocket
+from api.gateway import Gateway
+from api.session import Limits
+from services.settings import Settings
+
+_DASHBOARD = Path(__file__).with_name("dashboard")
+# The page shows text from anywhere: nothing but its own files may run or be loaded.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class _Assets(StaticFiles):
+    """The files of the dashboard."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+
+def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
+    """The application. It starts and stays up without Kafka, store and ingest; ``/readyz`` tells what is missing.
+
+    To be run with the protocols of ``api.transport``, as ``api.service`` does. Raises ``SettingsError``.
+    """
+    gateway = Gateway(settings, limits or Limits())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with gateway.running():
+            yield
+
+    app = FastAPI(
+        title="Khabar",
+        version=version("khabar"),
+        description="News in at one end, enriched and grouped live events out at the other. "
+        "The same stream as `/v1/events` is at `/v1/stream` over WebSocket.",
+        lifespan=lifespan,
+    )
+    app.state.gateway = gateway
+    app.state.readiness = health.Readiness(gateway)
+    problems.install(app)
+    for module in (websocket, sse, push, routes, health):
+        app.include_router(module.router)
+
+    @app.get("/", include_in_schema=False)
+    async def dashboard() -> Response:
+        page = _DASHBOARD / "index.html"
+        if not page.exists():
+            raise HTTPException(404, "the dashboard is not installed")
+        return FileResponse(page, headers=_PAGE_HEADERS)
+
+    app.mount("/dashboard", _Assets(directory=_DASHBOARD, check_dir=False))
+    return app

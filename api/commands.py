@@ -1,0 +1,79 @@
+"""The commands ``khabar api`` and ``khabar watch``."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import get_args
+
+import click
+
+from services import settings as settings_module
+from services.events import EventType
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
+def api(host: str | None, port: int | None) -> None:
+    """The gateway: WebSocket, SSE, REST and the dashboard."""
+    from api import service  # noqa: PLC0415 - khabar --help needs none of it
+
+    settings = settings_module.load(host=host, port=port)
+    try:
+        service.run(settings)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+
+
+@click.command()
+@click.option("--to", "url", help="Address of the gateway; by default that of the running khabar up.")
+@click.option("--type", "type_", multiple=True, type=click.Choice(get_args(EventType)), help="Kinds of event.")
+@click.option("--language", multiple=True, help="Language codes.")
+@click.option("--source", multiple=True, help="Sources.")
+@click.option("--entity", multiple=True, help="Entity ids.")
+@click.option("--topic", multiple=True, help="Topic ids, medtop:…")
+@click.option("--story", multiple=True, help="Story ids.")
+@click.option("--q", multiple=True, help="Words in title or text.")
+@click.option("--duplicates", type=click.Choice(["hide", "show", "only"]), help="What to do with duplicates (hide).")
+@click.option("--cursor", help="Resume after this event.")
+@click.option("--since", help="Begin at this time, as in 2025-01-31T09:30:00Z.")
+@click.option("--json", "as_json", is_flag=True, help="The envelopes, one a line.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
+@click.option("--api-key", help="API key, where one is needed.")
+def watch(  # noqa: PLR0913 - one parameter an option
+    *,
+    url: str | None,
+    type_: tuple[str, ...],
+    duplicates: str | None,
+    cursor: str | None,
+    since: str | None,
+    as_json: bool,
+    limit: int | None,
+    api_key: str | None,
+    **filters: tuple[str, ...],
+) -> None:
+    """A live subscription in this terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
+    from api import watch as watching  # noqa: PLC0415
+
+    parameters = [("type", one) for one in type_]
+    parameters += [(name, one) for name, values in filters.items() for one in values]
+    if duplicates:
+        parameters.append(("duplicates", duplicates))
+    watcher = watching.Watcher(
+        url or settings_module.load().gateway_url,
+        parameters,
+        cursor=cursor,
+        since=since,
+        key=api_key,
+        show=watching.as_json if as_json else watching.as_text,
+        limit=limit,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(watcher.run())
+        except watching.Refused as error:
+            sys.exit(f"error: {error}")
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing may be flushed into it any more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,55 @@
+"""The parts of one running gateway, put together; what routes find under ``app.state.gateway``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from api.auth import Keys
+from api.backlog import Backlog
+from api.follower import Follower
+from api.log import Log
+from api.metrics import Metrics
+from api.session import Limits, Stream
+from services.settings import Settings
+from services.store import Store
+
+# A connection that ingest may be closing at this moment is not used again.
+_KEEP_ALIVE = 2.0
+_STOP_SECONDS = 1.0
+
+
+class Gateway:
+    """Log, follower, backlog, store and keys of one gateway. Raises ``SettingsError`` on wrong keys."""
+
+    http: aiohttp.ClientSession
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.keys = Keys(settings.api_keys)
+        self.log = Log(settings.log_bytes)
+        self.metrics = Metrics(self.log)
+        self.follower = Follower(settings, self.log, self.metrics, tail=limits.tail_records)
+        self.backlog = Backlog(settings.kafka_servers)
+        self.stream = Stream(self.log, self.backlog, self.follower, limits)
+        self.store = Store(settings.redis_url)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the stream; neither Kafka nor the store nor ingest needs to be there."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self.http:
+            tasks = [
+                asyncio.create_task(self.follower.run(), name="follower"),
+                asyncio.create_task(self.backlog.keep_tidy(), name="backlog"),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                # A Kafka that does not answer must not hold up the end.
+                await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+                await self.store.close()

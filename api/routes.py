@@ -1,0 +1,120 @@
+"""Questions and answers: articles, stories and aggregates over REST."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from api import filters
+from api.auth import may_read
+from api.backlog import Unavailable
+from api.cursor import Cursors
+from api.events import Event, Facets
+from api.filters import FilterError
+from api.gateway import Gateway
+from api.problems import RETRY_AFTER, ProblemError, documented
+from services.events import Article, Story
+from services.store import Dimension, Window
+
+router = APIRouter(tags=["questions"], dependencies=[Depends(may_read)])
+
+_SPANS: dict[Window, timedelta] = {
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+}
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+
+
+class Item(BaseModel):
+    """How often one id was counted."""
+
+    id: str
+    name: str
+    count: int
+
+
+class Aggregates(BaseModel):
+    """The most frequent ids of a window, and how many articles it holds."""
+
+    by: Dimension
+    window: Window
+    total: int
+    duplicates: int
+    items: list[Item]
+
+
+class Stories(BaseModel):
+    """Stories, newest first."""
+
+    stories: list[Story]
+
+
+@router.get(
+    "/v1/articles/{article_id}",
+    response_class=Response,
+    responses={200: {"model": Article}, **documented(401, 403, 404, 503)},
+)
+async def article(request: Request, article_id: str) -> Response:
+    """The newest revision of an article."""
+    gateway: Gateway = request.app.state.gateway
+    offset = await gateway.store.article_offset(article_id)
+    event = None if offset is None else await _event(gateway, offset)
+    # A store that outlived its Kafka points at something else.
+    if event is None or event.facets.type != "article" or from_json(event.data)["id"] != article_id:
+        raise ProblemError(404, "no article with this id is kept")
+    return Response(event.data, media_type="application/json")
+
+
+async def _event(gateway: Gateway, offset: int) -> Event | None:
+    cursors: Cursors | None = gateway.follower.cursors
+    try:
+        if cursors is None:
+            raise Unavailable
+        return gateway.log.get(offset) or await gateway.backlog.event(offset, cursors)
+    except Unavailable:
+        raise ProblemError(503, "articles cannot be read at the moment", headers=RETRY_AFTER) from None
+
+
+@router.get("/v1/stories", responses=documented(401, 403, 422, 503))
+async def stories(  # noqa: PLR0913 - one parameter each
+    request: Request,
+    *,
+    window: Window = "24h",
+    language: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
+    entity: Annotated[list[str], Query()] = [],  # noqa: B006
+    topic: Annotated[list[str], Query()] = [],  # noqa: B006
+    limit: Limit = 50,
+) -> Stories:
+    """Stories with an article that arrived in the window, newest first; filters as for the stream."""
+    gateway: Gateway = request.app.state.gateway
+    given = {"language": language, "entity": entity, "topic": topic}
+    try:
+        wanted = filters.parse((name, value) for name, values in given.items() for value in values)
+    except FilterError as error:
+        raise ProblemError(422, str(error), field=error.name) from None
+    since = datetime.fromtimestamp(0, UTC) if window == "all" else datetime.now(UTC) - _SPANS[window]
+    found = await gateway.store.stories(since)
+    return Stories(stories=[one for one in found if wanted.admits(Facets.of_story(one))][:limit])
+
+
+@router.get("/v1/stories/{story_id}", responses=documented(401, 403, 404, 503))
+async def story(request: Request, story_id: str) -> Story:
+    """One story as it is now."""
+    gateway: Gateway = request.app.state.gateway
+    found = await gateway.store.story(story_id)
+    if found is None:
+        raise ProblemError(404, "no story with this id is kept")
+    return found
+
+
+@router.get("/v1/aggregates", responses=documented(401, 403, 422, 503))
+async def aggregates(request: Request, by: Dimension, window: Window = "24h", limit: Limit = 10) -> Aggregates:
+    """What is counted most in a window that ends now: each revision of an article once, duplicates included."""
+    gateway: Gateway = request.app.state.gateway
+    top = await gateway.store.top(by, window, limit=limit, now=datetime.now(UTC))
+    items = [Item(id=one.id, name=one.name, count=one.count) for one in top.items]
+    return Aggregates(by=by, window=window, total=top.total, duplicates=top.duplicates, items=items)

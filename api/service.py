@@ -1,0 +1,95 @@
+"""Runs the gateway as a process of its own."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+import uvloop
+
+from api import transport
+from api.app import create_app
+from api.session import Limits
+from services import telemetry
+from services.settings import Settings
+
+# Frames of clients are ops, a few hundred bytes.
+_LARGEST_FRAME = 64 * 1024
+# What the kernel holds for a client that does not read; left alone it grows to megabytes each.
+_SEND_BUFFER = 256 * 1024
+_BACKLOG = 4_096
+_SHUTDOWN_SECONDS = 2
+
+_log = structlog.get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """A server that lets every subscriber know when it stops; ``stop`` makes it do so."""
+
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
+        self.app = create_app(settings, limits)
+        super().__init__(
+            uvicorn.Config(
+                self.app,
+                http=transport.Http,
+                ws=transport.WebSockets,
+                ws_max_size=_LARGEST_FRAME,
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+            )
+        )
+
+    def stop(self) -> None:
+        """Stop within a few seconds."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs the server."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye to subscribers with the cursor to go on from, then stop."""
+        await self.app.state.gateway.stream.close()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket whose connections have bounded send buffers. Raises ``OSError``."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ``SettingsError``, and ``OSError`` when the port is taken."""
+    telemetry.configure(settings, "api")
+    # Two lines for every WebSocket that comes are what metrics are for.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    server = Server(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    with listen(settings.host, settings.port) as listener:
+        _log.info("listening", url=f"http://{settings.host}:{listener.getsockname()[1]}")
+        await server.serve(sockets=[listener])

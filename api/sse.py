@@ -1,0 +1,176 @@
+"""``GET /v1/events``: the stream as server-sent events."""
+
+import asyncio
+import json
+import time
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.auth import may_read
+from api.gateway import Gateway
+from api.problems import RETRY_AFTER, ProblemError, documented
+from api.session import Session, StreamError, Subscription
+from api.transport import http_connection
+
+router = APIRouter(tags=["stream"])
+
+_RETRY_MS = 2_000
+# How errors before the first event are answered.
+STATUSES = {
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "bad_filter": HTTPStatus.BAD_REQUEST,
+    "bad_cursor": HTTPStatus.BAD_REQUEST,
+    "cursor_too_old": HTTPStatus.GONE,
+    "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_PARAMETERS = [
+    {
+        "name": name,
+        "in": place,
+        "required": False,
+        "description": text,
+        "schema": {"type": "string"},
+    }
+    for name, place, text in (
+        ("type", "query", "article, story, trend"),
+        ("language", "query", "language codes"),
+        ("source", "query", "sources"),
+        ("entity", "query", "entity ids"),
+        ("topic", "query", "IPTC Media Topics, medtop:…"),
+        ("story", "query", "story ids"),
+        ("q", "query", "words in title or text, Arabic-normalised"),
+        ("duplicates", "query", "hide (default), show or only"),
+        ("cursor", "query", "resume after this event"),
+        ("since", "query", "begin at this time (RFC 3339)"),
+        ("Last-Event-ID", "header", "resume after this event; wins over cursor and since"),
+    )
+]
+
+
+@router.get(
+    "/v1/events",
+    dependencies=[Depends(may_read)],
+    response_class=Response,
+    responses={
+        200: {"description": "The stream: id is the cursor, data the envelope.", "content": {"text/event-stream": {}}},
+        **documented(400, 401, 403, 410, 503),
+    },
+    openapi_extra={"parameters": _PARAMETERS},
+)
+async def events(request: Request) -> Response:
+    """Subscribe with server-sent events. Each filter can be repeated or comma-separated."""
+    gateway: Gateway = request.app.state.gateway
+    parameters = request.query_params.multi_items()
+    last = request.headers.get("last-event-id")
+    if last:
+        parameters = [(name, value) for name, value in parameters if name not in {"cursor", "since"}]
+        parameters.append(("cursor", last))
+    try:
+        subscription = Subscription.of_query(parameters)
+        return EventStream(gateway, await gateway.stream.open(subscription))
+    except StreamError as error:
+        headers = RETRY_AFTER if error.code in {"going_away", "unavailable"} else None
+        extra = {name: value for name, value in error.extra.items() if name != "field"}
+        raise ProblemError(
+            STATUSES[error.code],
+            error.message,
+            field=error.extra.get("field"),
+            headers=headers,
+            code=error.code,
+            **extra,
+        ) from None
+
+
+class EventStream(Response):
+    """The body of a subscription: it lasts until the client leaves, is too slow, or the gateway stops."""
+
+    def __init__(self, gateway: Gateway, session: Session) -> None:
+        self.status_code = HTTPStatus.OK
+        self.background = None
+        self.body = b""
+        self._gateway = gateway
+        self._session = session
+        self._sent_at = 0.0
+        self.init_headers(
+            {
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-cache, no-transform",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Deliver until one side ends it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with self._gateway.metrics.connections.labels("sse").track_inprogress(), self._gateway.stream.counted():
+            tasks = [asyncio.create_task(self._deliver(send)), asyncio.create_task(_left(receive))]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                end, _ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(end, StreamError):
+            if not await self._say_goodbye(end, send):
+                http_connection(scope).abort()
+                await _left(receive)
+        elif isinstance(end, Exception):
+            raise end
+
+    async def _deliver(self, send: Send) -> None:
+        """Send what comes, and heartbeats when nothing does. Ends with an exception only."""
+        session, limits = self._session, self._gateway.limits
+        delivered = self._gateway.metrics.delivered.labels("sse")
+        # The first heartbeat at once: even one who leaves before the first event knows where to resume.
+        await self._send(send, b"retry: %d\n\n" % _RETRY_MS + self._heartbeat())
+        while True:
+            chunk = await session.read()
+            if chunk.events:
+                await self._send(send, chunk.sse)
+                delivered.inc(len(chunk.events))
+            session.position = chunk.position
+            if time.monotonic() - self._sent_at >= limits.heartbeat:
+                await self._send(send, self._heartbeat())
+            await session.wait(max(0.0, self._sent_at + limits.heartbeat - time.monotonic()))
+
+    async def _send(self, send: Send, body: bytes) -> None:
+        seconds = self._gateway.limits.send
+        try:
+            async with asyncio.timeout(seconds):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        except TimeoutError:
+            message = f"nothing could be sent for {seconds:g} s"
+            raise StreamError("too_slow", message, cursor=self._session.cursor) from None
+        self._sent_at = time.monotonic()
+
+    async def _say_goodbye(self, error: StreamError, send: Send) -> bool:
+        """Tell why it ends. False when the client does not read: then only cutting the line frees its memory."""
+        if error.code == "too_slow":
+            self._gateway.metrics.too_slow.inc()
+            return False
+        body = _event("error", error.as_json())
+        try:
+            async with asyncio.timeout(self._gateway.limits.farewell):
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+        except TimeoutError:
+            return False
+        return True
+
+    def _heartbeat(self) -> bytes:
+        cursor = self._session.cursor
+        return b"id: %b\n" % cursor.encode() + _event("heartbeat", {"type": "heartbeat", "cursor": cursor})
+
+
+def _event(name: str, data: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,42 @@
+"""What hostile clients do beneath HTTP."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from api.transport import Http
+from tests.api.conftest import Running
+
+
+async def test_an_endless_head_is_refused(gateway: Running) -> None:
+    """A request whose headers do not end is answered with 431 and closed before it takes much memory."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+    answer = asyncio.create_task(reader.read())
+    with pytest.raises(ConnectionError):
+        for _ in range(1_000):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+            await asyncio.sleep(0)
+    writer.close()
+    assert isinstance((await asyncio.gather(answer, return_exceptions=True))[0], bytes | ConnectionError)
+    assert (await gateway.get("/healthz"))[0] == 200
+
+
+async def test_a_connection_that_asks_nothing_is_closed(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither silence nor half a request holds a connection; one that has asked may be used again."""
+    monkeypatch.setattr(Http, "head_seconds", 0.3)
+    for beginning in (b"", b"GET /healthz HT"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(beginning)
+        async with asyncio.timeout(3):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for _ in range(2):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.5)
+    writer.close()
