@@ -2,11 +2,14 @@
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from enrich.annotate import annotate
 from services import telemetry, topics
+from services.events import ArticleIn, RawArticle
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -16,6 +19,7 @@ def run(settings: Settings) -> None:
     """Wait for Kafka and the topics, then work until SIGTERM or SIGINT. Does not return."""
     telemetry.configure(settings, "enrich")
     telemetry.serve_metrics(settings.metrics_port)
+    warm_up()
     asyncio.run(_topics(settings))
     from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients
 
@@ -27,6 +31,12 @@ def run(settings: Settings) -> None:
         quiet=True,
     )
     sys.exit(worker.execute_from_commandline())
+
+
+def warm_up() -> None:
+    """Load every model and word list now, so that the first article does not wait for them."""
+    article = ArticleIn(html="<p>خبر: Putin и Макрон</p>")
+    annotate(RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC)))
 
 
 async def _topics(settings: Settings) -> None:

@@ -9,28 +9,7 @@ from services.events import AnnotatedArticle, Article, ArticleIn
 from tests.harness import ARRIVAL, arrivals, raw, seed_articles, seed_labels
 
 WINDOW = timedelta(hours=72)
-WORDS = [
-    "نهر",
-    "جسر",
-    "مدينة",
-    "قطار",
-    "سوق",
-    "مطر",
-    "مدرسة",
-    "طبيب",
-    "كتاب",
-    "حقل",
-    "ميناء",
-    "سفينة",
-    "عيد",
-    "مسرح",
-    "لاعب",
-    "ملعب",
-    "قمر",
-    "بحر",
-    "جبل",
-    "ثلج",
-]
+WORDS = ("نهر جسر مدينة قطار سوق مطر مدرسة طبيب كتاب حقل ميناء سفينة عيد مسرح لاعب ملعب قمر بحر جبل ثلج").split()
 
 
 def text_of(seed: int, length: int = 120) -> str:
@@ -180,8 +159,8 @@ def test_seed_stories_are_told_apart() -> None:
         gold[article.id] = label["story"]
         languages.setdefault(told[article.id], set()).add(label["language"])
     precision = recall = 0.0
-    for one in told:
-        ours = {other for other in told if told[other] == told[one]}
+    for one, story in told.items():
+        ours = {other for other in told if told[other] == story}
         theirs = {other for other in gold if gold[other] == gold[one]}
         precision += len(ours & theirs) / len(ours)
         recall += len(ours & theirs) / len(theirs)

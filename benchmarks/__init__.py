@@ -1,0 +1,1 @@
+"""Measurements, run by hand and quoted with their command; none of them is a test."""
