@@ -91,13 +91,12 @@ class Kafka:
         )
         log4j = self.directory / "log4j2.xml"
         log4j.write_text(_LOG4J, encoding="utf-8")
-        command: list[str | Path] = [
-            java(),
-            *_HEAP,
-            f"-Dlog4j2.configurationFile={log4j}",
-            "-cp",
-            ":".join(map(str, paths)),
-        ]
+        # Java unpacks native libraries there and, killed, leaves them behind; so the place is ours, and made anew.
+        unpacked = self.directory / "tmp"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        unpacked.mkdir()
+        options = [*_HEAP, f"-Dlog4j2.configurationFile={log4j}", f"-Djava.io.tmpdir={unpacked}"]
+        command: list[str | Path] = [java(), *options, "-cp", ":".join(map(str, paths))]
         if not (log_dir / "meta.properties").exists():
             cluster = _cluster_id()
             await self._format([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties])
