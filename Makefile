@@ -2,10 +2,9 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format lock clean
+.PHONY: help setup setup-dev demo test coverage check format lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +18,12 @@ demo: setup ## Run everything with seeds/ replayed as if live
 
 test: setup-dev ## Set up, then run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+coverage: setup-dev ## The tests, with a report of the lines they reach in all processes
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: setup-dev ## Lint, types, import rules
 	$(BIN)/ruff check .
@@ -35,8 +40,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml services/embedded/kafka.lock.to
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock || { \
-	  echo "error: the development packages could not be installed: check the network, then run make again" >&2; exit 1; }
+	@sh deploy/setup.sh "$(PYTHON)" "$(VENV)" dev
 	@touch $@
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
