@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import random
 import signal
 import socket
 import time
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_PORTS = (15_000, 32_000)
 _libc = ctypes.CDLL(None)
 
 
@@ -18,11 +20,14 @@ class StartError(Exception):
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nothing uses at this moment.
+
+    Below those that the kernel gives to outgoing connections: one of them could take the port between this look
+    and the server's start.
+    """
+    while port_taken(host, port := random.randrange(*_PORTS)):  # noqa: S311 - a number, not a secret
+        pass
+    return port
 
 
 def port_taken(host: str, port: int) -> bool:

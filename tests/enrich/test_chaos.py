@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from enrich.group import Grouper
 from services import kafka as clients
 from services import topics
@@ -20,6 +22,7 @@ KILLS = 6
 SEED = 20261106
 
 
+@pytest.mark.timeout(300)
 async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     """Every article comes out exactly once, in the group and story an uninterrupted run gives it, counted once."""
     chance = random.Random(SEED)
