@@ -5,7 +5,6 @@ import sys
 from datetime import UTC, datetime
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from enrich.annotate import annotate
 from services import telemetry, topics
@@ -20,7 +19,7 @@ def run(settings: Settings) -> None:
     telemetry.configure(settings, "enrich")
     telemetry.serve_metrics(settings.metrics_port)
     warm_up()
-    asyncio.run(_topics(settings))
+    asyncio.run(topics.wait_for(settings))
     from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients
 
     worker = app.Worker(
@@ -37,19 +36,3 @@ def warm_up() -> None:
     """Load every model and word list now, so that the first article does not wait for them."""
     article = ArticleIn(html="<p>خبر: Putin и Макрон</p>")
     annotate(RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC)))
-
-
-async def _topics(settings: Settings) -> None:
-    pause = 0.1
-    while True:
-        try:
-            await topics.ensure(
-                settings.kafka_servers,
-                raw_partitions=settings.raw_partitions,
-                replication=settings.replication,
-            )
-            return
-        except (KafkaError, OSError) as error:
-            log.warning("waiting for Kafka", servers=settings.kafka_servers, cause=repr(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 1.0)

@@ -8,7 +8,6 @@ from collections.abc import Generator
 
 import structlog
 import uvicorn
-from aiokafka.errors import KafkaError
 
 from ingest import feeds, push
 from ingest.producer import Intake
@@ -17,7 +16,6 @@ from services.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_PAUSE = 1.0
 # More connections than this are told to come again.
 _CONNECTIONS = 1_000
 _HEADER_BYTES = 65_536
@@ -48,7 +46,7 @@ async def run(settings: Settings) -> None:
     intake = Intake(settings.kafka_servers)
     server = _Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    background = [asyncio.create_task(_ensure_topics(settings))]
+    background = [asyncio.create_task(topics.wait_for(settings))]
     if polled:
         background.append(asyncio.create_task(feeds.Poller(polled, settings, intake).run()))
     host, port = listening.getsockname()[:2]
@@ -101,23 +99,3 @@ def _serve_metrics(settings: Settings) -> None:
     except OSError as error:
         cause = f"cannot listen on port {settings.metrics_port}: {error.strerror}"
         raise SettingsError(f"KHABAR_METRICS_PORT: {cause}") from error
-
-
-async def _ensure_topics(settings: Settings) -> None:
-    """Create the topics that are missing, as soon as Kafka is there."""
-    pause = 0.2
-    told = False
-    while True:
-        try:
-            await topics.ensure(
-                settings.kafka_servers,
-                raw_partitions=settings.raw_partitions,
-                replication=settings.replication,
-            )
-            return
-        except (KafkaError, OSError, TimeoutError) as error:
-            if not told:
-                log.warning("topics_not_ready", cause=str(error))
-                told = True
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,9 +1,15 @@
 """The Kafka topics: names, partitions and how long they are kept."""
 
+import asyncio
 from dataclasses import dataclass, field
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from services.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -58,3 +64,21 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> No
                 raise error(f"{name}: {rest[0] if rest else ''}")
     finally:
         await admin.close()
+
+
+async def wait_for(settings: Settings) -> None:
+    """Create the topics that are missing as soon as Kafka is there, however long that takes."""
+    pause = 0.1
+    told = False
+    while True:
+        try:
+            await ensure(
+                settings.kafka_servers, raw_partitions=settings.raw_partitions, replication=settings.replication
+            )
+            return
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not told:
+                log.warning("waiting for Kafka", servers=settings.kafka_servers, cause=str(error))
+                told = True
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 1.0)
