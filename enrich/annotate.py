@@ -4,7 +4,7 @@ One plain function; ``khabar annotate`` and the Faust agent call the same.
 """
 
 from enrich import cleaning, entities, language, signature
-from enrich.normalization import tokens
+from enrich.normalization import Passage
 from enrich.terms import terms
 from services.events import AnnotatedArticle, RawArticle
 
@@ -17,7 +17,7 @@ def annotate(raw: RawArticle, sequence: int = 0) -> AnnotatedArticle:
     text = cleaning.clean(raw.text, raw.html)
     title = cleaning.clean_title(raw.title) or cleaning.headline(text)
     code, score = language.detect(f"{title}\n{text}" if raw.title else text, raw.language)
-    words = tokens(text)
+    heading, body = Passage(title or ""), Passage(text)
     return AnnotatedArticle(
         id=raw.id,
         received_at=raw.received_at,
@@ -30,8 +30,8 @@ def annotate(raw: RawArticle, sequence: int = 0) -> AnnotatedArticle:
         authors=raw.authors,
         language=code,
         language_score=score,
-        entities=entities.find(title, text, code),
+        entities=entities.find(heading, body, code),
         fingerprint=signature.fingerprint(title, text),
-        signature=signature.pack(signature.minhash([word.form for word in words])),
-        terms=terms(tokens(title or ""), words, code),
+        signature=signature.pack(signature.minhash([word.form for word in body.words])),
+        terms=terms(heading.words, body.words, code),
     )

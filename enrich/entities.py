@@ -11,7 +11,7 @@ from itertools import pairwise
 import regex
 
 from enrich.gazetteer import Alias, Entry, Gazetteer, load
-from enrich.normalization import Token, is_arabic, tokens
+from enrich.normalization import Passage, Token, is_arabic
 from services.events import Entity, Mention
 
 _PARTICLES = "وفبلكس"
@@ -20,16 +20,16 @@ _JOINT = regex.compile(r"[\s\-‐‑'’.·\u200c]{1,3}")
 _SHORTEST_NAME = 3
 
 
-def find(title: str | None, text: str, language: str) -> list[Entity]:
+def find(title: Passage, text: Passage, language: str) -> list[Entity]:
     """The entities of an article in the order of their first mention.
 
-    Mentions are those in ``text``; one named only in the title comes last and has none.
+    Mentions are those in the text; one named only in the title comes last and has none.
     """
     gazetteer = load()
     mentions: dict[str, list[Mention]] = {}
     for entry, start, end in _matches(gazetteer, text, language):
-        mentions.setdefault(entry.id, []).append(Mention(start=start, end=end, text=text[start:end]))
-    for entry, _, _ in _matches(gazetteer, title or "", language):
+        mentions.setdefault(entry.id, []).append(Mention(start=start, end=end, text=text.text[start:end]))
+    for entry, _, _ in _matches(gazetteer, title, language):
         mentions.setdefault(entry.id, [])
     return [
         Entity(
@@ -42,11 +42,11 @@ def find(title: str | None, text: str, language: str) -> list[Entity]:
     ]
 
 
-def _matches(gazetteer: Gazetteer, text: str, language: str) -> Iterator[tuple[Entry, int, int]]:
-    words = tokens(text)
+def _matches(gazetteer: Gazetteer, passage: Passage, language: str) -> Iterator[tuple[Entry, int, int]]:
+    words = passage.words
     at = 0
     while at < len(words):
-        found = _longest(gazetteer, text, words, at, language)
+        found = _longest(gazetteer, passage.text, words, at, language)
         if found is None:
             at += 1
             continue

@@ -47,6 +47,14 @@ class Token:
     form: str
 
 
+class Passage:
+    """A text with its words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = tokens(text)
+
+
 def tokens(text: str) -> list[Token]:
     """All words of a text, in order."""
     return [Token(m.start(), m.end(), m.group(), form(m.group()[:_LONGEST])) for m in _WORD.finditer(text)]

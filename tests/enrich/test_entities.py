@@ -2,13 +2,18 @@
 
 import pytest
 
+from enrich import entities
 from enrich.annotate import annotate
-from enrich.entities import find
-from enrich.normalization import form
-from services.events import ArticleIn
+from enrich.normalization import Passage, form
+from services.events import ArticleIn, Entity
 from tests.harness import raw, seed_articles
 
 PUTIN, MACRON, ZELENSKYY, LAVROV = "Q7747", "Q3052772", "Q3874799", "Q58217"
+
+
+def find(title: str | None, text: str, language: str) -> list[Entity]:
+    """The entities of an article."""
+    return entities.find(Passage(title or ""), Passage(text), language)
 
 
 def ids(text: str, language: str = "ar") -> list[str]:

@@ -1,0 +1,74 @@
+"""What the whole house gets through: ``python -m benchmarks.throughput [--articles N] [--data-dir DIR]``.
+
+Sends N articles, made of seeds/ with their words drawn anew so that they are no copies of each other, to a running
+``khabar up`` as fast as it takes them, and waits until each came out on a WebSocket. Prints articles a second, and for
+every process its CPU milliseconds an article and its memory.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import click
+import psutil
+from websockets.asyncio.client import connect
+
+SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"
+BATCH = 100
+
+
+@click.command()
+@click.option("--articles", default=5_000, show_default=True)
+@click.option("--data-dir", default=".khabar", show_default=True, type=click.Path(path_type=Path))
+def main(articles: int, data_dir: Path) -> None:
+    """Measure and print."""
+    house = json.loads((data_dir / "endpoints.json").read_text(encoding="utf-8"))
+    processes = {name: psutil.Process(pid) for name, pid in house["processes"].items()}
+    before = {name: _cpu(process) for name, process in processes.items()}
+    seconds = asyncio.run(_run(house["gateway"], articles))
+    sys.stdout.write(f"{articles} articles in {seconds:.1f} s: {articles / seconds:.0f} a second\n")
+    for name, process in processes.items():
+        used = (_cpu(process) - before[name]) * 1000 / articles
+        sys.stdout.write(f"{name:<10} {used:6.2f} CPU ms an article   {process.memory_info().rss / 1e6:6.0f} MB\n")
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def _run(url: str, articles: int) -> float:
+    chance = random.Random(articles)  # noqa: S311 - an order, not a secret
+    seeds = [json.loads(line) for line in SEEDS.read_text(encoding="utf-8").splitlines()]
+    run = f"{random.getrandbits(48):x}"
+    lines = []
+    for number in range(articles):
+        seed = seeds[number % len(seeds)]
+        words = (seed.get("text") or seed["html"]).split()
+        text = " ".join(chance.sample(words, k=len(words)))
+        lines.append(json.dumps({"title": seed.get("title"), "guid": f"{run}-{number}", "source": run, "text": text}))
+    address = url.replace("http", "ws", 1) + f"/v1/stream?type=article&duplicates=show&source={run}"
+    async with connect(address, max_size=None) as socket, aiohttp.ClientSession() as session:
+        start = time.perf_counter()
+        sending = asyncio.create_task(_send(session, url, lines))
+        received = 0
+        while received < articles:
+            received += sum(json.loads(line)["type"] == "article" for line in str(await socket.recv()).splitlines())
+        await sending
+        return time.perf_counter() - start
+
+
+async def _send(session: aiohttp.ClientSession, url: str, lines: list[str]) -> None:
+    for first in range(0, len(lines), BATCH):
+        body = "\n".join(lines[first : first + BATCH]).encode()
+        headers = {"Content-Type": "application/x-ndjson"}
+        async with session.post(f"{url}/v1/articles", data=body, headers=headers) as response:
+            response.raise_for_status()
+
+
+if __name__ == "__main__":
+    main()
