@@ -14,7 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
 from api.problems import ProblemError
-from services.settings import SettingsError
+from services.errors import SettingsError
 
 Scope = Literal["read", "write"]
 _BOTH: frozenset[Scope] = frozenset(("read", "write"))

@@ -40,7 +40,7 @@ def api(host: str | None, port: int | None) -> None:
 @click.option("--since", help="Begin at this time, as in 2025-01-31T09:30:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="The envelopes, one a line.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
-@click.option("--api-key", help="API key, where one is needed.")
+@click.option("--api-key", help="API key, where one is needed (KHABAR_API_KEY).")
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
@@ -60,12 +60,13 @@ def watch(  # noqa: PLR0913 - one parameter an option
     parameters += [(name, one) for name, values in filters.items() for one in values]
     if duplicates:
         parameters.append(("duplicates", duplicates))
+    settings = settings_module.load()
     watcher = watching.Watcher(
-        url or settings_module.load().gateway_url,
+        url or settings.gateway_url,
         parameters,
         cursor=cursor,
         since=since,
-        key=api_key,
+        key=api_key or settings.api_key,
         show=watching.as_json if as_json else watching.as_text,
         limit=limit,
     )

@@ -1,11 +1,9 @@
 """Follows ``updates`` into the shared log, through every absence of Kafka."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -64,7 +62,7 @@ class Follower:
 
     async def _follow(self) -> None:
         bootstrap = self._settings.kafka_servers
-        cluster = await _cluster(bootstrap)
+        cluster = await kafka.cluster_id(bootstrap)
         await topics.ensure(
             bootstrap, raw_partitions=self._settings.raw_partitions, replication=self._settings.replication
         )
@@ -108,14 +106,3 @@ class Follower:
     def _check_goal(self) -> None:
         if self._log.end >= self._goal:
             self.caught_up.set()
-
-
-async def _cluster(bootstrap: str) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
-        described = await admin.describe_cluster()
-    finally:
-        with contextlib.suppress(Exception):
-            await admin.close()
-    return str(described["cluster_id"])

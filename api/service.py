@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from api import transport
 from api.app import create_app
 from api.session import Limits
 from services import telemetry
+from services.errors import SettingsError
 from services.settings import Settings
 
 # Frames of clients are ops, a few hundred bytes.
@@ -77,12 +79,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ``SettingsError``, and ``OSError`` when the port is taken."""
+    """Serve until SIGTERM or SIGINT. Raises ``SettingsError``, also when the port is taken."""
     telemetry.configure(settings, "api")
+    _many_files()
     # Two lines for every WebSocket that comes are what metrics are for.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
+
+
+def _many_files() -> None:
+    """Every connection is an open file, and the usual limit of 1,024 is for programs with few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings) -> None:
@@ -90,6 +99,11 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    with listen(settings.host, settings.port) as listener:
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        cause = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        raise SettingsError(f"KHABAR_PORT: {cause}") from None
+    with listening as listener:
         _log.info("listening", url=f"http://{settings.host}:{listener.getsockname()[1]}")
         await server.serve(sockets=[listener])

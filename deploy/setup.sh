@@ -18,7 +18,7 @@ pip() {
 
 if [ "$what" = dev ]; then
     echo "installing development packages ..."
-    pip install --no-deps --require-hashes -r requirements-dev.lock ||
+    pip install --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock ||
         fail "the development packages could not be installed: check the network (and pip's index), then run make again; details: $log"
     exit 0
 fi
@@ -36,7 +36,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 : >"$log"
 echo "installing Python packages ..."
-pip install --no-deps --require-hashes -r requirements.lock ||
+pip install --no-deps --require-hashes --only-binary :all: -r requirements.lock ||
     fail "the Python packages could not be installed: check the network (and pip's index), then run make again; details: $log"
 pip install --no-deps --no-build-isolation --editable . || fail "Khabar itself could not be installed into $venv; details: $log"
 echo "fetching Kafka ..."

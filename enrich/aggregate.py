@@ -4,7 +4,10 @@ from services import kafka, topics
 from services.events import Article, Story
 from services.store import Batch
 
-PARTITION = f"{topics.UPDATES.name}-0"
+
+async def log_name(bootstrap: str) -> str:
+    """What the store knows this log by. Offsets of another Kafka, or of one begun anew, say nothing about it."""
+    return f"{await kafka.cluster_id(bootstrap)}/{topics.UPDATES.name}-0"
 
 
 def add(batch: Batch, offset: int, headers: object, value: bytes, arrived_ms: int) -> None:

@@ -153,6 +153,7 @@ async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
 @_agent(_topic(topics.UPDATES))
 async def aggregate(stream: StreamT[bytes]) -> None:
     """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
+    log_name = await insist("aggregate", partial(counting.log_name, settings.kafka_servers))
     async for events in batches(stream, limit=500):
         batch, rejected = Batch(), []
         for event in events:
@@ -163,5 +164,5 @@ async def aggregate(stream: StreamT[bytes]) -> None:
                 batch.add_nothing(message.offset)
                 rejected.append(dead_letter(event, "aggregate", error))
         await insist("aggregate", partial(outlet.send, rejected))
-        await insist("aggregate", partial(store.apply, counting.PARTITION, batch))
+        await insist("aggregate", partial(store.apply, log_name, batch))
         RECORDS.labels("aggregate").inc(len(events))

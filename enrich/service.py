@@ -18,6 +18,7 @@ def run(settings: Settings) -> None:
     """Wait for Kafka and the topics, then work until SIGTERM or SIGINT. Does not return."""
     telemetry.configure(settings, "enrich")
     telemetry.serve_metrics(settings.metrics_port)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the parents
     warm_up()
     asyncio.run(topics.wait_for(settings))
     from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients

@@ -31,7 +31,7 @@ def ingest() -> None:
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many articles.")
 @click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is from now.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here as JSON.")
-@click.option("--api-key", help="Key for a gateway that asks for one.")
+@click.option("--api-key", help="Key for a gateway that asks for one (KHABAR_API_KEY).")
 def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths: tuple[Path, ...],
     target: str | None,
@@ -55,15 +55,16 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("choose one of --rate, --speed and --unpaced")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no directory {report.parent}")
+    settings = settings_module.load()
     plan = replaying.Plan(
         paths=paths,
-        target=target or settings_module.load().gateway_url,
+        target=target or settings.gateway_url,
         rate=rate,
         speed=speed,
         repeat=repeat,
         limit=limit,
         rebase=rebase,
-        api_key=api_key,
+        api_key=api_key or settings.api_key,
     )
     try:
         outcome = asyncio.run(replaying.run(plan, progress=sys.stderr.isatty()))

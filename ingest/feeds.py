@@ -31,10 +31,11 @@ from ingest.addresses import PrivateAddress, public_socket
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import MAX_VALUE_BYTES, Intake, Place, Sealed, TooLarge, Unavailable, utc_now
 from services import topics
+from services.errors import SettingsError
 from services.events import ArticleIn
 from services.identity import digest, make_id
 from services.parsing import Fault, check
-from services.settings import Settings, SettingsError
+from services.settings import Settings
 
 log = structlog.get_logger(__name__)
 

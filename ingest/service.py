@@ -12,7 +12,8 @@ import uvicorn
 from ingest import feeds, push
 from ingest.producer import Intake
 from services import telemetry, topics
-from services.settings import Settings, SettingsError
+from services.errors import SettingsError
+from services.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import click
 
 from services import settings as settings_module
-from services.settings import PREFIX, Settings, SettingsError
+from services.errors import OperatorError
+from services.settings import PREFIX, Settings
 
 _T = TypeVar("_T")
 
@@ -167,12 +168,9 @@ def main() -> None:
     """Entry point: what a person can mend is one sentence on standard error, never a traceback."""
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 
-    from services.embedded.jars import JarsError  # noqa: PLC0415
-    from services.embedded.process import StartError  # noqa: PLC0415
-
     try:
         cli(standalone_mode=True)
-    except (SettingsError, StartError, JarsError) as error:
+    except OperatorError as error:
         sys.exit(f"error: {error}")
     except KafkaError as error:
         sys.exit(f"error: Kafka cannot be reached ({error}); is khabar up running, or KHABAR_KAFKA right?")

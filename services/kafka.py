@@ -1,9 +1,11 @@
 """Kafka clients as Khabar uses them: a producer that loses nothing, and readers without a consumer group."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 MAX_RECORD_BYTES = 8_388_608
@@ -32,6 +34,18 @@ def header(headers: object, name: str) -> str | None:
         if key == name:
             found = value.decode("utf-8", "replace")
     return found
+
+
+async def cluster_id(bootstrap: str) -> str:
+    """The id of this Kafka cluster: another one, or the same begun anew, has another. Raises ``KafkaError``."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        described = await admin.describe_cluster()
+    finally:
+        with contextlib.suppress(Exception):
+            await admin.close()
+    return str(described["cluster_id"])
 
 
 class Reader:

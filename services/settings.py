@@ -13,11 +13,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.errors import SettingsError
+
 PREFIX = "KHABAR_"
-
-
-class SettingsError(Exception):
-    """A setting is wrong or unknown; the message is meant for the person who set it."""
 
 
 class Settings(BaseSettings):
@@ -36,6 +34,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated KEY or KEY:read or KEY:write; unset: no authentication"
     )
+    api_key: str | None = Field(None, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
     allow_private_addresses: bool = Field(False, description="let feeds point into private networks")
@@ -50,7 +49,7 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
 
-    @field_validator("kafka", "redis", "feeds", mode="before")
+    @field_validator("kafka", "redis", "api_key", "feeds", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -5,7 +5,7 @@ All keys carry the hash tag ``{khabar}``, so that a script never touches two slo
 =============================== ====== ================================================================
 key                             type   holds
 =============================== ====== ================================================================
-{khabar}:applied                hash   topic-partition → offset of the last applied record of ``updates``
+{khabar}:applied                hash   cluster/topic-partition → offset of the last applied record of ``updates``
 {khabar}:count:SPAN:START:DIM   hash   id → count; SPAN m, h or all; START epoch minute or hour
 {khabar}:count:…:total          hash   ``articles`` and ``duplicates``
 {khabar}:names                  hash   entity or topic id → name
@@ -147,15 +147,15 @@ class Store:
         self._count = self.redis.register_script((_LUA / "count.lua").read_text())
         self._top = self.redis.register_script((_LUA / "top.lua").read_text())
 
-    async def apply(self, partition: str, batch: Batch) -> int:
+    async def apply(self, log: str, batch: Batch) -> int:
         """Apply a batch and the offset it reaches in one atomic script; how many of its records were new."""
         names = [word for pair in sorted(batch._names.items()) for word in pair]
-        arguments = [partition, json.dumps(batch._events), json.dumps(batch._lives), json.dumps(names)]
+        arguments = [log, json.dumps(batch._events), json.dumps(batch._lives), json.dumps(names)]
         return int(await self._count(keys=[*batch._keys, _NAMES], args=arguments))
 
-    async def applied(self, partition: str) -> int:
+    async def applied(self, log: str) -> int:
         """Offset of the last record that the store reflects; -1 when there is none."""
-        return int(await self.redis.hget(_APPLIED, partition) or -1)
+        return int(await self.redis.hget(_APPLIED, log) or -1)
 
     async def top(self, by: Dimension, window: Window, *, limit: int, now: datetime) -> Top:
         """The ids with the highest counts in the window that ends now, in one round trip."""

@@ -18,9 +18,8 @@ from typing import IO
 
 import aiohttp
 
-from services.embedded.kafka import Kafka
-from services.embedded.process import Process, StartError, free_port, port_taken
-from services.embedded.valkey import Valkey
+from services.embedded.process import Process, free_port, port_taken
+from services.errors import StartError
 from services.groups import stable_members
 from services.settings import Settings, endpoints_file
 
@@ -90,6 +89,14 @@ class House:
     def add_servers(self) -> None:
         """Add Kafka and Valkey where no addresses are given, and their addresses to the settings."""
         found = {}
+        if self.settings.kafka is None or self.settings.redis is None:
+            try:
+                from services.embedded.kafka import Kafka  # noqa: PLC0415 - not everywhere installed
+                from services.embedded.valkey import Valkey  # noqa: PLC0415
+            except ImportError as error:
+                raise StartError(
+                    f"the embedded servers are not installed here ({error}): set KHABAR_KAFKA and KHABAR_REDIS"
+                ) from None
         if self.settings.kafka is None:
             kafka = Kafka(self.settings.data_dir / "kafka")
             self.children.append(Child("Kafka", lambda: kafka.process, kafka.start))

@@ -11,6 +11,8 @@ from jgo.env import LockFile
 from jgo.env._lockfile import LockedDependency
 from jgo.maven import Artifact, MavenContext
 
+from services.errors import OperatorError
+
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 
 # Kafka logs through SLF4J 1.7 and its own jars bring no binding for it. The "!" keeps the binding's parent
@@ -18,7 +20,7 @@ LOCK = Path(__file__).with_name("kafka.lock.toml")
 WANTED = ("org.apache.kafka:kafka_2.13:4.3.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3!")
 
 
-class JarsError(Exception):
+class JarsError(OperatorError):
     """Jars could not be had or are not the locked ones; the message says what to do."""
 
 

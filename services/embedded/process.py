@@ -10,13 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from services.errors import StartError
+
 _PR_SET_PDEATHSIG = 1
 _PORTS = (15_000, 32_000)
 _libc = ctypes.CDLL(None)
-
-
-class StartError(Exception):
-    """A child did not come up; the message says which, and where its log is."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -1,5 +1,5 @@
 -- Apply a batch of the log to the store, together with the offset it reflects, all or nothing.
--- KEYS[1] is the hash of applied offsets; ARGV[1] its field (topic-partition). The last of KEYS is the hash of names.
+-- KEYS[1] is the hash of applied offsets; ARGV[1] its field, the log. The last of KEYS is the hash of names.
 -- ARGV[2]: JSON list of events in order, each {offset, increments, values, scores} where
 --   increments = list of {key index, hash field, amount}, values = list of {key index, string},
 --   scores = list of {key index, score, member}; key indices count from 1 in KEYS.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.auth import Forbidden, Keys, Unauthorized
-from services.settings import SettingsError
+from services.errors import SettingsError
 from tests.api.conftest import Running, Start, Updates, an_article, ids
 
 _BEARER = "Authorization"

@@ -101,6 +101,15 @@ async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
     await store.close()
 
 
+async def test_numbers_of_a_lost_kafka_do_not_hold_up_those_of_the_next(own: tuple[Kafka, Valkey, Child]) -> None:
+    """The store remembers how far it is in this very log; a Kafka begun anew starts at offset 0 and is counted."""
+    kafka, valkey, _ = own
+    store = Store(valkey.url)
+    (log,) = [name async for name, _ in store.redis.hscan_iter("{khabar}:applied")]
+    assert log == f"{await clients.cluster_id(kafka.bootstrap)}/updates-0"
+    await store.close()
+
+
 async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: tuple[Kafka, Valkey, Child]) -> None:
     """SIGTERM gives exit status 0; what came meanwhile is done by the next worker."""
     kafka, _, child = own

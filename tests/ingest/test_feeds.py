@@ -20,9 +20,10 @@ from ingest.producer import Intake, Unavailable
 from services import deadletters
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
+from services.errors import SettingsError
 from services.events import ArticleIn
 from services.identity import article_id
-from services.settings import Settings, SettingsError
+from services.settings import Settings
 from tests.ingest.conftest import raw, until
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>

@@ -10,8 +10,9 @@ from services import kafka as clients
 from services import topics
 from services.embedded import jars
 from services.embedded.kafka import Kafka
-from services.embedded.process import Process, StartError, free_port, port_taken
+from services.embedded.process import Process, free_port, port_taken
 from services.embedded.valkey import Valkey
+from services.errors import StartError
 from tests.harness import log_of
 
 

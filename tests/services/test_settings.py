@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services import settings
-from services.settings import SettingsError
+from services.errors import SettingsError
 
 
 @pytest.fixture(autouse=True)
