@@ -29,6 +29,8 @@ _SERVERS = {"Kafka", "Valkey"}
 _READY_WITHIN = 90.0
 _DEMO_RATE = "2"
 _DEMO_EVENTS = "8"
+# A little less than one pass over seeds/ takes: what comes again in the next pass is news again, not a copy.
+_DEMO_WINDOW_SECONDS = 40
 # A child that lived this long was well; its next death is a new one, not part of a crash loop.
 _WELL = 30.0
 _HOPELESS = 3
@@ -204,8 +206,9 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
             shared = {"kafka": settings.kafka, "redis": settings.redis, "data_dir": settings.data_dir}
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
             house.add_service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
+            window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
             for number in range(1, workers + 1):
-                house.add_service(f"enrich-{number}", "enrich", **shared)
+                house.add_service(f"enrich-{number}", "enrich", **shared, **window)
             forward = f"http://127.0.0.1:{ingest_port}"
             house.add_service("api", "api", **shared, host=settings.host, port=port, ingest_url=forward)
             await house.start(gateway)
