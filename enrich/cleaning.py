@@ -10,6 +10,10 @@ _INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}--[\n\t\u200c\u200d]]|\ufeff", flags=r
 _SPACES = regex.compile(r"[^\S\n]+")
 _BLANK_LINES = regex.compile(r"\n{3,}")
 _WORDS = regex.compile(r"\p{L}[\p{L}\p{M}]*")
+_TAG = regex.compile(r"<[A-Za-z][A-Za-z0-9:-]{0,40}")
+# Up to the tag's end; a quoted value may hold what would end it.
+_REST_OF_TAG = regex.compile(r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>?""")
+_LONGEST_TAG = 4_000
 _SENTENCE_END = (".", "!", "؟", "?", "…", ":", "،", "。")
 
 _CONFIG = use_config()
@@ -29,8 +33,27 @@ def clean_text(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
+def shorten_tags(markup: str) -> str:
+    """The markup with the attributes of overlong tags left out, in one pass.
+
+    The parser's time grows with the square of a tag's attributes: one tag of a megabyte would hold up everything.
+    """
+    parts: list[str] = []
+    at = 0
+    while (opening := _TAG.search(markup, at)) is not None:
+        tag = _REST_OF_TAG.match(markup, opening.end())
+        end = tag.end() if tag else opening.end()
+        if end - opening.start() > _LONGEST_TAG:
+            parts += [markup[at : opening.end()], ">"]
+        else:
+            parts.append(markup[at:end])
+        at = end
+    return "".join([*parts, markup[at:]])
+
+
 def text_of_html(markup: str) -> str:
     """The main text of an HTML page or fragment, paragraphs apart by blank lines."""
+    markup = shorten_tags(markup)
     extracted = trafilatura.extract(
         f"<html><body><article>{markup}</article></body></html>" if "<body" not in markup.lower() else markup,
         output_format="txt",

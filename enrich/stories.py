@@ -5,7 +5,9 @@ articles in the same language, by their content words; both are cosines of vecto
 document frequency among the articles in the window).
 """
 
+import functools
 import hashlib
+import heapq
 import math
 from base64 import b32encode
 from collections import Counter, defaultdict
@@ -20,8 +22,12 @@ _ACROSS = 0.50
 _ENTITY_SHARE = 0.5
 _LISTED_ARTICLES = 50
 _LISTED_ENTITIES = 20
-# Whatever more stories share with an article than this is too common to tell one from another.
-_COMMON = 500
+# Below this a sum of weights is what rounding left of zero.
+_NOTHING = 1e-9
+# What more stories than this share with an article does not point to any of them.
+_COMMON = 200
+# Only the most promising stories are compared in full: a comparison costs as many steps as the story has terms.
+_COMPARED = 8
 
 
 @dataclass(slots=True)
@@ -44,10 +50,10 @@ def features(entities: Iterable[Entity], title: str | None, terms: list[str], la
 
 @dataclass(slots=True)
 class _Open:
-    """A story with the sums of its members' features; ``public`` is its state as last announced."""
+    """A story with the sums of its members' features (terms by language); ``public`` is its state as announced."""
 
-    entities: Counter[str] = field(default_factory=Counter)
-    terms: Counter[str] = field(default_factory=Counter)
+    entities: dict[str, float] = field(default_factory=dict)
+    terms: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     languages: Counter[str] = field(default_factory=Counter)
     members: int = 0
     public: Story | None = None
@@ -64,15 +70,26 @@ class Stories:
 
     def choose(self, article_id: str, found: Features) -> str:
         """The story an article joins: the most alike that is alike enough, otherwise a new one."""
-        candidates: set[str] = set()
-        for name in (*found.entities, *found.terms):
-            sharing = self._by_feature.get(name, ())
-            if len(sharing) <= _COMMON:
-                candidates.update(sharing)
-        best = max(((self._likeness(found, self._open[story]), story) for story in candidates), default=None)
+        promising = heapq.nsmallest(_COMPARED, self._candidates(found).items(), key=lambda item: (-item[1], item[0]))
+        best = max(((self._likeness(found, self._open[story]), story) for story, _ in promising), default=None)
         if best is not None and best[0] >= 1.0:
             return best[1]
         return story_id(article_id)
+
+    def _candidates(self, found: Features) -> dict[str, float]:
+        """Stories that share something with the article, with a rough measure of how much, per member."""
+        shared: dict[str, float] = defaultdict(float)
+        for names, terms in ((found.entities, False), (found.terms, True)):
+            for name, weight in names.items():
+                sharing = self._by_feature.get(name, ())
+                if len(sharing) > _COMMON:
+                    continue
+                value = weight * self._rarity(name) ** 2
+                for story in sharing:
+                    opened = self._open[story]
+                    sums = opened.terms[found.language] if terms else opened.entities
+                    shared[story] += value * sums[name] / opened.members
+        return shared
 
     def add(self, story: str, found: Features) -> None:
         """Count an article's features to its story."""
@@ -80,9 +97,9 @@ class Stories:
         opened.members += 1
         opened.languages[found.language] += 1
         self._articles += 1
-        for sums, values in ((opened.entities, found.entities), (opened.terms, found.terms)):
+        for sums, values in ((opened.entities, found.entities), (opened.terms[found.language], found.terms)):
             for name, weight in values.items():
-                sums[name] += weight  # type: ignore[assignment]
+                sums[name] = sums.get(name, 0.0) + weight
                 self._by_feature[name].add(story)
                 self._frequency[name] += 1
 
@@ -92,13 +109,13 @@ class Stories:
         opened.members -= 1
         opened.languages[found.language] -= 1
         self._articles -= 1
-        for sums, values in ((opened.entities, found.entities), (opened.terms, found.terms)):
+        for sums, values in ((opened.entities, found.entities), (opened.terms[found.language], found.terms)):
             for name, weight in values.items():
-                sums[name] -= weight  # type: ignore[assignment]
+                sums[name] -= weight
                 self._frequency[name] -= 1
                 if self._frequency[name] <= 0:
                     del self._frequency[name]
-                if sums[name] < 1e-9:
+                if sums[name] < _NOTHING:
                     del sums[name]
                     self._by_feature[name].discard(story)
                     if not self._by_feature[name]:
@@ -122,10 +139,10 @@ class Stories:
         entities = self._cosine(found.entities, story.entities)
         if not story.languages[found.language]:
             return entities / _ACROSS
-        terms = self._cosine(found.terms, story.terms, prefix=f"{found.language}:")
+        terms = self._cosine(found.terms, story.terms[found.language])
         return (_ENTITY_SHARE * entities + (1 - _ENTITY_SHARE) * terms) / _SAME_LANGUAGE
 
-    def _cosine(self, one: dict[str, float], other: Counter[str], prefix: str = "") -> float:
+    def _cosine(self, one: dict[str, float], other: dict[str, float]) -> float:
         dot = own = 0.0
         for name, weight in one.items():
             rarity = self._rarity(name)
@@ -133,11 +150,11 @@ class Stories:
             dot += weight * other.get(name, 0.0) * rarity * rarity
         if not dot:
             return 0.0
-        theirs = sum((w * self._rarity(name)) ** 2 for name, w in other.items() if name.startswith(prefix))
+        theirs = sum([(weight * self._rarity(name)) ** 2 for name, weight in other.items()])
         return dot / math.sqrt(own * theirs)
 
     def _rarity(self, name: str) -> float:
-        return math.log((self._articles + 2) / (self._frequency[name] + 1))
+        return _log(self._articles + 2) - _log(self._frequency.get(name, 0) + 1)
 
     def _leading(self, opened: _Open, article: Article) -> list[Entity]:
         """The entities most of the story's articles name, without mentions."""
@@ -145,6 +162,10 @@ class Stories:
         known |= {entity.id: entity for entity in article.entities if entity.id not in known}
         ranked = sorted(known.values(), key=lambda entity: (-opened.entities.get(entity.id, 0.0), entity.id))
         return [entity.model_copy(update={"mentions": []}) for entity in ranked[:_LISTED_ENTITIES]]
+
+
+# Small numbers, asked for a hundred thousand times an article: looked up rather than calculated.
+_log = functools.lru_cache(1_000_000)(math.log)
 
 
 def story_id(article_id: str) -> str:

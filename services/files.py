@@ -7,12 +7,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
 from services.events import ArticleIn
 from services.parsing import Fault, check, parse
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_LINE_BYTES = 16_000_000
 
@@ -22,6 +25,8 @@ _KINDS = (*_LINES, ".json", ".txt")
 _BESIDE = {"gold", "truth"}
 _NOTES = ("readme", "license", "licence", "notice", "changelog")
 _BOM = b"\xef\xbb\xbf"
+# Four bytes of zstandard can stand for 128 KB, so that this many can stand for no more than 16 MB.
+_ZSTD_READ = 512
 
 
 class FilesError(Exception):
@@ -100,11 +105,58 @@ def _open(path: Path) -> io.BufferedIOBase:
     if name.endswith(".gz"):
         return gzip.open(path, "rb")
     if name.endswith(".zst"):
-        # Large windows are allowed: these are the user's own files.
-        decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
-        stream = decompressor.stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
-        return io.BufferedReader(stream)
+        return io.BufferedReader(_Unzstd(path.open("rb")))
     return path.open("rb")
+
+
+class _Unzstd(io.RawIOBase):
+    """A zstandard file as it was: frames in a row are one file, and one that is cut off ends with ``EOFError``.
+
+    The library's own stream takes a file that is cut off for one that ends there.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        # Large windows are allowed: these are the user's own files.
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
+        self._frame = self._decompressor.decompressobj()
+        self._fresh = True
+        self._plain = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """As ``RawIOBase.readinto``. Raises ``EOFError`` and ``ZstdError`` for a damaged file."""
+        while not self._plain:
+            packed = self._file.read(_ZSTD_READ)
+            if not packed:
+                if not self._fresh:
+                    raise EOFError("it ends in the middle of a zstandard frame")
+                return 0
+            self._plain = memoryview(self._unpack(packed))
+        target = memoryview(buffer).cast("B")
+        size = min(len(target), len(self._plain))
+        target[:size] = self._plain[:size]
+        self._plain = self._plain[size:]
+        return size
+
+    def _unpack(self, packed: bytes) -> bytes:
+        plain = []
+        while packed:
+            plain.append(self._frame.decompress(packed))
+            self._fresh = self._frame.eof
+            packed = b""
+            if self._fresh:
+                packed = self._frame.unused_data
+                self._frame = self._decompressor.decompressobj()
+        return b"".join(plain)
+
+    def close(self) -> None:
+        """Close the file too."""
+        self._file.close()
+        super().close()
 
 
 def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:

@@ -16,7 +16,7 @@ key                             type   holds
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ _LUA = Path(__file__).with_name("lua")
 
 _DAY = 24 * 3600
 _LIVES = {"m": 26 * 3600, "h": 8 * _DAY, "all": 0}
+_PAGE = 500
 _KEPT = 7 * _DAY  # as long as ``updates`` keeps what an article key points to
 
 
@@ -68,6 +69,7 @@ class Batch:
         self._lives: list[int] = []
         self._events: list[tuple[int, list[Any], list[Any], list[Any]]] = []
         self._names: dict[str, str] = {}
+        self._oldest_story = 0
         self._key(_APPLIED, 0)
 
     def add_article(self, offset: int, article: Article) -> None:
@@ -100,6 +102,7 @@ class Batch:
         """Keep the newest state of a story, and list it by when that state was published (ms since 1970)."""
         values = [(self._key(f"{_TAG}:story:{story.id}", _KEPT), story.model_dump_json())]
         scores = [(self._key(_STORIES, _KEPT), arrived_ms, story.id)]
+        self._oldest_story = max(self._oldest_story, arrived_ms - _KEPT * 1000)
         self._events.append((offset, [], values, scores))
 
     def add_nothing(self, offset: int) -> None:
@@ -150,8 +153,8 @@ class Store:
     async def apply(self, log: str, batch: Batch) -> int:
         """Apply a batch and the offset it reaches in one atomic script; how many of its records were new."""
         names = [word for pair in sorted(batch._names.items()) for word in pair]
-        arguments = [log, json.dumps(batch._events), json.dumps(batch._lives), json.dumps(names)]
-        return int(await self._count(keys=[*batch._keys, _NAMES], args=arguments))
+        arguments = [log, json.dumps(batch._events), json.dumps(batch._lives), json.dumps(names), batch._oldest_story]
+        return int(await self._count(keys=[*batch._keys, _STORIES, _NAMES], args=arguments))
 
     async def applied(self, log: str) -> int:
         """Offset of the last record that the store reflects; -1 when there is none."""
@@ -176,22 +179,21 @@ class Store:
         found = await self.redis.get(f"{_TAG}:story:{story_id}")
         return None if found is None else Story.model_validate_json(found)
 
-    async def stories(self, since: datetime) -> list[Story]:
-        """Stories with an article that arrived since then, newest arrival first, at most 1,000."""
+    async def stories(self, since: datetime) -> AsyncIterator[Story]:
+        """Stories with an article that arrived since then, newest arrival first; fetched by the page."""
         first = int(since.timestamp() * 1000)
+        at = 0
+        while page := await self._stories(first, at):
+            for story in page:
+                if story is not None:
+                    yield Story.model_validate_json(story)
+            at += len(page)
+
+    async def _stories(self, first: int, at: int) -> list[str | None]:
         ids: list[Any] = await self.redis.zrange(
-            _STORIES,
-            "+inf",
-            first,
-            desc=True,
-            byscore=True,
-            offset=0,
-            num=1000,
+            _STORIES, "+inf", first, desc=True, byscore=True, offset=at, num=_PAGE
         )
-        if not ids:
-            return []
-        found = await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids])
-        return [Story.model_validate_json(text) for text in found if text is not None]
+        return await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids]) if ids else []
 
     async def close(self) -> None:
         """Close all connections."""

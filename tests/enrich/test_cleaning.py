@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrich.cleaning import EmptyText, clean, clean_title, headline
+from enrich.cleaning import EmptyText, clean, clean_title, headline, shorten_tags
 
 
 def test_invisible_characters_and_spaces_go_and_paragraphs_stay() -> None:
@@ -30,6 +30,28 @@ def test_html_becomes_paragraphs_without_markup_or_script() -> None:
     assert "A & B met later that day." in cleaned
     assert "alert" not in cleaned
     assert "<" not in cleaned
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "<p " + " ".join(f"a{number}=1" for number in range(60_000)) + ">",
+        "<p " + " ".join(f'a{number}="<"' for number in range(60_000)) + ">",
+        "<p " + " ".join(f"a{number}='>'" for number in range(60_000)) + ">",
+        "<p " + "a=1 <b " * 60_000 + ">",
+    ],
+)
+@pytest.mark.timeout(20)
+def test_a_tag_with_thousands_of_attributes_costs_no_more_than_its_length(tag: str) -> None:
+    """What would take the parser minutes is read at once, and the text behind it is kept."""
+    assert "وصل الوفد إلى القاهرة" in clean(None, f"{tag}وصل الوفد إلى القاهرة مساء اليوم</p>")
+
+
+def test_ordinary_tags_are_left_as_they_are() -> None:
+    """Quoted signs do not end a tag, and what is not overlong stays."""
+    markup = """<p class="a > b">A</p><img alt='it"s > that' src="x"><br/>< not a tag <b"""
+    assert shorten_tags(markup) == markup
+    assert shorten_tags(f'<img src="data:{"x" * 9_000}" alt="y">z') == "<img>z"
 
 
 @pytest.mark.parametrize("text", ["12345 !!", "\u200b\u200e", "<p></p>"])

@@ -96,8 +96,23 @@ async def test_articles_and_stories_are_found_again(store: Store) -> None:
     assert await store.article_offset("nobody") is None
     assert await store.story("s1") == story
     assert await store.story("nothing") is None
-    assert await store.stories(NOW) == [story]
-    assert await store.stories(NOW + timedelta(seconds=1)) == []
+    assert [found async for found in store.stories(NOW)] == [story]
+    assert [found async for found in store.stories(NOW + timedelta(seconds=1))] == []
+
+
+async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: Store) -> None:
+    """What is a week older than the newest is forgotten; all others are found, newest first."""
+    story = {
+        "title": "عنوان", "languages": ["ar"], "size": 1, "sources": [], "first_published": NOW,
+        "last_published": NOW, "entities": [], "topics": [], "articles": [],
+    }  # fmt: skip
+    batch = Batch()
+    for number in range(1_201):
+        at = NOW - timedelta(days=8) if number == 0 else NOW + timedelta(seconds=number)
+        batch.add_story(number, Story(id=f"s{number}", **story), int(at.timestamp() * 1000))
+    await store.apply("updates-0", batch)
+    everything = [found.id async for found in store.stories(NOW - timedelta(days=30))]
+    assert everything == [f"s{number}" for number in range(1_200, 0, -1)]
 
 
 async def test_equal_counts_have_one_order(store: Store) -> None:
