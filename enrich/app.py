@@ -66,7 +66,7 @@ window = timedelta(hours=settings.story_window_hours)
 @_agent(_topic(topics.RAW))
 async def annotate(stream: StreamT[bytes]) -> None:
     """articles.raw → articles.annotated. Stateless; scales with partitions and workers."""
-    async for events in batches(stream, limit=32):
+    async for events in batches(stream, limit=128):
         # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
         outputs = await asyncio.to_thread(_annotate_all, events)
         await insist("annotate", partial(outlet.send, outputs))
@@ -74,7 +74,8 @@ async def annotate(stream: StreamT[bytes]) -> None:
 
 
 def _annotate_all(events: Sequence[EventT]) -> list[Output]:
-    return [_annotate_one(event) for event in events]
+    # Partitions come one after the other; group shall see their articles in the order in which they arrived.
+    return [_annotate_one(event) for event in sorted(events, key=lambda event: event.message.timestamp)]
 
 
 def _annotate_one(event: EventT) -> Output:

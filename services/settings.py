@@ -7,15 +7,18 @@ import difflib
 import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.errors import SettingsError
 
 PREFIX = "KHABAR_"
+_SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\],]+):\d{1,5}")
 
 
 class Settings(BaseSettings):
@@ -59,6 +62,20 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
+    @field_validator("kafka")
+    @classmethod
+    def _bootstrap_servers(cls, value: str | None) -> str | None:
+        if value is not None and not all(_SERVER.fullmatch(server) for server in value.split(",")):
+            raise ValueError("must be host:port, several separated by commas")
+        return value
+
+    @field_validator("feeds")
+    @classmethod
+    def _feeds_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
     @field_validator("redis")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
@@ -101,7 +118,7 @@ def load(**overrides: Any) -> Settings:
     Raises ``SettingsError`` with one sentence naming the first wrong setting.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in os.environ:
+    for name in [*os.environ, *dotenv_values(".env")]:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -153,7 +153,13 @@ class Store:
     async def apply(self, log: str, batch: Batch) -> int:
         """Apply a batch and the offset it reaches in one atomic script; how many of its records were new."""
         names = [word for pair in sorted(batch._names.items()) for word in pair]
-        arguments = [log, json.dumps(batch._events), json.dumps(batch._lives), json.dumps(names), batch._oldest_story]
+        arguments: list[str | int] = [
+            log,
+            json.dumps(batch._events),
+            json.dumps(batch._lives),
+            json.dumps(names),
+            batch._oldest_story,
+        ]
         return int(await self._count(keys=[*batch._keys, _STORIES, _NAMES], args=arguments))
 
     async def applied(self, log: str) -> int:
@@ -190,10 +196,11 @@ class Store:
             at += len(page)
 
     async def _stories(self, first: int, at: int) -> list[str | None]:
-        ids: list[Any] = await self.redis.zrange(
-            _STORIES, "+inf", first, desc=True, byscore=True, offset=at, num=_PAGE
-        )
-        return await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids]) if ids else []
+        ids: list[Any] = await self.redis.zrange(_STORIES, "+inf", first, desc=True, byscore=True, offset=at, num=_PAGE)
+        if not ids:
+            return []
+        found: list[Any] = await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids])
+        return found
 
     async def close(self) -> None:
         """Close all connections."""

@@ -25,8 +25,12 @@ from services.settings import Settings, endpoints_file
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 GROUP = "khabar"
+# -P: a file in the working directory that is called like a module must not stand in for it.
+KHABAR = (sys.executable, "-P", "-m", "services")
 _SERVERS = {"Kafka", "Valkey"}
 _READY_WITHIN = 90.0
+# Longer than any start takes on a machine that is well.
+_PATIENT = 20.0
 _DEMO_RATE = "2"
 _DEMO_EVENTS = "8"
 # A little less than one pass over seeds/ takes: what comes again in the next pass is news again, not a copy.
@@ -115,7 +119,7 @@ class House:
         variables = os.environ | {f"KHABAR_{key.upper()}": str(value) for key, value in environment.items()}
 
         async def start() -> None:
-            await process.start([sys.executable, "-m", "services", *command], env=variables)
+            await process.start([*KHABAR, *command], env=variables)
 
         self.children.append(Child(name, lambda: process, start))
 
@@ -150,13 +154,14 @@ class House:
 
     async def until_ready(self, gateway: str, workers: int) -> None:
         """Return when an article would go through. Raises ``StartError`` when it would not for too long."""
-        deadline = time.monotonic() + _READY_WITHIN
+        began = time.monotonic()
+        deadline = began + _READY_WITHIN
+        told = False
         state = ""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while time.monotonic() < deadline:
                 for child in self.children:
-                    if child.deaths >= _HOPELESS:
-                        raise StartError(f"{child.name} keeps ending; its log: {child.process.log}")
+                    self._check(child)
                 try:
                     async with session.get(f"{gateway}/readyz") as response:
                         state = await response.text()
@@ -167,8 +172,21 @@ class House:
                             return
                 except (aiohttp.ClientError, TimeoutError) as error:
                     state = repr(error)
+                if not told and time.monotonic() - began > _PATIENT:
+                    told = True
+                    sys.stderr.write(f"still waiting: {state}\n")
                 await asyncio.sleep(0.1)
         raise StartError(f"not ready after {_READY_WITHIN:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}")
+
+    def _check(self, child: Child) -> None:
+        """Raise ``StartError`` for one that says that it cannot start, or keeps ending without a word."""
+        if child.deaths:
+            lines = child.process.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            said = next((line for line in reversed(lines) if line.strip()), "")
+            if said.startswith("error: "):
+                raise StartError(said.removeprefix("error: "))
+        if child.deaths >= _HOPELESS:
+            raise StartError(f"{child.name} keeps ending; its log: {child.process.log}")
 
     async def stop(self) -> None:
         """Stop the children, last started first; services together, then what they stand on."""
@@ -193,8 +211,12 @@ async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) 
 
 
 async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.Event) -> None:
-    port = settings.port or free_port(settings.host)
-    if port_taken(settings.host, port):
+    try:
+        port = settings.port or free_port(settings.host)
+        taken = port_taken(settings.host, port)
+    except OSError as error:
+        raise StartError(f"KHABAR_HOST: cannot listen on {settings.host}: {error.strerror}") from None
+    if taken:
         raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port")
     ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
@@ -203,7 +225,14 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
         async with _abandoned_when(stopping):
             house.add_servers()
             settings = house.settings
-            shared = {"kafka": settings.kafka, "redis": settings.redis, "data_dir": settings.data_dir}
+            # With one partition articles are told in the very order in which they came; more are for more workers.
+            partitions = settings.raw_partitions if "raw_partitions" in settings.model_fields_set else workers
+            shared = {
+                "kafka": settings.kafka,
+                "redis": settings.redis,
+                "data_dir": settings.data_dir,
+                "raw_partitions": partitions,
+            }
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
             house.add_service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
             window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
@@ -228,25 +257,14 @@ async def _demo(house: House, gateway: str) -> AsyncIterator[None]:
     say("replaying seeds/ as if live; the first events on the stream:\n")
     log_dir = house.settings.data_dir / "log"
     watching = Process("watch", log_dir / "watch.log")
-    command = [sys.executable, "-m", "services"]
+    shown = ["--type", "article", "--duplicates", "show", "--limit", _DEMO_EVENTS]
     await watching.start(
-        [
-            *command,
-            "watch",
-            "--to",
-            gateway,
-            "--type",
-            "article",
-            "--duplicates",
-            "show",
-            "--limit",
-            _DEMO_EVENTS,
-        ],
+        [*KHABAR, "watch", "--to", gateway, *shown],
         stdout=sys.stdout.fileno(),
     )
     replaying = Process("replay", log_dir / "replay.log")
     await replaying.start(
-        [*command, "replay", SEEDS, "--to", gateway, "--rate", _DEMO_RATE, "--repeat", "0", "--rebase"]
+        [*KHABAR, "replay", SEEDS, "--to", gateway, "--rate", _DEMO_RATE, "--repeat", "0", "--rebase"]
     )
 
     async def point_to_page() -> None:
@@ -293,7 +311,12 @@ async def _abandoned_when(stopping: asyncio.Event) -> AsyncIterator[None]:
 @contextlib.contextmanager
 def _data_dir(settings: Settings, temporary: bool):  # type: ignore[no-untyped-def]
     if not temporary:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            (settings.data_dir / "lock").touch()
+        except OSError as error:
+            problem = f"{settings.data_dir} cannot be written: {error.strerror}; choose another with --data-dir"
+            raise StartError(problem) from None
         yield settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
         return
     path = Path(tempfile.mkdtemp(prefix="khabar-demo-"))
@@ -318,7 +341,10 @@ def _only_one(data_dir: Path):  # type: ignore[no-untyped-def]
 
 
 def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    """The host part of the gateway's URL for this machine."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def say(line: str) -> None:

@@ -1,11 +1,12 @@
 """The Kafka topics: names, partitions and how long they are kept."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 
 from services.settings import Settings
 
@@ -36,7 +37,9 @@ ALL = (RAW, ANNOTATED, UPDATES, REJECTED)
 
 
 async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> None:
-    """Create the topics that are missing. Existing ones are left as they are.
+    """Create the topics that are missing, and give ``articles.raw`` more partitions when it has fewer.
+
+    Otherwise existing ones are left as they are.
 
     Raises an ``aiokafka.errors.KafkaError`` when the broker refuses one for any other reason.
     """
@@ -54,6 +57,8 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> No
             for topic in ALL
             if topic.name not in present
         ]
+        if RAW.name in present:
+            await _grow(admin, RAW.name, raw_partitions)
         if not missing:
             return
         response = await admin.create_topics(missing)
@@ -64,6 +69,13 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> No
                 raise error(f"{name}: {rest[0] if rest else ''}")
     finally:
         await admin.close()
+
+
+async def _grow(admin: AIOKafkaAdminClient, name: str, wanted: int) -> None:
+    (described,) = await admin.describe_topics([name])
+    if len(described["partitions"]) < wanted:
+        with contextlib.suppress(InvalidPartitionsError):  # another service was faster
+            await admin.create_partitions({name: NewPartitions(wanted)})
 
 
 async def wait_for(settings: Settings) -> None:

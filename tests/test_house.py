@@ -303,6 +303,21 @@ async def test_a_taken_port_is_refused_in_one_sentence(house: House, tmp_path: P
     assert err == f"error: port {port} is taken: stop what uses it, or choose another with --port\n"
 
 
+async def test_with_one_worker_the_order_of_a_push_is_kept(tmp_path: Path) -> None:
+    """Promise 6: of each original and its copy in one push the second points to the first, never the other way."""
+    async with up(tmp_path) as house:
+        start = await house.now()
+        texts = [
+            f"{letter} " + " ".join(f"{letter}{number}" for number in range(80)) for letter in "abcdefghijklmnopqrst"
+        ]
+        ids = await house.post(*({"text": text, "guid": f"{text[0]}{way}"} for text in texts for way in (1, 2)))
+        events = await house.received(set(ids), cursor=start)
+        assert [event["data"]["id"] for event in events] == ids
+        pointed = {event["data"]["id"]: event["data"]["duplicate_of"] for event in events}
+        assert [pointed[copy] for copy in ids[1::2]] == ids[0::2]
+        assert not any(pointed[original] for original in ids[0::2])
+
+
 async def test_restart_on_the_same_directory_carries_on(tmp_path: Path) -> None:
     """After a stop and after kill -9 of everything: same cursors, same articles, copies still found."""
     text = "أعلنت الجامعة عن منح دراسية جديدة لطلاب الهندسة والطب في خمس مدن عربية ابتداء من العام المقبل"

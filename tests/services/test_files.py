@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,8 @@ def test_damaged_archives(tmp_path: Path) -> None:
     packed = b"".join(line(f"{number} " + "y" * 5_000).encode() for number in range(100))
     for name, data in (
         ("cut.jsonl.gz", gzip.compress(packed)[:-200]),
+        ("cut.jsonl.zst", zstandard.compress(packed)[:-200]),
+        ("cut-in-the-second-frame.jsonl.zst", zstandard.compress(packed) + zstandard.compress(packed)[:9]),
         ("plain.jsonl.gz", packed),
         ("plain.jsonl.zst", packed),
     ):
@@ -128,6 +131,44 @@ def test_damaged_archives(tmp_path: Path) -> None:
     (tmp_path / "blank.txt").write_text(" \n")
     errors = [item.error for item in read_articles([tmp_path / f"{n}" for n in ("bad.json", "bad.txt", "blank.txt")])]
     assert [error.split(":")[0] for error in errors] == ["not JSON", "not UTF-8", "text"]
+
+
+def test_zstandard_cut_anywhere(tmp_path: Path) -> None:
+    """Wherever a file of several frames is cut but between two of them, it is said; what lies before is read."""
+    skippable = b"\x50\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+    frames = [
+        zstandard.compress(line("one").encode()),
+        skippable,
+        zstandard.compress(b""),
+        zstandard.ZstdCompressor(write_checksum=True).compress(line("two").encode()),
+    ]
+    whole = b"".join(frames)
+    ends = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
+    path = tmp_path / "cut.jsonl.zst"
+    for size in range(len(whole) + 1):
+        path.write_bytes(whole[:size])
+        items = list(read_articles([path]))
+        found = [item.article.text for item in items if item.article]
+        assert found == ["one", "two"][: len(found)]
+        assert len(found) >= (size >= len(frames[0])) + (size == len(whole))
+        errors = [item.error for item in items if item.error]
+        assert len(errors) == (size not in ends), size
+        assert all("damaged from here on" in error for error in errors)
+
+
+def test_zstandard_in_bounded_memory(tmp_path: Path) -> None:
+    """However far a small file expands, no more than a line of the greatest length and some is held."""
+    path = tmp_path / "bomb.jsonl.zst"
+    path.write_bytes(zstandard.compress(b" " * 1_000_000_000 + b"\n") + zstandard.compress(line("behind").encode()))
+    tracemalloc.start()
+    try:
+        long, behind = read_articles([path])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "line longer" in long.error
+    assert behind.article.text == "behind"
+    assert peak < 100_000_000
 
 
 def test_large_file_is_streamed(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("KHABAR_REDIS", "localhost:6379"),
         ("KHABAR_LOG_LEVEL", "loud"),
         ("KHABAR_RAW_PARTITIONS", "0"),
+        ("KHABAR_KAFKA", "nonsense"),
+        ("KHABAR_KAFKA", "a:9092,b"),
+        ("KHABAR_FEEDS", "nowhere.txt"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +37,13 @@ def test_an_unknown_name_is_refused_with_the_likely_one(monkeypatch: pytest.Monk
     """A typing error does not silently leave the default."""
     monkeypatch.setenv("KHABAR_KAFAK", "localhost:9092")
     with pytest.raises(SettingsError, match="unknown setting KHABAR_KAFAK; did you mean KHABAR_KAFKA"):
+        settings.load()
+
+
+def test_an_unknown_name_in_the_env_file_is_refused_too() -> None:
+    """``.env`` is checked like the environment; what does not begin with KHABAR_ is somebody else's."""
+    Path(".env").write_text("PUBLISH=1\nKHABAR_PROT=8000\n")
+    with pytest.raises(SettingsError, match="unknown setting KHABAR_PROT; did you mean KHABAR_PORT"):
         settings.load()
 
 
