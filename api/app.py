@@ -63,6 +63,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
     for module in (websocket, sse, push, routes, health):
         app.include_router(module.router)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def dashboard() -> Response:
         page = _DASHBOARD / "index.html"

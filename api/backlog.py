@@ -16,10 +16,12 @@ from aiokafka.structs import ConsumerRecord
 from api.cursor import Cursors
 from api.events import Event, Unparsable, parse
 from api.filters import Filter
-from api.log import CHUNK_BYTES, SCAN, Chunk
+from api.log import CHUNK_BYTES, SCAN, SCAN_SECONDS, Chunk
 from services import kafka, topics
 
 _READERS = 4
+# A read that finds little ends after this time, well before ``_PATIENCE``: it is slow, and Kafka is well.
+_LONGEST_READ = 1.0
 _PATIENCE = 10.0
 _IDLE = 5.0
 
@@ -41,9 +43,10 @@ class TooOld(Exception):
 class _Lane:
     """An open consumer and where it stands, so that whoever goes on there finds what it has fetched already."""
 
-    def __init__(self, reader: kafka.Reader, resources: AsyncExitStack) -> None:
+    def __init__(self, reader: kafka.Reader, resources: AsyncExitStack, clock: Callable[[], float]) -> None:
         self.reader = reader
         self.resources = resources
+        self._clock = clock
         self.position = -1
         self.stop = -1
         self.used = time.monotonic()
@@ -56,6 +59,7 @@ class _Lane:
             self.stop = stop
         found: list[Event] = []
         looked_at = size = 0
+        began = turn_began = self._clock()
         async for record in self._records:
             position = record.offset + 1
             looked_at += 1
@@ -63,10 +67,12 @@ class _Lane:
             if event is not None and wanted.matches(event):
                 found.append(event)
                 size += len(event.line)
-            if size >= CHUNK_BYTES or looked_at >= SCAN:
+            now = self._clock()
+            if size >= CHUNK_BYTES or looked_at >= SCAN or now - began >= _LONGEST_READ:
                 break
-            if looked_at % 100 == 0:
-                await asyncio.sleep(0)  # parsing is work: let the live subscribers have their turn
+            if now - turn_began >= SCAN_SECONDS:
+                await asyncio.sleep(0)  # parsing and matching are work: let the live subscribers have their turn
+                turn_began = self._clock()
         else:
             position = self.stop
             self._records = None
@@ -89,8 +95,9 @@ def _parsed(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event |
 class Backlog:
     """Reads of ``updates`` at any position. Raises ``Unavailable`` when Kafka does not answer in time."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._bootstrap = bootstrap
+        self._clock = clock
         self._turns = asyncio.Semaphore(_READERS)
         self._free: list[_Lane] = []
 
@@ -168,7 +175,7 @@ class Backlog:
     async def _open(self) -> _Lane:
         resources = AsyncExitStack()
         reader = await resources.enter_async_context(kafka.reader(self._bootstrap, topics.UPDATES.name))
-        return _Lane(reader, resources)
+        return _Lane(reader, resources, self._clock)
 
     async def _discard(self, lane: _Lane | None) -> None:
         if lane is not None:

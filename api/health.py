@@ -61,12 +61,14 @@ async def _reason(check: Awaitable[str]) -> str:
         return f"{type(error).__name__}: {error}"[:300]
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
     """200 as long as the process answers."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Something is missing; the body tells what."}})
 async def ready(request: Request) -> JSONResponse:
     """200 when an article would go through."""
@@ -76,6 +78,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"ready": fine, "checks": checks}, 200 if fine else 503)
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Metrics for Prometheus."""

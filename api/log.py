@@ -6,9 +6,10 @@ log but have no event.
 """
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,8 @@ from api.filters import Filter
 CHUNK_BYTES = 256_000
 # Events looked at before others get their turn, when hardly any matches.
 SCAN = 2_000
+# The same in time: a ``q`` normalises each text once, and a long one takes milliseconds.
+SCAN_SECONDS = 0.005
 _CACHED_CHUNKS = 32
 
 
@@ -46,8 +49,9 @@ class Chunk:
 class Log:
     """Events from position ``start`` up to position ``end``, bounded in bytes; the oldest go first."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_bytes = max_bytes
+        self._clock = clock
         self.start = 0
         self.end = 0
         self.bytes = 0
@@ -85,8 +89,9 @@ class Log:
         return found if found is not None and found.offset == offset else None
 
     def read(self, position: int, wanted: Filter) -> Chunk:
-        """The next matching events from ``position`` (not before ``start``), possibly none.
+        """The next matching events from ``position`` (not before ``start``), possibly none; returns within a few ms.
 
+        When there is anything to look at, the chunk's position lies behind ``position``: whoever reads on arrives.
         What one subscriber has read is kept for a while for others with the same filter at the same position.
         """
         key = (wanted, position)
@@ -104,14 +109,15 @@ class Log:
         first = bisect_left(self._events, position, key=_offset)
         found: list[Event] = []
         size = 0
+        began = self._clock()
         for at in range(first, min(first + SCAN, len(self._events))):
             event = self._events[at]
             position = event.offset + 1
             if wanted.matches(event):
                 found.append(event)
                 size += len(event.line)
-                if size >= CHUNK_BYTES:
-                    return Chunk(tuple(found), position)
+            if size >= CHUNK_BYTES or self._clock() - began >= SCAN_SECONDS:
+                return Chunk(tuple(found), position)
         if first + SCAN >= len(self._events):
             # Behind the last event there may be offsets without one; a reader may be ahead of this log.
             position = max(position, self.end)

@@ -46,13 +46,16 @@ def response(error: ProblemError) -> JSONResponse:
     return JSONResponse(body, error.status, headers=error.headers, media_type=MEDIA_TYPE)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses as problem JSON, for the ``responses`` of a route in OpenAPI."""
+def documented(*statuses: int, **members: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """These statuses as problem JSON, for the ``responses`` of a route in OpenAPI.
+
+    ``members`` are the schemas of what they always have beside the standard members.
+    """
+    schema: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
+    if members:
+        schema = {"allOf": [schema, {"type": "object", "properties": members, "required": sorted(members)}]}
     return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
 

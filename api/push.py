@@ -70,7 +70,7 @@ class _Body:
     response_class=Response,
     responses={
         202: {"model": PushResult, "description": "Kafka has acknowledged every accepted article."},
-        **documented(400, 401, 403, 413, 415, 422, 503),
+        **documented(400, 401, 403, 408, 413, 415, 422, 503),
     },
     openapi_extra={"requestBody": _BODY},
 )

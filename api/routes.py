@@ -1,5 +1,7 @@
 """Questions and answers: articles, stories and aggregates over REST."""
 
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -27,6 +29,11 @@ _SPANS: dict[Window, timedelta] = {
     "24h": timedelta(hours=24),
 }
 Limit = Annotated[int, Query(ge=1, le=1_000)]
+_Dependency = Callable[[Request], Coroutine[None, None, None]]
+# Stories looked at for one answer; a rare filter finds nothing older.
+_MOST_LOOKED_AT = 10_000
+# Stories looked at before others get their turn.
+_AT_ONCE = 100
 
 
 class Item(BaseModel):
@@ -53,10 +60,27 @@ class Stories(BaseModel):
     stories: list[Story]
 
 
+def _only(*single: str, repeatable: Collection[str] = ()) -> _Dependency:
+    """Dependency of a route with these query parameters. Raises ``ProblemError`` on others and on repetitions."""
+    known = (*single, *repeatable)
+
+    async def check(request: Request) -> None:
+        names = [name for name, _ in request.query_params.multi_items()]
+        for name in names:
+            if name not in known:
+                which = f"known are {', '.join(known)}" if known else "there are none here"
+                raise ProblemError(422, f"unknown parameter {name[:60]!r}; {which}", field=name[:60])
+            if name not in repeatable and names.count(name) > 1:
+                raise ProblemError(422, f"{name} is given twice", field=name)
+
+    return check
+
+
 @router.get(
     "/v1/articles/{article_id}",
+    dependencies=[Depends(_only())],
     response_class=Response,
-    responses={200: {"model": Article}, **documented(401, 403, 404, 503)},
+    responses={200: {"model": Article}, **documented(401, 403, 404, 422, 503)},
 )
 async def article(request: Request, article_id: str) -> Response:
     """The newest revision of an article."""
@@ -79,7 +103,11 @@ async def _event(gateway: Gateway, offset: int) -> Event | None:
         raise ProblemError(503, "articles cannot be read at the moment", headers=RETRY_AFTER) from None
 
 
-@router.get("/v1/stories", responses=documented(401, 403, 422, 503))
+@router.get(
+    "/v1/stories",
+    dependencies=[Depends(_only("window", "limit", repeatable=("language", "entity", "topic")))],
+    responses=documented(401, 403, 422, 503),
+)
 async def stories(  # noqa: PLR0913 - one parameter each
     request: Request,
     *,
@@ -89,7 +117,10 @@ async def stories(  # noqa: PLR0913 - one parameter each
     topic: Annotated[list[str], Query()] = [],  # noqa: B006
     limit: Limit = 50,
 ) -> Stories:
-    """Stories with an article that arrived in the window, newest first; filters as for the stream."""
+    """Stories with an article that arrived in the window, newest first; filters as for the stream.
+
+    The newest 10,000 stories of the window are looked at.
+    """
     gateway: Gateway = request.app.state.gateway
     given = {"language": language, "entity": entity, "topic": topic}
     try:
@@ -97,11 +128,20 @@ async def stories(  # noqa: PLR0913 - one parameter each
     except FilterError as error:
         raise ProblemError(422, str(error), field=error.name) from None
     since = datetime.fromtimestamp(0, UTC) if window == "all" else datetime.now(UTC) - _SPANS[window]
-    found = await gateway.store.stories(since)
-    return Stories(stories=[one for one in found if wanted.admits(Facets.of_story(one))][:limit])
+    found: dict[str, Story] = {}  # by id: a story may come again while new ones move the pages
+    looked_at = 0
+    async for one in gateway.store.stories(since):
+        if wanted.admits(Facets.of_story(one)):
+            found.setdefault(one.id, one)
+        looked_at += 1
+        if len(found) >= limit or looked_at >= _MOST_LOOKED_AT:
+            break
+        if looked_at % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return Stories(stories=list(found.values()))
 
 
-@router.get("/v1/stories/{story_id}", responses=documented(401, 403, 404, 503))
+@router.get("/v1/stories/{story_id}", dependencies=[Depends(_only())], responses=documented(401, 403, 404, 422, 503))
 async def story(request: Request, story_id: str) -> Story:
     """One story as it is now."""
     gateway: Gateway = request.app.state.gateway
@@ -111,7 +151,11 @@ async def story(request: Request, story_id: str) -> Story:
     return found
 
 
-@router.get("/v1/aggregates", responses=documented(401, 403, 422, 503))
+@router.get(
+    "/v1/aggregates",
+    dependencies=[Depends(_only("by", "window", "limit"))],
+    responses=documented(401, 403, 422, 503),
+)
 async def aggregates(request: Request, by: Dimension, window: Window = "24h", limit: Limit = 10) -> Aggregates:
     """What is counted most in a window that ends now: each revision of an article once, duplicates included."""
     gateway: Gateway = request.app.state.gateway

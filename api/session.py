@@ -86,7 +86,7 @@ class Subscription:
             if name not in {"filter", "cursor", "since"}:
                 raise StreamError("bad_request", f"unknown member {name[:60]!r} in subscribe", field=name[:60])
         try:
-            wanted = filters.parse_json(given.get("filter") or {})
+            wanted = filters.parse_json({} if given.get("filter") is None else given["filter"])
         except FilterError as error:
             raise StreamError("bad_filter", str(error), field=error.name) from None
         return cls._of(wanted, given.get("cursor"), given.get("since"))

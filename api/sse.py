@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -27,6 +28,7 @@ STATUSES = {
     "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
+_OLDEST = {"type": "string", "description": "the cursor to resume with for everything that is still kept"}
 _PARAMETERS = [
     {
         "name": name,
@@ -51,13 +53,21 @@ _PARAMETERS = [
 ]
 
 
+def _code(status: HTTPStatus) -> dict[str, Any]:
+    """The schema of ``code`` in problems of this status."""
+    return {"type": "string", "enum": [code for code, known in STATUSES.items() if known == status]}
+
+
 @router.get(
     "/v1/events",
     dependencies=[Depends(may_read)],
     response_class=Response,
     responses={
         200: {"description": "The stream: id is the cursor, data the envelope.", "content": {"text/event-stream": {}}},
-        **documented(400, 401, 403, 410, 503),
+        **documented(400, code=_code(HTTPStatus.BAD_REQUEST)),
+        **documented(401, 403),
+        **documented(410, code=_code(HTTPStatus.GONE), oldest=_OLDEST),
+        **documented(503, code=_code(HTTPStatus.SERVICE_UNAVAILABLE)),
     },
     openapi_extra={"parameters": _PARAMETERS},
 )

@@ -5,12 +5,13 @@ import json
 import random
 import unicodedata
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import click
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
@@ -22,6 +23,8 @@ _FIRST_WORDS = 16
 _ISOLATE, _POP = "\u2068", "\u2069"
 # Errors after which asking again can only give the same answer.
 _FINAL = {"bad_filter", "bad_cursor", "bad_request", "unauthorized", "forbidden"}
+# Answers to the handshake that pass although they are 4xx: what stands before the gateway is busy.
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Refused(Exception):
@@ -101,6 +104,8 @@ class Watcher:
             try:
                 await self._connection()
                 reason = "the gateway closed the connection"
+            except InvalidStatus as error:
+                reason = self._handshake_refused(error.response.status_code)
             except InvalidURI as error:
                 raise Refused(str(error)) from None
             except BrokenPipeError:  # nobody reads our output any more
@@ -126,7 +131,12 @@ class Watcher:
                         return
 
     def _address(self) -> str:
-        parts = urlsplit(self._url if "://" in self._url else f"http://{self._url}")
+        try:
+            parts = urlsplit(self._url if "://" in self._url else f"http://{self._url}")
+            # What is wrong with these is found when they are asked for.
+            _ = parts.port, (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            raise Refused(f"{self._url} is not an address: {error}") from None
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
         query = list(self._parameters)
         if self._cursor:
@@ -134,6 +144,14 @@ class Watcher:
         elif self._since:
             query.append(("since", self._since))
         return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/v1/stream", urlencode(query), ""))
+
+    def _handshake_refused(self, status: int) -> str:
+        """The reason, when the same may work later. Raises ``Refused`` when it will not."""
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Refused(f"{self._url} asks for an API key: give --api-key or set KHABAR_API_KEY")
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING:
+            raise Refused(f"{self._url} answers {status}: there is no stream for you at this address")
+        return f"the gateway answers {status}"
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "error":

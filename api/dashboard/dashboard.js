@@ -11,6 +11,9 @@ const SILENCE_MS = 40_000;
 const STABLE_MS = 10_000;
 const NOTICE_MS = 8_000;
 const SUMMARY_MS = 30_000;
+// The page begins with what came this long ago; while it catches up, nothing counts as arriving now.
+const RECENT_MS = 5 * 60_000;
+const CATCH_UP_MS = 5_000;
 const POINTER_HOLD_MS = 2_000;
 const RATE_SECONDS = 10;
 const BARS = 10;
@@ -136,6 +139,8 @@ const formats = {};
 const stream = {
   socket: null,
   cursor: null,
+  wantsRecent: true,
+  catchesUpUntil: 0,
   failures: 0,
   openedAt: 0,
   heardAt: 0,
@@ -298,6 +303,8 @@ function translatePage() {
 
 function languageName(code) {
   if (!code) return '';
+  // The tables call the undetermined language "root".
+  if (code === 'und') return code;
   try {
     return formats.languages.of(code) ?? code;
   } catch {
@@ -392,6 +399,7 @@ function streamAddress() {
   address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   for (const [name, values] of Object.entries(streamFilter())) address.searchParams.set(name, values.join(','));
   if (stream.cursor) address.searchParams.set('cursor', stream.cursor);
+  else if (stream.wantsRecent) address.searchParams.set('since', new Date(Date.now() - RECENT_MS).toISOString());
   return address;
 }
 
@@ -456,6 +464,8 @@ function take(message) {
   }
   if (message.cursor) stream.cursor = message.cursor;
   if (message.type === 'subscribed') {
+    if (stream.wantsRecent) stream.catchesUpUntil = Date.now() + CATCH_UP_MS;
+    stream.wantsRecent = false;
     announceArrival();
   } else if (message.type === 'article' && message.data?.id !== undefined) {
     if (status.state === 'connecting' || status.state === 'reconnecting') announceArrival();
@@ -471,6 +481,12 @@ function announceArrival() {
 }
 
 function complain(error) {
+  if (!stream.cursor && stream.wantsRecent && error.code === 'cursor_too_old') {
+    // Less is kept than the page would begin with: it begins with what comes.
+    stream.wantsRecent = false;
+    connect();
+    return;
+  }
   if (stream.cursor && (error.code === 'cursor_too_old' || error.code === 'bad_cursor')) {
     stream.cursor = null;
     connect();
@@ -607,10 +623,15 @@ function addArticle(envelope) {
   articles.delete(article.id);
   articles.set(article.id, article);
   if (articles.size > LIST_LIMIT) articles.delete(articles.keys().next().value);
+  askForFrame();
+  if (isFromBefore(envelope)) return;
   arrivals.thisSecond += 1;
   arrivals.sinceSummary += 1;
   arrivals.latestTitle = article.title;
-  askForFrame();
+}
+
+function isFromBefore({ time }) {
+  return Date.now() < stream.catchesUpUntil && Date.parse(time) < stream.openedAt;
 }
 
 // Only what the row shows: 200 whole texts would be memory for nothing.

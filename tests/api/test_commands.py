@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
-from api.watch import as_text
+from api.watch import Refused, Watcher, as_text
 from services.embedded.process import free_port
 from services.settings import Settings
 from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually
@@ -90,6 +93,65 @@ async def test_watch_says_why_it_was_refused(gateway: Running) -> None:
         _, error = await child.communicate()
         assert child.returncode == 1
         assert "klingon" in error.decode()
+
+
+@asynccontextmanager
+async def _answering(*statuses: int) -> AsyncIterator[str]:
+    """A server that answers handshakes with these statuses, one after the other, then sends one article."""
+    left = list(statuses)
+
+    def refuse(connection: ServerConnection, _: Request) -> Response | None:
+        return connection.respond(left.pop(0), "") if left else None
+
+    async def send(connection: ServerConnection) -> None:
+        await connection.send(json.dumps(_envelope("article", {"title": "وصل"})))
+        await connection.wait_closed()
+
+    async with serve(send, "127.0.0.1", 0, process_request=refuse) as server:
+        yield f"127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [(401, "--api-key"), (403, "403"), (404, "404"), (410, "410"), (200, "200")]
+)
+async def test_watch_gives_up_when_the_handshake_is_refused(status: int, word: str) -> None:
+    """Asking again would give the same answer: one sentence that says what is wrong."""
+    async with _answering(status) as address:
+        with pytest.raises(Refused, match=word):
+            await Watcher(address, []).run()
+
+
+async def test_watch_tries_again_when_the_gateway_is_in_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    """5xx and a busy proxy pass; an address needs no scheme."""
+    async with _answering(503, 429) as address, asyncio.timeout(20):
+        await Watcher(address.replace("127.0.0.1", "localhost"), [], limit=1).run()
+    told = capsys.readouterr()
+    assert "وصل" in told.out
+    assert "503" in told.err and "429" in told.err
+
+
+async def test_watch_at_a_path_without_a_stream_is_refused(gateway: Running) -> None:
+    """A real gateway has no stream below another path."""
+    with pytest.raises(Refused, match="no stream"):
+        await Watcher(f"{gateway.url}/foo", []).run()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://localhost:99999", "localhost:port", "http://a..b", "ftp://localhost", "http://"]
+)
+async def test_a_wrong_address_is_one_sentence(url: str) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(Refused):
+        await Watcher(url, []).run()
+
+
+async def test_watch_shows_no_traceback_for_a_wrong_address() -> None:
+    """The sentence is all that is printed, with status 1."""
+    async with _khabar("watch", "--to", "http://[::1") as child:
+        _, error = await child.communicate()
+        assert child.returncode == 1
+        assert error.decode().startswith("error: http://[::1 is not an address")
+        assert "Traceback" not in error.decode()
 
 
 def _envelope(kind: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Articles, stories and aggregates over REST; the page, health and documents around them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,6 +82,41 @@ async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, st
     assert (await gateway.get("/v1/stories/none"))[0] == 404
 
 
+async def test_a_rare_filter_finds_stories_behind_many_others(gateway: Running, store: Store) -> None:
+    """The filter is applied before the limit, up to a bound on what is looked at; a repeated parameter is any of."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    batch = Batch()
+    for offset in range(1_200):
+        batch.add_story(offset, a_story(id=f"many{offset}"), now - offset)
+    batch.add_story(1_200, a_story(id="rare", languages=["fr"]), now - 1_200)
+    batch.add_story(1_201, a_story(id="rarer", languages=["tr"]), now - 1_201)
+    await store.apply("updates-0", batch)
+    _, body, _ = await gateway.get("/v1/stories?language=fr&language=tr&limit=5")
+    assert ids({"data": one} for one in body["stories"]) == ["rare", "rarer"]
+
+
+async def test_stories_are_looked_at_up_to_a_bound_and_listed_once(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter that nothing matches ends after 10,000 stories; one that two pages hold is listed once."""
+    looked_at = 0
+
+    async def many(_: datetime) -> AsyncIterator[Story]:
+        nonlocal looked_at
+        one, other = a_story(id="one"), a_story(id="other")
+        while True:
+            looked_at += 1
+            yield other if looked_at == 3 else one
+
+    monkeypatch.setattr(gateway.gateway.store, "stories", many)
+    assert (await gateway.get("/v1/stories?language=fr"))[1] == {"stories": []}
+    assert looked_at == 10_000
+    looked_at = 0
+    _, body, _ = await gateway.get("/v1/stories?limit=2")
+    assert [one["id"] for one in body["stories"]] == ["one", "other"]
+    assert looked_at == 3
+
+
 async def test_aggregates_count_what_the_store_holds(gateway: Running, store: Store, updates: Updates) -> None:
     """Totals, duplicates and the most frequent ids with their names, in the window that ends now."""
     long_ago = datetime.now(UTC) - timedelta(hours=5)
@@ -116,6 +152,14 @@ async def test_aggregates_count_what_the_store_holds(gateway: Running, store: St
         ("/v1/stories?window=2h", "window", "15m"),
         ("/v1/stories?language=klingon", "language", "klingon"),
         ("/v1/stories?limit=many", "limit", "integer"),
+        ("/v1/stories?source=foo", "source", "window, limit, language, entity, topic"),
+        ("/v1/stories?limit=1&limit=2", "limit", "twice"),
+        ("/v1/stories/s1?window=1h", "window", "none"),
+        ("/v1/articles/a1?revision=1", "revision", "none"),
+        ("/v1/aggregates?by=source&foo=1", "foo", "by, window, limit"),
+        ("/v1/aggregates?foo=1", "foo", "by, window, limit"),
+        ("/v1/aggregates?by=source&by=entity", "by", "twice"),
+        ("/v1/aggregates?by=source&window=1h&window=1h", "window", "twice"),
     ],
 )
 async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, path: str, field: str, word: str) -> None:
@@ -204,6 +248,17 @@ async def test_the_page_may_load_nothing_from_elsewhere(gateway: Running) -> Non
     assert (await gateway.get("/dashboard/../service.py"))[0] == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics"])
+async def test_head_is_get_without_a_body(gateway: Running, path: str) -> None:
+    """What probes ask with HEAD has the status and the type of the GET."""
+    async with gateway.http.get(gateway.url + path) as get, gateway.http.head(gateway.url + path) as head:
+        assert (head.status, head.content_type) == (get.status, get.content_type)
+        assert head.status != 405
+        assert await head.read() == b""
+    # The connection is in order after it.
+    assert (await gateway.get("/healthz"))[0] == 200
+
+
 async def test_openapi_documents_pushes_and_problems(gateway: Running) -> None:
     """The document names what may be sent, what comes back, and problem JSON instead of FastAPI's own errors."""
     status, document, _ = await gateway.get("/openapi.json")
@@ -215,3 +270,20 @@ async def test_openapi_documents_pushes_and_problems(gateway: Running) -> None:
     assert {"PushResult", "Problem", "Article", "Story"} <= set(document["components"]["schemas"])
     assert {"/v1/events", "/v1/stories", "/v1/aggregates", "/v1/articles/{article_id}"} <= set(document["paths"])
     assert (await gateway.get("/docs"))[0] == 200
+
+
+async def test_openapi_documents_what_problems_of_the_stream_hold(gateway: Running) -> None:
+    """``code`` with its values and ``oldest`` where they occur, and that a push can be too slow."""
+    _, document, _ = await gateway.get("/openapi.json")
+    responses = document["paths"]["/v1/events"]["get"]["responses"]
+    members = {}
+    for status in ("400", "410", "503"):
+        reference, own = responses[status]["content"]["application/problem+json"]["schema"]["allOf"]
+        assert reference == {"$ref": "#/components/schemas/Problem"}
+        members[status] = own["properties"]
+        assert set(own["required"]) == set(own["properties"])
+    assert members["400"]["code"]["enum"] == ["bad_request", "bad_filter", "bad_cursor"]
+    assert members["410"]["code"]["enum"] == ["cursor_too_old"]
+    assert set(members["410"]) == {"code", "oldest"}
+    assert members["503"]["code"]["enum"] == ["going_away", "unavailable"]
+    assert "408" in document["paths"]["/v1/articles"]["post"]["responses"]

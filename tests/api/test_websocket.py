@@ -60,6 +60,15 @@ async def test_subscribe_changes_filter_and_place_without_reconnecting(gateway: 
         assert ids(await subscriber.events(1)) == [more[1].id]
 
 
+@pytest.mark.parametrize("frame", ['{"op":"subscribe"}', '{"op":"subscribe","filter":null}'])
+async def test_subscribe_without_a_filter_means_everything(gateway: Running, frame: str) -> None:
+    """A missing filter and null are the same."""
+    async with gateway.stream(language="fr") as subscriber:
+        await subscriber.next()
+        await subscriber.socket.send(frame)
+        assert (await subscriber.until("subscribed"))["filter"] == {"duplicates": "hide"}
+
+
 async def test_ping_is_answered(gateway: Running) -> None:
     """``ping`` brings ``pong``."""
     async with gateway.stream() as subscriber:
@@ -79,6 +88,10 @@ async def test_ping_is_answered(gateway: Running) -> None:
         ('{"op":"subscribe","filter":{"langage":"ar"}}', "bad_filter", "langage"),
         ('{"op":"subscribe","filter":{"type":["article","rumour"]}}', "bad_filter", "rumour"),
         ('{"op":"subscribe","filter":7}', "bad_filter", "object"),
+        ('{"op":"subscribe","filter":[]}', "bad_filter", "object"),
+        ('{"op":"subscribe","filter":0}', "bad_filter", "object"),
+        ('{"op":"subscribe","filter":false}', "bad_filter", "object"),
+        ('{"op":"subscribe","filter":""}', "bad_filter", "object"),
         ('{"op":"subscribe","cursor":"abc"}', "bad_cursor", "cursor"),
         ('{"op":"subscribe","cursor":7}', "bad_cursor", "cursor"),
         ('{"op":"subscribe","since":"yesterday"}', "bad_request", "since"),

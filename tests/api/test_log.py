@@ -1,0 +1,104 @@
+"""The shared log and the backlog as they are read: chunks bounded in time, whatever the filter costs."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+
+from api.backlog import Backlog
+from api.cursor import Cursors
+from api.events import Event, Facets
+from api.filters import Filter
+from api.log import SCAN_SECONDS, Log
+from tests.api.conftest import Start, Updates, an_article
+
+_CURSORS = Cursors("one")
+
+
+def _ticking(seconds: float) -> Callable[[], float]:
+    """A clock that is later by so much whenever it is looked at."""
+    return itertools.count(0, seconds).__next__
+
+
+def _event(offset: int, text: str) -> Event:
+    head, data = b'{"data":', json.dumps({"text": text}).encode()
+    return Event(offset, _CURSORS.encode(offset), head + data + b"}", len(head), Facets(type="article"))
+
+
+def _log(count: int, clock: Callable[[], float]) -> Log:
+    """A log of this many events, every third with the word, and three offsets without an event at its end."""
+    log = Log(64_000_000, clock)
+    log.append([_event(offset, "خبر" if offset % 3 else "زلزال") for offset in range(count)], count + 3)
+    return log
+
+
+def test_a_scan_ends_in_time_and_goes_on_where_it_stopped() -> None:
+    """Cut short anywhere, the chunks together are what one scan finds, and their positions lead to the end."""
+    wanted = Filter(q=frozenset(["زلزال"]))
+    whole = _log(100, _ticking(0)).read(0, wanted)
+    assert (len(whole.events), whole.position) == (34, 103)
+    for looked_at in (1, 2, 7, 99, 100):
+        log = _log(100, _ticking(SCAN_SECONDS / looked_at * 1.001))
+        position, found, reads = 0, [], 0
+        while position < log.end:
+            chunk = log.read(position, wanted)
+            # Never beyond what was looked at, even where nothing matched.
+            assert position < chunk.position <= max(position + looked_at, 103 * (position + looked_at >= 100))
+            # Whoever reads the same gets the same, encoded once.
+            assert log.read(position, wanted) is chunk
+            found += chunk.events
+            position = chunk.position
+            reads += 1
+        assert [one.offset for one in found] == [one.offset for one in whole.events]
+        assert position == whole.position
+        assert reads >= 100 // looked_at
+        late = _event(103, "زلزال")
+        log.append([late], 104)
+        assert log.read(position, wanted).events == (late,)
+
+
+async def test_a_search_in_long_texts_lets_others_have_their_turn(start: Start, updates: Updates) -> None:
+    """A subscriber whose ``q`` must normalise megabytes gets all of it, in many steps of a few milliseconds."""
+    articles = [an_article(text="كلمة " * 20_000 + ("زلزال" if n == 39 else "")) for n in range(40)]
+    async with start() as gateway:
+        async with gateway.stream() as subscriber:
+            cursor = (await subscriber.next())["cursor"]
+            await updates.send(*articles)
+            await subscriber.events(len(articles))
+        log, steps = gateway.gateway.log, []
+        read = log.read
+
+        def counting(position: int, wanted: Filter) -> object:
+            chunk = read(position, wanted)
+            steps.append(chunk.position - position)
+            return chunk
+
+        log.read = counting  # type: ignore[method-assign,assignment]
+        async with gateway.stream(cursor=cursor, q="زلزال") as subscriber:
+            got = await subscriber.events(1)
+        assert [one["data"]["id"] for one in got] == [one.id for one in articles if "زلزال" in one.text]
+        assert max(steps) < len(articles)
+
+
+async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Updates) -> None:
+    """However long matching takes, each read gets on, so that it never looks as if Kafka did not answer."""
+    articles = [an_article(language="tr" if n % 3 else "ar") for n in range(10)]
+    offsets = await updates.send(*articles)
+    async with start() as gateway:
+        cursors = gateway.gateway.stream.cursors
+        backlog = Backlog(gateway.gateway.settings.kafka_servers, _ticking(0.4))
+        tidy = asyncio.create_task(backlog.keep_tidy())
+        await asyncio.sleep(0)
+        try:
+            position, stop, found, reads = offsets[0], offsets[-1] + 1, [], 0
+            while position < stop:
+                chunk = await backlog.read(position, stop, Filter(language=frozenset(["tr"])), cursors)
+                assert chunk.position > position
+                found += chunk.events
+                position = chunk.position
+                reads += 1
+        finally:
+            tidy.cancel()
+            await asyncio.gather(tidy, return_exceptions=True)
+    assert [json.loads(one.data)["id"] for one in found] == [one.id for one in articles if one.language == "tr"]
+    assert reads > 2
