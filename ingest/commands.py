@@ -1,12 +1,25 @@
 """The command lines of this room: ``khabar ingest`` and ``khabar replay``."""
 
 import asyncio
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from services import settings as settings_module
+
+
+class _Pace(click.FloatRange):
+    """A number above 0 and below infinity; without this NaN would be within any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As ``click.ParamType.convert``."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 @click.command()
@@ -23,9 +36,9 @@ def ingest() -> None:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option("--to", "target", help="http(s)://HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Articles a second.")
-@click.option("--speed", type=click.FloatRange(0, min_open=True), help="Original timing, this many times faster.")
+@click.option("--to", "target", help="[http(s)://]HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].")
+@click.option("--rate", type=_Pace(0, min_open=True), help="Articles a second.")
+@click.option("--speed", type=_Pace(0, min_open=True), help="Original timing, this many times faster.")
 @click.option("--unpaced", is_flag=True, help="As fast as it goes (the default).")
 @click.option("--repeat", type=click.IntRange(0), default=1, show_default=True, help="Passes; 0: for ever.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after so many articles.")
@@ -74,5 +87,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         click.echo(line, err=True)
     click.echo(outcome.summary(), err=True)
     if report is not None:
-        report.write_text(outcome.report(), encoding="utf-8")
+        try:
+            report.write_text(outcome.report(), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"--report: {report} cannot be written: {error.strerror or error}") from error
     sys.exit(outcome.status)

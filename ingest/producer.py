@@ -34,7 +34,15 @@ _FAREWELL = 2.0
 
 
 class Unavailable(Exception):
-    """Kafka did not acknowledge in time; whoever sent this should send it again later."""
+    """Kafka did not acknowledge in time; whoever sent this should send it again later, which is safe.
+
+    ``sent``: records had been handed to the producer by then, so that some of them may be on Kafka, or come there
+    yet. Without it none of them was accepted.
+    """
+
+    def __init__(self, cause: str, *, sent: bool = False) -> None:
+        super().__init__(cause)
+        self.sent = sent
 
 
 class TooLarge(Exception):
@@ -174,7 +182,7 @@ class Intake:
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None:
                 self._lose(producer)
-            raise Unavailable(_reason(error)) from error
+            raise Unavailable(_reason(error), sent=bool(futures)) from error
         finally:
             # Whoever failed first has been told; the others are not asked any more, and must not complain.
             for future in futures:

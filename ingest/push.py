@@ -5,6 +5,7 @@ Who may push is the gateway's business: this service listens where only the gate
 
 import asyncio
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request, Response
@@ -27,6 +28,9 @@ _NDJSON = "application/x-ndjson"
 _READ_SECONDS = 60.0
 # Bodies being read at one time may take this many times the largest allowed one; more have to come again.
 _BODIES = 8
+# Of what was answered with 503.
+_NOTHING = "nothing was accepted"
+_PERHAPS = "some or all may still have been accepted; sending all of them again is safe"
 
 
 class Refusal(Exception):
@@ -56,12 +60,11 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def _http_error(_: Request, error: HTTPException) -> Response:
-        problem = Problem(title=error.detail, status=error.status_code, detail=error.detail)
-        return _answer(problem, dict(error.headers or {}))
+        return _answer(_problem(error.status_code, error.detail), dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> Response:
-        return _answer(Problem(title="Internal error", status=500, detail="this is our fault; the log says more"), {})
+        return _answer(_problem(500, "this is our fault; the log says more"), {})
 
     @app.post("/v1/articles", status_code=202, response_model=PushResult, openapi_extra=_OPENAPI)
     async def push(request: Request) -> Response:
@@ -89,7 +92,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
         try:
             await intake.check()
         except Unavailable as error:
-            _refuse(503, "Not ready", str(error), headers={"Retry-After": "5"})
+            _refuse(503, f"not ready: {error}", headers={"Retry-After": "5"})
         return {"status": "ready"}
 
     @app.get("/metrics", include_in_schema=False)
@@ -125,9 +128,9 @@ async def _push(request: Request, settings: Settings, intake: Intake, budget: Bu
         await intake.write([sealed for _, sealed in accepted], way="push")
     except asyncio.CancelledError:
         # Only the end of the service cancels a request.
-        _refuse(503, "Stopping", "not acknowledged before the service stopped", headers={"Retry-After": "5"})
+        _refuse(503, f"{_PERHAPS}: the service stopped before Kafka acknowledged", headers={"Retry-After": "5"})
     except Unavailable as error:
-        _refuse(503, "Kafka is unavailable", f"nothing was accepted: {error}", headers={"Retry-After": "5"})
+        _refuse(503, f"{_PERHAPS if error.sent else _NOTHING}: {error}", headers={"Retry-After": "5"})
     return PushResult(
         accepted=[Accepted(index=index, id=sealed.id) for index, sealed in accepted],
         rejected=[Rejected(index=index, error=str(fault)) for index, fault in faults],
@@ -140,13 +143,7 @@ def _content_type(request: Request) -> str:
     charset = next((p.split("=", 1)[1].strip(' "') for p in parameters if p.strip().startswith("charset=")), "utf-8")
     if kind.strip() not in {_JSON, _NDJSON} or charset not in {"utf-8", "utf8", "us-ascii"}:
         detail = f"send {_JSON} or {_NDJSON} in UTF-8"
-        _refuse(
-            415,
-            "Unsupported media type",
-            detail,
-            field="Content-Type",
-            headers={"Accept": f"{_JSON}, {_NDJSON}"},
-        )
+        _refuse(415, detail, field="Content-Type", headers={"Accept": f"{_JSON}, {_NDJSON}"})
     return kind.strip()
 
 
@@ -155,8 +152,7 @@ async def _body(request: Request, limit: int, budget: Budget) -> bytes:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
         detail = f"{encoding} is not understood; send gzip or no encoding"
-        headers = {"Accept-Encoding": "gzip"}
-        _refuse(415, "Unsupported encoding", detail, field="Content-Encoding", headers=headers)
+        _refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": "gzip"})
     if int(request.headers.get("content-length", 0)) > limit:
         _too_large(limit)
     gunzip = None if encoding == "identity" else Gunzip(limit)
@@ -172,17 +168,16 @@ async def _body(request: Request, limit: int, budget: Budget) -> bytes:
                 if size > limit or received > limit:
                     _too_large(limit)
                 if budget.left < 0:
-                    detail = "too many large requests at one time; nothing was accepted"
-                    _refuse(503, "Busy", detail, headers={"Retry-After": "1"})
+                    _refuse(503, f"{_NOTHING}: too many large requests at one time", headers={"Retry-After": "1"})
                 chunks.append(plain)
         if gunzip:
             gunzip.finish()
     except Oversized:
         _too_large(limit)
     except Corrupt as error:
-        _refuse(400, "Not gzip", str(error))
+        _refuse(400, str(error))
     except TimeoutError:
-        _refuse(408, "Too slow", f"the body did not arrive within {_READ_SECONDS:.0f} s")
+        _refuse(408, f"the body did not arrive within {_READ_SECONDS:.0f} s")
     finally:
         budget.left += size
     return b"".join(chunks)
@@ -201,7 +196,7 @@ def _items(body: bytes, kind: str, most: int) -> Iterator[object]:
         return
     parsed = parse(body)
     if isinstance(parsed, Fault):
-        _refuse(400, "Malformed body", parsed.cause)
+        _refuse(400, parsed.cause)
     items = parsed if isinstance(parsed, list) else [parsed]
     _check_count(len(items), most)
     yield from items
@@ -209,26 +204,28 @@ def _items(body: bytes, kind: str, most: int) -> Iterator[object]:
 
 def _check_count(count: int, most: int) -> None:
     if count > most:
-        _refuse(413, "Too many articles", f"{count} articles in one request, at most {most} are allowed")
+        _refuse(413, f"{count} articles in one request, at most {most} are allowed")
     if count == 0:
-        _refuse(422, "No article", "the request holds no article")
+        _refuse(422, "the request holds no article")
 
 
 def _refuse_all(count: int, faults: list[tuple[int, Fault]]) -> NoReturn:
     index, fault = faults[0]
     of = f" (none of {count} articles is acceptable)" if count > 1 else ""
-    status, title = (400, "Malformed body") if fault.malformed else (422, "Not an article")
-    _refuse(status, title, f"index {index}: {fault}{of}", field=fault.field)
+    _refuse(400 if fault.malformed else 422, f"index {index}: {fault}{of}", field=fault.field)
 
 
 def _too_large(limit: int) -> NoReturn:
-    _refuse(413, "Body too large", f"a body may have {limit} bytes, decompressed too")
+    _refuse(413, f"a body may have {limit} bytes, decompressed too")
 
 
-def _refuse(
-    status: int, title: str, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None
-) -> NoReturn:
-    raise Refusal(Problem(title=title, status=status, detail=detail, field=field), headers)
+def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> NoReturn:
+    raise Refusal(_problem(status, detail, field), headers)
+
+
+def _problem(status: int, detail: str, field: str | None = None) -> Problem:
+    """A problem of no type of its own (about:blank), whose title RFC 9457 wants to be that of the status."""
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
 
 
 def _answer(problem: Problem, headers: dict[str, str]) -> Response:
@@ -252,6 +249,9 @@ _OPENAPI: dict[str, Any] = {
         "413": {"description": "too large, or too many articles", **_PROBLEM},
         "415": {"description": "another content type or encoding", **_PROBLEM},
         "422": {"description": "none is acceptable; field names the first offending one", **_PROBLEM},
-        "503": {"description": "Kafka cannot take them: nothing was accepted; come again", **_PROBLEM},
+        "503": {
+            "description": "Kafka cannot take them; detail says whether some may have been accepted; come again",
+            **_PROBLEM,
+        },
     },
 }

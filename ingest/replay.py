@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from tqdm import tqdm
@@ -18,11 +19,10 @@ from tqdm import tqdm
 from ingest.producer import Intake, TooLarge, Unavailable
 from services.events import ArticleIn
 from services.files import Item, read_articles
-from services.identity import article_id, digest
+from services.identity import digest
 
 BATCH = 100
 _BATCH_BYTES = 4_000_000
-_IN_FLIGHT = 4
 # How long one batch is offered again before it counts as lost.
 PATIENCE = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
@@ -34,6 +34,10 @@ _AGAIN = {429, 500, 502, 503, 504}
 _ABOUT_ARTICLES = {400, 413, 422}
 _GUID_LENGTH = 1_000
 _INTERRUPTED = 130
+_SCHEMES = {"http", "https", "kafka"}
+_FORMS = "http://HOST:PORT, https://HOST:PORT or kafka://HOST:PORT"
+# Names and addresses, also with a zone; what is more than letters, digits and these is a slip of the pen.
+_HOST = re.compile(r"[\w.:%-]+")
 
 
 class TargetError(Exception):
@@ -184,6 +188,8 @@ class HttpTarget:
             headers = {"Content-Type": "application/x-ndjson"}
             async with self._session.post(self._url, data=body, headers=headers) as response:
                 answer = await response.read()
+        except ValueError as error:  # about the address or what goes with it; asking again changes nothing
+            raise TargetError(f"{self._url}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Again(str(error) or type(error).__name__) from error
         if len(outcome.latencies) < _MOST_LATENCIES:
@@ -247,7 +253,10 @@ async def run(plan: Plan, *, progress: bool = False) -> Outcome:
 
 
 class _Sender:
-    """Collects what is due into batches and sends them in order."""
+    """Collects what is due into batches and sends them in order, each when the one before has been answered.
+
+    Several under way at one time could overtake each other: the same input would not give the same result.
+    """
 
     def __init__(self, plan: Plan, target: Target, outcome: Outcome, stop: asyncio.Event, bar: tqdm) -> None:
         self._plan = plan
@@ -255,60 +264,30 @@ class _Sender:
         self._outcome = outcome
         self._stop = stop
         self._bar = bar
-        self._width = 1 if plan.paced else _IN_FLIGHT
-        self._flying: dict[asyncio.Task[None], set[str]] = {}
 
     async def send_all(self, items: Iterator[Due], started: float) -> None:
         """Send until the items end or ``stop`` is set. Raises ``TargetError``."""
         waiting: Due | None = next(items, None)
-        try:
-            while waiting is not None and not self._stop.is_set():
-                if self._plan.paced:
-                    await self._pause(started + waiting.at)
-                batch: list[Due] = []
-                size = 0
-                now = time.monotonic() - started
-                while waiting is not None and len(batch) < BATCH and (not self._plan.paced or waiting.at <= now):
-                    size += _size(waiting.article)
-                    if batch and size > _BATCH_BYTES:
-                        break
-                    batch.append(waiting)
-                    waiting = next(items, None)
-                if batch:
-                    await self._launch(batch)
-            await self._land(0)
-        finally:
-            for task in self._flying:
-                task.cancel()
-            await asyncio.gather(*self._flying, return_exceptions=True)
+        while waiting is not None and not self._stop.is_set():
+            if self._plan.paced:
+                await self._pause(started + waiting.at)
+            batch: list[Due] = []
+            size = 0
+            now = time.monotonic() - started
+            while waiting is not None and len(batch) < BATCH and (not self._plan.paced or waiting.at <= now):
+                size += _size(waiting.article)
+                if batch and size > _BATCH_BYTES:
+                    break
+                batch.append(waiting)
+                waiting = next(items, None)
+            if batch:
+                self._outcome.sent += len(batch)
+                await self._insist(batch)
+                self._bar.update(len(batch))
 
     async def _pause(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), max(0.0, until - time.monotonic()))
-
-    async def _launch(self, batch: list[Due]) -> None:
-        """Send a batch while others are under way, but never past another version of one of its articles."""
-        ids = {article_id(due.article) for due in batch}
-        while any(ids & flying for flying in self._flying.values()):
-            await self._land(len(self._flying) - 1)
-        task = asyncio.create_task(self._deliver(batch))
-        self._flying[task] = ids
-        self._outcome.sent += len(batch)
-        await self._land(self._width - 1)
-
-    async def _land(self, most: int) -> None:
-        """Wait until at most so many batches are under way."""
-        while len(self._flying) > most:
-            done, _ = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                del self._flying[task]
-                task.result()
-
-    async def _deliver(self, batch: list[Due]) -> None:
-        try:
-            await self._insist(batch)
-        finally:
-            self._bar.update(len(batch))
 
     async def _insist(self, batch: Sequence[Due]) -> None:
         """Offer a batch until it is answered. Raises ``GaveUp`` when patience ends, and ``TargetError``."""
@@ -420,22 +399,37 @@ def _again(article: ArticleIn, number: int) -> ArticleIn:
 @contextlib.asynccontextmanager
 async def _open(plan: Plan) -> AsyncIterator[Target]:
     """The target of a plan. Raises ``TargetError``."""
-    try:
-        parts = urlsplit(plan.target)
-    except ValueError as error:
-        raise TargetError(f"{plan.target}: {error}") from error
-    if parts.scheme == "kafka" and parts.netloc:
+    parts = _address(plan.target)
+    if parts.scheme == "kafka":
         intake = Intake(parts.netloc, timeout=min(15.0, plan.patience), way="replay")
         try:
             yield KafkaTarget(intake)
         finally:
             await intake.close()
-    elif parts.scheme in {"http", "https"} and parts.hostname:
+    else:
         headers = {"Authorization": f"Bearer {plan.api_key}"} if plan.api_key else {}
         async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
-            yield HttpTarget(plan.target, session)
-    else:
-        raise TargetError(f"{plan.target}: not http://HOST:PORT, https://HOST:PORT or kafka://HOST:PORT")
+            yield HttpTarget(parts.geturl(), session)
+
+
+def _address(target: str) -> SplitResult:
+    """The parts of a target's address; HOST:PORT alone means http. Raises ``TargetError`` when it is none."""
+    try:
+        parts = urlsplit(target if "://" in target else f"http://{target}")
+        if parts.scheme not in _SCHEMES or parts.query or parts.fragment:
+            raise ValueError(f"not {_FORMS}")
+        # Only Kafka may have several.
+        for one in parts.netloc.split(",") if parts.scheme == "kafka" else [parts.netloc]:
+            node = urlsplit(f"//{one}")
+            host = node.hostname or ""
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"no host, or one that is no name; give {_FORMS}")
+            host.encode("idna")  # as the resolver does, which then complains of empty and of long parts
+            if node.port == 0:
+                raise ValueError("0 is no port to send to")
+    except ValueError as error:
+        raise TargetError(f"{target}: {error}") from error
+    return parts
 
 
 @contextlib.asynccontextmanager

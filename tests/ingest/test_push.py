@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import aiohttp
 import pytest
@@ -132,7 +133,8 @@ async def test_bad_input(name: str, post: Post, kafka: Kafka) -> None:
     if status != 202:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.body["status"] == status
-        assert answer.body["title"]
+        assert answer.body["type"] == "about:blank"
+        assert answer.body["title"] == HTTPStatus(status).phrase
         assert answer.body["detail"]
         assert answer.body.get("field") == field
         if field:
@@ -162,6 +164,7 @@ async def test_content_type(kind: str | None, post: Post) -> None:
     answer = await post(json.dumps(GOOD).encode(), kind)
     assert answer.status == 415
     assert answer.body["field"] == "Content-Type"
+    assert answer.body["title"] == HTTPStatus(415).phrase
 
 
 async def test_gzip(post: Post) -> None:
@@ -234,5 +237,6 @@ async def test_health_and_metrics(url: str) -> None:
         for path, status in (("/nothing", 404), ("/v1/articles", 405)):
             answer = await session.get(path)
             assert (answer.status, answer.content_type) == (status, "application/problem+json")
+            assert (await answer.json(content_type=None))["title"] == HTTPStatus(status).phrase
         paths = (await (await session.get("/openapi.json")).json())["paths"]
         assert "503" in paths["/v1/articles"]["post"]["responses"]

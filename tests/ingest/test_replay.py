@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 import time
@@ -78,12 +79,38 @@ async def test_unpaced(tmp_path: Path, url: str, kafka: Kafka, name: str) -> Non
 
 
 async def test_versions_keep_their_order(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
-    """Texts under one guid arrive in the order of the file, however many requests are under way."""
+    """Texts under one guid arrive in the order of the file."""
     revised = [{"text": f"version {number}", "guid": "same", "source": name} for number in range(40)]
     filler = numbered(name + "-filler", 400)
     mixed = [article for number in range(40) for article in (revised[number], *filler[number * 10 :][:10])]
     assert (await replay.run(Plan([write(tmp_path / "a.jsonl", *mixed)], url))).accepted == 440
     assert [record.text for record in await of_source(kafka, name)] == [article["text"] for article in revised]
+
+
+async def test_order_of_the_input(tmp_path: Path, name: str) -> None:
+    """A server gets the articles in the order of the file, one request at a time, though some take it longer."""
+    received: list[str] = []
+    under_way: set[int] = set()
+    requests = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        number = requests
+        assert not under_way
+        under_way.add(number)
+        lines = (await request.text()).splitlines()
+        await asyncio.sleep(0.1 if number % 2 else 0)
+        under_way.remove(number)
+        if number == 2:  # what is not taken comes again before anything else
+            return web.Response(status=503, headers={"Retry-After": "0"})
+        received.extend(json.loads(line)["guid"] for line in lines)
+        return _accepted(len(lines))
+
+    async with _site(answer) as url:
+        outcome = await replay.run(Plan([write(tmp_path / "a.jsonl", *numbered(name, 750))], url))
+    assert (outcome.accepted, requests) == (750, 9)
+    assert received == [str(number) for number in range(750)]
 
 
 async def test_rate(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
@@ -177,9 +204,7 @@ async def test_server_that_is_busy(tmp_path: Path, name: str) -> None:
             return web.Response(status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
         if len(asked) == 3:
             request.transport.abort()
-        return web.json_response(
-            {"accepted": [{"index": n, "id": "x"} for n in range(len(lines))], "rejected": []}, status=202
-        )
+        return _accepted(len(lines))
 
     async with _site(answer) as url:
         outcome = await replay.run(Plan([write(tmp_path / "a.jsonl", *numbered(name, 3))], url))
@@ -234,11 +259,50 @@ async def test_kafka_that_is_not_there(tmp_path: Path, name: str) -> None:
 async def test_targets_and_paths_that_are_none(tmp_path: Path) -> None:
     """A wrong target and a missing path are refused before anything is sent."""
     path = write(tmp_path / "a.jsonl", {"text": "x"})
-    for target in ("localhost:8000", "ftp://x", "kafka://", "http://[::1"):
-        with pytest.raises(TargetError):
-            await replay.run(Plan([path], target))
+    for target in (
+        "ftp://x",
+        "kafka://",
+        "kafka://127.0.0.1:9092,127.0.0.1:99999",
+        "kafka://127.0.0.1:port",
+        "http://[::1",
+        "http://127.0.0.1:99999",
+        "127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:eighty",
+        "http://:80",
+        "http://two words:80",
+        "http://a..b",
+        "http://" + "x" * 64,
+        "http://127.0.0.1:80?x=1",
+        "http://one:80,two:80",
+    ):
+        async with asyncio.timeout(1):
+            with pytest.raises(TargetError, match=f"^{re.escape(target)}: "):
+                await replay.run(Plan([path], target))
+    # Only the client finds this one; it says so at once too.
+    async with asyncio.timeout(1):
+        outcome = await replay.run(Plan([path], "http://user:word@127.0.0.1:80", api_key="key"))
+    assert (outcome.accepted, outcome.status) == (0, 1)
+    assert "credentials" in outcome.failure
     with pytest.raises(FilesError, match="missing"):
         await replay.run(Plan([tmp_path / "missing"], "http://127.0.0.1:1"))
+
+
+async def test_target_without_a_scheme(tmp_path: Path, url: str, name: str) -> None:
+    """HOST:PORT alone is an address of HTTP."""
+    path = write(tmp_path / "a.jsonl", *numbered(name, 3))
+    outcome = await replay.run(Plan([path], url.removeprefix("http://")))
+    assert (outcome.accepted, outcome.status) == (3, 0)
+
+
+async def test_report_that_cannot_be_written(tmp_path: Path, url: str, name: str) -> None:
+    """What became of the articles is said all the same; then why there is no report, in one sentence."""
+    path, report = write(tmp_path / "a.jsonl", *numbered(name, 5)), tmp_path / ("r" * 300)
+    result = await asyncio.to_thread(CliRunner().invoke, command, [str(path), "--to", url, "--report", str(report)])
+    assert result.exit_code == 1
+    summary, complaint = result.stderr.splitlines()
+    assert summary.startswith("5 sent: 5 accepted, ")
+    assert complaint.startswith(f"Error: --report: {report} cannot be written: ")
 
 
 async def test_command(tmp_path: Path, url: str, name: str) -> None:
@@ -263,6 +327,10 @@ async def test_command(tmp_path: Path, url: str, name: str) -> None:
     [
         ["--rate", "1", "--speed", "2"],
         ["--rate", "0"],
+        ["--rate", "nan"],
+        ["--rate", "inf"],
+        ["--speed", "nan"],
+        ["--speed", "inf"],
         ["--unpaced", "--rate", "1"],
         ["--repeat", "-1"],
         ["--report", "/no/such/r.json"],
@@ -293,6 +361,11 @@ async def test_interrupt(tmp_path: Path, kafka: Kafka, url: str, name: str) -> N
     assert " 0 rejected, 0 lost; " in line
     assert line.endswith("; interrupted")
     assert len(await of_source(kafka, name)) == int(line.split()[0])
+
+
+def _accepted(count: int) -> web.Response:
+    """The answer of a server that accepted so many."""
+    return web.json_response({"accepted": [{"index": n, "id": "x"} for n in range(count)], "rejected": []}, status=202)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """``khabar ingest`` as a process of its own."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest.producer import Intake
+from ingest.producer import Intake, Unavailable
 from services import topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
@@ -100,7 +101,12 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             accepted = [await _until_accepted(post, "first")]
 
             os.kill(spare.process.pid, signal.SIGSTOP)  # connected, but silent
-            assert (await post(json.dumps({"text": "unheard"}))).status == 503
+            answer = await post(json.dumps({"text": "unheard"}))
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            # It is with Kafka already, which may yet read it.
+            assert "may still have been accepted" in answer.body["detail"]
+            assert "sending all of them again is safe" in answer.body["detail"]
+            assert "nothing was accepted" not in answer.body["detail"]
             os.kill(spare.process.pid, signal.SIGCONT)
             accepted.append(await _until_accepted(post, "second"))
 
@@ -108,6 +114,9 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             answer = await post(json.dumps({"text": "lost"}))
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
             assert answer.headers["Content-Type"] == "application/problem+json"
+            answer = await post(json.dumps({"text": "never sent"}))
+            assert answer.status == 503
+            assert answer.body["detail"].startswith("nothing was accepted: ")
             assert (await session.get("/healthz")).status == 200
             assert (await session.get("/readyz")).status == 503
             await spare.start()
@@ -116,6 +125,35 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
         assert accepted == [article_id(ArticleIn(text=text)) for text in ("first", "second", "third")]
         found = await raw(spare.bootstrap, partitions=3)
         assert all(len(found[one]) == 1 for one in accepted)
+    finally:
+        await intake.close()
+
+
+async def test_what_an_error_says_about_what_was_sent(spare: Kafka) -> None:
+    """An error tells records that were handed to Kafka's producer from those that never left."""
+    away = Intake(f"127.0.0.1:{free_port()}", timeout=0.3)
+    with pytest.raises(Unavailable) as error:
+        await away.accept([ArticleIn(text="never sent")])
+    assert not error.value.sent
+    await away.close()
+
+    if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
+        await spare.start()
+    await topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
+    intake = Intake(spare.bootstrap, timeout=1.0)
+    try:
+        async with asyncio.timeout(15):
+            while True:
+                with contextlib.suppress(Unavailable):
+                    await intake.accept([ArticleIn(text="heard")])
+                    break
+        os.kill(spare.process.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable) as error:
+                await intake.accept([ArticleIn(text="perhaps heard")])
+        finally:
+            os.kill(spare.process.pid, signal.SIGCONT)
+        assert error.value.sent
     finally:
         await intake.close()
 
