@@ -25,12 +25,13 @@ from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
 from services import kafka, topics
 from services import settings as settings_module
 from services.events import AnnotatedArticle, RawArticle
+from services.groups import GROUP
 from services.store import Batch, Store
 
 settings = settings_module.current()
 
 app = faust.App(
-    "khabar",
+    GROUP,
     broker=f"kafka://{settings.kafka_servers.replace(',', ';')}",
     key_serializer="raw",
     value_serializer="raw",

@@ -89,7 +89,7 @@ def dead_letter(event: EventT, stage: str, error: Exception) -> Output:
     REJECTED.labels(stage).inc()
     cause = f"{type(error).__name__}: {error}"
     log.warning("record rejected", stage=stage, offset=event.message.offset, cause=cause[:300])
-    original = _Original.of(event)
+    original = _original(event)
     return Output(
         topics.REJECTED.name,
         original.key,
@@ -114,18 +114,10 @@ async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Ca
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-@dataclass(frozen=True)
-class _Original:
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-    @classmethod
-    def of(cls, event: EventT) -> "_Original":
-        message = event.message
-        headers = message.headers or ()
-        pairs = headers.items() if isinstance(headers, dict) else headers
-        return cls(message.topic, message.partition, message.offset, message.key, message.value, list(pairs))
+def _original(event: EventT) -> deadletters.Original:
+    message = event.message
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return deadletters.Original(
+        message.topic, message.partition, message.offset, message.key, message.value, list(pairs)
+    )

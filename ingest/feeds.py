@@ -29,8 +29,9 @@ from prometheus_client import Counter
 
 from ingest.addresses import PrivateAddress, public_socket
 from ingest.gzipped import Corrupt, Gunzip, Oversized
-from ingest.producer import MAX_VALUE_BYTES, Intake, Place, Sealed, TooLarge, Unavailable, utc_now
+from ingest.producer import MAX_VALUE_BYTES, Intake, Sealed, TooLarge, Unavailable, utc_now
 from services import topics
+from services.deadletters import Original
 from services.errors import SettingsError
 from services.events import ArticleIn
 from services.identity import digest, make_id
@@ -146,7 +147,7 @@ async def poll(feed: Feed, session: aiohttp.ClientSession, intake: Intake) -> Ou
         return Outcome(changed=False)
     parsed = await _beside(lambda: _parse(body))
     accepted = refused = 0
-    fresh: list[tuple[str, str, Sealed | tuple[Place, str]]] = []
+    fresh: list[tuple[str, str, Sealed | tuple[Original, str]]] = []
     met: set[str] = set()
     for key, content, made in _convert(feed, parsed, intake):
         if key in met:
@@ -334,7 +335,7 @@ def _parse(body: _Body) -> Any:
     return parsed
 
 
-def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str, Sealed | tuple[Place, str]]]:
+def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str, Sealed | tuple[Original, str]]]:
     """Each entry's id, the hash of its content, and its record: an article, or a dead letter with its cause."""
     language = parsed.feed.get("language")
     for entry in parsed.entries[:_MOST_ENTRIES]:
@@ -394,7 +395,7 @@ def _moment(parsed: time.struct_time | None) -> datetime | None:
         return None
 
 
-def _dead_letter(entry: Any, wanted: dict[str, Any]) -> Place:
+def _dead_letter(entry: Any, wanted: dict[str, Any]) -> Original:
     """The record of an entry that is no article: shaped like one, so that a retry can send it, plus the entry.
 
     It never had a place on Kafka. Dead letters are told apart by their places, so it gets a negative offset
@@ -410,7 +411,7 @@ def _dead_letter(entry: Any, wanted: dict[str, Any]) -> Place:
     value = _json({**article, "entry": dict(entry)})
     if len(value) > MAX_VALUE_BYTES:
         value = _json(article)
-    return Place(
+    return Original(
         topic=topics.RAW.name,
         partition=-1,
         offset=-1 - int(digest(identity, wanted["title"], wanted["html"]), 36) % 2**53,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,18 +55,6 @@ class Sealed:
 
     id: str
     value: bytes
-
-
-@dataclass
-class Place:
-    """A record that never was on Kafka, in the form ``services.deadletters`` asks for."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Iterable[tuple[str, bytes]] | None = None
 
 
 def utc_now() -> datetime:
@@ -125,7 +113,7 @@ class Intake:
         ACCEPTED.labels(way or self._way).inc(len(sealed))
         return [one.id for one in sealed]
 
-    async def reject(self, places: Sequence[tuple[Place, str]], *, stage: str) -> None:
+    async def reject(self, places: Sequence[tuple[deadletters.Original, str]], *, stage: str) -> None:
         """Write dead letters, each an original and its cause, to ``articles.rejected``.
 
         Raises ``Unavailable``.

@@ -5,10 +5,9 @@ came from and why it is here. A retry sends the original back to its topic and n
 """
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from aiokafka.structs import ConsumerRecord
 
@@ -18,21 +17,16 @@ _PREFIX = "khabar-"
 _RETRIED = "khabar-retried"
 
 
-class Original(Protocol):
-    """The parts of a consumed record that a dead letter keeps."""
+@dataclass(frozen=True)
+class Original:
+    """What a dead letter keeps of a refused record; also for one that never was on Kafka, at a place made up."""
 
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Iterable[tuple[str, bytes]] | None: ...  # noqa: D102
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class DeadLetter:
 
 def headers_for(original: Original, *, stage: str, cause: str) -> kafka.Headers:
     """Headers of the dead letter made of ``original``: its own, then where and why it failed."""
-    kept = [(name, value) for name, value in original.headers or () if not name.startswith(_PREFIX)]
+    kept = [(name, value) for name, value in original.headers if not name.startswith(_PREFIX)]
     notes = {
         "stage": stage,
         "cause": cause[:4_000],

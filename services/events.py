@@ -193,18 +193,6 @@ class Story(Record):
     articles: list[str]
 
 
-class Trend(Record):
-    """Something whose count in a window exceeds what was expected of it."""
-
-    kind: Literal["entity", "topic", "story"]
-    id: str
-    name: str
-    window: str
-    count: int
-    expected: float
-    score: float
-
-
 class Envelope(Record):
     """What a subscriber receives: one event of the stream with the cursor to resume after it."""
 

@@ -7,6 +7,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+# The one consumer group: every enrich worker is a member.
+GROUP = "khabar"
+
 
 async def stable_members(bootstrap: str, group: str) -> int:
     """How many members share the work; 0 while the group is new or being rebalanced."""

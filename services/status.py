@@ -12,11 +12,10 @@ from aiokafka.errors import KafkaError
 from redis import RedisError
 
 from services import deadletters, topics
-from services.groups import lags, stable_members
+from services.groups import GROUP, lags, stable_members
 from services.settings import Settings, endpoints_file
 from services.store import WINDOWS, Store
 
-_GROUP = "khabar"
 _MEASURED_SECONDS = 1.0
 
 
@@ -54,14 +53,14 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
     names = [topic.name for topic in (topics.RAW, topics.ANNOTATED, topics.UPDATES)]
     try:
         began = time.monotonic()
-        before = await lags(servers, _GROUP, names)
+        before = await lags(servers, GROUP, names)
         await asyncio.sleep(_MEASURED_SECONDS)
-        after = await lags(servers, _GROUP, names)
+        after = await lags(servers, GROUP, names)
         seconds = time.monotonic() - began
         return {
             "servers": servers,
             "reachable": True,
-            "workers": await stable_members(servers, _GROUP),
+            "workers": await stable_members(servers, GROUP),
             "topics": {
                 name: {
                     "records": after[name][0],

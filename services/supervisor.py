@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,10 @@ import aiohttp
 
 from services.embedded.process import Process, free_port, port_taken
 from services.errors import StartError
-from services.groups import stable_members
+from services.groups import GROUP, stable_members
 from services.settings import Settings, endpoints_file
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
-GROUP = "khabar"
 # -P: a file in the working directory that is called like a module must not stand in for it.
 KHABAR = (sys.executable, "-P", "-m", "services")
 _SERVERS = {"Kafka", "Valkey"}
@@ -311,7 +310,7 @@ async def _abandoned_when(stopping: asyncio.Event) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _data_dir(settings: Settings, temporary: bool):  # type: ignore[no-untyped-def]
+def _data_dir(settings: Settings, temporary: bool) -> Iterator[Settings]:
     if not temporary:
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -329,7 +328,7 @@ def _data_dir(settings: Settings, temporary: bool):  # type: ignore[no-untyped-d
 
 
 @contextlib.contextmanager
-def _only_one(data_dir: Path):  # type: ignore[no-untyped-def]
+def _only_one(data_dir: Path) -> Iterator[None]:
     """Hold the directory's lock; two Kafkas on one directory would destroy it."""
     lock: IO[str] = (data_dir / "lock").open("w")
     with lock:

@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from services.embedded.process import free_port
+from services.events import Article, Envelope
 from tests.harness import SEEDS, eventually, seed_labels
 
 
@@ -67,6 +68,7 @@ class House:
                 for line in (await socket.recv()).splitlines():
                     event = json.loads(line)
                     if event["type"] == "article":
+                        Article.model_validate(Envelope.model_validate(event).data)
                         found.append(event)
         return found
 

@@ -1,7 +1,6 @@
 """Dead letters are kept whole and can be sent again."""
 
 import uuid
-from dataclasses import dataclass
 
 from services import deadletters, topics
 from services import kafka as clients
@@ -9,32 +8,22 @@ from services.embedded.kafka import Kafka
 from tests.harness import log_of
 
 
-@dataclass
-class Refused:
-    """A record that failed."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-
-
-async def refuse(kafka: Kafka, record: Refused, cause: str = "ValueError: no") -> None:
+async def refuse(kafka: Kafka, record: deadletters.Original, cause: str = "ValueError: no") -> None:
     """Put a record on articles.rejected as a stage does."""
     async with clients.producer(kafka.bootstrap) as producer:
         headers = deadletters.headers_for(record, stage="annotate", cause=cause)
         await producer.send_and_wait(topics.REJECTED.name, record.value, key=record.key, headers=headers)
 
 
-def a_record() -> Refused:
+def a_record() -> deadletters.Original:
     """A record with a key of its own, at a place of its own."""
     key = uuid.uuid4().bytes
-    return Refused(topics.RAW.name, 1, int.from_bytes(key[:4], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")])
+    return deadletters.Original(
+        topics.RAW.name, 1, int.from_bytes(key[:4], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
+    )
 
 
-async def letters_of(kafka: Kafka, record: Refused) -> list[deadletters.DeadLetter]:
+async def letters_of(kafka: Kafka, record: deadletters.Original) -> list[deadletters.DeadLetter]:
     """The dead letters of one record."""
     return [letter async for letter in deadletters.read(kafka.bootstrap) if letter.key == record.key]
 
