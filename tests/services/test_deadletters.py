@@ -17,9 +17,9 @@ async def refuse(kafka: Kafka, record: deadletters.Original, cause: str = "Value
 
 def a_record() -> deadletters.Original:
     """A record with a key of its own, at a place of its own."""
-    key = uuid.uuid4().bytes
+    key = b"\xff" + uuid.uuid4().bytes  # no key that an article could have
     return deadletters.Original(
-        topics.RAW.name, 1, int.from_bytes(key[:4], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
+        topics.RAW.name, 1, int.from_bytes(key[1:5], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
     )
 
 
