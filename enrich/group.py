@@ -13,6 +13,9 @@ from enrich.duplicates import Copy, DuplicateIndex
 from enrich.stories import Features, Stories, features
 from services.events import AnnotatedArticle, Article, Record, Story
 
+# What an article has of what annotate found.
+_SHARED = Article.model_fields.keys() & AnnotatedArticle.model_fields.keys()
+
 
 class Entry(Record):
     """What group must remember of an article besides the article itself: kept beside it on ``updates``."""
@@ -63,11 +66,9 @@ class Grouper:
             return None
         sketch = signature.unpack(annotated.signature)
         copy = self._duplicates.find(annotated.id, sketch)
-        found = features(annotated.entities, annotated.title, annotated.terms, annotated.language)
+        found = features(annotated, annotated.terms)
         article = Article(
-            **annotated.model_dump(exclude={"entities", "topics", "sequence", "fingerprint", "signature", "terms"}),
-            entities=annotated.entities,
-            topics=annotated.topics,
+            **{name: getattr(annotated, name) for name in _SHARED},
             revision=seen.revision + 1 if seen else 1,
             duplicate_of=copy.original if copy else None,
             similarity=copy.similarity if copy else None,
@@ -79,7 +80,7 @@ class Grouper:
     def restore_article(self, article: Article, entry: Entry) -> None:
         """Take over an article that was published before, in the order of publication."""
         self._expire(article.received_at)
-        found = features(article.entities, article.title, entry.terms, article.language)
+        found = features(article, entry.terms)
         self._remember(article, entry, signature.unpack(entry.signature), found)
 
     def announce(self, article: Article) -> Story:

@@ -11,11 +11,10 @@ import heapq
 import math
 from base64 import b32encode
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.events import Article, Entity, Story
+from services.events import AnnotatedArticle, Article, Entity, Span, Story
 
 _SAME_LANGUAGE = 0.30
 _ACROSS = 0.50
@@ -39,12 +38,28 @@ class Features:
     language: str
 
 
-def features(entities: Iterable[Entity], title: str | None, terms: list[str], language: str) -> Features:
-    """Features of an article: an entity weighs by its mentions, a term by its rank."""
+def features(article: AnnotatedArticle | Article, terms: list[str]) -> Features:
+    """Features of an article: an entity weighs by its mentions, a term by its rank.
+
+    Who is named in boilerplate alone has no part in the news.
+    """
+    language = article.language
     return Features(
-        entities={entity.id: 1.0 + math.log1p(len(entity.mentions)) for entity in entities},
+        entities={
+            entity.id: 1.0 + math.log1p(count)
+            for entity in article.entities
+            if (count := _mentions(entity, article.boilerplate)) or not entity.mentions
+        },
         terms={f"{language}:{term}": 1.0 / math.sqrt(1 + rank / 8) for rank, term in enumerate(terms)},
         language=language,
+    )
+
+
+def _mentions(entity: Entity, boilerplate: list[Span]) -> int:
+    """How often an entity is mentioned outside boilerplate."""
+    return sum(
+        not any(span.start <= mention.start and mention.end <= span.end for span in boilerplate)
+        for mention in entity.mentions
     )
 
 

@@ -6,7 +6,7 @@ are what group publishes on ``updates`` and what subscribers read inside an ``En
 """
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -130,9 +130,47 @@ class Topic(Record):
     score: float
 
 
+class Span(Record):
+    """A part of a text: code-point offsets, ``end`` excluded."""
+
+    start: int
+    end: int
+
+
+class Quote(Record):
+    """What an article has somebody say: ``article.text[start:end] == text``, quotation marks outside.
+
+    ``speaker`` is the id of one of the article's entities, or null when it is none of them; ``verb`` is the word of
+    saying as it stands in the text; ``direct`` tells words in quotation marks from reported speech.
+    """
+
+    start: int
+    end: int
+    text: str
+    speaker: str | None
+    verb: str | None
+    direct: bool
+
+
+class Date(Record):
+    """A day that an article speaks of: ``article.text[start:end] == text``.
+
+    ``basis`` tells how ``date`` was found: ``explicit`` (it stands there in full), ``published`` or ``received``
+    (reckoned from the day of publication or, where none is known, of arrival).
+    """
+
+    start: int
+    end: int
+    text: str
+    date: date
+    basis: Literal["explicit", "published", "received"]
+
+
 class AnnotatedArticle(Record):
     """What annotate makes of a raw article: everything that needs no other article to be known.
 
+    ``published_at`` is the publisher's word, else the date that the text bears; ``published_basis`` tells which.
+    ``boilerplate`` are the parts that do not belong to the news; they are shown, but nothing is told by them.
     ``sequence`` is the raw record's offset on ``articles.raw``: of two records of one article that arrived
     together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` is
     a MinHash (base64 of little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised
@@ -147,11 +185,15 @@ class AnnotatedArticle(Record):
     title: str | None
     text: str
     published_at: AwareDatetime | None
+    published_basis: Literal["given", "text"] | None = None
     authors: list[str] = []
     language: str
     language_score: float
     entities: list[Entity]
     topics: list[Topic] = []
+    quotes: list[Quote] = []
+    dates: list[Date] = []
+    boilerplate: list[Span] = []
     fingerprint: str
     signature: str
     terms: list[str]
@@ -168,11 +210,15 @@ class Article(Record):
     text: str
     authors: list[str] = []
     published_at: AwareDatetime | None
+    published_basis: Literal["given", "text"] | None = None
     received_at: AwareDatetime
     language: str
     language_score: float
     entities: list[Entity]
     topics: list[Topic]
+    quotes: list[Quote] = []
+    dates: list[Date] = []
+    boilerplate: list[Span] = []
     duplicate_of: str | None
     similarity: float | None
     story: str
