@@ -1,10 +1,13 @@
 """An article as it came → the title and text that are shown."""
 
 import html
+from collections.abc import Iterable
 
 import regex
 import trafilatura
 from trafilatura.settings import use_config
+
+from services.events import Span
 
 _INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}--[\n\t\u200c\u200d]]|\ufeff", flags=regex.V1)
 _SPACES = regex.compile(r"[^\S\n]+")
@@ -82,12 +85,18 @@ def clean_title(title: str | None) -> str | None:
     return line or None
 
 
-def headline(text: str) -> str | None:
+def headline(text: str, furniture: Iterable[Span] = ()) -> str | None:
     """The line that reads like a headline at the top of a text that came without a title, or None.
 
-    It stands among the first lines, apart from what follows, has 4 to 25 words and no full stop at its end.
+    It stands among the first lines that are not ``furniture``, apart from what follows, has 4 to 25 words and no
+    full stop at its end.
     """
-    lines = [line for line in text.split("\n") if line]
+    parts = []
+    at = 0
+    for span in furniture:
+        parts.append(text[at : span.start])
+        at = span.end
+    lines = [line for line in "".join([*parts, text[at:]]).split("\n") if line]
     for line in lines[:4]:
         if len(lines) > 1 and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
             return line

@@ -1,0 +1,65 @@
+"""Make the word list by which glued words are told: ``python -m training.vocabulary CORPUS OUT``.
+
+CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is ``enrich/vocabulary/ar.txt.gz``, whose
+format ``enrich/vocabulary/README.md`` tells. The same corpus gives the same bytes.
+"""
+
+import gzip
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from enrich.normalization import is_arabic, tokens
+
+# What a word must have been counted to stand in a tier; the rarest are often slips of the pen or glued themselves.
+TIERS = (1000, 300, 100, 30, 10, 3, 2)
+_SHORTEST, _LONGEST = 2, 14
+_PART = re.compile(r"<(TITLE|TEXT)>(.*?)</\1>", re.DOTALL)
+
+
+def texts(corpus: Path) -> Iterator[str]:
+    """Titles and bodies of all articles of the archive."""
+    with tarfile.open(corpus) as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.name.endswith(".txt") else None
+            if file is not None:
+                yield from (match[2] for match in _PART.finditer(file.read().decode()))
+
+
+def count(parts: Iterator[str]) -> Counter[str]:
+    """How often each Arabic word form occurs."""
+    counter: Counter[str] = Counter()
+    for part in parts:
+        counter.update(word.form for word in tokens(part) if is_arabic(word.surface))
+    return counter
+
+
+def write(counter: Counter[str], out: Path) -> int:
+    """Write the list; how many words it has."""
+    lines, written = [], 0
+    ceiling: float = float("inf")
+    for tier in TIERS:
+        words = sorted(w for w, n in counter.items() if tier <= n < ceiling and _SHORTEST <= len(w) <= _LONGEST)
+        lines.append(" ".join([str(tier), *words]))
+        written += len(words)
+        ceiling = tier
+    # No name and no time in the header: the bytes depend on the words alone.
+    with out.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=9, mtime=0) as file:
+        file.write("\n".join(lines).encode() + b"\n")
+    return written
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+def main(corpus: Path, out: Path) -> None:
+    """Count the words of CORPUS and write the list to OUT."""
+    click.echo(f"{write(count(texts(corpus)), out)} words")
+
+
+if __name__ == "__main__":
+    main()
