@@ -1,8 +1,9 @@
-"""The command lines of this room: ``khabar ingest`` and ``khabar replay``."""
+"""The command lines of this room: ``khabar ingest``, ``khabar replay`` and ``khabar generate``."""
 
 import asyncio
 import math
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,78 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         except OSError as error:
             raise click.ClickException(f"--report: {report} cannot be written: {error.strerror or error}") from error
     sys.exit(outcome.status)
+
+
+class _Moment(click.ParamType):
+    """A date and time with its offset, as RFC 3339 has it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """As ``click.ParamType.convert``."""
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.utcoffset() is None or not 1000 < moment.year < 8000:
+            self.fail(f"{value} is not a time such as 2026-11-02T00:00:00Z or 2026-11-02T06:30:00+03:00.", param, ctx)
+        return moment
+
+
+@click.command()
+@click.option("--articles", type=click.IntRange(1), required=True, help="How many.")
+@click.option("--out", required=True, metavar="FILE", help="A .jsonl, .jsonl.gz or .jsonl.zst file; - for stdout.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, another stream.")
+@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="The truth (FILE.truth.jsonl).")
+@click.option("--languages", default="ar,en,fr,ru,es,de", show_default=True, help="Some of these.")
+@click.option("--days", type=_Pace(0, 3_650, min_open=True), default=3.0, show_default=True, help="Time they take.")
+@click.option("--start", type=_Moment(), default="2026-11-02T00:00:00+00:00", show_default=True, help="When it begins.")
+@click.option("--bursts", type=click.IntRange(0), default=0, help="Entities to be suddenly in the news.")
+def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
+    articles: int,
+    out: str,
+    seed: int,
+    truth: Path | None,
+    languages: str,
+    days: float,
+    start: datetime,
+    bursts: int,
+) -> None:
+    """A synthetic stream for tests and load, with the truth about it beside it.
+
+    The same options give the same bytes. FILE.truth.jsonl has for each article its language, story and entities and
+    what it is a copy of; with --bursts, FILE.bursts.jsonl says when whom. Files that are there are overwritten. With
+    --out - the truth is written only where --truth says.
+    """
+    from ingest.generator import Stream, output  # noqa: PLC0415
+
+    path = None if out == "-" else Path(out)
+    if path is not None and not path.name.lower().endswith(output.SUFFIXES):
+        raise click.UsageError(f"--out: the name must end in {', '.join(output.SUFFIXES)}, or be - for stdout")
+    if path is None and bursts and truth is None:
+        raise click.UsageError("--bursts: with --out - give --truth too, the bursts are written beside it")
+    if path is not None:
+        truth = truth or Path(f"{path}.truth.jsonl")
+    if path is not None and path == truth:
+        raise click.UsageError("--truth: name another file than --out")
+    told = Path(f"{path or truth}.bursts.jsonl") if bursts else None
+    for option, file in (("--out", path), ("--truth", truth)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise click.UsageError(f"{option}: there is no directory {file.parent}")
+    try:
+        stream = Stream(
+            articles,
+            seed,
+            languages=[code.strip() for code in languages.split(",")],
+            days=days,
+            start=start,
+            bursts=bursts,
+        )
+    except ValueError as error:
+        raise click.UsageError(f"--{error}") from error
+    try:
+        output.write(stream, path, truth, told, progress=path is not None and sys.stderr.isatty())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or out} cannot be written: {error.strerror or error}") from error

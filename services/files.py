@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 16_000_000
 _LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _KINDS = (*_LINES, ".json", ".txt")
 # What lies beside articles without being one: the truth about them, and notes for people.
-_BESIDE = {"gold", "truth"}
+_BESIDE = {"bursts", "gold", "truth"}
 _NOTES = ("readme", "license", "licence", "notice", "changelog")
 _BOM = b"\xef\xbb\xbf"
 # Four bytes of zstandard can stand for 128 KB, so that this many can stand for no more than 16 MB.

@@ -46,13 +46,17 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
     max_articles: int = Field(1_000, ge=1, description="most articles in one push")
     story_window_hours: float = Field(72.0, gt=0, description="how long an article can meet duplicates and stories")
+    ner: str = Field(
+        "default", pattern="^(default|quality|camel)$", description="what recognises names: default, quality or camel"
+    )
+    ner_model: Path | None = Field(None, description="folder of the quality recogniser's model")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
 
-    @field_validator("kafka", "redis", "api_key", "feeds", mode="before")
+    @field_validator("kafka", "redis", "api_key", "feeds", "ner_model", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
