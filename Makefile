@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test coverage check format lock clean
+.PHONY: help setup setup-dev demo test coverage evaluate check format lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ coverage: setup-dev ## The tests, with a report of the lines they reach in all p
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+evaluate: setup-dev ## Measure the enrichment, write docs/evaluation.md; DATA=DIR has the public corpora
+	$(BIN)/python -m evaluation $(if $(DATA),--data $(DATA)) $(if $(SAMPLES),--samples $(SAMPLES)) $(ARGS)
 
 check: setup-dev ## Lint, types, import rules
 	$(BIN)/ruff check .

@@ -3,14 +3,24 @@
 ================ ==========================================================================================
 app              the Faust app: the pipeline in order, one agent a stage
 stage            moving records: batches, acknowledgements, dead letters, retries
-annotate         RawArticle → AnnotatedArticle, everything that needs no other article
+annotate         RawArticle → AnnotatedArticle, everything that can be known of an article alone
   cleaning       HTML and text as it came → text as it is shown
-  normalization  text as it is matched: tokens, Arabic spelling, stems
+  spacing        spaces that were lost with a line break
+  boilerplate    lines that do not belong to the news, known beforehand or learnt from repetition
   language       which language, and how sure
-  gazetteer      the names Khabar knows, in many languages, under Wikidata ids
-  entities       where an article names them
+  normalization  text as it is matched: tokens, Arabic spelling, stems
+  entities       who and what an article names: recognise, match, link
+    recognition  names by their looks and company: a neural network, rules for languages with capitals
+    matching     names that the gazetteer knows
+    linking      one identity for every name
+    gazetteer    the names Khabar knows, in many languages, under Wikidata ids
+    names        titles, demonyms, given names
+  topics         IPTC Media Topics
+  quotes         who said what
+  dates          the days an article speaks of
   signature      content fingerprint and MinHash
   terms          the content words that tell stories apart
+memory           what annotate remembers of the sources' repetitions, read back at the start
 group            AnnotatedArticle → Article and Story, with everything seen within the window
   duplicates     the near-duplicate index
   stories        open stories and which one an article joins

@@ -3,21 +3,45 @@
 One plain function; ``khabar annotate`` and the Faust agent call the same.
 """
 
-from enrich import cleaning, entities, language, signature
+from datetime import datetime, timedelta
+from typing import Literal
+
+from enrich import cleaning, dates, entities, language, quotes, recognition, signature, spacing, topics
+from enrich.boilerplate import Boilerplate
 from enrich.normalization import Passage
+from enrich.recognition.recognizer import Recognizer
 from enrich.terms import terms
-from services.events import AnnotatedArticle, RawArticle
+from services.events import AnnotatedArticle, Date, RawArticle, Span
+
+# Clocks of publishers that run ahead are believed so far.
+_AHEAD = timedelta(days=1)
+_UNDERSTOOD = 200_000
 
 
-def annotate(raw: RawArticle, sequence: int = 0) -> AnnotatedArticle:
-    """Clean, tell the language, find entities, sign. Same input, same output.
+def annotate(
+    raw: RawArticle,
+    sequence: int = 0,
+    *,
+    recognizer: Recognizer | None = None,
+    memory: Boilerplate | None = None,
+) -> AnnotatedArticle:
+    """Clean, tell the language, find names, dates, topics and quotations, sign.
 
-    Raises ``cleaning.EmptyText`` when nothing readable is left.
+    ``recognizer`` finds the names that the gazetteer does not know; None is that of the default tier.
+    ``memory`` has learnt the lines that sources repeat, and learns from this article; without one the same input has
+    the same output. Raises ``cleaning.EmptyText`` when nothing readable is left.
     """
-    text = cleaning.clean(raw.text, raw.html)
-    title = cleaning.clean_title(raw.title) or cleaning.headline(text)
-    code, score = language.detect(f"{title}\n{text}" if raw.title else text, raw.language)
+    text = spacing.split_glued(cleaning.clean(raw.text, raw.html))
+    furniture = (memory or Boilerplate()).find(raw.source, text)
+    given_title = cleaning.clean_title(raw.title)
+    title = given_title or cleaning.headline(text, furniture)
+    code, score = language.detect(f"{title}\n{text}" if given_title else text, raw.language)
+    published, basis = _published(raw, text, code)
     heading, body = Passage(title or ""), Passage(text)
+    news = body.without(furniture)
+    # No news is longer. What is has its beginning understood, and all of it shown and compared.
+    beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
+    named = entities.find(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,
         received_at=raw.received_at,
@@ -26,12 +50,38 @@ def annotate(raw: RawArticle, sequence: int = 0) -> AnnotatedArticle:
         url=raw.url,
         title=title,
         text=text,
-        published_at=raw.published_at,
+        published_at=published,
+        published_basis=basis,
         authors=raw.authors,
         language=code,
         language_score=score,
-        entities=entities.find(heading, body, code),
-        fingerprint=signature.fingerprint(title, text),
-        signature=signature.pack(signature.minhash([word.form for word in body.words])),
-        terms=terms(heading.words, body.words, code),
+        entities=named,
+        topics=topics.classify(heading, news, code),
+        quotes=quotes.find(beginning, code, named),
+        dates=[
+            day for day in dates.find(beginning.text, code, published, raw.received_at) if not _within(day, furniture)
+        ],
+        boilerplate=furniture,
+        # Not of what was learnt or guessed: the same content has the same fingerprint whenever it is annotated.
+        fingerprint=signature.fingerprint(given_title, text),
+        signature=signature.pack(signature.minhash([word.form for word in news.words])),
+        terms=terms(heading.words, news.words, code),
     )
+
+
+def _published(raw: RawArticle, text: str, code: str) -> tuple[datetime | None, Literal["given", "text"] | None]:
+    """When the article was published and how that is known: the publisher's word, else its dateline."""
+    if raw.published_at is not None:
+        return raw.published_at, "given"
+    stamped = dates.dateline(text, code)
+    return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _AHEAD else (None, None)
+
+
+def _beginning(text: str) -> str:
+    """So much of a text as is understood, to the end of a word."""
+    end = max(text.rfind(" ", 0, _UNDERSTOOD), text.rfind("\n", 0, _UNDERSTOOD))
+    return text[: end if end > 0 else _UNDERSTOOD]
+
+
+def _within(day: Date, furniture: list[Span]) -> bool:
+    return any(span.start <= day.start < span.end for span in furniture)

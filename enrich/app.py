@@ -18,8 +18,9 @@ from faust.types import EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 
 from enrich import aggregate as counting
-from enrich import journal
+from enrich import journal, memory, recognition
 from enrich.annotate import annotate as annotated
+from enrich.boilerplate import Boilerplate
 from enrich.group import Grouper, entry_of
 from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
 from services import kafka, topics
@@ -60,28 +61,36 @@ _agent = partial(app.agent, supervisor_strategy=CrashingSupervisor)
 _LARGEST = kafka.MAX_RECORD_BYTES - 1_000_000
 
 outlet = Outlet(settings.kafka_servers)
+recognizer = recognition.load(settings.ner, settings.ner_model)
 store = Store(settings.redis_url)
 window = timedelta(hours=settings.story_window_hours)
 
 
 @_agent(_topic(topics.RAW))
 async def annotate(stream: StreamT[bytes]) -> None:
-    """articles.raw → articles.annotated. Stateless; scales with partitions and workers."""
+    """articles.raw → articles.annotated. Scales with partitions and workers.
+
+    An article is understood by itself; all that is remembered is what its source repeats.
+    """
+    repeated: Boilerplate | None = None
     async for events in batches(stream, limit=128):
+        if repeated is None:
+            repeated = await insist("annotate", partial(memory.read_back, settings.kafka_servers))
         # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
-        outputs = await asyncio.to_thread(_annotate_all, events)
+        outputs = await asyncio.to_thread(_annotate_all, events, repeated)
         await insist("annotate", partial(outlet.send, outputs))
         RECORDS.labels("annotate").inc(len(events))
 
 
-def _annotate_all(events: Sequence[EventT]) -> list[Output]:
+def _annotate_all(events: Sequence[EventT], repeated: Boilerplate) -> list[Output]:
     # Partitions come one after the other; group shall see their articles in the order in which they arrived.
-    return [_annotate_one(event) for event in sorted(events, key=lambda event: event.message.timestamp)]
+    return [_annotate_one(event, repeated) for event in sorted(events, key=lambda event: event.message.timestamp)]
 
 
-def _annotate_one(event: EventT) -> Output:
+def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
     try:
-        article = annotated(RawArticle.model_validate_json(event.value or b""), event.message.offset)
+        raw = RawArticle.model_validate_json(event.value or b"")
+        article = annotated(raw, event.message.offset, recognizer=recognizer, memory=repeated)
         value = article.encode()
         if len(value) > _LARGEST:
             raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")

@@ -56,9 +56,11 @@ def shorten_tags(markup: str) -> str:
 
 def text_of_html(markup: str) -> str:
     """The main text of an HTML page or fragment, paragraphs apart by blank lines."""
-    markup = shorten_tags(markup)
+    page = shorten_tags(markup)
+    if "<body" not in page.lower():
+        page = f"<html><body><article>{page}</article></body></html>"
     extracted = trafilatura.extract(
-        f"<html><body><article>{markup}</article></body></html>" if "<body" not in markup.lower() else markup,
+        page,
         output_format="txt",
         include_comments=False,
         include_tables=False,
@@ -66,8 +68,8 @@ def text_of_html(markup: str) -> str:
         config=_CONFIG,
     )
     if not extracted:
-        # Too short for the extractor to find a main part: then all of it is.
-        extracted = trafilatura.html2txt(markup) or ""
+        # Too short (or all in a table) for the extractor to find a main part: then all of it is.
+        extracted = trafilatura.html2txt(page) or ""
     return html.unescape(extracted).replace("\n", "\n\n")
 
 

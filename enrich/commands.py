@@ -29,12 +29,16 @@ def annotate(paths: tuple[str, ...]) -> None:
     PATH is a file as for replay, a directory, or - for JSONL on stdin. What cannot be annotated is reported on
     stderr with its place, and makes the exit status 1.
     """
+    from enrich import recognition  # noqa: PLC0415
     from enrich.annotate import annotate as annotated  # noqa: PLC0415
+    from enrich.boilerplate import Boilerplate  # noqa: PLC0415
     from services.events import RawArticle  # noqa: PLC0415
     from services.files import FilesError, read_articles, read_lines  # noqa: PLC0415
     from services.identity import article_id  # noqa: PLC0415
 
     failed = False
+    settings = settings_module.load()
+    recognizer, memory = recognition.load(settings.ner, settings.ner_model), Boilerplate()
     try:
         files = [Path(path) for path in paths if path != "-"]
         items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
@@ -45,7 +49,9 @@ def annotate(paths: tuple[str, ...]) -> None:
         if item.article is not None:
             raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))
             try:
-                sys.stdout.write(annotated(raw).model_dump_json(exclude=_INTERNAL) + "\n")
+                sys.stdout.write(
+                    annotated(raw, recognizer=recognizer, memory=memory).model_dump_json(exclude=_INTERNAL) + "\n"
+                )
             except ValueError as error:
                 problem = str(error)
         if problem is not None:

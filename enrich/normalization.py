@@ -6,12 +6,16 @@ case-folded and stripped of accents. Offsets always refer to the text that came 
 
 import functools
 import unicodedata
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import regex
 import Stemmer
 from camel_tools.utils.dediac import dediac_ar
 from camel_tools.utils.normalize import normalize_alef_ar, normalize_alef_maksura_ar, normalize_teh_marbuta_ar
+
+from services.events import Span
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
 _ARABIC = regex.compile(r"\p{Arabic}")
@@ -37,8 +41,7 @@ _STEMMERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word where it stands: ``text[start:end]`` is its surface, ``form`` what it is matched by."""
 
     start: int
@@ -54,10 +57,36 @@ class Passage:
         self.text = text
         self.words = tokens(text)
 
+    def without(self, spans: Sequence[Span]) -> "Passage":
+        """The same text with the words of some spans (ascending) left out."""
+        if not spans:
+            return self
+        part = object.__new__(Passage)
+        part.text = self.text
+        part.words = []
+        at = 0
+        for span in spans:
+            first = bisect_left(self.words, span.start, lo=at, key=_start)
+            part.words += self.words[at:first]
+            at = bisect_left(self.words, span.end, lo=first, key=_start)
+        part.words += self.words[at:]
+        return part
+
+
+def _start(word: Token) -> int:
+    return word.start
+
 
 def tokens(text: str) -> list[Token]:
     """All words of a text, in order."""
-    return [Token(m.start(), m.end(), m.group(), form(m.group()[:_LONGEST])) for m in _WORD.finditer(text)]
+    found = []
+    end = 0
+    # Between two words no letter stands, so the next word is where its letters are found first.
+    for surface in _WORD.findall(text):
+        start = text.find(surface, end)
+        end = start + len(surface)
+        found.append(Token(start, end, surface, form(surface if end - start <= _LONGEST else surface[:_LONGEST])))
+    return found
 
 
 def is_arabic(word: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from enrich import recognition
 from enrich.annotate import annotate
 from services import telemetry, topics
 from services.events import ArticleIn, RawArticle
@@ -19,7 +20,7 @@ def run(settings: Settings) -> None:
     telemetry.configure(settings, "enrich")
     telemetry.serve_metrics(settings.metrics_port)
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the parents
-    warm_up()
+    warm_up(settings)
     asyncio.run(topics.wait_for(settings))
     from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients
 
@@ -33,7 +34,12 @@ def run(settings: Settings) -> None:
     sys.exit(worker.execute_from_commandline())
 
 
-def warm_up() -> None:
-    """Load every model and word list now, so that the first article does not wait for them."""
-    article = ArticleIn(html="<p>خبر: Putin и Макрон</p>")
-    annotate(RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC)))
+def warm_up(settings: Settings) -> None:
+    """Load every model and word list now, so that the first article does not wait for them.
+
+    Raises ``OperatorError`` when the recogniser that the settings ask for is not there.
+    """
+    recognizer = recognition.load(settings.ner, settings.ner_model)
+    for text in ("قال بوتين أمس إن روسيا…", "Путин сказал", "Putin said on Monday"):
+        article = ArticleIn(html=f"<p>{text}</p>")
+        annotate(RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC)), recognizer=recognizer)

@@ -76,3 +76,9 @@ def test_titles_are_one_line() -> None:
     """Line breaks and markup entities in titles are resolved; blank ones are none."""
     assert clean_title("  A&amp;B\n news ") == "A&B news"
     assert clean_title(" \u200b ") is None
+
+
+def test_an_article_in_a_table_is_read() -> None:
+    """Old pages lay their text out in tables; where there is no other text, that is the article."""
+    markup = "<table><tr><td>انتهت المحادثات بين الجانبين.</td></tr></table>"
+    assert clean(None, markup) == "انتهت المحادثات بين الجانبين."

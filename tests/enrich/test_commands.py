@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from enrich.commands import annotate
+from services.errors import OperatorError
 from tests.harness import SEEDS, seed_articles
 
 LINE = json.dumps({"text": "التقى بوتين ماكرون في القاهرة", "title": "لقاء"}, ensure_ascii=False)
@@ -33,3 +35,15 @@ def test_a_missing_path_is_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(annotate, [str(tmp_path / "nowhere")])
     assert result.exit_code == 1
     assert "no such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize(("tier", "wanted"), [("quality", "KHABAR_NER_MODEL"), ("camel", "camel_data -i ner-arabert")])
+def test_a_tier_that_is_not_there_says_what_it_needs(
+    tier: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No silent fall-back to another recogniser: one sentence tells what to set or to install."""
+    (tmp_path / "one.txt").write_text("قال بوتين إن روسيا مستمرة", encoding="utf-8")
+    monkeypatch.setenv("KHABAR_NER", tier)
+    result = CliRunner().invoke(annotate, [str(tmp_path)])
+    assert isinstance(result.exception, OperatorError)
+    assert wanted in str(result.exception)

@@ -8,42 +8,166 @@ from pathlib import Path
 import pytest
 
 from enrich import gazetteer
-from enrich.normalization import tokens
+from enrich.gazetteer import ENTITY_FILES, LANGUAGES, Alias, load, written
+from enrich.normalization import form, tokens
 
-FILES = sorted((Path(gazetteer.__file__).parent / "gazetteer").glob("*.tsv"))
-COLUMNS = ["id", "type", *gazetteer.LANGUAGES]
+FOLDER = Path(gazetteer.__file__).parent / "gazetteer"
+ALWAYS_NAMED = ("ar", "en", "fr", "ru")
 
 
-def rows() -> list[dict[str, str]]:
-    """All rows of all files."""
-    found = []
-    for path in FILES:
-        with path.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            assert reader.fieldnames == COLUMNS, path.name
-            found += list(reader)
+def table(file: str) -> list[dict[str, str]]:
+    """A data file by columns; every line has as many cells as the header."""
+    with (FOLDER / file).open(encoding="utf-8", newline="") as lines:
+        found = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert all(None not in row and None not in row.values() for row in found), file
     return found
 
 
+def entity_rows() -> list[dict[str, str]]:
+    """All rows of all entity files."""
+    return [row for file in ENTITY_FILES for row in table(file)]
+
+
+def opening(word: str) -> list[Alias]:
+    """The strong names that begin with a word."""
+    return load().aliases.get(form(word), [])
+
+
 def test_people_places_and_organisations_in_four_languages() -> None:
-    """At least 300 identities, each named in Arabic, English, French and Russian; ids are Wikidata's, each once."""
-    entries = rows()
-    assert len(entries) >= 300
-    assert {path.stem for path in FILES} == {"organizations", "people", "places"}
+    """Two thousand identities, each named in Arabic, English, French and Russian; ids are Wikidata's, each once."""
+    entries = entity_rows()
+    assert len(entries) >= 2000
+    assert {path.name for path in FOLDER.glob("*.tsv")} == {
+        *ENTITY_FILES,
+        "demonyms.tsv",
+        "given_names.tsv",
+        "titles.tsv",
+    }
     assert {row["type"] for row in entries} <= {"PER", "LOC", "ORG", "MISC"}
     assert [identity for identity, count in Counter(row["id"] for row in entries).items() if count > 1] == []
     for row in entries:
         assert re.fullmatch(r"Q[1-9]\d*", row["id"]), row
-        assert all(row[language].strip() for language in ("ar", "en", "fr", "ru")), row
+        assert all(row[language].strip() for language in ALWAYS_NAMED), row
 
 
-@pytest.mark.parametrize("language", ["ar", "en", "fr", "es", "de"])
-def test_no_name_means_two_things(language: str) -> None:
-    """Within a language a name, in the form it is matched by, belongs to one identity (Russian: by its spelling)."""
+def test_columns_are_known() -> None:
+    """A file may leave languages out; it has no column that nobody reads."""
+    for file in ENTITY_FILES:
+        assert set(table(file)[0]) <= {"id", "type", "within", *LANGUAGES}, file
+
+
+def test_no_name_is_blank() -> None:
+    """Between two bars stands a name, and every name has a word."""
+    for row in entity_rows():
+        for language in LANGUAGES:
+            cell = row.get(language, "")
+            assert not cell or all(part.strip(" ?") for part in cell.split("|")), (row["id"], cell)
+            assert all(tokens(name) for name, _ in written(cell)), (row["id"], cell)
+
+
+@pytest.mark.parametrize("language", ["ar", "en", "fr", "es", "de", "tr", "fa", "pt", "uk", "it"])
+def test_no_strong_name_means_two_things(language: str) -> None:
+    """Within a language a strong name, in the form it is matched by, belongs to one identity."""
     owners: dict[tuple[str, ...], set[str]] = {}
-    for row in rows():
-        for name in filter(None, map(str.strip, row[language].split("|"))):
-            words = tuple(word.form for word in tokens(name))
-            assert words, (row["id"], name)
-            owners.setdefault(words, set()).add(row["id"])
+    for row in entity_rows():
+        for name, weak in written(row.get(language, "")):
+            if not weak:
+                owners.setdefault(tuple(word.form for word in tokens(name)), set()).add(row["id"])
     assert {words: ids for words, ids in owners.items() if len(ids) > 1} == {}
+
+
+def test_weak_names_are_marked_by_a_question_mark() -> None:
+    """The mark is no part of the name, and the order of names stays."""
+    assert written("Georgia state | Georgia? |  | Peach State ?") == [
+        ("Georgia state", False),
+        ("Georgia", True),
+        ("Peach State", True),
+    ]
+    assert written("") == []
+
+
+def test_regions_tell_their_country() -> None:
+    """``within`` is the id of a place that the gazetteer knows."""
+    known = load().entries
+    for row in table("regions.tsv"):
+        assert known[row["within"]].type == "LOC", row["id"]
+        assert known[row["id"]].within == row["within"]
+
+
+def test_forms_are_those_of_running_text() -> None:
+    """The short cut by which names are read gives the same forms as an article's words have."""
+    for aliases in (*load().aliases.values(), *load().weak.values()):
+        for alias in aliases:
+            assert alias.forms == tuple(word.form for word in tokens(" ".join(alias.words))), alias
+            assert len(alias.forms) == len(alias.words)
+
+
+def test_longest_names_come_first() -> None:
+    """A reader who takes the first name that fits takes the longest, weak names among them."""
+    for word in ("ولاية", "new", "republic"):
+        lengths = [len(alias.forms) for alias in load().opening(form(word))]
+        assert lengths
+        assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("word", ["الشرقية", "الوسطى", "الجنوب", "مين", "بالي", "تنسي", "المدينة", "بهار", "يونان"])
+def test_arabic_words_are_no_strong_names(word: str) -> None:
+    """What Arabic uses as an ordinary word links to nothing by itself, in no language that shares the script."""
+    assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
+
+
+@pytest.mark.parametrize("word", ["Victoria", "Virginia", "Florence", "Orlando", "Central", "Eastern", "Union", "Van"])
+def test_given_names_and_common_words_are_no_strong_names(word: str) -> None:
+    """What is also a first name or a word of a language written in Latin letters links to nothing by itself."""
+    assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "never"),
+    [
+        ("Georgia", "Q230", "Q1428"),
+        ("Washington", "Q61", "Q1223"),
+        ("New York", "Q60", "Q1384"),
+        ("جورجيا", "Q230", "Q1428"),
+    ],
+)
+def test_the_bigger_bearer_of_a_name_has_it(name: str, identity: str, never: str) -> None:
+    """Georgia is the country, Washington and New York are the cities; the states have weak or longer names."""
+    words = tuple(word.form for word in tokens(name))
+    owners = {alias.entry.id for alias in opening(words[0]) if alias.forms == words}
+    assert identity in owners
+    assert never not in owners
+    assert never in {alias.entry.id for alias in load().weak[words[0]] if alias.forms == words}
+
+
+def test_demonyms_belong_to_known_places() -> None:
+    """Every line has forms in the six main languages for a place of the gazetteer, each place once."""
+    known = load().entries
+    lines = table("demonyms.tsv")
+    assert max(Counter(row["id"] for row in lines).values()) == 1
+    for row in lines:
+        assert known[row["id"]].type == "LOC", row
+        assert all(written(row[language]) for language in ("ar", "en", "fr", "ru", "es", "de")), row
+
+
+def test_titles_are_told_once_a_language() -> None:
+    """A title is a word or phrase of a language, and no title is the name of an identity."""
+    lines = table("titles.tsv")
+    assert max(Counter((row["language"], row["title"]) for row in lines).values()) == 1
+    assert {row["language"] for row in lines} == {"ar", "en", "fr", "ru", "es", "de"}
+    for row in lines:
+        words = tuple(word.form for word in tokens(row["title"]))
+        assert words, row
+        assert not [alias for alias in load().aliases.get(words[0], ()) if alias.forms == words], row
+
+
+def test_a_given_name_is_in_one_group() -> None:
+    """A spelling tells its group; a group has at least two spellings, and is no identity by itself."""
+    groups = table("given_names.tsv")
+    assert len(groups) >= 300
+    owners: Counter[str] = Counter()
+    for group in groups:
+        spellings = [name for cell in group.values() for name, _ in written(cell)]
+        assert len(spellings) >= 2, group
+        owners.update({" ".join(word.form for word in tokens(name)) for name in spellings})
+    assert [name for name, count in owners.items() if count > 1] == []

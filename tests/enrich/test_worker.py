@@ -120,6 +120,31 @@ async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: t
     await published(kafka, "later-1")
 
 
+async def test_what_a_source_repeats_is_known_after_a_restart(own: tuple[Kafka, Valkey, Child]) -> None:
+    """The closing line of three unrelated articles is boilerplate in the third, and in the next worker's first."""
+    kafka, _, child = own
+    blurb = "تابعوا آخر أخبار الميناء والمدينة القديمة على مدار الساعة من مراسلينا في كل مكان."
+    bodies = [
+        "افتتح الصيادون سوقا جديدة للأسماك عند الرصيف الشرقي صباحا.",
+        "حصد فريق المدرسة كأس الشطرنج بعد مباراة طويلة مع جاره.",
+        "وزعت البلدية شتلات الزيتون على سكان الحي الغربي بالمجان.",
+        "عثر الغواصون على جرار فخارية قرب المنارة المهجورة.",
+    ]
+    articles = [
+        raw(ArticleIn(text=f"{body}\n\n{blurb}", source="port.example"), f"blurb-{at}")
+        for at, body in enumerate(bodies)
+    ]
+    for article in articles[:3]:
+        await send(kafka, topics.RAW, article.encode(), key=b"same partition")
+    third = await published(kafka, "blurb-2")
+    assert [third.text[span.start : span.end] for span in third.boilerplate] == [blurb]
+    await child.process.stop()
+    await child.start()
+    await send(kafka, topics.RAW, articles[3].encode(), key=b"same partition")
+    fourth = await published(kafka, "blurb-3")
+    assert [fourth.text[span.start : span.end] for span in fourth.boilerplate] == [blurb]
+
+
 async def test_what_an_input_still_owes_is_written_before_the_next(kafka: Kafka) -> None:
     """A worker that ended between an article and its story leaves a debt that is read back, once."""
     grouper = Grouper(WINDOW)

@@ -1,0 +1,21 @@
+"""Recognition: which words of a text name a person, a place, an organisation or something else.
+
+============ =============================================================================================
+recognizer   ``Span`` and ``Recognizer``, what all tiers give; ``load`` makes the recognizer of a tier
+student      the default tier: a small network, shipped in ``model/``
+transformer  the quality tier: the multilingual encoder that taught it, from a folder that the operator names
+camel        the camel tier: camel-tools' recognizer, where it is installed
+capitals     rules for languages with capitals: names that a sure cue stands beside
+sentences    passage → sentences of words and marks
+features     word → pieces and hashed features, which the network sees
+decoding     probabilities → names; a word that is named again stays what it was
+spans        names → where they stand in the text
+clitics      و ف ب ل ك at the beginning of a name's first word: particle or letter
+============ =============================================================================================
+
+How the network was made stands in ``training/README.md``.
+"""
+
+from enrich.recognition.recognizer import TIERS, Recognizer, Span, load
+
+__all__ = ["TIERS", "Recognizer", "Span", "load"]

@@ -1,0 +1,48 @@
+"""Labelled articles: those of seeds/, and a folder of text files with a ``gold.json``."""
+
+import functools
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from enrich.annotate import annotate
+from services.events import AnnotatedArticle, ArticleIn, RawArticle
+
+SEEDS = Path(__file__).parent.parent / "seeds"
+_ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An article as it came, its labels, and what annotate made of it."""
+
+    raw: RawArticle
+    label: dict[str, Any]
+    annotated: AnnotatedArticle
+
+
+@functools.cache
+def seeds() -> tuple[Sample, ...]:
+    """The articles of seeds/ in order, annotated as in a run of the pipeline."""
+    articles = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
+    labels = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(
+        _sample(number, ArticleIn.model_validate_json(article), json.loads(label))
+        for number, (article, label) in enumerate(zip(articles, labels, strict=True))
+    )
+
+
+def folder(path: Path) -> tuple[Sample, ...]:
+    """The text files that ``gold.json`` in a folder lists, annotated."""
+    labels = json.loads((path / "gold.json").read_text(encoding="utf-8"))
+    return tuple(
+        _sample(number, ArticleIn(text=(path / label["file"]).read_text(encoding="utf-8")), label)
+        for number, label in enumerate(labels)
+    )
+
+
+def _sample(number: int, article: ArticleIn, label: dict[str, Any]) -> Sample:
+    raw = RawArticle(**article.model_dump(), id=str(number), received_at=_ARRIVAL)
+    return Sample(raw, label, annotate(raw))

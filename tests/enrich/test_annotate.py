@@ -1,0 +1,142 @@
+"""Annotate as a whole: what holds of every article, however strange."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enrich.annotate import annotate
+from enrich.cleaning import EmptyText
+from services.events import AnnotatedArticle, ArticleIn
+from tests.harness import ARRIVAL, raw, seed_articles, seed_labels
+
+PARAGRAPHS = [
+    text
+    for article, label in zip(seed_articles(), seed_labels(), strict=True)
+    for text in (article.text or "").split("\n\n")
+    if len(text) > 80 and label["language"] == "ar"
+]
+PIECES = st.sampled_from(
+    [
+        *PARAGRAPHS[:40],
+        "قال فلاديمير بوتين: «لن نتراجع عن هذا القرار مهما حدث»، وأضاف ماكرون أن المحادثات مستمرة.",
+        "Emmanuel Macron said: “We will not go back on this decision.” He spoke in Paris on Thursday.",
+        "«",
+        "\u202e",
+        "ـ" * 5,
+        "((((",
+        "👩\u200d👩\u200d👧",
+        "2022.02.28 | 21:02",
+        "أمس",
+        "+A",
+        "\ud83d".encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+    ]
+)
+TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=40)), min_size=1, max_size=6).map("\n\n".join)
+
+
+def annotated(text: str, **fields: object) -> AnnotatedArticle | None:
+    """The article, or None where nothing readable is in it."""
+    try:
+        return annotate(raw(ArticleIn(text=f"{text} .", **fields), "a", ARRIVAL))
+    except EmptyText:
+        return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS)
+def test_spans_always_match_the_text(text: str) -> None:
+    """Mentions, quotes, dates and boilerplate stand in the text where they say, whatever the text."""
+    article = annotated(text)
+    if article is None:
+        return
+    shown = article.text
+    for part in (*(m for e in article.entities for m in e.mentions), *article.quotes, *article.dates):
+        assert part.text
+        assert shown[part.start : part.end] == part.text
+    for span in article.boilerplate:
+        assert 0 <= span.start < span.end <= len(shown)
+    spans = sorted((m.start, m.end) for e in article.entities for m in e.mentions)
+    assert all(one[1] <= other[0] for one, other in pairwise(spans)), "mentions overlap"
+    assert AnnotatedArticle.model_validate_json(article.encode()) == article
+
+
+@settings(max_examples=30, deadline=None)
+@given(TEXTS)
+def test_annotating_twice_gives_the_same(text: str) -> None:
+    """Same input, same output: nothing depends on what was annotated before."""
+    assert annotated(text) == annotated(text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(PARAGRAPHS), min_size=1, max_size=4), st.sampled_from(PARAGRAPHS))
+def test_a_paragraph_more_changes_no_span_before_it(paragraphs: list[str], more: str) -> None:
+    """What is found in a text is still found there when the text goes on."""
+    before = annotated("\n\n".join(paragraphs), title="عنوان", language="ar")
+    after = annotated("\n\n".join([*paragraphs, more]), title="عنوان", language="ar")
+    assert before is not None
+    assert after is not None
+    end = len("\n\n".join(paragraphs))
+    spans = [sorted((m.start, m.end) for e in a.entities for m in e.mentions if m.end <= end) for a in (before, after)]
+    assert spans[0] == spans[1]
+
+
+HOSTILE = {
+    "one word of 100,000 letters": "ب" * 100_000,
+    "one word of 100,000 Latin letters": "a" * 100_000,
+    "a million characters of words": "قال الرئيس فلاديمير بوتين إن روسيا " * 28_000,
+    "a million quotation marks": "«" * 999_000,
+    "quotes that never close": "قال بوتين: «" * 80_000,
+    "a million brackets": "(" * 999_000 + "ا",
+    "a million line ends": "س" + "\n" * 900_000 + "س",
+    "many short lines": "كلمة\n" * 190_000,
+    "nothing but full stops": "ا." * 490_000,
+    "only emoji": "🙂" * 10_000,
+    "right-to-left overrides": "\u202eabc\u202c \u2067قال بوتين\u2069 " * 20_000,
+    "diacritics without letters": "\u064b" * 400_000 + " كلمة",
+    "dates without end": "28 شباط 2022 " * 70_000,
+    "capitals without end": "Vladimir Putin And " * 50_000,
+    "glued without end": "الولاياتالمتحدة" * 60_000,
+    "initials without end": "A.B." * 240_000,
+    "mixed scripts": "Путин بوتين Putin 普京 " * 40_000,
+}
+MARKUP = {
+    "tags nested 100,000 deep": "<div>" * 100_000 + "نص الخبر هنا" + "</div>" * 100_000,
+    "an attribute of a megabyte": f'<p class="{"a " * 500_000}">نص الخبر هنا</p>',
+    "entities that expand": "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;']>]><p>نص &b; الخبر</p>",
+    "unclosed tags": "<p><b><i>نص الخبر " * 50_000,
+    "a table of 50,000 cells": "<table>" + "<tr><td>نص</td></tr>" * 50_000 + "</table>",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_text_ends_in_a_result_or_a_cause(text: str) -> None:
+    """No text crashes annotate or holds it up for long; one without a word is refused for that reason."""
+    try:
+        article = annotate(raw(ArticleIn(text=text), "a"))
+    except EmptyText as error:
+        assert "readable" in str(error)
+    else:
+        json.loads(article.encode())
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("markup", MARKUP.values(), ids=MARKUP.keys())
+def test_hostile_markup_ends_in_a_result_or_a_cause(markup: str) -> None:
+    """No HTML crashes annotate or holds it up for long."""
+    try:
+        article = annotate(raw(ArticleIn(html=markup), "a"))
+    except EmptyText as error:
+        assert "readable" in str(error)
+    else:
+        json.loads(article.encode())
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "...", "١٢٣", "🙂🙂", "\u202e\u200f"])
+def test_a_text_without_words_is_refused(text: str) -> None:
+    """Nothing readable: the cause is told, no empty article goes out."""
+    with pytest.raises(ValueError, match="text"):
+        annotate(raw(ArticleIn(text=text), "a"))

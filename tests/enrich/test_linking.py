@@ -1,0 +1,130 @@
+"""Identities: who a name stands for, known or not."""
+
+import pytest
+
+from enrich import linking, matching
+from enrich.linking import Name, Persons
+from enrich.normalization import Passage
+from enrich.recognition.recognizer import Span
+
+PUTIN, MACRON, CAIRO = "Q7747", "Q3052772", "Q85"
+
+
+def names(text: str, *recognised: tuple[str, str], language: str = "ar") -> list[Name]:
+    """The names of a text in which a recogniser has found these (text, type)."""
+    passage, spans, at = Passage(text), [], 0
+    for name, kind in recognised:
+        at = text.index(name, at)
+        spans.append(Span(at, at + len(name), kind, 0.9))  # type: ignore[arg-type]
+        at += len(name)
+    matched = matching.matches(passage, language, spans)
+    return Persons().resolve(passage, linking.names(passage, matched, spans), language)
+
+
+def ids(text: str, *recognised: tuple[str, str], language: str = "ar") -> list[str]:
+    """Their ids."""
+    return [name.id for name in names(text, *recognised, language=language)]
+
+
+def test_the_same_unknown_person_has_the_same_id_in_two_articles() -> None:
+    """A local id is a function of the normalised name: hamzas, marks and spelling of the given name do not count."""
+    (one,) = ids("التقى سيرجي ناريشكين", ("سيرجي ناريشكين", "PER"))
+    (other,) = ids("وصل سيرغي ناريشكين أمس", ("سيرغي ناريشكين", "PER"))
+    (marked,) = ids("قال سيرغي نَاريشكين", ("سيرغي نَاريشكين", "PER"))
+    (somebody_else,) = ids("قال سيرغي بتروف", ("سيرغي بتروف", "PER"))
+    assert one == other == marked
+    assert one.startswith("x")
+    assert one != somebody_else
+
+
+def test_a_surname_stands_for_who_was_named_in_full() -> None:
+    """«بودولياك» after «ميخايلو بودولياك» is he, also where a recogniser sees the surname alone."""
+    text = "قال ميخايلو بودولياك ذلك. وأضاف بودولياك أمس، ثم غادر بودولياك"
+    found = names(text, ("ميخايلو بودولياك", "PER"), ("بودولياك", "PER"))
+    assert len(found) == 3
+    assert len({name.id for name in found}) == 1
+    assert {name.text for name in found} == {"ميخايلو بودولياك"}
+
+
+def test_a_surname_keeps_its_particle() -> None:
+    """«al-Mansour» alone is Tariq al-Mansour, the particle being part of the mention."""
+    text = "Tariq al-Mansour chaired the session. Al-Mansour told reporters."
+    found = names(text, ("Tariq al-Mansour", "PER"), language="en")
+    assert [text[name.start : name.end] for name in found] == ["Tariq al-Mansour", "Al-Mansour"]
+    assert found[0].id == found[1].id
+
+
+def test_the_last_one_named_in_full_has_the_surname() -> None:
+    """Two of one surname in an article: the surname alone is the one named last."""
+    text = "John Miller met Anna Miller. Miller agreed."
+    found = ids(text, ("John Miller", "PER"), ("Anna Miller", "PER"), language="en")
+    assert found[0] != found[1] == found[2]
+
+
+def test_an_ordinary_word_is_no_surname() -> None:
+    """«صلاح» is reform, «على» is on: after a full name such words are left alone unless they are recognised."""
+    text = "سجل أحمد علي هدفا على ملعب الفريق"
+    assert len(ids(text, ("أحمد علي", "PER"))) == 1
+
+
+def test_three_vladimirs_are_three() -> None:
+    """A given name in common makes nobody the same, and alone it is nobody."""
+    text = "فلاديمير بوتين وفلاديمير ماكاروف وفلاديمير سوروكين، وقال فلاديمير"
+    found = ids(text, ("فلاديمير ماكاروف", "PER"), ("فلاديمير سوروكين", "PER"), ("فلاديمير", "PER"))
+    assert found[0] == PUTIN
+    assert len(set(found)) == len(found) == 3
+
+
+@pytest.mark.parametrize("name", ["إيمانويل ماكرون", "عمانوئيل ماكرون", "ايمانويل ماكرون"])
+def test_spellings_of_a_known_name_are_the_known_person(name: str) -> None:
+    """A given name in another spelling before a known surname is the same person."""
+    assert ids(f"وصل {name} إلى المدينة", (name, "PER")) == [MACRON]
+
+
+def test_a_relative_of_a_known_person_is_somebody_else() -> None:
+    """Another given name before a known surname is another person."""
+    (found,) = ids("وصلت ماريا بوتين إلى المدينة", ("ماريا بوتين", "PER"))
+    assert found != PUTIN
+    assert found.startswith("x")
+
+
+@pytest.mark.parametrize(
+    ("text", "recognised"),
+    [("قال الرئيس الفرنسي إنه سيعود", "الرئيس الفرنسي"), ("حضر الروس الحفل", "الروس"), ("قال الوزير", "الوزير")],
+)
+def test_titles_and_demonyms_are_no_names(text: str, recognised: str) -> None:
+    """Even where a recogniser takes them for persons."""
+    assert ids(text, (recognised, "PER")) == []
+
+
+def test_titles_stay_outside() -> None:
+    """A recognised name begins behind the title."""
+    (name,) = names("قال الرئيس ميخايلو بودولياك", ("الرئيس ميخايلو بودولياك", "PER"))
+    assert name.text == "ميخايلو بودولياك"
+
+
+def test_an_institution_named_after_a_city_is_not_the_city() -> None:
+    """«جامعة القاهرة» recognised as a body, «استاد القاهرة» as any place: neither is Cairo; «مدينة القاهرة» is."""
+    (university,) = names("أعلنت جامعة القاهرة النتائج", ("جامعة القاهرة", "ORG"))
+    (stadium,) = names("جرت المباراة في استاد القاهرة أمس")
+    assert (university.type, university.id == CAIRO) == ("ORG", False)
+    assert (stadium.text, stadium.id == CAIRO) == ("استاد القاهرة", False)
+    assert ids("وصل إلى مدينة القاهرة") == [CAIRO]
+
+
+def test_a_known_name_is_surer_than_a_recognised_one_that_cuts_it() -> None:
+    """A recogniser that finds part of a known name, or runs over its border, changes nothing."""
+    assert ids("الجمعية العامة للأمم المتحدة", ("العامة", "ORG")) == ["Q47423"]
+    assert ids("قال بوتين وماكرون اليوم", ("بوتين وماكرون اليوم", "PER")) == [PUTIN, MACRON]
+
+
+@pytest.mark.parametrize(
+    ("text", "countries"),
+    [("الحرب في تعز باليمن", ["Q805"]), ("الحرب في تعز", []), ("الحرب في تعز\n\nفي اليمن", [])],
+    ids=["in its paragraph", "nowhere", "in a later one"],
+)
+def test_a_weak_region_needs_its_country(text: str, countries: list[str]) -> None:
+    """A region whose name is other things too counts where its country is named by the end of its paragraph."""
+    passage = Passage(text)
+    found = matching.regions(passage, "ar", matching.matches(passage, "ar", []))
+    assert [match.entry.within for match in found] == countries
