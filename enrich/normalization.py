@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import regex
 import Stemmer
-from camel_tools.utils.dediac import dediac_ar
 from camel_tools.utils.normalize import normalize_alef_ar, normalize_alef_maksura_ar, normalize_teh_marbuta_ar
 
 from services.events import Span
@@ -24,7 +23,8 @@ _ARTICLE = regex.compile(r"^[وف]?(?:[بلك]?ال|لل)")
 _SHORTEST_STEM = 3
 # No word is longer; what is (an encoded picture, an attack) need not fill the cache.
 _LONGEST = 60
-_TATWEEL = "\u0640"
+# Diacritics and tatweel. (camel-tools' dediac_ar does the same, but brings 30 MB of character sets along.)
+_WITHOUT_MARKS = dict.fromkeys((0x640, *range(0x64B, 0x653), 0x670))
 _VOWEL_CARRIERS = str.maketrans({"ؤ": "و", "ئ": "ي", "ک": "ك", "ی": "ي", "ھ": "ه"})
 
 # Snowball's names of the languages it stems.
@@ -98,7 +98,7 @@ def is_arabic(word: str) -> bool:
 def form(word: str) -> str:
     """The one spelling of a word that all its variants share; Cyrillic words lose their endings too."""
     if is_arabic(word):
-        bare = dediac_ar(word.replace(_TATWEEL, ""))
+        bare = word.translate(_WITHOUT_MARKS)
         bare = normalize_teh_marbuta_ar(normalize_alef_maksura_ar(normalize_alef_ar(bare)))
         return str(bare).translate(_VOWEL_CARRIERS)
     folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
