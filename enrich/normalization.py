@@ -1,6 +1,6 @@
 """Text as it is matched, apart from the text that is shown: tokens, one spelling, stems.
 
-Arabic spelling is unified with camel-tools (diacritics, alef, alef maksura, teh marbuta); other scripts are
+Arabic spelling is unified with camel-tools (alef, alef maksura, teh marbuta); other scripts are
 case-folded and stripped of accents. Offsets always refer to the text that came in.
 """
 
