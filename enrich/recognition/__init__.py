@@ -1,7 +1,8 @@
 """Recognition: which words of a text name a person, a place, an organisation or something else.
 
 ============ =============================================================================================
-recognizer   ``Span`` and ``Recognizer``, what all tiers give; ``load`` makes the recognizer of a tier
+tiers        ``load`` makes the recognizer of a tier
+recognizer   ``Span`` and ``Recognizer``, what all tiers give
 student      the default tier: a small network, shipped in ``model/``
 transformer  the quality tier: the multilingual encoder that taught it, from a folder that the operator names
 camel        the camel tier: camel-tools' recognizer, where it is installed
@@ -16,6 +17,7 @@ clitics      و ف ب ل ك at the beginning of a name's first word: particle or
 How the network was made stands in ``training/README.md``.
 """
 
-from enrich.recognition.recognizer import TIERS, Recognizer, Span, load
+from enrich.recognition.recognizer import Recognizer, Span
+from enrich.recognition.tiers import TIERS, load
 
 __all__ = ["TIERS", "Recognizer", "Span", "load"]
