@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from enrich import gazetteer
 from enrich.gazetteer import Entry
-from enrich.matching import Match, after_letters, first_forms
+from enrich.matching import Match, first_forms
 from enrich.names import canonical_given_name, is_demonym, is_given_name, is_place_word, is_title
-from enrich.normalization import Passage, Token, form
+from enrich.normalization import Passage, Token, after_letters, form
 from enrich.recognition.recognizer import Span
 from enrich.spacing import vocabulary
 from services.events import EntityType
@@ -105,7 +105,8 @@ def _known(passage: Passage, match: Match) -> Name:
         if match.start == words[0].start == before.end + 1:
             letters = next((letters for letters, rest in first_forms(before.form) if is_place_word(rest)), None)
             if letters is not None:  # «استاد القاهرة» is in Cairo, and is not Cairo
-                return _named(passage, [before, *words], after_letters(before, letters), "LOC", None)
+                start = before.start + after_letters(before.surface, letters)
+                return _named(passage, [before, *words], start, "LOC", None)
     return _named(passage, words, match.start, match.entry.type, match.entry)
 
 

@@ -6,7 +6,6 @@ recogniser has found a name of its type.
 """
 
 import functools
-import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import regex
 
 from enrich.gazetteer import Alias, Entry, load
-from enrich.normalization import Passage, Token, is_arabic
+from enrich.normalization import Passage, Token, after_letters, is_arabic
 from enrich.recognition.recognizer import Span
 from enrich.spacing import vocabulary
 
@@ -99,7 +98,7 @@ def _longest(
             aliases = beginnings[second] + aliases
         if not aliases:
             continue
-        start = words[at].start if letters == 0 else after_letters(words[at], letters)
+        start = words[at].start + (after_letters(words[at].surface, letters) if letters else 0)
         fitting: list[Alias] = []
         for alias in aliases:
             if fitting and len(alias.forms) < len(fitting[0].forms):
@@ -169,16 +168,3 @@ def first_forms(form: str) -> Iterator[tuple[int, str]]:
         yield letters, rest
         if form[letters - 1] == "ل" and rest.startswith("ل"):
             yield letters, "ا" + rest
-
-
-def after_letters(word: Token, letters: int) -> int:
-    """Offset in the text behind the first ``letters`` letters of a word and the marks upon them."""
-    at = 0
-    while letters or (at < len(word.surface) and _is_mark(word.surface[at])):
-        letters -= not _is_mark(word.surface[at])
-        at += 1
-    return word.start + at
-
-
-def _is_mark(character: str) -> bool:
-    return character == "\u0640" or unicodedata.combining(character) != 0

@@ -94,6 +94,19 @@ def is_arabic(word: str) -> bool:
     return _ARABIC.match(word) is not None
 
 
+def after_letters(word: str, letters: int) -> int:
+    """How many characters the first letters of a word take, with the marks written upon them."""
+    at = 0
+    while at < len(word) and (letters or _is_mark(word[at])):
+        letters -= not _is_mark(word[at])
+        at += 1
+    return at
+
+
+def _is_mark(character: str) -> bool:
+    return character == "\u0640" or unicodedata.combining(character) != 0
+
+
 @functools.lru_cache(100_000)
 def form(word: str) -> str:
     """The one spelling of a word that all its variants share; Cyrillic words lose their endings too."""

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Container
 from pathlib import Path
 
-from enrich.recognition.features import is_mark
+from enrich.normalization import after_letters
 
 _NAMES = Path(__file__).with_name("model") / "names.txt"
 # A word is a particle and a name when it is seen at most so often, for each time that the name is seen alone.
@@ -41,7 +41,7 @@ def length(surface: str, form: str, seen: Container[str]) -> int:
         letters = 1
         if form[0] in _CONJUNCTIONS and form[1] not in _CONJUNCTIONS and _carries(form[1:], seen):
             letters = 2
-    return _characters(surface, letters) if letters else 0
+    return after_letters(surface, letters) if letters else 0
 
 
 def _carries(form: str, seen: Container[str]) -> bool:
@@ -67,12 +67,3 @@ def _definite(form: str) -> bool:
     if form[0] == "و" and form[1] in _PREPOSITIONS:
         return form.startswith(("بال", "لل"), 1)
     return form.startswith(("وال", "بال"))
-
-
-def _characters(surface: str, letters: int) -> int:
-    """The characters that the first letters of a word take, with the marks written on them."""
-    at = 0
-    while at < len(surface) and (letters or is_mark(surface[at])):
-        letters -= not is_mark(surface[at])
-        at += 1
-    return at

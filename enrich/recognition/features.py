@@ -39,11 +39,6 @@ def bare(word: str) -> str:
     return _MARKS.sub("", word) or word
 
 
-def is_mark(char: str) -> bool:
-    """Whether a character is a diacritic or tatweel."""
-    return _MARKS.match(char) is not None
-
-
 def hashed(word: str) -> list[int]:
     """The numbers (below ``BUCKETS``) of a bare word's features, always ``FEATURES`` of them; 0 stands for none."""
     form = word.translate(_SPELLING)
