@@ -17,7 +17,7 @@ from services.events import EventType
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
 def api(host: str | None, port: int | None) -> None:
     """The gateway: WebSocket, SSE, REST and the dashboard."""
-    from api import service  # noqa: PLC0415 - khabar --help needs none of it
+    from api import service
 
     settings = settings_module.load(host=host, port=port)
     try:
@@ -54,7 +54,7 @@ def watch(  # noqa: PLR0913 - one parameter an option
     **filters: tuple[str, ...],
 ) -> None:
     """A live subscription in this terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
-    from api import watch as watching  # noqa: PLC0415
+    from api import watch as watching
 
     parameters = [("type", one) for one in type_]
     parameters += [(name, one) for name, values in filters.items() for one in values]

@@ -7,22 +7,16 @@ from datetime import UTC, datetime
 from sys import intern
 
 from aiokafka.structs import ConsumerRecord
-from camel_tools.utils.dediac import dediac_ar
-from camel_tools.utils.normalize import (
-    normalize_alef_ar,
-    normalize_alef_maksura_ar,
-    normalize_teh_marbuta_ar,
-    normalize_unicode,
-)
+from camel_tools.utils.normalize import normalize_unicode
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from api.cursor import Cursors
 from services import kafka
 from services.events import Article, EventType, Story
+from services.normalization import arabic
 
 _WORD = re.compile(r"\w+")
-_TATWEEL = "\u0640"
 # Beside its bytes an event occupies the object, its sets, and the words that a ``q`` may ask for.
 _OVERHEAD = 1_500
 _OVERHEAD_PER_ID = 128
@@ -44,11 +38,9 @@ class _Trend(BaseModel):
 def words(text: str) -> list[str]:
     """The words of a text in the form in which they are compared.
 
-    NFKC, no diacritics, no tatweel; the alefs alike, alef maksura as yeh, teh marbuta as heh; no case.
+    NFKC, one spelling of Arabic, no case.
     """
-    plain = dediac_ar(normalize_unicode(text)).replace(_TATWEEL, "")
-    plain = normalize_teh_marbuta_ar(normalize_alef_maksura_ar(normalize_alef_ar(plain)))
-    return _WORD.findall(plain.casefold())
+    return _WORD.findall(arabic(normalize_unicode(text)).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +70,14 @@ class Facets:
 
     @classmethod
     def of_story(cls, story: Story) -> "Facets":
-        """Facets of a story: those of all its articles."""
+        """Facets of a story: those of all its articles. Its first event also tells the story it was split from."""
         return cls(
             type="story",
             languages=_ids(story.languages),
             sources=_ids(story.sources),
             entities=_ids(entity.id for entity in story.entities),
             topics=_ids(topic.id for topic in story.topics),
-            stories=frozenset([story.id]),
+            stories=frozenset([story.id, story.split_from] if story.split_from else [story.id]),
         )
 
     @classmethod

@@ -1,6 +1,6 @@
 """Text as it is matched, apart from the text that is shown: tokens, one spelling, stems.
 
-Arabic spelling is unified with camel-tools (alef, alef maksura, teh marbuta); other scripts are
+Arabic spelling is unified (``services.normalization``, and the carriers of hamza); other scripts are
 case-folded and stripped of accents. Offsets always refer to the text that came in.
 """
 
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import regex
 import Stemmer
-from camel_tools.utils.normalize import normalize_alef_ar, normalize_alef_maksura_ar, normalize_teh_marbuta_ar
 
 from services.events import Span
+from services.normalization import arabic
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
 _ARABIC = regex.compile(r"\p{Arabic}")
@@ -23,8 +23,6 @@ _ARTICLE = regex.compile(r"^[وف]?(?:[بلك]?ال|لل)")
 _SHORTEST_STEM = 3
 # No word is longer; what is (an encoded picture, an attack) need not fill the cache.
 _LONGEST = 60
-# Diacritics and tatweel. (camel-tools' dediac_ar does the same, but brings 30 MB of character sets along.)
-_WITHOUT_MARKS = dict.fromkeys((0x640, *range(0x64B, 0x653), 0x670))
 _VOWEL_CARRIERS = str.maketrans({"ؤ": "و", "ئ": "ي", "ک": "ك", "ی": "ي", "ھ": "ه"})
 
 # Snowball's names of the languages it stems.
@@ -111,9 +109,7 @@ def _is_mark(character: str) -> bool:
 def form(word: str) -> str:
     """The one spelling of a word that all its variants share; Cyrillic words lose their endings too."""
     if is_arabic(word):
-        bare = word.translate(_WITHOUT_MARKS)
-        bare = normalize_teh_marbuta_ar(normalize_alef_maksura_ar(normalize_alef_ar(bare)))
-        return str(bare).translate(_VOWEL_CARRIERS)
+        return arabic(word).translate(_VOWEL_CARRIERS)
     folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
     return stem(folded, "ru") if _CYRILLIC.match(folded) else folded
 

@@ -8,16 +8,17 @@ or when no entity of the article has it and the speaker is null.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from enrich.annotate import annotate
-from services.events import AnnotatedArticle, ArticleIn, Entity, Quote, RawArticle
+from evaluation import samples
+from services.events import AnnotatedArticle, ArticleIn, Entity, Quote
 
-_ROOT = Path(__file__).parent.parent
-_ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
+_PASSAGES = Path(__file__).parent / "gold" / "quotes.jsonl"
 _OVERLAP = 0.8
+
+# An article, its language and the labels of what is said in it.
+_Row = tuple[AnnotatedArticle, str, list[dict[str, Any]]]
 
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
@@ -27,30 +28,26 @@ def measure() -> dict[str, dict[str, dict[str, float]]]:
     return {"seeds": _score(_seeds()), "passages": _score(_passages())}
 
 
-def _seeds() -> Iterable[tuple[ArticleIn, str, list[dict[str, Any]]]]:
-    articles, labels, gold = (
-        _lines(_ROOT / "seeds" / name) for name in ("articles.jsonl", "articles.gold.jsonl", "quotes.gold.jsonl")
-    )
-    for article, label, said in zip(articles, labels, gold, strict=True):
-        yield ArticleIn.model_validate(article), label["language"], said["quotes"]
+def _seeds() -> Iterable[_Row]:
+    for sample, said in zip(samples.seeds(), _lines(samples.SEEDS / "quotes.gold.jsonl"), strict=True):
+        yield sample.annotated, sample.label["language"], said["quotes"]
 
 
-def _passages() -> Iterable[tuple[ArticleIn, str, list[dict[str, Any]]]]:
-    for passage in _lines(_ROOT / "evaluation" / "gold" / "quotes.jsonl"):
-        text, language = passage["text"], passage["language"]
-        yield ArticleIn(text=text, language=language), language, passage["quotes"]
+def _passages() -> Iterable[_Row]:
+    for number, passage in enumerate(_lines(_PASSAGES)):
+        article = ArticleIn(text=passage["text"], language=passage["language"])
+        yield samples.sample(number, article, passage).annotated, passage["language"], passage["quotes"]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _score(rows: Iterable[tuple[ArticleIn, str, list[dict[str, Any]]]]) -> dict[str, dict[str, float]]:
+def _score(rows: Iterable[_Row]) -> dict[str, dict[str, float]]:
     counts: dict[str, dict[str, int]] = defaultdict(
         lambda: dict.fromkeys(("gold", "found", "hit", "pair", "id", "linked"), 0)
     )
-    for number, (article, language, labels) in enumerate(rows):
-        annotated = annotate(RawArticle(**article.model_dump(), id=str(number), received_at=_ARRIVAL))
+    for annotated, language, labels in rows:
         found = annotated.quotes
         pairs = _matched(annotated, labels, found)
         right = [(label, quote) for label, quote in pairs if _same_speaker(label, quote, annotated.entities)]

@@ -29,7 +29,7 @@ def seeds() -> tuple[Sample, ...]:
     articles = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
     labels = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(
-        _sample(number, ArticleIn.model_validate_json(article), json.loads(label))
+        sample(number, ArticleIn.model_validate_json(article), json.loads(label))
         for number, (article, label) in enumerate(zip(articles, labels, strict=True))
     )
 
@@ -38,11 +38,12 @@ def folder(path: Path) -> tuple[Sample, ...]:
     """The text files that ``gold.json`` in a folder lists, annotated."""
     labels = json.loads((path / "gold.json").read_text(encoding="utf-8"))
     return tuple(
-        _sample(number, ArticleIn(text=(path / label["file"]).read_text(encoding="utf-8")), label)
+        sample(number, ArticleIn(text=(path / label["file"]).read_text(encoding="utf-8")), label)
         for number, label in enumerate(labels)
     )
 
 
-def _sample(number: int, article: ArticleIn, label: dict[str, Any]) -> Sample:
+def sample(number: int, article: ArticleIn, label: dict[str, Any]) -> Sample:
+    """An article with its labels, annotated under its number."""
     raw = RawArticle(**article.model_dump(), id=str(number), received_at=_ARRIVAL)
     return Sample(raw, label, annotate(raw))

@@ -26,9 +26,9 @@ class _Pace(click.FloatRange):
 @click.command()
 def ingest() -> None:
     """Take articles in: pushes over HTTP, and feeds."""
-    import uvloop  # noqa: PLC0415 - replay and --help do without
+    import uvloop
 
-    from ingest import service  # noqa: PLC0415
+    from ingest import service
 
     settings = settings_module.load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -62,8 +62,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     Reads .jsonl (also .gz and .zst), .json and .txt. The exit status is 1 when something was lost or refused.
     """
-    from ingest import replay as replaying  # noqa: PLC0415
-    from services.files import FilesError  # noqa: PLC0415
+    from ingest import replay as replaying
+    from services.files import FilesError
 
     if sum((rate is not None, speed is not None, unpaced)) > 1:
         raise click.UsageError("choose one of --rate, --speed and --unpaced")
@@ -136,7 +136,7 @@ def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
     what it is a copy of; with --bursts, FILE.bursts.jsonl says when whom. Files that are there are overwritten. With
     --out - the truth is written only where --truth says.
     """
-    from ingest.generator import Stream, output  # noqa: PLC0415
+    from ingest.generator import Stream, output
 
     path = None if out == "-" else Path(out)
     if path is not None and not path.name.lower().endswith(output.SUFFIXES):

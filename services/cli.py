@@ -59,7 +59,7 @@ def cli() -> None:
 @click.option("--demo", is_flag=True, help="Replay seeds/ over and over, in a data directory of its own.")
 def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
     """Run everything in this terminal; Ctrl-C stops it."""
-    from services import supervisor, telemetry  # noqa: PLC0415 - only this command needs the embedded servers
+    from services import supervisor, telemetry
 
     settings = settings_module.load(port=port, data_dir=data_dir, feeds=feeds)
     telemetry.configure(settings, "up")
@@ -71,7 +71,7 @@ def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
 def status(as_json: bool, data_dir: Path | None) -> None:
     """What runs, how far behind it is, rates and dead letters."""
-    from services import status as status_module  # noqa: PLC0415
+    from services import status as status_module
 
     found = _run(status_module.collect(settings_module.load(data_dir=data_dir)))
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else status_module.render(found))
@@ -136,7 +136,7 @@ def show(number: int, data_dir: Path | None) -> None:
 @_data_dir
 def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
     """Send dead letters back to where they failed."""
-    from services import deadletters  # noqa: PLC0415
+    from services import deadletters
 
     if not numbers and not every:
         raise click.UsageError("name the numbers to retry, or --all")
@@ -150,7 +150,7 @@ def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
 
 
 def _letters(data_dir: Path | None) -> list[Any]:
-    from services import deadletters  # noqa: PLC0415
+    from services import deadletters
 
     servers = settings_module.load(data_dir=data_dir).kafka_servers
 
@@ -166,7 +166,7 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 def main() -> None:
     """Entry point: what a person can mend is one sentence on standard error, never a traceback."""
-    from aiokafka.errors import KafkaError  # noqa: PLC0415
+    from aiokafka.errors import KafkaError
 
     try:
         cli(standalone_mode=True)

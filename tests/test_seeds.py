@@ -88,7 +88,8 @@ def test_topics_are_told() -> None:
     assert figures["macro"]["f1"] >= 0.70
 
 
-@pytest.mark.parametrize(("language", "f1"), [("ar", 0.95), ("en", 0.95), ("fr", 0.9), ("ru", 0.9)])
-def test_quotations_are_found(language: str, f1: float) -> None:
+def test_quotations_are_found() -> None:
     """In four languages nearly all that somebody is said to have said is found, and little else."""
-    assert quotes.measure()["seeds"][language]["f1"] >= f1
+    figures = quotes.measure()["seeds"]
+    for language, f1 in {"ar": 0.95, "en": 0.95, "fr": 0.9, "ru": 0.9}.items():
+        assert figures[language]["f1"] >= f1, language

@@ -15,6 +15,9 @@ _NAMES = Path(__file__).with_name("model") / "names.txt"
 _MOST = {"و": 0.5, "ب": 0.4, "ل": 0.4, "ف": 0.05, "ك": 0.05}
 _CONJUNCTIONS, _PREPOSITIONS = "وف", "بلك"
 _SHORTEST = 3
+# ف and ك are seldom written onto names; behind them three letters are more often the rest of another name (كسلا) than
+# a name, unless the article has named them alone.
+_RARE, _SHORTEST_BEHIND_RARE = "فك", 4
 # What it is worth that the article has named the rest alone, and that the rest begins with the definite article.
 _SEEN, _DEFINITE = 20, 3
 # Foreign names in W are written with و and one of these.
@@ -51,6 +54,8 @@ def _carries(form: str, seen: Container[str]) -> bool:
     if form.startswith("لل") and len(form) > 4:
         # للسعودية is ل and السعودية, whose alef is not written; no name begins so.
         return True
+    if form[0] in _RARE and len(form) <= _SHORTEST_BEHIND_RARE and form[1:] not in seen:
+        return False
     known = counts()
     whole, rest = known.get(form, 0), known.get(form[1:], 0)
     if form[1:] in seen:

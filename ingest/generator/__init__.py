@@ -1,6 +1,6 @@
 """``khabar generate``: a synthetic stream of articles whose truth is known, the same for the same seed everywhere.
 
-- ``stream``: which article comes when, of which story, copied from what; ``generate`` and ``Stream``
+- ``stream``: which article comes when, of which story, copied from what; ``Stream``
 - ``schedule``: stories, their sizes and the times of their articles; bursts
 - ``writing``: titles and texts in six languages, from ``words/*.toml``
 - ``names``: whom and what articles name: ``entities.tsv``, and as many invented ones as are wanted
@@ -13,7 +13,7 @@ these give the same bits on every machine, logarithms and powers do not.
 """
 
 from ingest.generator.schedule import Burst
-from ingest.generator.stream import START, Stream, Truth, generate
+from ingest.generator.stream import START, Stream, Truth
 from ingest.generator.writing import LANGUAGES
 
-__all__ = ["LANGUAGES", "START", "Burst", "Stream", "Truth", "generate"]
+__all__ = ["LANGUAGES", "START", "Burst", "Stream", "Truth"]

@@ -134,6 +134,8 @@ class _Story:
 class Stream:
     """A stream of so many articles; iterating yields article and truth, and may be done again with the same result.
 
+    An article is a valid ``ArticleIn`` as JSON has it.
+
     ``seed`` is a number from 0 on. ``days`` are those over which the articles arrive from ``start`` on. ``bursts`` are
     the entities that are suddenly talked about, told by the attribute of that name. Raises ``ValueError`` for
     what makes no stream; the message is one sentence.
@@ -180,19 +182,6 @@ class Stream:
         newsroom = _Newsroom(rng, self._schedule, self._languages, self._copied, self._corrected)
         for number, (moment, story) in enumerate(self._schedule):
             yield newsroom.article(number, self._clock.time(moment), story)
-
-
-def generate(  # noqa: PLR0913 - one parameter an option
-    articles: int,
-    seed: int = 0,
-    *,
-    languages: Sequence[str] = LANGUAGES,
-    days: float = 3.0,
-    start: datetime = START,
-    bursts: int = 0,
-) -> Iterator[tuple[dict[str, Any], Truth]]:
-    """Articles (each a valid ``ArticleIn`` as JSON has it) with the truth about them; parameters as of ``Stream``."""
-    return iter(Stream(articles, seed, languages=languages, days=days, start=start, bursts=bursts))
 
 
 class _Newsroom:

@@ -17,8 +17,8 @@ import zstandard
 from click.testing import CliRunner, Result
 
 from enrich.language import detect
-from ingest.commands import generate as command
-from ingest.generator import LANGUAGES, START, Stream, Truth, generate
+from ingest.commands import generate
+from ingest.generator import LANGUAGES, START, Stream, Truth
 from ingest.generator.names import invented, known
 from services.events import ArticleIn
 from services.files import find, read_articles
@@ -31,7 +31,7 @@ Row = tuple[dict[str, Any], Truth]
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     """A stream to look at."""
-    return list(generate(COUNT, 7))
+    return list(Stream(COUNT, 7))
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -60,17 +60,17 @@ def copies(rows: Sequence[Row], *kinds: str) -> list[tuple[Row, Row]]:
 
 def run(*arguments: object) -> Result:
     """The command with these arguments."""
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    return CliRunner().invoke(generate, [str(argument) for argument in arguments])
 
 
 def test_the_same_for_the_same_seed(rows: list[Row]) -> None:
     """The same articles and truths; another seed or option: others."""
-    assert list(islice(generate(COUNT, 7), 500)) == rows[:500]
+    assert list(islice(Stream(COUNT, 7), 500)) == rows[:500]
     stream = Stream(200, 1, bursts=2)
     assert list(stream) == list(stream)
-    others = [list(generate(200, *arguments)) for arguments in ((1,), (2,), (3,))]
+    others = [list(Stream(200, *arguments)) for arguments in ((1,), (2,), (3,))]
     assert others[0] != others[1] != others[2]
-    assert list(generate(200, 1, days=1)) != others[0]
+    assert list(Stream(200, 1, days=1)) != others[0]
 
 
 def test_no_hash_order_in_it(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_languages_have_their_shares(rows: list[Row]) -> None:
     shares = {code: count / COUNT for code, count in Counter(truth.language for _, truth in rows).items()}
     expected = {"ar": 0.60, "en": 0.15, "fr": 0.08, "ru": 0.07, "es": 0.05, "de": 0.05}
     assert shares == pytest.approx(expected, abs=0.05)
-    two = Counter(truth.language for _, truth in generate(1_500, 1, languages=["en", "ar"]))
+    two = Counter(truth.language for _, truth in Stream(1_500, 1, languages=["en", "ar"]))
     assert two["ar"] + two["en"] == 1_500
     assert two["ar"] / 1_500 == pytest.approx(0.8, abs=0.05)
     sources = Counter(article["source"] for article, _ in rows if "source" in article).most_common()
@@ -253,8 +253,8 @@ def test_names_never_run_out() -> None:
 @pytest.mark.parametrize("articles", [0, 1, 2, 7, 60])
 def test_small_streams(articles: int) -> None:
     """As many articles as asked for, even hardly any, in hardly any time."""
-    assert len(list(generate(articles, 1))) == articles
-    assert len(list(generate(articles, 1, days=1e-9, start=datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)))) == articles
+    assert len(list(Stream(articles, 1))) == articles
+    assert len(list(Stream(articles, 1, days=1e-9, start=datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)))) == articles
 
 
 def test_what_makes_no_stream() -> None:
@@ -270,7 +270,7 @@ def test_files_are_what_replay_reads(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"stream{suffix}"
     result = run("--articles", 120, "--seed", 5, "--out", out)
     assert (result.exit_code, result.output) == (0, "")
-    expected = list(generate(120, 5))
+    expected = list(Stream(120, 5))
     packed = out.read_bytes()
     open_ = {".jsonl": bytes, ".jsonl.gz": gzip.decompress, ".jsonl.zst": _unzstd}[suffix]
     assert [json.loads(line) for line in open_(packed).splitlines()] == [article for article, _ in expected]
@@ -296,7 +296,7 @@ def test_standard_output(tmp_path: Path) -> None:
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout_bytes.splitlines()]
     start = datetime.fromisoformat("2025-01-01T00:00:00+03:00")
-    assert rows == [article for article, _ in generate(20, languages=["ar", "de"], days=0.5, start=start)]
+    assert rows == [article for article, _ in Stream(20, languages=["ar", "de"], days=0.5, start=start)]
     truth = tmp_path / "truth.jsonl"
     again = run(*options, "--out", "-", "--truth", truth)
     assert again.stdout_bytes == result.stdout_bytes
