@@ -11,7 +11,7 @@ from api.cursor import Cursors
 from api.events import Event, Unparsable, parse
 from api.log import Log
 from api.metrics import Metrics
-from services import kafka, topics
+from services import fencing, kafka, topics
 from services.settings import Settings
 
 _FIRST_PAUSE = 0.2
@@ -63,9 +63,7 @@ class Follower:
     async def _follow(self) -> None:
         bootstrap = self._settings.kafka_servers
         cluster = await kafka.cluster_id(bootstrap)
-        await topics.ensure(
-            bootstrap, raw_partitions=self._settings.raw_partitions, replication=self._settings.replication
-        )
+        await topics.ensure_as_set(self._settings)
         async with kafka.reader(bootstrap, topics.UPDATES.name) as reader:
             self._place(cluster, await reader.oldest(), await reader.end())
             self._reader = reader
@@ -96,6 +94,8 @@ class Follower:
 
     def _parsed(self, record: "ConsumerRecord[bytes, bytes]") -> Event | None:
         assert self.cursors is not None  # noqa: S101 - set before anything is read
+        if kafka.header(record.headers, "type") == fencing.FENCE:  # a new writer, not an event
+            return None
         try:
             return parse(record, self.cursors)
         except Unparsable as error:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from api import filters
 from api.auth import may_read
@@ -27,6 +28,11 @@ _SPANS: dict[Window, timedelta] = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "24h": timedelta(hours=24),
+}
+_MERGED: dict[str, Any] = {
+    "model": Story,
+    "description": "The story was merged: `Location` is the one that has its articles now, the body its last state.",
+    "headers": {"Location": {"schema": {"type": "string"}}},
 }
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 _Dependency = Callable[[Request], Coroutine[None, None, None]]
@@ -83,14 +89,16 @@ def _only(*single: str, repeatable: Collection[str] = ()) -> _Dependency:
     responses={200: {"model": Article}, **documented(401, 403, 404, 422, 503)},
 )
 async def article(request: Request, article_id: str) -> Response:
-    """The newest revision of an article."""
+    """The newest revision of an article. Its ``story`` is the one that it is in now, whatever the stream told."""
     gateway: Gateway = request.app.state.gateway
-    offset = await gateway.store.article_offset(article_id)
-    event = None if offset is None else await _event(gateway, offset)
+    place = await gateway.store.place(article_id)
+    event = None if place is None else await _event(gateway, place.offset)
+    told = from_json(event.data) if event is not None and event.facets.type == "article" else None
     # A store that outlived its Kafka points at something else.
-    if event is None or event.facets.type != "article" or from_json(event.data)["id"] != article_id:
+    if place is None or event is None or told is None or told["id"] != article_id:
         raise ProblemError(404, "no article with this id is kept")
-    return Response(event.data, media_type="application/json")
+    data = event.data if told["story"] == place.story else to_json(told | {"story": place.story})
+    return Response(data, media_type="application/json")
 
 
 async def _event(gateway: Gateway, offset: int) -> Event | None:
@@ -141,14 +149,24 @@ async def stories(  # noqa: PLR0913 - one parameter each
     return Stories(stories=list(found.values()))
 
 
-@router.get("/v1/stories/{story_id}", dependencies=[Depends(_only())], responses=documented(401, 403, 404, 422, 503))
-async def story(request: Request, story_id: str) -> Story:
-    """One story as it is now."""
+@router.get(
+    "/v1/stories/{story_id}",
+    dependencies=[Depends(_only())],
+    response_model=Story,
+    responses={301: _MERGED, **documented(401, 403, 404, 422, 503)},
+)
+async def story(request: Request, story_id: str) -> Story | Response:
+    """One story as it is now; for one that was merged a redirect to the story that has its articles now."""
     gateway: Gateway = request.app.state.gateway
     found = await gateway.store.story(story_id)
     if found is None:
         raise ProblemError(404, "no story with this id is kept")
-    return found
+    if found.merged_into is None:
+        return found
+    survivor = await gateway.store.survivor(found.merged_into)
+    # Relative to the address that was asked for, whatever stands before it on the way to the client.
+    headers = {"Location": quote(survivor, safe="")}
+    return Response(found.model_dump_json(), 301, headers=headers, media_type="application/json")
 
 
 @router.get(

@@ -46,7 +46,7 @@ def as_text(envelope: dict[str, Any]) -> str:
         about = f"{data.get('language')}  {_isolated(data.get('source') or 'unknown')}{mark}  "
         title = data.get("title") or first_words
     elif envelope["type"] == "story":
-        about = f"{','.join(data.get('languages') or [])}  story of {data.get('size')}  "
+        about = f"{','.join(data.get('languages') or [])}  {_what_of_story(data)}  "
         title = data.get("title") or ""
     else:
         about = f"trend  {data.get('kind')} {data.get('count')} in {data.get('window')}  "
@@ -56,6 +56,14 @@ def as_text(envelope: dict[str, Any]) -> str:
     if names:
         lines.append("          " + " · ".join(_isolated(name) for name in list(names)[:_ENTITIES]))
     return "\n".join(lines)
+
+
+def _what_of_story(data: dict[str, Any]) -> str:
+    if data.get("merged_into"):
+        return f"story {data['id']} merged into {data['merged_into']}"
+    if data.get("split_from"):
+        return f"story {data['id']} of {data.get('size')} split from {data['split_from']}"
+    return f"story of {data.get('size')}"
 
 
 def _isolated(text: str) -> str:

@@ -20,11 +20,13 @@ annotate         RawArticle → AnnotatedArticle, everything that can be known o
   dates          the days an article speaks of
   signature      content fingerprint and MinHash
   terms          the content words that tell stories apart
+  vectors        what title and beginning mean, as a vector: the optional sentence encoder
 memory           what annotate remembers of the sources' repetitions, read back at the start
 group            AnnotatedArticle → Article and Story, with everything seen within the window
   duplicates     the near-duplicate index
   stories        open stories and which one an article joins
-  journal        group's memory: read back from its own output on ``updates``
+  journal        group's memory: written with its output on ``updates``, read back from it
+  copies         the entries of that memory, many in a record
 aggregate        Article and Story → counters in the store
 service          runs the Faust worker
 commands         ``khabar enrich`` and ``khabar annotate``

@@ -6,11 +6,24 @@ One plain function; ``khabar annotate`` and the Faust agent call the same.
 from datetime import datetime, timedelta
 from typing import Literal
 
-from enrich import cleaning, dates, entities, language, quotes, recognition, signature, spacing, topics
+from enrich import (
+    cleaning,
+    dates,
+    entities,
+    features,
+    language,
+    numbers,
+    quotes,
+    recognition,
+    signature,
+    spacing,
+    topics,
+)
 from enrich.boilerplate import Boilerplate
 from enrich.normalization import Passage
 from enrich.recognition.recognizer import Recognizer
 from enrich.terms import terms
+from enrich.vectors import Encoder
 from services.events import AnnotatedArticle, Date, RawArticle, Span
 
 # Clocks of publishers that run ahead are believed so far.
@@ -24,12 +37,14 @@ def annotate(
     *,
     recognizer: Recognizer | None = None,
     memory: Boilerplate | None = None,
+    encoder: Encoder | None = None,
 ) -> AnnotatedArticle:
     """Clean, tell the language, find names, dates, topics and quotations, sign.
 
     ``recognizer`` finds the names that the gazetteer does not know; None is that of the default tier.
     ``memory`` has learnt the lines that sources repeat, and learns from this article; without one the same input has
-    the same output. Raises ``cleaning.EmptyText`` when nothing readable is left.
+    the same output. ``encoder`` finds the article's vector; without one it has none. Raises ``cleaning.EmptyText``
+    when nothing readable is left.
     """
     text = spacing.split_glued(cleaning.clean(raw.text, raw.html))
     furniture = (memory or Boilerplate()).find(raw.source, text)
@@ -41,6 +56,7 @@ def annotate(
     news = body.without(furniture)
     # No news is longer. What is has its beginning understood, and all of it shown and compared.
     beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
+    signed = signature.sign([word.form for word in news.words])
     named = entities.find(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,
@@ -64,8 +80,12 @@ def annotate(
         boilerplate=furniture,
         # Not of what was learnt or guessed: the same content has the same fingerprint whenever it is annotated.
         fingerprint=signature.fingerprint(given_title, text),
-        signature=signature.pack(signature.minhash([word.form for word in news.words])),
-        terms=terms(heading.words, news.words, code),
+        signature=signature.pack(signed.minhash),
+        sketch=signature.pack(signed.sketch),
+        shingles=signed.shingles,
+        shared=features.pack(features.shared(named, furniture, numbers.numbers(beginning.text))),
+        terms=features.pack(features.terms(terms(heading.words, news.words, code), code)),
+        vector=encoder.vector(title, text, furniture) if encoder else None,
     )
 
 

@@ -7,7 +7,6 @@ acknowledged, and every stage answers the same when it sees a record again.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -18,10 +17,11 @@ from faust.types import EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 
 from enrich import aggregate as counting
-from enrich import journal, memory, recognition
+from enrich import memory, recognition, vectors
 from enrich.annotate import annotate as annotated
 from enrich.boilerplate import Boilerplate
-from enrich.group import Grouper, entry_of
+from enrich.group import ARTICLE_BYTES, Grouper
+from enrich.journal import Journal, Place, Step
 from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
 from services import kafka, topics
 from services import settings as settings_module
@@ -42,6 +42,8 @@ app = faust.App(
     consumer_auto_offset_reset="earliest",
     broker_session_timeout=settings.session_timeout,
     broker_heartbeat_interval=settings.session_timeout / 10,
+    # A worker that has just begun to read back a large window finishes that before it lets another one join.
+    broker_rebalance_timeout=180.0,
     broker_commit_interval=0.5,
     broker_max_poll_records=500,
     stream_buffer_maxsize=512,
@@ -62,8 +64,10 @@ _LARGEST = kafka.MAX_RECORD_BYTES - 1_000_000
 
 outlet = Outlet(settings.kafka_servers)
 recognizer = recognition.load(settings.ner, settings.ner_model)
+encoder = vectors.load(settings.vectors)
 store = Store(settings.redis_url)
 window = timedelta(hours=settings.story_window_hours)
+capacity = settings.story_memory_bytes // ARTICLE_BYTES
 
 
 @_agent(_topic(topics.RAW))
@@ -90,7 +94,7 @@ def _annotate_all(events: Sequence[EventT], repeated: Boilerplate) -> list[Outpu
 def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
     try:
         raw = RawArticle.model_validate_json(event.value or b"")
-        article = annotated(raw, event.message.offset, recognizer=recognizer, memory=repeated)
+        article = annotated(raw, event.message.offset, recognizer=recognizer, memory=repeated, encoder=encoder)
         value = article.encode()
         if len(value) > _LARGEST:
             raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")
@@ -103,40 +107,57 @@ class _Group:
     """The one writer's state, read back when the partition came to this worker."""
 
     def __init__(self) -> None:
-        self.grouper: Grouper | None = None
-        self.last_input = -1
         self.busy = asyncio.Lock()
+        self._journal: Journal | None = None
+        self._sure = True
 
     def forget(self) -> None:
-        self.grouper = None
+        """Drop the state: it is another worker's now, or may not agree with what was written."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def doubt(self) -> None:
+        """From here on another worker may have written; the next batch finds out."""
+        self._sure = False
 
     async def process(self, events: list[EventT]) -> None:
-        """Publish what these events come to. Safe to repeat: what is on ``updates`` is not written again."""
-        if self.grouper is None:
-            self.grouper, self.last_input, owed = await journal.read_back(
-                settings.kafka_servers, window, int(time.time() * 1000)
-            )
-            await outlet.send(owed)
-        outputs: list[Output] = []
-        for event in events:
-            outputs += self._one(self.grouper, event)
-        await outlet.send(outputs)
+        """Publish what these events come to. Safe to repeat: what is on ``updates`` is not written again.
 
-    def _one(self, grouper: Grouper, event: EventT) -> list[Output]:
+        Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
+        """
+        journal = await self._open()
+        # In a thread, as in annotate.
+        steps, letters = await asyncio.to_thread(_tell, journal, events)
+        await outlet.send(letters)  # before the records that say their inputs are done
+        await journal.append(steps)
+
+    async def _open(self) -> Journal:
+        if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():
+            self.forget()
+        if self._journal is None:
+            await topics.ensure_as_set(settings)
+            self._journal = await Journal.open(Place(settings.kafka_servers), Grouper(window, capacity), window, outlet)
+        self._sure = True
+        return self._journal
+
+
+def _tell(journal: Journal, events: Sequence[EventT]) -> tuple[list[Step], list[Output]]:
+    """What is to be told of these events, and the dead letters among them."""
+    steps: list[Step] = []
+    letters: list[Output] = []
+    for event in events:
         offset = event.message.offset
-        if offset <= self.last_input:
-            return []
+        if offset <= journal.last_input:
+            continue
         try:
-            article = AnnotatedArticle.model_validate_json(event.value or b"")
-            told = grouper.process(article)
+            told = journal.grouper.process(AnnotatedArticle.model_validate_json(event.value or b""))
         except Exception as error:
-            return [dead_letter(event, "group", error)]
-        if told is None:
-            return []
-        return [
-            journal.article_output(told[0], entry_of(article), offset),
-            journal.story_output(told[1], offset),
-        ]
+            letters.append(dead_letter(event, "group", error))
+            continue
+        if told is not None:
+            steps.append(Step(offset, told))
+    return steps, letters
 
 
 _group = _Group()
@@ -144,7 +165,10 @@ _group = _Group()
 
 @_agent(_topic(topics.ANNOTATED))
 async def group(stream: StreamT[bytes]) -> None:
-    """articles.annotated → updates. One partition, one writer, state within the window."""
+    """articles.annotated → updates. One partition, one writer, state within the window.
+
+    A worker that another one has replaced without its knowledge learns it as it writes, and ends.
+    """
     async for events in batches(stream, limit=200):
         async with _group.busy:
             # Fetched before a rebalance that may have given the partition to another worker: not ours to write.
@@ -156,9 +180,17 @@ async def group(stream: StreamT[bytes]) -> None:
 
 @app.on_partitions_revoked.connect
 async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
-    """A batch in flight is finished before the partition goes; the next owner then reads all of it back."""
+    """A batch in flight is finished before the partition goes."""
     async with _group.busy:
-        _group.forget()
+        _group.doubt()
+
+
+@app.on_partitions_assigned.connect
+async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
+    """Whoever keeps the partition keeps the state; another worker's is no use in memory here."""
+    if not any(partition.topic == topics.ANNOTATED.name for partition in assigned):
+        async with _group.busy:
+            _group.forget()
 
 
 @_agent(_topic(topics.UPDATES))

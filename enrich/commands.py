@@ -1,5 +1,6 @@
-"""``khabar enrich`` and ``khabar annotate``."""
+"""``khabar enrich``, ``khabar annotate`` and ``khabar explain``."""
 
+import asyncio
 import sys
 from datetime import UTC, datetime
 from itertools import chain
@@ -10,13 +11,13 @@ import click
 from services import settings as settings_module
 
 # How group recognises an article again is no concern of a reader.
-_INTERNAL = {"sequence", "fingerprint", "signature", "terms"}
+_INTERNAL = {"sequence", "fingerprint", "signature", "sketch", "shingles", "shared", "terms"}
 
 
 @click.command()
 def enrich() -> None:
     """One enrich worker (annotate, group, aggregate)."""
-    from enrich import service  # noqa: PLC0415 - Faust takes half a second to load
+    from enrich import service  # Faust takes half a second to load
 
     service.run(settings_module.load())
 
@@ -29,16 +30,17 @@ def annotate(paths: tuple[str, ...]) -> None:
     PATH is a file as for replay, a directory, or - for JSONL on stdin. What cannot be annotated is reported on
     stderr with its place, and makes the exit status 1.
     """
-    from enrich import recognition  # noqa: PLC0415
-    from enrich.annotate import annotate as annotated  # noqa: PLC0415
-    from enrich.boilerplate import Boilerplate  # noqa: PLC0415
-    from services.events import RawArticle  # noqa: PLC0415
-    from services.files import FilesError, read_articles, read_lines  # noqa: PLC0415
-    from services.identity import article_id  # noqa: PLC0415
+    from enrich import recognition, vectors
+    from enrich.annotate import annotate as annotated
+    from enrich.boilerplate import Boilerplate
+    from services.events import RawArticle
+    from services.files import FilesError, read_articles, read_lines
+    from services.identity import article_id
 
     failed = False
     settings = settings_module.load()
     recognizer, memory = recognition.load(settings.ner, settings.ner_model), Boilerplate()
+    encoder = vectors.load(settings.vectors)
     try:
         files = [Path(path) for path in paths if path != "-"]
         items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
@@ -49,9 +51,8 @@ def annotate(paths: tuple[str, ...]) -> None:
         if item.article is not None:
             raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))
             try:
-                sys.stdout.write(
-                    annotated(raw, recognizer=recognizer, memory=memory).model_dump_json(exclude=_INTERNAL) + "\n"
-                )
+                article = annotated(raw, recognizer=recognizer, memory=memory, encoder=encoder)
+                sys.stdout.write(article.model_dump_json(exclude=_INTERNAL) + "\n")
             except ValueError as error:
                 problem = str(error)
         if problem is not None:
@@ -59,3 +60,21 @@ def annotate(paths: tuple[str, ...]) -> None:
             click.echo(f"{item.place}: {problem}", err=True)
     if failed:
         sys.exit(1)
+
+
+@click.command()
+@click.argument("one", metavar="ID")
+@click.argument("other", metavar="ID")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+def explain(one: str, other: str, data_dir: Path | None) -> None:
+    """Why two articles are, or are not, the same, or the same story.
+
+    Reads group's memory back from Kafka, as a worker does that takes over, and prints the figures it decides by.
+    """
+    from enrich import explain as explaining
+
+    async def told() -> list[str]:
+        return await explaining.told(settings_module.load(data_dir=data_dir), one, other)
+
+    for line in asyncio.run(told()):
+        click.echo(line)

@@ -1,94 +1,158 @@
-"""The near-duplicate index: which earlier article a new one is a copy of.
+"""Which earlier article a new one is a copy of.
 
-Candidates share a band of their MinHash signatures (LSH); a candidate counts only when the similarity estimated
-from the whole signatures is high enough. Copies point to the first-seen original, never to another copy.
+Candidates share a band of their MinHash (locality-sensitive hashing: likely where much is shared) or a low hash of
+their sketches (likely where a short text stands in a long one). Each candidate is then verified: a copy is what has
+most of its three-word shingles from the earlier text, the more the less the two name the same. An article that holds
+an earlier one and says as much again is no copy; it is a development.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from enrich.signature import PERMUTATIONS, Signature, similarity
+import numpy as np
+from numpy.typing import NDArray
 
-# 42 bands of 3 rows: a pair at the threshold becomes a candidate with 98%, one at 0.1 with 4%.
+from enrich.arrays import counted
+from enrich.index import RecentIndex
+from enrich.likeness import Likeness
+from enrich.signature import PERMUTATIONS, SKETCH
+from enrich.window import Numbers, Window
+
+# 42 bands of 3 places: of pairs that share 0.45 of their shingles 98% become candidates, of those with 0.1 4%.
 _ROWS = 3
 _BANDS = PERMUTATIONS // _ROWS
-THRESHOLD = 0.45
+# The lowest hashes are looked up in the index; all of them are compared.
+_INDEXED = 32
+_COMPARED = 32
+# What meets in one key alone shares too little; by chance, and by phrases that all use, many do.
+_LEAST_HITS = 2
+# What an article must have from another to be its copy: so much where they name nobody in common, less where they do.
+_STRANGERS = 0.70
+_ACQUAINTED = 0.22
+# Of a flash of a few words, all of it.
+_FLASH = 12
+_WHOLE = 0.9
+# Two places of a MinHash agree by chance so often.
+_CHANCE = 1 / 256
+_EVIDENCE = 6.0
+_BAND_SPREAD = np.arange(1, _BANDS + 1).astype(np.uint32) * np.uint32(2_654_435_761)
+_BYTE_SPREAD = np.uint32(2_246_822_519)
+_NO_HASH = np.uint32(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What an article is a copy of and how like it (0 to 1)."""
+    """The article (by number) that an article is a copy of, and the share of its shingles that this one has."""
 
-    original: str
+    number: int
     similarity: float
 
 
-@dataclass(slots=True)
-class _Known:
-    order: int
-    signature: Signature
-    original: str | None
+class Duplicates:
+    """The near-duplicate index over a window."""
 
+    def __init__(self, window: Window, likeness: Likeness) -> None:
+        self._window = window
+        self._likeness = likeness
+        # An article has 42 and 32 keys; a bucket has room for eight.
+        self._bands = RecentIndex(6 * window.capacity)
+        self._sketches = RecentIndex(4 * window.capacity)
 
-class DuplicateIndex:
-    """Articles by signature. ``add`` and ``remove`` keep it to the window; ``find`` changes nothing."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
-        self._bands: dict[bytes, list[str]] = {}
-        self._next = 0
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def find(self, article_id: str, signature: Signature) -> Copy | None:
-        """The earliest of the most similar articles that came before this one; None when none is alike.
-
-        A later revision of an article is compared only with what came before its first.
-        """
-        own = self._known.get(article_id)
-        before = own.order if own else self._next
-        best: tuple[float, int] | None = None
-        found: _Known | None = None
-        found_id = ""
-        for candidate in {other for key in _keys(signature) for other in self._bands.get(key, ())}:
-            known = self._known[candidate]
-            if known.order >= before:
-                continue
-            alike = similarity(signature, known.signature)
-            rank = (alike, -known.order)
-            if alike >= THRESHOLD and (best is None or rank > best):
-                best, found, found_id = rank, known, candidate
-        if found is None or best is None:
+    def find(self, row: NDArray[np.void], before: int) -> Copy | None:
+        """What an article that came as number ``before`` is a copy of: the likest, of those alike the first-seen."""
+        window = self._window
+        bands = self._bands.find(_bands(row["minhash"]))
+        sketches = self._sketches.find(_lowest(row["sketch"], SKETCH))
+        met = np.concatenate([bands[bands >= window.oldest], sketches[sketches >= window.oldest]])
+        numbers, hits = counted(met)
+        often = hits >= _LEAST_HITS
+        numbers, hits = numbers[often], hits[often]
+        slots = window.slots(numbers)
+        fit = (window.stories[slots] != 0) & (window.firsts[slots] < before)
+        numbers, slots, hits = numbers[fit], slots[fit], hits[fit]
+        if not len(numbers):
             return None
-        return Copy(original=found.original or found_id, similarity=round(best[0], 4))
+        if len(numbers) > _COMPARED:
+            numbers = numbers[np.lexsort((numbers, -hits))[:_COMPARED]]
+        numbers = self._originals(numbers, before)
+        slots = window.slots(numbers)
+        shares = share(row, window.rows[slots])
+        likely = shares >= _STRANGERS - _ACQUAINTED
+        if not likely.any():
+            return None
+        numbers, slots, shares = numbers[likely], slots[likely], shares[likely]
+        copies = np.flatnonzero(shares >= self.needed(row, slots))
+        if not len(copies):
+            return None
+        best = copies[np.lexsort((window.firsts[slots[copies]], -shares[copies]))[0]]
+        return Copy(int(numbers[best]), round(float(shares[best]), 4))
 
-    def add(self, article_id: str, signature: Signature, original: str | None) -> None:
-        """Take an article in, or its newer revision in place of the older, which keeps its order."""
-        order = self._next
-        if article_id in self._known:
-            order = self._known[article_id].order
-            self.remove(article_id)
-        else:
-            self._next += 1
-        self._known[article_id] = _Known(order, signature, original)
-        for key in _keys(signature):
-            self._bands.setdefault(key, []).append(article_id)
+    def _originals(self, numbers: Numbers, before: int) -> Numbers:
+        """Each article, or what it is itself a copy of, where that is still here: what a copy is said to be one of."""
+        window = self._window
+        found = set()
+        for number in numbers.tolist():
+            original = window.original(number)
+            first = None if original is None else window.newest(original)
+            found.add(number if first is None or window.firsts[window.slot(first)] >= before else first)
+        return np.array(sorted(found), np.uint32)
 
-    def remove(self, article_id: str) -> None:
-        """Forget an article; unknown ones are no error."""
-        known = self._known.pop(article_id, None)
-        if known is None:
-            return
-        for key in _keys(known.signature):
-            bucket = self._bands[key]
-            bucket.remove(article_id)
-            if not bucket:
-                del self._bands[key]
+    def add(self, row: NDArray[np.void], number: int) -> None:
+        """Take an article in."""
+        self._bands.add(_bands(row["minhash"]), number)
+        self._sketches.add(_lowest(row["sketch"], _INDEXED), number)
+
+    def build(self, numbers: Numbers) -> None:
+        """Take many articles of the window in, ``numbers`` ascending."""
+        rows = self._window.rows[self._window.slots(numbers)]
+        self._bands.build(_bands(rows["minhash"]), numbers)
+        self._sketches.build(_lowest(rows["sketch"], _INDEXED), numbers)
+
+    def needed(self, row: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.float64]:
+        """What share of its shingles an article must have from each of some others to be its copy, (slots,)."""
+        if row["shingles"] < _FLASH:
+            return np.full(len(slots), _WHOLE)
+        shared = self._likeness.cosines(row, slots)[0]
+        return _STRANGERS - _ACQUAINTED * shared.astype(np.float64)
 
 
-def _keys(signature: Signature) -> Iterator[bytes]:
-    rows = signature.tobytes()
-    width = 4 * _ROWS
-    for band in range(_BANDS):
-        yield band.to_bytes(1, "big") + rows[band * width : (band + 1) * width]
+def share(row: NDArray[np.void], others: NDArray[np.void]) -> NDArray[np.float64]:
+    """Of an article's shingles, the estimated share (0 to 1) that each of some others has.
+
+    MinHash tells what two have of what both have together, from which the share follows by their sizes. Sketches
+    tell it of the shingles below the lower of the two largest hashes kept. Each counts by how many of the article's
+    own shingles it rests on.
+    """
+    own, theirs = float(row["shingles"]), others["shingles"].astype(np.float64)
+    agreeing = np.count_nonzero(others["minhash"] == row["minhash"], axis=1) / PERMUTATIONS
+    jaccard = np.clip((agreeing - _CHANCE) / (1 - _CHANCE), 0.0, 1.0)
+    most = np.minimum(1.0, theirs / own)
+    by_minhash = np.minimum(jaccard * (own + theirs) / ((1 + jaccard) * own), most)
+    sketch = row["sketch"]
+    reach = np.minimum(_reach(row), _reach(others))
+    seen = np.searchsorted(sketch, reach, side="right")
+    at = np.minimum(np.searchsorted(sketch, others["sketch"]), SKETCH - 1)
+    both = ((sketch[at] == others["sketch"]) & (others["sketch"] <= reach[:, None])).sum(axis=1)
+    by_sketch = np.minimum(both / np.maximum(seen, 1), most)
+    weight = PERMUTATIONS * own / (own + theirs)
+    found = (by_minhash * weight + by_sketch * seen) / (weight + seen)
+    # Of a few words in a long text, one place that agrees by chance would make the whole.
+    return np.where(weight + seen >= _EVIDENCE, found, 0.0)
+
+
+def _reach(rows: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Up to which hash a sketch is complete; one below the mark for "no hash"."""
+    return np.where(rows["shingles"] > SKETCH, rows["sketch"][..., -1], np.uint32(_NO_HASH - 1)).astype(np.uint32)
+
+
+def _bands(minhash: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Keys of the bands, (…, 42), of one MinHash or many."""
+    places = minhash[..., : _BANDS * _ROWS].reshape(*minhash.shape[:-1], _BANDS, _ROWS).astype(np.uint32)
+    together = places[..., 0] | places[..., 1] << 8 | places[..., 2] << 16
+    keys = ((together + _BAND_SPREAD) * _BYTE_SPREAD).astype(np.uint32, copy=False)
+    return keys ^ keys >> np.uint32(15)
+
+
+def _lowest(sketch: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
+    lowest = sketch[..., :count].copy()
+    lowest[lowest == _NO_HASH] = 0
+    return lowest

@@ -4,126 +4,275 @@ Plain state and plain functions of it: the same articles in the same order give 
 the articles' arrival, never the clock's, so that a replayed log is grouped as it was the first time.
 """
 
-from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from enrich import signature
-from enrich.duplicates import Copy, DuplicateIndex
-from enrich.stories import Features, Stories, features
-from services.events import AnnotatedArticle, Article, Record, Story
+import numpy as np
 
+from enrich import entry, features, signature
+from enrich.columns import ENTITIES, ROW, SHARED, TERMS, TOPICS
+from enrich.duplicates import Copy, Duplicates, share
+from enrich.entry import Split, Step
+from enrich.likeness import Likeness
+from enrich.stories import OpenStory, Stories, story_id
+from enrich.telling import tell
+from enrich.window import Draft, Window
+from services.events import AnnotatedArticle, Article, Story
+
+# What an article in the window takes, all told; ``benchmarks.group`` measures it.
+ARTICLE_BYTES = 2_300
+CAPACITY = 200_000
+_OPENING = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 # What an article has of what annotate found.
-_SHARED = Article.model_fields.keys() & AnnotatedArticle.model_fields.keys()
+_SHARED = [name for name in Article.model_fields if name in AnnotatedArticle.model_fields]
 
 
-class Entry(Record):
-    """What group must remember of an article besides the article itself: kept beside it on ``updates``."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What group tells of one article, in the order in which it goes out.
 
-    sequence: int
-    fingerprint: str
-    signature: str
-    terms: list[str]
+    ``stories`` are the states of the stories that changed by it, the article's own first. ``entry`` is what group
+    must remember of this step: bytes that only ``Grouper.restore`` reads.
+    """
+
+    article: Article
+    stories: tuple[Story, ...]
+    entry: bytes
 
 
-@dataclass(slots=True)
-class _Seen:
-    """An article in the window: its newest revision."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two articles by the figures that group decides by.
 
-    received_at: datetime
-    sequence: int
-    revision: int
-    fingerprint: str
-    story: str
-    features: Features
+    ``share``: of the later one's three-word shingles, the estimated share that the first-seen has; ``needed``: what
+    would make it a copy. ``shared`` and ``terms``: cosines of what all languages share and of content words;
+    ``alike``: both together, 1.0 being just enough for one story. ``common``: the features (by number) that both
+    have, with what each adds to its cosine. ``stories``: where they are now. ``original``: the id of the article that
+    the later was told to be a copy of.
+    """
+
+    first: str
+    later: str
+    share: float
+    needed: float
+    shared: float
+    terms: float
+    alike: float
+    common: dict[int, float]
+    stories: tuple[str, str]
+    original: str | None
 
 
 class Grouper:
-    """The state of group. Not safe for two writers: one partition, one Grouper."""
+    """The state of group: articles that arrived within ``window``, at most ``capacity``. One partition, one Grouper."""
 
-    def __init__(self, window: timedelta) -> None:
-        self._window = window
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._duplicates = DuplicateIndex()
-        self._stories = Stories()
-        self._latest: datetime | None = None
+    def __init__(self, window: timedelta, capacity: int = CAPACITY) -> None:
+        self._window = Window(window // _MICROSECOND, capacity)
+        self._likeness = Likeness(self._window)
+        self._duplicates = Duplicates(self._window, self._likeness)
+        self._stories = Stories(self._window, self._likeness)
+        self._last: tuple[Story, ...] = ()
+        self._restored: tuple[int, OpenStory, Split | None, list[Story]] | None = None
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._window)
 
-    def process(self, annotated: AnnotatedArticle) -> tuple[Article, Story] | None:
-        """The article as subscribers see it and its story's new state.
+    def process(self, annotated: AnnotatedArticle) -> Told | None:
+        """The article as subscribers see it and the new states of the stories that it changed.
 
         None when there is nothing to tell: the same content was here before, or a newer revision was (annotate
         delivers at least once, so an older revision can come again after a newer one).
         """
-        self._expire(annotated.received_at)
-        seen = self._seen.get(annotated.id)
-        if seen is not None and (
-            seen.fingerprint == annotated.fingerprint
-            or (annotated.received_at, annotated.sequence) < (seen.received_at, seen.sequence)
-        ):
+        if not self._is_news(annotated):
             return None
-        sketch = signature.unpack(annotated.signature)
-        copy = self._duplicates.find(annotated.id, sketch)
-        found = features(annotated, annotated.terms)
-        article = Article(
+        self._expire(_microseconds(annotated.received_at))
+        before = self._window.newest(annotated.id)
+        draft = self._draft(annotated, before)
+        copy = self._duplicates.find(draft.row, self._window.last + 1 - draft.age)
+        if copy is not None:
+            draft.original = self._window.original(copy.number) or self._window.id(copy.number)
+        story, merging = self._place_for(draft, before, copy)
+        told = [tell(self._window, self._stories, other, merged_into=story.id) for other in merging]
+        for other in merging:
+            self._stories.merge(other, story)
+        number = self._stories.join(draft, story, grows=before is None)
+        self._duplicates.add(draft.row, number)
+        if before is not None:
+            self._stories.supersede(before)
+        split = self._split(story, number)
+        step = Step(draft, story.id, story.size, story.first, story.last, [other.id for other in merging], split)
+        article = Article.model_construct(  # its parts are valid: they are those of a valid one
             **{name: getattr(annotated, name) for name in _SHARED},
-            revision=seen.revision + 1 if seen else 1,
-            duplicate_of=copy.original if copy else None,
+            revision=int(draft.row["revision"]),
+            duplicate_of=draft.original,
             similarity=copy.similarity if copy else None,
-            story=self._story(annotated.id, seen, copy, found),
+            story=self._stories.of(number).id,
         )
-        self._remember(article, entry_of(annotated), sketch, found)
-        return article, self._stories.announce(article)
+        self._last = self._tell(number, story, split, told)
+        return Told(article, self._last, entry.encode(step))
 
-    def restore_article(self, article: Article, entry: Entry) -> None:
-        """Take over an article that was published before, in the order of publication."""
-        self._expire(article.received_at)
-        found = features(article, entry.terms)
-        self._remember(article, entry, signature.unpack(entry.signature), found)
+    def restore(self, entries: Iterable[bytes]) -> None:
+        """Take over what another grouper told, given all its entries within the window, in order.
 
-    def announce(self, article: Article) -> Story:
-        """The state of the article's story, for one that was published without it."""
-        return self._stories.announce(article)
+        Raises ``ValueError`` for what is no entry; those before it are taken.
+        """
+        first = self._window.last + 1
+        try:
+            for encoded in entries:
+                self._restore(entry.decode(encoded))
+        finally:
+            numbers = np.arange(max(first, self._window.oldest), self._window.last + 1, dtype=np.uint32)
+            self._duplicates.build(numbers)
+            self._stories.build(numbers)
+        if self._restored is not None:
+            self._last, self._restored = self._tell(*self._restored), None
 
-    def restore_story(self, story: Story) -> None:
-        """Take over a story's state that was published before."""
-        self._stories.restore(story)
+    def told_last(self) -> tuple[Story, ...]:
+        """The stories of the last thing told, again: for a writer that ended in the middle of it."""
+        return self._last
 
-    def _story(self, article_id: str, seen: _Seen | None, copy: Copy | None, found: Features) -> str:
-        if seen is not None:  # A correction stays where the article was.
-            return seen.story
-        original = self._seen.get(copy.original) if copy else None
-        return original.story if original else self._stories.choose(article_id, found)
+    def compare(self, one: str, other: str) -> Comparison:
+        """Why two articles are, or are not, the same or the same story, as this state sees it.
 
-    def _remember(self, article: Article, entry: Entry, sketch: signature.Signature, found: Features) -> None:
-        before = self._seen.pop(article.id, None)
-        self._seen[article.id] = _Seen(
-            article.received_at, entry.sequence, article.revision, entry.fingerprint, article.story, found
+        Raises ``KeyError`` with the id of an article that is not in the window.
+        """
+        window, likeness = self._window, self._likeness
+        first, later = self._in_order(one, other)
+        slots = window.slots(np.array([first], np.uint32))
+        row = window.rows[window.slot(later)]
+        shared, terms = likeness.cosines(row, slots)
+        return Comparison(
+            first=window.id(first),
+            later=window.id(later),
+            share=float(share(row, window.rows[slots])[0]),
+            needed=float(self._duplicates.needed(row, slots)[0]),
+            shared=float(shared[0]),
+            terms=float(terms[0]),
+            alike=float(likeness.of(row, int(window.languages[window.slot(later)]), slots)[0]),
+            common=likeness.common(row, window.rows[slots[0]]),
+            stories=(self._stories.of(first).id, self._stories.of(later).id),
+            original=window.original(later),
         )
-        self._duplicates.add(article.id, sketch, article.duplicate_of)
-        self._stories.add(article.story, found)
-        if before is not None:  # after the newer one is in, so that a story of one article stays open
-            self._stories.remove(before.story, before.features)
 
-    def _expire(self, now: datetime) -> None:
-        """Forget what arrived a window before the newest arrival. Arrivals that come late do not turn time back."""
-        self._latest = max(self._latest, now) if self._latest else now
-        while self._seen:
-            oldest_id, oldest = next(iter(self._seen.items()))
-            if oldest.received_at >= self._latest - self._window:
-                return
-            del self._seen[oldest_id]
-            self._duplicates.remove(oldest_id)
-            self._stories.remove(oldest.story, oldest.features)
+    def _in_order(self, one: str, other: str) -> tuple[int, int]:
+        """The numbers of two articles, the first-seen first."""
+        numbers = []
+        for article_id in (one, other):
+            number = self._window.newest(article_id)
+            if number is None:
+                raise KeyError(article_id)
+            numbers.append(number)
+        first, second = sorted(numbers, key=lambda number: int(self._window.firsts[self._window.slot(number)]))
+        return first, second
+
+    def _expire(self, now: int) -> None:
+        for number in self._window.leaving(now):
+            self._stories.leave(number)
+            self._window.remove_oldest()
+
+    def _is_news(self, annotated: AnnotatedArticle) -> bool:
+        """Whether this says something else than what is here of the article, and is newer."""
+        known = self._window.newest(annotated.id)
+        received = _microseconds(annotated.received_at)
+        if known is None or self._window.has_left(known, received):
+            return True
+        row = self._window.rows[self._window.slot(known)]
+        return bool(
+            bytes.fromhex(annotated.fingerprint) != row["fingerprint"].tobytes()
+            and (received, annotated.sequence) >= (int(row["received"]), int(row["sequence"]))
+        )
+
+    def _draft(self, annotated: AnnotatedArticle, before: int | None) -> Draft:
+        window = self._window
+        signed = signature.unpack(annotated.signature, annotated.sketch, annotated.shingles)
+        row = np.zeros(1, ROW)[0]
+        row["received"] = _microseconds(annotated.received_at)
+        row["published"] = _microseconds(annotated.published_at or annotated.received_at)
+        row["sequence"] = annotated.sequence
+        row["fingerprint"] = bytes.fromhex(annotated.fingerprint)
+        row["revision"] = 1 if before is None else window.rows["revision"][window.slot(before)] + 1
+        row["shingles"] = signed.shingles
+        row["minhash"] = signed.minhash
+        row["sketch"] = 0xFFFFFFFF
+        row["sketch"][: len(signed.sketch)] = signed.sketch
+        shared, terms = features.unpack(annotated.shared), features.unpack(annotated.terms)
+        row["features"][:SHARED], row["weights"][:SHARED] = features.weigh(
+            shared, SHARED, window.frequency, len(window)
+        )
+        row["features"][SHARED:], row["weights"][SHARED:] = features.weigh(terms, TERMS, window.frequency, len(window))
+        return Draft(
+            row,
+            annotated.id,
+            annotated.title or _opening(annotated.text),
+            annotated.language,
+            annotated.source,
+            [(entity.id, entity.name, entity.type) for entity in annotated.entities[:ENTITIES]],
+            [(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
+            [round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
+            age=0 if before is None else window.last + 1 - int(window.firsts[window.slot(before)]),
+        )
+
+    def _place_for(self, draft: Draft, before: int | None, copy: Copy | None) -> tuple[OpenStory, list[OpenStory]]:
+        """The story for an article, and others that become one with it."""
+        if before is not None:  # a correction stays where the article was
+            return self._stories.of(before), []
+        if copy is not None:
+            return self._stories.of(copy.number), []
+        fitting = self._stories.choose(draft)
+        if not fitting:
+            return self._stories.open(story_id(draft.id)), []
+        # The oldest goes on.
+        survivor, *merging = sorted([fitting[0], *self._stories.bridged(fitting)], key=lambda story: story.number)
+        return survivor, merging
+
+    def _split(self, story: OpenStory, number: int) -> Split | None:
+        """Let a story fall apart, if it does."""
+        loose = self._stories.loose(story)
+        if not loose:
+            return None
+        name = story_id(f"{self._window.id(loose[0])} of {story.id}")
+        parted = self._stories.open(name)
+        self._stories.split(loose, story, parted)
+        return Split(name, [number - moved for moved in loose], parted.first, parted.last)
+
+    def _tell(self, number: int, story: OpenStory, split: Split | None, merged: list[Story]) -> tuple[Story, ...]:
+        told = [tell(self._window, self._stories, story), *merged]
+        if split is not None:
+            parted = self._stories.open(split.story)
+            told.append(tell(self._window, self._stories, parted, split_from=story.id))
+            if self._stories.of(number) is parted:
+                told = [told[-1], *told[:-1]]
+        return tuple(told)
+
+    def _restore(self, step: Step) -> None:
+        draft, stories, window = step.draft, self._stories, self._window
+        self._expire(draft.received)
+        before = window.newest(draft.id)
+        story = stories.open(step.story)
+        merged = []
+        for other in filter(None, map(stories.find, step.merged)):
+            merged.append(tell(window, stories, other, merged_into=story.id))
+            stories.merge(other, story)
+        number = stories.restore(draft, story)
+        if before is not None:
+            stories.supersede(before)
+        if step.split is not None:
+            parted = stories.open(step.split.story)
+            here = [number - back for back in step.split.articles if number - back >= window.oldest]
+            stories.split(here, story, parted)
+            parted.size, parted.first, parted.last = len(step.split.articles), step.split.first, step.split.last
+        story.size, story.first, story.last = step.size, step.first, step.last
+        self._restored = (number, story, step.split, merged)
 
 
-def entry_of(annotated: AnnotatedArticle) -> Entry:
-    """What to remember of an article."""
-    return Entry(
-        sequence=annotated.sequence,
-        fingerprint=annotated.fingerprint,
-        signature=annotated.signature,
-        terms=annotated.terms,
-    )
+def _microseconds(when: datetime) -> int:
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def _opening(text: str) -> str:
+    first = text.split("\n", 1)[0]
+    words = first.split()
+    return first if len(words) <= _OPENING else " ".join(words[:_OPENING]) + " …"

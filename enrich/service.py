@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from enrich import recognition
+from enrich import recognition, vectors
 from enrich.annotate import annotate
 from services import telemetry, topics
 from services.events import ArticleIn, RawArticle
@@ -37,9 +37,11 @@ def run(settings: Settings) -> None:
 def warm_up(settings: Settings) -> None:
     """Load every model and word list now, so that the first article does not wait for them.
 
-    Raises ``OperatorError`` when the recogniser that the settings ask for is not there.
+    Raises ``OperatorError`` when the recogniser or the encoder that the settings ask for is not there.
     """
     recognizer = recognition.load(settings.ner, settings.ner_model)
+    encoder = vectors.load(settings.vectors)
     for text in ("قال بوتين أمس إن روسيا…", "Путин сказал", "Putin said on Monday"):
         article = ArticleIn(html=f"<p>{text}</p>")
-        annotate(RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC)), recognizer=recognizer)
+        raw = RawArticle(**article.model_dump(), id="", received_at=datetime.now(UTC))
+        annotate(raw, recognizer=recognizer, encoder=encoder)

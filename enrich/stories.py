@@ -1,186 +1,231 @@
-"""Open stories and which of them an article joins.
+"""Open stories: which one an article joins, which become one, which fall apart.
 
-An article and a story are compared by their entities (which speak all languages) and, where the story has
-articles in the same language, by their content words; both are cosines of vectors weighted by rarity (inverse
-document frequency among the articles in the window).
+A story is its articles in the window; there are no sums to keep. What is asked of one is asked of a sample of its
+articles, so that the largest costs as much as a middling one.
 """
 
-import functools
 import hashlib
-import heapq
-import math
+from array import array
 from base64 import b32encode
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from services.events import AnnotatedArticle, Article, Entity, Span, Story
+import numpy as np
+from numpy.typing import NDArray
 
-_SAME_LANGUAGE = 0.30
-_ACROSS = 0.50
-_ENTITY_SHARE = 0.5
-_LISTED_ARTICLES = 50
-_LISTED_ENTITIES = 20
-# Below this a sum of weights is what rounding left of zero.
-_NOTHING = 1e-9
-# What more stories than this share with an article does not point to any of them.
-_COMMON = 200
-# Only the most promising stories are compared in full: a comparison costs as many steps as the story has terms.
-_COMPARED = 8
+from enrich import features
+from enrich.arrays import counted, distinct
+from enrich.columns import SHARED
+from enrich.index import RecentIndex
+from enrich.likeness import Likeness
+from enrich.window import Draft, Numbers, Window
+
+# Stories that share most with an article are compared with it: so many, by so many of their first and newest articles.
+_COMPARED = 6
+_FOUND_BY, _FOUND_BY_TERMS, _SOUGHT = 16, 24, 48
+_KEY_BITS = 6
+_KEY_MASK = (1 << _KEY_BITS) - 1
+_FIRST, _NEWEST = 4, 12
+# Two stories that an article would join are one when their articles are alike so much on average.
+_ONE = 0.9
+_BRIDGED = 2
+# A story falls apart where two parts, of three articles at least, are each of a kind and have little in common.
+_LOOKED_AT = 64
+_SMALLEST_SPLIT = 8
+_PART = 3
+_APART = 0.6
+_TOGETHER = 1.0
+_MOST_ALIKE = 2.0
+_LOOSE = 0.01
 
 
 @dataclass(slots=True)
-class Features:
-    """What of an article matters to its story: entity ids with weights, terms, language."""
+class OpenStory:
+    """A story with articles in the window: their numbers, ascending, and what outlasts them.
 
-    entities: dict[str, float]
-    terms: dict[str, float]
-    language: str
-
-
-def features(article: AnnotatedArticle | Article, terms: list[str]) -> Features:
-    """Features of an article: an entity weighs by its mentions, a term by its rank.
-
-    Who is named in boilerplate alone has no part in the news.
+    ``size`` counts every article that ever came, ``first`` and ``last`` are the earliest and the latest publication
+    of them (µs since 1970).
     """
-    language = article.language
-    return Features(
-        entities={
-            entity.id: 1.0 + math.log1p(count)
-            for entity in article.entities
-            if (count := _mentions(entity, article.boilerplate)) or not entity.mentions
-        },
-        terms={f"{language}:{term}": 1.0 / math.sqrt(1 + rank / 8) for rank, term in enumerate(terms)},
-        language=language,
-    )
 
-
-def _mentions(entity: Entity, boilerplate: list[Span]) -> int:
-    """How often an entity is mentioned outside boilerplate."""
-    return sum(
-        not any(span.start <= mention.start and mention.end <= span.end for span in boilerplate)
-        for mention in entity.mentions
-    )
-
-
-@dataclass(slots=True)
-class _Open:
-    """A story with the sums of its members' features (terms by language); ``public`` is its state as announced."""
-
-    entities: dict[str, float] = field(default_factory=dict)
-    terms: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    languages: Counter[str] = field(default_factory=Counter)
-    members: int = 0
-    public: Story | None = None
+    id: str
+    number: int
+    members: "array[int]"
+    size: int
+    first: int
+    last: int
 
 
 class Stories:
-    """All stories with an article in the window."""
+    """All stories with an article in the window, by number; older stories have lower numbers."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, _Open] = defaultdict(_Open)
-        self._by_feature: dict[str, set[str]] = defaultdict(set)
-        self._frequency: Counter[str] = Counter()
-        self._articles = 0
+    def __init__(self, window: Window, likeness: Likeness) -> None:
+        self._window = window
+        self._likeness = likeness
+        # An article has 50 keys, most of which others have too.
+        self._index = RecentIndex(3 * window.capacity)
+        self._open: dict[int, OpenStory] = {}
+        self._by_id: dict[str, int] = {}
+        self._last = 0
 
-    def choose(self, article_id: str, found: Features) -> str:
-        """The story an article joins: the most alike that is alike enough, otherwise a new one."""
-        promising = heapq.nsmallest(_COMPARED, self._candidates(found).items(), key=lambda item: (-item[1], item[0]))
-        best = max(((self._likeness(found, self._open[story]), story) for story, _ in promising), default=None)
-        if best is not None and best[0] >= 1.0:
-            return best[1]
-        return story_id(article_id)
+    def __len__(self) -> int:
+        return len(self._open)
 
-    def _candidates(self, found: Features) -> dict[str, float]:
-        """Stories that share something with the article, with a rough measure of how much, per member."""
-        shared: dict[str, float] = defaultdict(float)
-        for names, terms in ((found.entities, False), (found.terms, True)):
-            for name, weight in names.items():
-                sharing = self._by_feature.get(name, ())
-                if len(sharing) > _COMMON:
-                    continue
-                value = weight * self._rarity(name) ** 2
-                for story in sharing:
-                    opened = self._open[story]
-                    sums = opened.terms[found.language] if terms else opened.entities
-                    shared[story] += value * sums[name] / opened.members
-        return shared
+    def of(self, number: int) -> OpenStory:
+        """The story of an article."""
+        return self._open[int(self._window.stories[self._window.slot(number)])]
 
-    def add(self, story: str, found: Features) -> None:
-        """Count an article's features to its story."""
-        opened = self._open[story]
-        opened.members += 1
-        opened.languages[found.language] += 1
-        self._articles += 1
-        for sums, values in ((opened.entities, found.entities), (opened.terms[found.language], found.terms)):
-            for name, weight in values.items():
-                sums[name] = sums.get(name, 0.0) + weight
-                self._by_feature[name].add(story)
-                self._frequency[name] += 1
+    def find(self, story: str) -> OpenStory | None:
+        """An open story by its id."""
+        number = self._by_id.get(story)
+        return None if number is None else self._open[number]
 
-    def remove(self, story: str, found: Features) -> None:
-        """Take an article's features away again; a story without articles in the window is closed."""
-        opened = self._open[story]
-        opened.members -= 1
-        opened.languages[found.language] -= 1
-        self._articles -= 1
-        for sums, values in ((opened.entities, found.entities), (opened.terms[found.language], found.terms)):
-            for name, weight in values.items():
-                sums[name] -= weight
-                self._frequency[name] -= 1
-                if self._frequency[name] <= 0:
-                    del self._frequency[name]
-                if sums[name] < _NOTHING:
-                    del sums[name]
-                    self._by_feature[name].discard(story)
-                    if not self._by_feature[name]:
-                        del self._by_feature[name]
-        if opened.members <= 0:
-            del self._open[story]
+    def open(self, story: str) -> OpenStory:
+        """A new story without articles, or the one of this id that is open."""
+        found = self.find(story)
+        if found is not None:
+            return found
+        self._last += 1
+        opened = OpenStory(story, self._last, array("I"), 0, 0, 0)
+        self._open[opened.number] = opened
+        self._by_id[story] = opened.number
+        return opened
 
-    def announce(self, article: Article) -> Story:
-        """The story's new public state now that it has this article (or this new revision of one)."""
-        opened = self._open[article.story]
-        opened.public = _joined(opened.public, article, self._leading(opened, article))
-        return opened.public
+    def choose(self, draft: Draft) -> list[OpenStory]:
+        """The stories that an article is alike enough to join, the likest first."""
+        candidates = self._candidates(draft.row)
+        if not candidates:
+            return []
+        samples = [self._sample(story) for story in candidates]
+        alike = self._alike(draft, np.concatenate(samples))
+        starts = np.cumsum([0, *(len(sample) for sample in samples[:-1])])
+        counts = np.array([len(sample) for sample in samples])
+        # Near to some and not far from all: the mean alone breaks long stories, the nearest alone chains them.
+        scores = (np.maximum.reduceat(alike, starts) + np.add.reduceat(alike, starts) / counts) / 2
+        ranked = sorted(zip((-scores).tolist(), candidates, strict=True), key=lambda pair: (pair[0], pair[1].number))
+        return [story for score, story in ranked if score <= -1.0]
 
-    def restore(self, story: Story) -> None:
-        """Take over a public state that was announced before."""
-        if story.id in self._open:
-            self._open[story.id].public = story
+    def join(self, draft: Draft, story: OpenStory, *, grows: bool) -> int:
+        """Place an article in a story; its number. ``grows``: it is not the newer revision of one that is in it."""
+        number = self._window.place(draft, story.number)
+        story.members.append(number)
+        published = int(draft.row["published"])
+        story.first = min(story.first, published) if story.size else published
+        story.last = max(story.last, published) if story.size else published
+        story.size += grows
+        self._index.add(keys(draft.row), number)
+        return number
 
-    def _likeness(self, found: Features, story: _Open) -> float:
-        """How alike, 1.0 being just enough."""
-        entities = self._cosine(found.entities, story.entities)
-        if not story.languages[found.language]:
-            return entities / _ACROSS
-        terms = self._cosine(found.terms, story.terms[found.language])
-        return (_ENTITY_SHARE * entities + (1 - _ENTITY_SHARE) * terms) / _SAME_LANGUAGE
+    def restore(self, draft: Draft, story: OpenStory) -> int:
+        """Place an article that was told before; ``build`` makes it findable."""
+        number = self._window.place(draft, story.number)
+        story.members.append(number)
+        return number
 
-    def _cosine(self, one: dict[str, float], other: dict[str, float]) -> float:
-        dot = own = 0.0
-        for name, weight in one.items():
-            rarity = self._rarity(name)
-            own += (weight * rarity) ** 2
-            dot += weight * other.get(name, 0.0) * rarity * rarity
-        if not dot:
-            return 0.0
-        theirs = sum([(weight * self._rarity(name)) ** 2 for name, weight in other.items()])
-        return dot / math.sqrt(own * theirs)
+    def build(self, numbers: Numbers) -> None:
+        """Make restored articles findable, ``numbers`` ascending."""
+        self._index.build(keys(self._window.rows[self._window.slots(numbers)]), numbers)
 
-    def _rarity(self, name: str) -> float:
-        return _log(self._articles + 2) - _log(self._frequency.get(name, 0) + 1)
+    def leave(self, number: int) -> None:
+        """Take an article out of its story, if it is in one; a story without articles is closed."""
+        story = self._open.get(int(self._window.stories[self._window.slot(number)]))
+        if story is not None:
+            story.members.remove(number)
+            if not story.members:
+                self._close(story)
 
-    def _leading(self, opened: _Open, article: Article) -> list[Entity]:
-        """The entities most of the story's articles name, without mentions."""
-        known = {entity.id: entity for entity in (opened.public.entities if opened.public else ())}
-        known |= {entity.id: entity for entity in article.entities if entity.id not in known}
-        ranked = sorted(known.values(), key=lambda entity: (-opened.entities.get(entity.id, 0.0), entity.id))
-        return [entity.model_copy(update={"mentions": []}) for entity in ranked[:_LISTED_ENTITIES]]
+    def supersede(self, number: int) -> None:
+        """Take an older revision out of the story that its newer one is in by now."""
+        self.of(number).members.remove(number)
+        self._window.supersede(number)
 
+    def bridged(self, stories: list[OpenStory]) -> list[OpenStory]:
+        """Of stories that an article would join, those that are one with the first."""
+        one = stories[0]
+        return [other for other in stories[1 : 1 + _BRIDGED] if self._linked(one, other) >= _ONE]
 
-# Small numbers, asked for a hundred thousand times an article: looked up rather than calculated.
-_log = functools.lru_cache(1_000_000)(math.log)
+    def merge(self, story: OpenStory, into: OpenStory) -> None:
+        """Move all articles of one story to another and close it."""
+        self._move(story.members, into)
+        into.size += story.size
+        into.first, into.last = min(into.first, story.first), max(into.last, story.last)
+        self._close(story)
+
+    def loose(self, story: OpenStory) -> list[int]:
+        """The articles that a story should lose: a part that has next to nothing of the rest. Mostly there is none.
+
+        Looked for whenever the story has doubled, among its newest 64 articles.
+        """
+        count = len(story.members)
+        if count < _SMALLEST_SPLIT or count & (count - 1):
+            return []
+        members = np.array(story.members[-_LOOKED_AT:], np.uint32)
+        alike = np.minimum(self._likeness.matrix(self._window.slots(members)), _MOST_ALIKE)
+        part = _halved(alike)
+        if min(part.sum(), (~part).sum()) < _PART or alike[part][:, ~part].mean() >= _APART:
+            return []
+        if min(_within(alike, part), _within(alike, ~part)) < _TOGETHER:
+            return []
+        return [int(number) for number in members[part]]
+
+    def split(self, numbers: Iterable[int], of: OpenStory, into: OpenStory) -> None:
+        """Move some articles of a story to a new one."""
+        moving = sorted(numbers)
+        for number in moving:
+            of.members.remove(number)
+        self._move(moving, into)
+        published = self._window.rows["published"][self._window.slots(np.array(moving, np.uint32))]
+        into.first, into.last = int(published.min()), int(published.max())
+        into.size = len(moving)
+        of.size -= len(moving)
+
+    def central(self, numbers: Numbers) -> int:
+        """Of some articles, the one that is likest to the others; of those alike, the first."""
+        if len(numbers) < 3:
+            return int(numbers[0])
+        alike = np.minimum(self._likeness.matrix(self._window.slots(numbers)), _MOST_ALIKE)
+        return int(numbers[np.argmax(np.round(alike.sum(axis=1), 3))])
+
+    def _candidates(self, row: NDArray[np.void]) -> list[OpenStory]:
+        """Stories that share features with an article, most promising first."""
+        window = self._window
+        sought, speaks = _sought(row, window.frequency)
+        met = self._index.find(sought)
+        key, way = np.nonzero(met >= window.oldest)
+        stories = window.stories[window.slots(met[key, way])]
+        # A story with many articles under a key has it once.
+        pairs = distinct((stories.astype(np.int64) << _KEY_BITS) | key)
+        numbers = pairs >> _KEY_BITS
+        found, counts = counted(numbers)
+        if not len(found):
+            return []
+        votes = np.add.reduceat(speaks[pairs & _KEY_MASK], np.cumsum(counts) - counts)
+        best = np.lexsort((found, -votes))[: _COMPARED + 1]
+        return [self._open[number] for number in found[best].tolist() if number][:_COMPARED]
+
+    def _sample(self, story: OpenStory) -> Numbers:
+        members = story.members
+        if len(members) > _FIRST + _NEWEST:
+            return np.concatenate([np.array(members[:_FIRST], np.uint32), np.array(members[-_NEWEST:], np.uint32)])
+        return np.array(members, np.uint32)
+
+    def _alike(self, draft: Draft, numbers: Numbers) -> NDArray[np.float32]:
+        language = self._window.language_names.find(draft.language)
+        return self._likeness.of(draft.row, language, self._window.slots(numbers))
+
+    def _linked(self, one: OpenStory, other: OpenStory) -> float:
+        """How alike the articles of two stories are on average."""
+        ours, theirs = self._sample(one), self._sample(other)
+        alike = self._likeness.matrix(self._window.slots(np.concatenate([ours, theirs])))
+        return float(alike[: len(ours), len(ours) :].mean())
+
+    def _move(self, numbers: Iterable[int], into: OpenStory) -> None:
+        moving = np.array(list(numbers), np.uint32)
+        self._window.stories[self._window.slots(moving)] = into.number
+        into.members = array("I", sorted([*into.members, *moving.tolist()]))
+
+    def _close(self, story: OpenStory) -> None:
+        del self._open[story.number]
+        del self._by_id[story.id]
 
 
 def story_id(article_id: str) -> str:
@@ -188,42 +233,37 @@ def story_id(article_id: str) -> str:
     return "s" + b32encode(hashlib.sha256(b"story:" + article_id.encode()).digest()[:12]).decode().lower().rstrip("=")
 
 
-def _joined(story: Story | None, article: Article, entities: list[Entity]) -> Story:
-    when = _published(article)
-    if story is None:
-        return Story(
-            id=article.story,
-            title=article.title or _opening(article.text),
-            languages=[article.language],
-            size=1,
-            sources=[article.source] if article.source else [],
-            first_published=when,
-            last_published=when,
-            entities=entities,
-            topics=article.topics,
-            articles=[article.id],
-        )
-    others = [known for known in story.articles if known != article.id]
-    topics = {topic.id: topic for topic in (*article.topics, *story.topics)}
-    return Story(
-        id=story.id,
-        title=story.title,
-        languages=sorted({*story.languages, article.language}),
-        size=story.size + (article.revision == 1),
-        sources=sorted({*story.sources, *([article.source] if article.source else [])}),
-        first_published=min(story.first_published, when),
-        last_published=max(story.last_published, when),
-        entities=entities,
-        topics=sorted(topics.values(), key=lambda topic: (-topic.score, topic.id)),
-        articles=[article.id, *others][:_LISTED_ARTICLES],
+def keys(rows: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Keys by which an article, or each of many, is found: (…, 50) heaviest shared features, terms and pairs."""
+    found = rows["features"]
+    terms = found[..., SHARED : SHARED + _FOUND_BY_TERMS]
+    return np.concatenate([found[..., :_FOUND_BY], terms, features.pairs(found)], axis=-1)
+
+
+def _sought(row: NDArray[np.void], frequency: NDArray[np.int32]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Keys by which an article finds others, and how much each speaks for a story: what others have, too."""
+    found = row["features"]
+    known = np.flatnonzero(frequency[found])[:_SOUGHT]
+    weights = row["weights"][known].astype(np.float32)
+    return (
+        np.concatenate([found[known], features.pairs(found)]),
+        np.concatenate([weights * weights, features.products(row["weights"])]),
     )
 
 
-def _published(article: Article) -> datetime:
-    return article.published_at or article.received_at
+def _halved(alike: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The half, without the first article, that a spectral bisection cuts off (signs of the Fiedler vector)."""
+    ties = (alike + alike.T) / 2 + _LOOSE
+    np.fill_diagonal(ties, 0.0)
+    scale = 1 / np.sqrt(ties.sum(axis=1))
+    _, vectors = np.linalg.eigh(np.eye(len(ties)) - ties * scale[:, None] * scale)
+    side = vectors[:, 1] * vectors[0, 1]
+    off: NDArray[np.bool_] = side < 0
+    return off
 
 
-def _opening(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    words = first.split()
-    return first if len(words) <= 16 else " ".join(words[:16]) + " …"
+def _within(alike: NDArray[np.float32], part: NDArray[np.bool_]) -> float:
+    """How alike the articles of a part are on average, each with the others."""
+    inside = alike[part][:, part]
+    count = len(inside)
+    return float((inside.sum() - np.trace(inside)) / (count * (count - 1)))

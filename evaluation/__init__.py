@@ -7,6 +7,9 @@ mentions.py   names as they come out of the pipeline, by language
 linking.py    identities: pairs of article and Wikidata id
 topics.py     IPTC Media Topics
 quotes.py     who said what
+duplicates.py copies, on seeds/ and on generated streams; newspapers.py the same on real news, by overlap.py
+stories.py    stories: bcubed.py the measure, baselines.py simpler methods beside ours
+grouping.py   what a stream comes to when it is grouped; streams.py such streams with their truth
 samples.py    the labelled articles that several of these measure
 report.py     figures as Markdown tables
 

@@ -172,9 +172,11 @@ class AnnotatedArticle(Record):
     ``published_at`` is the publisher's word, else the date that the text bears; ``published_basis`` tells which.
     ``boilerplate`` are the parts that do not belong to the news; they are shown, but nothing is told by them.
     ``sequence`` is the raw record's offset on ``articles.raw``: of two records of one article that arrived
-    together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` is
-    a MinHash (base64 of little-endian 32-bit words) for near-duplicate search; ``terms`` are the normalised
-    content words that stories are told apart by, most frequent first.
+    together, the later one is the newer. ``fingerprint`` changes exactly when the content does; ``signature`` (a
+    MinHash, base64 of bytes), ``sketch`` (lowest hashes, base64 of little-endian 32-bit words) and ``shingles`` (how
+    many different ones the text has) are for near-duplicate search; stories are told apart by ``terms``, the
+    content words, ``shared``, what is the same in every language (both base64 of feature numbers and weights), and,
+    where vectors are on, ``vector``, what title and beginning mean (base64 of 512 numbers of four bits).
     """
 
     id: str
@@ -196,7 +198,11 @@ class AnnotatedArticle(Record):
     boilerplate: list[Span] = []
     fingerprint: str
     signature: str
-    terms: list[str]
+    sketch: str
+    shingles: int
+    shared: str
+    terms: str
+    vector: str | None = None
 
 
 class Article(Record):
@@ -225,7 +231,16 @@ class Article(Record):
 
 
 class Story(Record):
-    """Articles that tell the same news. ``size`` counts duplicates too; ``articles`` is newest first, at most 50."""
+    """Articles that tell the same news, as they are after the last one that changed them.
+
+    ``size`` (duplicates included) and ``first_published`` are of the story's whole life; ``sources``, ``languages``,
+    ``entities``, ``topics`` and ``articles`` (newest first, at most 50) of its articles within the window.
+
+    ``merged_into`` is the story that took all its articles: the event that bears it is the story's last, has no
+    ``articles``, and otherwise tells the story as it was, so that a filter that let it pass lets this pass too.
+    ``split_from`` is the story that the articles of this one were in before. It stands in the first event of the new
+    story alone, which lists every article that moved, also more than 50.
+    """
 
     id: str
     title: str
@@ -237,6 +252,8 @@ class Story(Record):
     entities: list[Entity]
     topics: list[Topic]
     articles: list[str]
+    merged_into: str | None = None
+    split_from: str | None = None
 
 
 class Envelope(Record):

@@ -46,10 +46,14 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
     max_articles: int = Field(1_000, ge=1, description="most articles in one push")
     story_window_hours: float = Field(72.0, gt=0, description="how long an article can meet duplicates and stories")
+    story_memory_bytes: int = Field(
+        500_000_000, ge=5_000_000, description="most memory for the articles in that window; the oldest leave earlier"
+    )
     ner: str = Field(
         "default", pattern="^(default|quality|camel)$", description="what recognises names: default, quality or camel"
     )
     ner_model: Path | None = Field(None, description="folder of the quality recogniser's model")
+    vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")

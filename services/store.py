@@ -9,9 +9,9 @@ key                             type   holds
 {khabar}:count:SPAN:START:DIM   hash   id → count; SPAN m, h or all; START epoch minute or hour
 {khabar}:count:…:total          hash   ``articles`` and ``duplicates``
 {khabar}:names                  hash   entity or topic id → name
-{khabar}:article:ID             string offset of the article's newest revision on ``updates``
-{khabar}:story:ID               string the story as JSON
-{khabar}:stories                zset   story id by when its state was published (ms)
+{khabar}:place:ID               hash   ``offset`` of the article's newest revision on ``updates``, ``story`` it is in
+{khabar}:story:ID               string the story as JSON, also one that was merged into another
+{khabar}:stories                zset   id of a story that was not merged, by when its state was published (ms)
 =============================== ====== ================================================================
 """
 
@@ -42,7 +42,16 @@ _LUA = Path(__file__).with_name("lua")
 _DAY = 24 * 3600
 _LIVES = {"m": 26 * 3600, "h": 8 * _DAY, "all": 0}
 _PAGE = 500
-_KEPT = 7 * _DAY  # as long as ``updates`` keeps what an article key points to
+_LONGEST_ROW = 100
+_KEPT = 7 * _DAY  # as long as ``updates`` keeps what an article's place points to
+
+
+def _place(article_id: str) -> str:
+    return f"{_TAG}:place:{article_id}"
+
+
+def _story(story_id: str) -> str:
+    return f"{_TAG}:story:{story_id}"
 
 
 def _counter(span: str, start: int, dimension: str) -> str:
@@ -61,13 +70,17 @@ def _buckets(window: Window, now: datetime) -> list[tuple[str, int]]:
     return [("m", at) for at in range(first, hour * 60)] + [("h", at) for at in range(hour, minute // 60 + 1)]
 
 
+# A command, the index of its key in the script's KEYS, its other arguments.
+_Command = tuple[str, int, *tuple[str | int, ...]]
+
+
 class Batch:
     """Changes to the store for consecutive records of one partition, gathered before they are applied."""
 
     def __init__(self) -> None:
         self._keys: dict[str, int] = {}
         self._lives: list[int] = []
-        self._events: list[tuple[int, list[Any], list[Any], list[Any]]] = []
+        self._events: list[tuple[int, list[_Command]]] = []
         self._names: dict[str, str] = {}
         self._oldest_story = 0
         self._key(_APPLIED, 0)
@@ -84,30 +97,40 @@ class Batch:
             "topic": {topic.id for topic in article.topics},
             "entity": {entity.id for entity in article.entities},
         }
-        increments = []
+        commands: list[_Command] = []
         for span, start in (("m", arrived // 60), ("h", arrived // 3600), ("all", 0)):
             total = self._key(_counter(span, start, "total"), _LIVES[span])
-            increments.append((total, "articles", 1))
+            commands.append(("HINCRBY", total, "articles", 1))
             if article.duplicate_of:
-                increments.append((total, "duplicates", 1))
+                commands.append(("HINCRBY", total, "duplicates", 1))
             for dimension, ids in fields.items():
                 if ids:
                     key = self._key(_counter(span, start, dimension), _LIVES[span])
-                    increments += [(key, name, 1) for name in sorted(ids)]
-        values = [(self._key(f"{_TAG}:article:{article.id}", _KEPT), str(offset))]
+                    commands += [("HINCRBY", key, name, 1) for name in sorted(ids)]
+        place = self._key(_place(article.id), _KEPT)
+        commands.append(("HSET", place, "offset", str(offset), "story", article.story))
         self._names = names | self._names
-        self._events.append((offset, increments, values, []))
+        self._events.append((offset, commands))
 
     def add_story(self, offset: int, story: Story, arrived_ms: int) -> None:
-        """Keep the newest state of a story, and list it by when that state was published (ms since 1970)."""
-        values = [(self._key(f"{_TAG}:story:{story.id}", _KEPT), story.model_dump_json())]
-        scores = [(self._key(_STORIES, _KEPT), arrived_ms, story.id)]
+        """Keep the newest state of a story, and list it by when that state was published (ms since 1970).
+
+        A story that was merged leaves the list; the articles of one that was split off are in it from now on.
+        """
+        listed = self._key(_STORIES, _KEPT)
+        commands: list[_Command] = [("SET", self._key(_story(story.id), _KEPT), story.model_dump_json())]
+        if story.merged_into is None:
+            commands.append(("ZADD", listed, arrived_ms, story.id))
+        else:
+            commands.append(("ZREM", listed, story.id))
+        if story.split_from is not None:
+            commands += [("HSET", self._key(_place(moved), _KEPT), "story", story.id) for moved in story.articles]
         self._oldest_story = max(self._oldest_story, arrived_ms - _KEPT * 1000)
-        self._events.append((offset, [], values, scores))
+        self._events.append((offset, commands))
 
     def add_nothing(self, offset: int) -> None:
         """A record that changes no number still moves the applied offset on."""
-        self._events.append((offset, [], [], []))
+        self._events.append((offset, []))
 
     def _key(self, name: str, life: int) -> int:
         """Index of a key in the script's KEYS, counted from 1."""
@@ -125,6 +148,14 @@ class Count:
     id: str
     name: str
     count: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the newest revision of an article lies on ``updates``, and the id of the story that it is in now."""
+
+    offset: int
+    story: str
 
 
 @dataclass(frozen=True)
@@ -175,31 +206,47 @@ class Store:
         items = [Count(id=flat[at], name=flat[at + 1], count=int(flat[at + 2])) for at in range(0, len(flat), 3)]
         return Top(total=int(articles), duplicates=int(duplicates), items=items)
 
-    async def article_offset(self, article_id: str) -> int | None:
-        """Where the newest revision of an article lies on ``updates``; None when it is not known."""
-        found = await self.redis.get(f"{_TAG}:article:{article_id}")
-        return None if found is None else int(found)
+    async def place(self, article_id: str) -> Place | None:
+        """Where an article is; None when it is not known. Two round trips, and one more for each merge since."""
+        offset, story = await self.redis.hmget(_place(article_id), ["offset", "story"])
+        # Without an offset there is an article that was moved after its own record had gone.
+        return None if offset is None else Place(int(offset), await self.survivor(str(story)))
 
     async def story(self, story_id: str) -> Story | None:
-        """One story; None when it is not known."""
-        found = await self.redis.get(f"{_TAG}:story:{story_id}")
+        """One story as it was told last, also when it was merged into another; None when it is not known."""
+        found = await self.redis.get(_story(story_id))
         return None if found is None else Story.model_validate_json(found)
 
+    async def survivor(self, story_id: str) -> str:
+        """The id of the story that has this one's articles now: its own, or that of the last in a row of merges."""
+        # No story is merged twice, so there is an end; should a log say otherwise, asking ends nevertheless.
+        for _ in range(_LONGEST_ROW):
+            story = await self.story(story_id)
+            if story is None or story.merged_into is None:
+                break
+            story_id = story.merged_into
+        return story_id
+
     async def stories(self, since: datetime) -> AsyncIterator[Story]:
-        """Stories with an article that arrived since then, newest arrival first; fetched by the page."""
+        """Stories with an article that arrived since then, newest arrival first; fetched by the page.
+
+        A story that was merged is none of them.
+        """
         first = int(since.timestamp() * 1000)
         at = 0
         while page := await self._stories(first, at):
-            for story in page:
-                if story is not None:
-                    yield Story.model_validate_json(story)
+            for found in page:
+                story = None if found is None else Story.model_validate_json(found)
+                # It may have been merged after the page's ids were read.
+                if story is not None and story.merged_into is None:
+                    yield story
             at += len(page)
 
     async def _stories(self, first: int, at: int) -> list[str | None]:
         ids: list[Any] = await self.redis.zrange(_STORIES, "+inf", first, desc=True, byscore=True, offset=at, num=_PAGE)
         if not ids:
             return []
-        found: list[Any] = await self.redis.mget([f"{_TAG}:story:{story_id}" for story_id in ids])
+        found: list[Any] = await self.redis.mget([_story(story_id) for story_id in ids])
         return found
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass, field
 
 import structlog
@@ -32,14 +33,16 @@ RAW = Topic("articles.raw", None, _kept(7))
 ANNOTATED = Topic("articles.annotated", 1, _kept(7))
 UPDATES = Topic("updates", 1, _kept(7))
 REJECTED = Topic("articles.rejected", 1, _kept(30))
+# Kept for as long as group looks back, if that is longer.
+ENTRIES = Topic("group.entries", 1, _kept(7))
 
-ALL = (RAW, ANNOTATED, UPDATES, REJECTED)
+ALL = (RAW, ANNOTATED, UPDATES, REJECTED, ENTRIES)
 
 
-async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> None:
+async def ensure(bootstrap: str, *, raw_partitions: int, replication: int, window_hours: float = 0) -> None:
     """Create the topics that are missing, and give ``articles.raw`` more partitions when it has fewer.
 
-    Otherwise existing ones are left as they are.
+    Otherwise existing ones are left as they are. ``window_hours`` is how far group looks back.
 
     Raises an ``aiokafka.errors.KafkaError`` when the broker refuses one for any other reason.
     """
@@ -52,7 +55,7 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> No
                 topic.name,
                 num_partitions=topic.partitions or raw_partitions,
                 replication_factor=replication,
-                topic_configs=topic.config,
+                topic_configs=_config(topic, window_hours),
             )
             for topic in ALL
             if topic.name not in present
@@ -71,11 +74,28 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int) -> No
         await admin.close()
 
 
+def _config(topic: Topic, window_hours: float) -> dict[str, str]:
+    if topic is not ENTRIES:
+        return topic.config
+    days = math.ceil(window_hours / 24) + 1
+    return max(topic.config, _kept(days), key=lambda config: int(config["retention.ms"]))
+
+
 async def _grow(admin: AIOKafkaAdminClient, name: str, wanted: int) -> None:
     (described,) = await admin.describe_topics([name])
     if len(described["partitions"]) < wanted:
         with contextlib.suppress(InvalidPartitionsError):  # another service was faster
             await admin.create_partitions({name: NewPartitions(wanted)})
+
+
+async def ensure_as_set(settings: Settings) -> None:
+    """``ensure`` with what the settings say."""
+    await ensure(
+        settings.kafka_servers,
+        raw_partitions=settings.raw_partitions,
+        replication=settings.replication,
+        window_hours=settings.story_window_hours,
+    )
 
 
 async def wait_for(settings: Settings) -> None:
@@ -84,9 +104,7 @@ async def wait_for(settings: Settings) -> None:
     told = False
     while True:
         try:
-            await ensure(
-                settings.kafka_servers, raw_partitions=settings.raw_partitions, replication=settings.replication
-            )
+            await ensure_as_set(settings)
             return
         except (KafkaError, OSError, TimeoutError) as error:
             if not told:

@@ -943,10 +943,40 @@ async function refreshNumbers() {
       ask(panels.entity, `/v1/aggregates?by=entity&window=1h&limit=${BARS}`, itemsOf),
       ask(panels.stories, '/v1/stories?window=24h&limit=10', storiesOf),
     ]);
+    placeArticles(panels.stories.items);
+    await followFocus();
     numbers.running = false;
     fillLanguageFilter();
   }
   numbers.timer = setTimeout(refreshNumbers, Math.max(REFRESH_MS, wait));
+}
+
+// Stories merge and split after their articles came.
+function placeArticles(stories) {
+  for (const story of stories) {
+    for (const id of story.articles) {
+      const article = articles.get(id);
+      if (article) article.story = story.id;
+    }
+  }
+  askForFrame();
+}
+
+// A story that was merged is redirected to the one that has its articles now.
+async function followFocus() {
+  const focus = filter.focus;
+  if (focus?.kind !== 'story') return;
+  try {
+    const [story] = storiesOf({ stories: [await getJson(`/v1/stories/${encodeURIComponent(focus.id)}`)] });
+    placeArticles([story]);
+    if (story.id === focus.id || filter.focus !== focus) return;
+    for (const article of articles.values()) {
+      if (article.story === focus.id) article.story = story.id;
+    }
+    setFocus({ ...focus, id: story.id, name: story.title || t('untitled') });
+  } catch {
+    // It stays as it is until the next time.
+  }
 }
 
 async function ask(panel, address, read) {
@@ -993,6 +1023,7 @@ function storiesOf(answer) {
     languages: Array.isArray(story.languages) ? story.languages.map(String) : [],
     size: Number(story.size) || 0,
     sources: Array.isArray(story.sources) ? story.sources.length : Number(story.sources) || 0,
+    articles: Array.isArray(story.articles) ? story.articles.map(String) : [],
   }));
 }
 

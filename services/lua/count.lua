@@ -1,9 +1,8 @@
 -- Apply a batch of the log to the store, together with the offset it reflects, all or nothing.
 -- KEYS[1] is the hash of applied offsets; ARGV[1] its field, the log. The last two of KEYS are the list of
 -- stories and the hash of names.
--- ARGV[2]: JSON list of events in order, each {offset, increments, values, scores} where
---   increments = list of {key index, hash field, amount}, values = list of {key index, string},
---   scores = list of {key index, score, member}; key indices count from 1 in KEYS.
+-- ARGV[2]: JSON list of events in order, each {offset, commands} where
+--   commands = list of {command, key index, argument, …}; key indices count from 1 in KEYS.
 -- ARGV[3]: JSON list, seconds to live for each of KEYS but the last two (0: for ever).
 -- ARGV[4]: JSON list of id, name, id, name, …; the first name an id ever got stays.
 -- ARGV[5]: stories with a lower score are forgotten.
@@ -13,9 +12,9 @@ local count = 0
 for _, event in ipairs(cjson.decode(ARGV[2])) do
   local offset = tonumber(event[1])
   if offset > applied then
-    for _, item in ipairs(event[2]) do redis.call('HINCRBY', KEYS[item[1]], item[2], item[3]) end
-    for _, item in ipairs(event[3]) do redis.call('SET', KEYS[item[1]], item[2]) end
-    for _, item in ipairs(event[4]) do redis.call('ZADD', KEYS[item[1]], item[2], item[3]) end
+    for _, command in ipairs(event[2]) do
+      redis.call(command[1], KEYS[command[2]], unpack(command, 3))
+    end
     applied = offset
     count = count + 1
   end

@@ -159,13 +159,17 @@ def _envelope(kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_watch_shows_every_kind_of_event() -> None:
-    """Articles without a title by their first words, stories with their size, trends with their count."""
+    """Articles without a title by their first words, stories with their size or what became of them, trends."""
     untitled = an_article(title=None, text="كلمات أولى من النص", source=None, duplicate_of="x").model_dump()
     shown = as_text(_envelope("article", untitled))
     assert shown.startswith("09:30:00  ar")
     assert "كلمات أولى" in shown
     assert "(duplicate)" in shown
     assert "story of 3" in as_text(_envelope("story", a_story(size=3).model_dump()))
+    merged = as_text(_envelope("story", a_story(id="sa", title="زلزال", merged_into="sb").model_dump()))
+    assert "story sa merged into sb" in merged and "زلزال" in merged
+    split = as_text(_envelope("story", a_story(id="sn", size=2, split_from="sa").model_dump()))
+    assert "story sn of 2 split from sa" in split
     trend = {"kind": "entity", "id": "Q1", "name": "غزة", "window": "1h", "count": 9}
     assert "9 in 1h" in as_text(_envelope("trend", trend))
 

@@ -67,6 +67,26 @@ async def test_each_filter_over_the_stream(
             assert got == expected
 
 
+async def test_who_follows_a_story_learns_where_its_articles_went(gateway: Running, updates: Updates) -> None:
+    """The merge and the first event of what was split off come too; what is told of other stories does not."""
+    before = an_article(story="sa")
+    split = a_story(id="sn", split_from="sa", articles=[before.id])
+    joins = an_article(story="sb")
+    survivor, merged = a_story(id="sb", size=3), a_story(id="sa", merged_into="sb")
+    after = an_article(story="sb")
+    async with gateway.stream(story="sa") as subscriber:
+        await subscriber.next()
+        await updates.send(before, split, a_story(id="sn"), joins, survivor, merged, after)
+        first, second, third = await subscriber.events(3)
+        assert ids([first, second, third]) == [before.id, "sn", "sa"]
+        assert second["data"]["split_from"] == "sa"
+        assert third["data"]["merged_into"] == "sb"
+        # Going on as documented: nothing that came with the merge is missed.
+        await subscriber.op(op="subscribe", filter={"story": "sb"}, cursor=second["cursor"])
+        await subscriber.until("subscribed")
+        assert ids(await subscriber.events(3)) == [joins.id, "sb", after.id]
+
+
 def test_the_filter_in_an_answer_says_the_same_again() -> None:
     """What ``subscribed`` shows can be sent back and means the same."""
     wanted = filters.parse([("language", "ar,EN"), ("language", "fr"), ("q", "غزة"), ("duplicates", "only")])

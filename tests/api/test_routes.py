@@ -9,7 +9,7 @@ import pytest
 
 from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
-from services.events import Story
+from services.events import Article, Story
 from services.settings import Settings
 from services.store import Batch, Store
 from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids
@@ -49,7 +49,7 @@ async def test_an_offset_that_points_at_something_else_is_not_found(
     """A store that outlived its Kafka leads to 404, never to a wrong article."""
     offsets = await updates.send(an_article(), a_story())
     for name, offset in zip(("old", "older", "ahead"), (*offsets, 10**9), strict=True):
-        await store.redis.set(f"{{khabar}}:article:{name}", offset)
+        await store.redis.hset(f"{{khabar}}:place:{name}", mapping={"offset": offset, "story": "s0"})
         assert (await gateway.get(f"/v1/articles/{name}"))[0] == 404
 
 
@@ -115,6 +115,53 @@ async def test_stories_are_looked_at_up_to_a_bound_and_listed_once(
     _, body, _ = await gateway.get("/v1/stories?limit=2")
     assert [one["id"] for one in body["stories"]] == ["one", "other"]
     assert looked_at == 3
+
+
+async def _tell(store: Store, updates: Updates, *records: Article | Story) -> None:
+    """Publish these and bring them into the store, as group and aggregate do."""
+    batch = Batch()
+    for offset, record in zip(await updates.send(*records), records, strict=True):
+        if isinstance(record, Article):
+            batch.add_article(offset, record)
+        else:
+            batch.add_story(offset, record, int(datetime.now(UTC).timestamp() * 1000))
+    await store.apply("updates-0", batch)
+
+
+async def test_a_merged_story_leads_to_the_one_that_has_its_articles(
+    gateway: Running, store: Store, updates: Updates
+) -> None:
+    """It is not listed; its address redirects to the last in the row; its own last state is the answer's body."""
+    first, second, third = (a_story(title=title) for title in ("أولى", "ثانية", "ثالثة"))
+    gone = first.model_copy(update={"merged_into": second.id})
+    await _tell(store, updates, first, second, third, gone, second.model_copy(update={"merged_into": third.id}))
+    status, body, response = await gateway.get(f"/v1/stories/{first.id}", allow_redirects=False)
+    assert (status, response.headers["Location"]) == (301, third.id)
+    assert Story.model_validate(body) == gone
+    assert (await gateway.get(f"/v1/stories/{first.id}"))[:2] == (200, third.model_dump(mode="json"))
+    assert [one["id"] for one in (await gateway.get("/v1/stories"))[1]["stories"]] == [third.id]
+
+
+async def test_an_article_shows_the_story_that_it_is_in_now(gateway: Running, store: Store, updates: Updates) -> None:
+    """After a merge and a split it is another story than the one it was told with; all else is as it was told."""
+    old, new = a_story(id="sold"), a_story(id="snew")
+    stays, moves = an_article(story=old.id), an_article(story=old.id)
+
+    async def now() -> list[str]:
+        found = []
+        for told in (stays, moves):
+            _, body, _ = await gateway.get(f"/v1/articles/{told.id}")
+            assert body | {"story": told.story} == told.model_dump(mode="json")
+            found.append(body["story"])
+        return found
+
+    await _tell(store, updates, stays, moves, old)
+    assert await now() == ["sold", "sold"]
+    split = new.model_copy(update={"split_from": old.id, "articles": [moves.id]})
+    await _tell(store, updates, split, old)
+    assert await now() == ["sold", "snew"]
+    await _tell(store, updates, old.model_copy(update={"merged_into": "sother"}), a_story(id="sother"))
+    assert await now() == ["sother", "snew"]
 
 
 async def test_aggregates_count_what_the_store_holds(gateway: Running, store: Store, updates: Updates) -> None:

@@ -3,18 +3,18 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from enrich.group import Grouper
 from services import kafka as clients
 from services import topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
 from services.store import Store
+from tests.enrich.alone import first_difference, told_by_one
 from tests.harness import eventually, log_of, raw, seed_articles, service, updates
 
 ARTICLES = 1_500
@@ -54,10 +54,11 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
         published = [event for event in events if isinstance(event, Article)]
         assert {article.id for article in published} == ids, "nothing is lost"
         assert len(published) == len(ids), "nothing comes twice"
-        assert len(events) == 2 * len(ids), "each article is followed by its story"
-        assert await _uninterrupted(kafka.bootstrap) == [
-            (article.id, article.duplicate_of, article.similarity, article.story) for article in published
-        ]
+        expected = told_by_one(
+            AnnotatedArticle.model_validate_json(record.value)
+            for record in await log_of(kafka.bootstrap, topics.ANNOTATED)
+        )
+        assert first_difference(events, expected) is None, "articles and stories are those of an uninterrupted run"
         top = await store.top("language", "all", limit=100, now=datetime.now(UTC))
         assert top.total == len(ids), "each is counted once"
         assert sum(count.count for count in top.items) == len(ids)
@@ -79,15 +80,3 @@ async def _feed(bootstrap: str, ids: list[str], chance: random.Random) -> None:
             await producer.send(topics.RAW.name, record.encode(), key=article_id.encode())
             if number % 25 == 0:
                 await asyncio.sleep(0.3)
-
-
-async def _uninterrupted(bootstrap: str) -> list[tuple[str, str | None, float | None, str]]:
-    """What one worker that never died makes of ``articles.annotated``."""
-    grouper = Grouper(timedelta(hours=72))
-    told = []
-    for record in await log_of(bootstrap, topics.ANNOTATED):
-        result = grouper.process(AnnotatedArticle.model_validate_json(record.value))
-        if result is not None:
-            article, _ = result
-            told.append((article.id, article.duplicate_of, article.similarity, article.story))
-    return told

@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from enrich import journal
 from enrich.annotate import annotate
-from enrich.group import Grouper, entry_of
-from enrich.stage import Outlet
+from enrich.group import Grouper
 from services import deadletters, topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
+from services.fencing import Pen
 from services.store import Store
-from tests.harness import Child, eventually, raw, service, updates
+from tests.harness import Child, eventually, log_of, raw, service, updates
 
 WINDOW = timedelta(hours=72)
 
@@ -27,7 +28,7 @@ async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[K
     base = tmp_path_factory.mktemp("worker")
     kafka, valkey = Kafka(base / "kafka"), Valkey(base / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
+    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1, window_hours=30 * 24)
     settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": base, "session_timeout": 2}
     async with service("enrich", log=base / "enrich.log", **settings) as child:
         yield kafka, valkey, child
@@ -145,21 +146,42 @@ async def test_what_a_source_repeats_is_known_after_a_restart(own: tuple[Kafka, 
     assert [fourth.text[span.start : span.end] for span in fourth.boilerplate] == [blurb]
 
 
-async def test_what_an_input_still_owes_is_written_before_the_next(kafka: Kafka) -> None:
-    """A worker that ended between an article and its story leaves a debt that is read back, once."""
-    grouper = Grouper(WINDOW)
-    annotated = annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1"))
-    told = grouper.process(annotated)
+async def test_what_group_remembers_is_kept_for_as_long_as_it_looks_back(own: tuple[Kafka, Valkey, Child]) -> None:
+    """With a window of thirty days entries are kept for more than that, articles for as long as always."""
+    kafka, _, _ = own
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    days = {}
+    for topic in (topics.UPDATES, topics.ENTRIES):
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
+        ((*_, settings),) = answer.resources
+        days[topic.name] = next(int(value) / topics.DAY_MS for name, value, *_ in settings if name == "retention.ms")
+    await admin.close()
+    assert days == {"updates": 7, "group.entries": 31}
+
+
+async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Kafka, Valkey, Child]) -> None:
+    """A worker that ended between an article and its story leaves a debt, which the next worker pays first, once."""
+    kafka, _, child = own
+    await child.process.stop()
+    before = await updates(kafka.bootstrap)
+    end = (await log_of(kafka.bootstrap, topics.ANNOTATED))[-1].offset
+    told = Grouper(WINDOW).process(annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1")))
     assert told is not None
-    article, story = told
-    outlet = Outlet(kafka.bootstrap)
-    now = int(datetime.now(UTC).timestamp() * 1000)
-    await outlet.send([journal.article_output(article, entry_of(annotated), 41)])
-    _, last_input, owed = await journal.read_back(kafka.bootstrap, WINDOW, now)
-    assert last_input == 41
-    assert [output.value for output in owed] == [story.encode()]
-    await outlet.send(owed)
-    rebuilt, last_input, owed = await journal.read_back(kafka.bootstrap, WINDOW, now)
-    assert (last_input, owed) == (41, [])
-    assert rebuilt.process(annotated) is None, "it knows the article"
-    await outlet.close()
+    pen = await Pen.take(kafka.bootstrap, topics.UPDATES.name)
+    headers = [("type", b"article"), ("input", b"%d" % (end + 1)), ("part", b"1/2"), ("entry", told.entry)]
+    await pen.append([(b"owed-1", told.article.encode(), headers)])
+    pen.drop()
+    await send(kafka, topics.ANNOTATED, b"the input that was told by half")
+    await child.start()
+    await send(kafka, topics.RAW, raw(ArticleIn(text="أغلقت المدارس أبوابها بسبب العاصفة"), "owed-2").encode())
+    await published(kafka, "owed-2")
+    after = (await updates(kafka.bootstrap))[len(before) :]
+    assert [event.id for event in after[:3]] == ["owed-1", told.stories[0].id, "owed-2"]
+    assert after[1].encode() == told.stories[0].encode()
+    await child.process.stop()
+    await child.start()
+    await send(kafka, topics.RAW, raw(ArticleIn(text="وصلت سفينة الأبحاث إلى القطب"), "owed-3").encode())
+    await published(kafka, "owed-3")
+    last = (await updates(kafka.bootstrap))[len(before) + 4 :]
+    assert last[0].id == "owed-3", "nothing is told again"

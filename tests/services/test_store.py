@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from services.events import Article, Entity, Story
-from services.store import Batch, Store
+from services.store import Batch, Place, Store
 
 NOW = datetime(2026, 11, 6, 12, 30, 30, tzinfo=UTC)
 PUTIN = Entity(id="Q7747", name="بوتين", type="PER")
@@ -28,6 +28,39 @@ def article(number: int, *, arrived: datetime = NOW, language: str = "ar", copy:
         similarity=0.9 if copy else None,
         story="s",
     )
+
+
+def story(story_id: str, *articles: str, **given: str) -> Story:
+    """A published story."""
+    return Story(
+        id=story_id,
+        title="عنوان",
+        languages=["ar"],
+        size=len(articles),
+        sources=[],
+        first_published=NOW,
+        last_published=NOW,
+        entities=[],
+        topics=[],
+        articles=list(articles),
+        **given,
+    )
+
+
+async def tell(store: Store, first: int, *records: Article | Story) -> int:
+    """Apply records at consecutive offsets in one batch; how many were new."""
+    batch = Batch()
+    for offset, record in enumerate(records, first):
+        if isinstance(record, Article):
+            batch.add_article(offset, record)
+        else:
+            batch.add_story(offset, record, int(NOW.timestamp() * 1000))
+    return await store.apply("updates-0", batch)
+
+
+async def listed(store: Store) -> list[str]:
+    """The ids of all listed stories, sorted."""
+    return sorted([found.id async for found in store.stories(NOW - timedelta(days=1))])
 
 
 def batch_of(first: int, *articles: Article) -> Batch:
@@ -78,38 +111,68 @@ async def test_minutes_and_hours_have_an_end_of_life(store: Store) -> None:
 async def test_articles_and_stories_are_found_again(store: Store) -> None:
     """The offset of an article and the newest state of a story; unknown ones are None."""
     batch = batch_of(7, article(1))
-    story = Story(
-        id="s1",
-        title="عنوان",
-        languages=["ar"],
-        size=1,
-        sources=[],
-        first_published=NOW,
-        last_published=NOW,
-        entities=[],
-        topics=[],
-        articles=["a1"],
-    )
-    batch.add_story(8, story, int(NOW.timestamp() * 1000))
+    told = story("s1", "a1")
+    batch.add_story(8, told, int(NOW.timestamp() * 1000))
     await store.apply("updates-0", batch)
-    assert await store.article_offset("a1") == 7
-    assert await store.article_offset("nobody") is None
-    assert await store.story("s1") == story
+    assert await store.place("a1") == Place(offset=7, story="s")
+    assert await store.place("nobody") is None
+    assert await store.story("s1") == told
     assert await store.story("nothing") is None
-    assert [found async for found in store.stories(NOW)] == [story]
+    assert [found async for found in store.stories(NOW)] == [told]
     assert [found async for found in store.stories(NOW + timedelta(seconds=1))] == []
+
+
+async def test_an_article_follows_its_story_through_merges(store: Store) -> None:
+    """The place names the last in a row of merges; merged stories are known but not listed, and may come back."""
+    await tell(store, 0, article(1), story("s"), story("s2"), story("s3"))
+    await tell(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
+    assert await store.place("a1") == Place(offset=0, story="s2")
+    assert await listed(store) == ["s2", "s3"]
+    await tell(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
+    assert await store.place("a1") == Place(offset=0, story="s3")
+    assert await listed(store) == ["s3"]
+    assert await store.story("s") == story("s", merged_into="s2")
+    # Its first article came again when the window had forgotten it.
+    await tell(store, 8, article(1), story("s", "a1"))
+    assert await store.place("a1") == Place(offset=8, story="s")
+    assert await listed(store) == ["s", "s3"]
+
+
+async def test_a_split_takes_its_articles_along(store: Store) -> None:
+    """Those it lists are in the new story, others stay; a later revision tells its own story; unknown ids harm not."""
+    await tell(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
+    split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
+    assert await tell(store, 5, split, rest) == 2
+    assert [(await store.place(f"a{number}")).story for number in range(4)] == ["s", "new", "new", "s"]
+    assert await store.place("unknown") is None
+    assert await tell(store, 5, split, rest, article(1)) == 1
+    assert await store.place("a1") == Place(offset=7, story="s")
+    # What is not its first event moves nothing.
+    await tell(store, 8, story("new", "a2", "a1"))
+    assert await store.place("a1") == Place(offset=7, story="s")
+
+
+async def test_merges_in_a_circle_end(store: Store) -> None:
+    """A log that makes no sense is answered with some story, and in time."""
+    await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
+    assert (await store.place("a1")).story in {"s", "s2"}
+    assert await listed(store) == []
+
+
+async def test_places_and_stories_have_an_end_of_life(store: Store) -> None:
+    """What merges and splits leave behind goes when ``updates`` no longer keeps what it is about."""
+    await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", "a1", "a9", split_from="s"))
+    keys = [key async for key in store.redis.scan_iter() if {"place", "story", "stories"} & {*key.split(":")}]
+    assert len(keys) == 5
+    assert all([0 < await store.redis.ttl(key) <= 7 * 24 * 3600 for key in keys])
 
 
 async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: Store) -> None:
     """What is a week older than the newest is forgotten; all others are found, newest first."""
-    story = {
-        "title": "عنوان", "languages": ["ar"], "size": 1, "sources": [], "first_published": NOW,
-        "last_published": NOW, "entities": [], "topics": [], "articles": [],
-    }  # fmt: skip
     batch = Batch()
     for number in range(1_201):
         at = NOW - timedelta(days=8) if number == 0 else NOW + timedelta(seconds=number)
-        batch.add_story(number, Story(id=f"s{number}", **story), int(at.timestamp() * 1000))
+        batch.add_story(number, story(f"s{number}"), int(at.timestamp() * 1000))
     await store.apply("updates-0", batch)
     everything = [found.id async for found in store.stories(NOW - timedelta(days=30))]
     assert everything == [f"s{number}" for number in range(1_200, 0, -1)]

@@ -1,0 +1,208 @@
+"""How long group takes to take over: ``python -m benchmarks.recovery [--articles N] [--data-dir DIR]``.
+
+Tells N articles on a Kafka of its own, then lets new processes take over: once as it is, once without the topic of
+copies. Prints for each how long that took, of it what reading alone takes, the longest time for which the event loop
+stood still, and the memory. A data directory with N articles told is used again.
+
+The articles are the seeds, annotated once; each bears other hashes and the words of one of N/8 plots.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import numpy as np
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from enrich import features, signature
+from enrich.annotate import annotate
+from enrich.group import Grouper
+from enrich.journal import Journal, Place, Step
+from enrich.stage import Outlet, Output
+from services import kafka, topics
+from services.embedded.kafka import Kafka
+from services.events import AnnotatedArticle, ArticleIn, RawArticle
+
+SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"
+WINDOW = timedelta(hours=72)
+BATCH = 200
+_PLOT = 8
+_VOCABULARY = 50_000
+
+
+@click.command()
+@click.option("--articles", default=10_000, show_default=True)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="where Kafka keeps its data; by default deleted")
+@click.option("--measure", hidden=True, help="bootstrap servers and topic of copies: take over, and print as JSON")
+def main(articles: int, data_dir: Path | None, measure: str | None) -> None:
+    """Measure and print."""
+    if measure is not None:
+        bootstrap, copies = measure.split(" ")
+        sys.stdout.write(json.dumps(asyncio.run(_measure(bootstrap, copies, articles))) + "\n")
+        return
+    with contextlib.ExitStack() as stack:
+        place = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        asyncio.run(_run(articles, place))
+
+
+async def _run(articles: int, data_dir: Path) -> None:
+    node = Kafka(data_dir / "kafka")
+    await node.start()
+    try:
+        await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+        async with kafka.reader(node.bootstrap, topics.UPDATES.name) as reader:
+            told = await reader.end()
+        if told < articles:
+            began = time.perf_counter()
+            await _tell(node.bootstrap, articles)
+            sys.stdout.write(f"told {articles} articles in {time.perf_counter() - began:.0f} s\n")
+        async with _empty_topic(node.bootstrap) as no_copies:
+            for name, copies in (("from copies", topics.ENTRIES.name), ("from updates", no_copies)):
+                # Not in this process: what it has in memory already would hide what recovery takes.
+                command = [sys.executable, "-m", "benchmarks.recovery", "--articles", str(articles)]
+                command += ["--measure", f"{node.bootstrap} {copies}"]
+                result = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, check=True)
+                _print(name, json.loads(result.stdout.splitlines()[-1]))
+    finally:
+        await node.stop()
+
+
+@contextlib.asynccontextmanager
+async def _empty_topic(bootstrap: str) -> AsyncIterator[str]:
+    name = "benchmark.no-copies"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 1, 1, topic_configs=topics.ENTRIES.config)])
+        yield name
+    finally:
+        await admin.delete_topics([name])
+        await admin.close()
+
+
+async def _tell(bootstrap: str, articles: int) -> None:
+    outlet = Outlet(bootstrap)
+    journal = await Journal.open(Place(bootstrap), Grouper(WINDOW, articles), WINDOW, outlet)
+    steps: list[Step] = []
+    for number, article in enumerate(_articles(articles)):
+        told = journal.grouper.process(article)
+        if told is not None:
+            steps.append(Step(number, told))
+        if len(steps) >= BATCH:
+            await journal.append(steps)
+            steps = []
+    await journal.append(steps)
+    journal.close()
+    await outlet.close()
+
+
+def _articles(count: int) -> Iterator[AnnotatedArticle]:
+    """Articles that arrived one after the other within the window."""
+    chance = random.Random(count)  # noqa: S311 - an order, not a secret
+    numbers = np.random.default_rng(count)
+    lines = SEEDS.read_text(encoding="utf-8").splitlines()
+    now = datetime.now(UTC)
+    seeds = [
+        annotate(RawArticle(**ArticleIn.model_validate_json(line).model_dump(), id="", received_at=now))
+        for line in lines
+    ]
+    for number in range(count):
+        arrived = now - (WINDOW - timedelta(hours=1)) * (1 - number / count)
+        plot = random.Random(number // _PLOT - chance.randrange(3))  # noqa: S311
+        words = [f"word{int(plot.paretovariate(0.3)) % _VOCABULARY}" for _ in range(30)]
+        words += [f"word{chance.randrange(_VOCABULARY)}" for _ in range(15)]
+        seed = plot.choice(seeds)
+        yield seed.model_copy(
+            update={
+                "id": f"{number:026}",
+                "received_at": arrived,
+                "published_at": arrived,
+                "sequence": number,
+                "fingerprint": f"{number:032x}",
+                "signature": signature.pack(numbers.integers(0, 256, signature.PERMUTATIONS, np.uint8)),
+                "sketch": signature.pack(np.sort(numbers.integers(0, 2**31, signature.SKETCH).astype(np.uint32))),
+                "shingles": 200,
+                "terms": features.terms(words, seed.language),
+            }
+        )
+
+
+async def _measure(bootstrap: str, copies: str, articles: int) -> dict[str, float]:
+    """Take over with a grouper that only counts, then with a real one."""
+    place = Place(bootstrap, entries=copies)
+    outlet = Outlet(bootstrap)
+    counting = _Counting()
+    began = time.perf_counter()
+    (await Journal.open(place, counting, WINDOW, _Nowhere(bootstrap))).close()
+    reading = time.perf_counter() - began
+    before = psutil.Process().memory_info().rss
+    stalls = _Stalls()
+    watching = asyncio.create_task(stalls.watch())
+    began = time.perf_counter()
+    journal = await Journal.open(place, Grouper(WINDOW, articles), WINDOW, outlet)
+    seconds = time.perf_counter() - began
+    watching.cancel()
+    after = psutil.Process().memory_info().rss
+    journal.close()
+    await outlet.close()
+    return {
+        "articles": len(journal.grouper),
+        "seconds": seconds,
+        "reading": reading,
+        "read_bytes": counting.bytes,
+        "stall": stalls.longest,
+        "memory": after - before,
+    }
+
+
+def _print(name: str, found: dict[str, float]) -> None:
+    articles = found["articles"]
+    sys.stdout.write(
+        f"{name:<13} {articles} articles in {found['seconds']:.1f} s; reading alone {found['reading']:.1f} s for "
+        f"{found['read_bytes'] / articles:.0f} bytes an article; the loop stood still for {found['stall']:.2f} s at "
+        f"most; {found['memory'] / 1e6:.0f} MB more, {found['memory'] / articles:.0f} bytes an article\n"
+    )
+
+
+class _Counting(Grouper):
+    """Takes over nothing."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def restore(self, entries: Iterable[bytes]) -> None:
+        self.bytes += sum(map(len, entries))
+
+
+class _Nowhere(Outlet):
+    """Takes no copies."""
+
+    async def send(self, outputs: Iterable[Output]) -> None:
+        pass
+
+
+class _Stalls:
+    """How long the event loop let nobody else have a turn."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            self.longest = max(self.longest, time.perf_counter() - began - 0.01)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""An index of bounded size: which recent articles have a key.
+
+Like a set-associative cache: a key points to a bucket, a bucket holds the newest articles that were put into it, and
+the next one takes the place of the oldest. So a key that fifty thousand articles share costs as much memory and time
+as any other, and nothing has to be taken out: an article that has left the window is told by its number.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.uint32]
+Keys = NDArray[np.uint32]
+
+WAYS = 8
+_BUILT_AT_ONCE = 4_096
+
+
+class RecentIndex:
+    """Buckets of the ``WAYS`` newest article numbers (1 and up; 0 is none) by key (0 is none, too).
+
+    Two keys may share a bucket; who finds an article by it must look at the article.
+    """
+
+    def __init__(self, buckets: int) -> None:
+        self._buckets = np.uint32(buckets)
+        self._numbers: Numbers = np.zeros((buckets, WAYS), np.uint32)
+        self._next = np.zeros(buckets, np.uint8)
+
+    def find(self, keys: Keys) -> Numbers:
+        """(keys, WAYS) numbers, 0 where there are fewer; in no order."""
+        return self._numbers[keys % self._buckets]  # type: ignore[no-any-return]
+
+    def add(self, keys: Keys, number: int) -> None:
+        """Put an article, newer than all before, under its keys."""
+        at = keys[keys != 0] % self._buckets
+        way = self._next[at]
+        self._numbers[at, way] = number
+        self._next[at] = (way + 1) % WAYS
+
+    def build(self, keys: Keys, numbers: Numbers) -> None:
+        """Put many articles (``numbers`` ascending, a row of ``keys`` each) as ``add`` would one by one."""
+        for first in range(0, len(numbers), _BUILT_AT_ONCE):
+            self._build(keys[first : first + _BUILT_AT_ONCE], numbers[first : first + _BUILT_AT_ONCE])
+
+    def _build(self, keys: Keys, numbers: Numbers) -> None:
+        flat = keys.ravel()
+        some = flat != 0
+        at = flat[some] % self._buckets
+        own = np.repeat(numbers, keys.shape[1])[some]
+        order = np.argsort(at, kind="stable")
+        at, own = at[order], own[order]
+        # An article comes into a bucket once, although two of its keys may lead there.
+        once = np.ones(len(at), bool)
+        once[1:] = (at[1:] != at[:-1]) | (own[1:] != own[:-1])
+        at, own = at[once], own[once]
+        buckets, first, counts = np.unique(at, return_index=True, return_counts=True)
+        rank = np.arange(len(at)) - np.repeat(first, counts)
+        way = (self._next[at] + rank) % WAYS
+        stays = rank >= np.repeat(counts, counts) - WAYS
+        self._numbers[at[stays], way[stays]] = own[stays]
+        self._next[buckets] = (self._next[buckets] + counts) % WAYS

@@ -1,0 +1,90 @@
+"""Streams to measure group with: articles in the order of their arrival, annotated, with what is true of them."""
+
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+
+from enrich.annotate import annotate
+from enrich.boilerplate import Boilerplate
+from evaluation.samples import SEEDS
+from ingest.generator import Stream
+from services.events import AnnotatedArticle, ArticleIn, RawArticle
+from services.identity import article_id
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An article of a stream as group sees it, with its truth.
+
+    ``story`` is a label, the same for all articles of a story. ``original`` is the id of the article that this one is
+    a copy of, None where it is none. ``kind`` and ``changed`` are as ``ingest.generator.Truth`` has them; a copy among
+    labelled articles is of the kind ``copy``, and how much it was changed is not known.
+    """
+
+    annotated: AnnotatedArticle
+    language: str
+    story: str
+    kind: str
+    original: str | None = None
+    changed: float | None = None
+
+
+def generated(articles: int, seed: int) -> list[Arrival]:
+    """A generated stream, annotated by one worker from the first article on."""
+    memory = Boilerplate()
+    ids: dict[str, str] = {}
+    arrivals = []
+    for sequence, (fields, truth) in enumerate(Stream(articles, seed)):
+        raw = _raw(ArticleIn.model_validate(fields), truth.arrives_at)
+        ids.setdefault(truth.guid, raw.id)
+        arrivals.append(
+            Arrival(
+                annotated=annotate(raw, sequence, memory=memory),
+                language=truth.language,
+                story=truth.story,
+                kind=truth.kind,
+                original=ids[truth.duplicate_of] if truth.duplicate_of else None,
+                changed=truth.changed,
+            )
+        )
+    return arrivals
+
+
+@functools.cache
+def seeds() -> tuple[Arrival, ...]:
+    """The articles of seeds/, each arriving when it was published, never before the line above it."""
+    lines = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
+    gold = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
+    articles = [ArticleIn.model_validate_json(line) for line in lines]
+    labels = [json.loads(line) for line in gold]
+    memory = Boilerplate()
+    ids: dict[str, str] = {}
+    arrivals = []
+    for sequence, (article, label, at) in enumerate(zip(articles, labels, _times(articles), strict=True)):
+        raw = _raw(article, at)
+        if label["guid"]:
+            ids.setdefault(label["guid"], raw.id)
+        copied = label["duplicate_of"]
+        arrivals.append(
+            Arrival(
+                annotated=annotate(raw, sequence, memory=memory),
+                language=label["language"],
+                story=label["story"],
+                kind="correction" if label["revision"] > 1 else "copy" if copied else "original",
+                original=ids[copied] if copied else None,
+            )
+        )
+    return tuple(arrivals)
+
+
+def _raw(article: ArticleIn, at: datetime) -> RawArticle:
+    return RawArticle(**article.model_dump(), id=article_id(article), received_at=at)
+
+
+def _times(articles: list[ArticleIn]) -> Iterator[datetime]:
+    """When each article was published, or the latest before it where that is not known or earlier."""
+    first = next(article.published_at for article in articles if article.published_at)
+    return accumulate((article.published_at or first for article in articles), max)

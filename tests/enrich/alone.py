@@ -1,0 +1,26 @@
+"""What one worker tells that is never interrupted: what any others are compared with."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from itertools import zip_longest
+
+from enrich.group import Grouper
+from services.events import AnnotatedArticle, Article, Story
+
+
+def told_by_one(articles: Iterable[AnnotatedArticle]) -> list[Article | Story]:
+    """All events that these articles come to, in order."""
+    grouper = Grouper(timedelta(hours=72))
+    told = filter(None, map(grouper.process, articles))
+    return [event for one in told for event in (one.article, *one.stories)]
+
+
+def first_difference(events: Sequence[Article | Story], expected: Sequence[Article | Story]) -> str | None:
+    """Where two streams of events part, in words short enough to read; None when they do not."""
+    for number, (one, other) in enumerate(zip_longest(events, expected)):
+        if one != other:
+            have, want = (event.model_dump() if event else {} for event in (one, other))
+            fields = [name for name in have | want if have.get(name) != want.get(name)]
+            told = [f"{name}: {have.get(name)!r:.300}, not {want.get(name)!r:.300}" for name in fields]
+            return f"event {number} of {len(events)}, {type(one).__name__} {have.get('id')}: " + "; ".join(told)
+    return None
