@@ -3,12 +3,14 @@
 ``version (1 byte) | ROW | JSON``. Rows are read back as they are, by the thousand.
 """
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic_core import from_json, to_json
 
+from enrich import vectors
 from enrich.columns import ROW
 from enrich.window import Draft
 
@@ -56,6 +58,7 @@ def encode(step: Step) -> bytes:
         "scores": draft.scores,
         "original": draft.original,
         "age": draft.age,
+        "vector": None if draft.vector is None else base64.b64encode(draft.vector.tobytes()).decode(),
         "story": [step.story, step.size, step.first, step.last],
         "merged": step.merged,
         "split": step.split and [step.split.story, step.split.articles, step.split.first, step.split.last],
@@ -84,6 +87,7 @@ def decode(entry: bytes) -> Step:
                 rest["scores"],
                 rest["original"],
                 rest["age"],
+                vectors.unpack(rest["vector"]) if rest["vector"] else None,
             ),
             story,
             size,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from enrich import entry, features, signature
+from enrich import entry, features, signature, vectors
 from enrich.columns import ENTITIES, ROW, SHARED, TERMS, TOPICS
 from enrich.duplicates import Copy, Duplicates, share
 from enrich.entry import Split, Step
@@ -151,7 +151,7 @@ class Grouper:
             needed=float(self._duplicates.needed(row, slots)[0]),
             shared=float(shared[0]),
             terms=float(terms[0]),
-            alike=float(likeness.of(row, int(window.languages[window.slot(later)]), slots)[0]),
+            alike=float(likeness.matrix(window.slots(np.array([first, later], np.uint32)))[0, 1]),
             common=likeness.common(row, window.rows[slots[0]]),
             stories=(self._stories.of(first).id, self._stories.of(later).id),
             original=window.original(later),
@@ -212,6 +212,7 @@ class Grouper:
             [(entity.id, entity.name, entity.type) for entity in annotated.entities[:ENTITIES]],
             [(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
             [round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
+            vector=None if annotated.vector is None else vectors.unpack(annotated.vector),
             age=0 if before is None else window.last + 1 - int(window.firsts[window.slot(before)]),
         )
 

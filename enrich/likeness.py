@@ -7,15 +7,20 @@ cosines of tf-idf vectors.
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich import vectors
 from enrich.arrays import distinct
 from enrich.columns import FEATURES, SHARED, WEIGHT
-from enrich.window import Window
+from enrich.window import Draft, Window
 
 # Of two articles in one language, shared features and terms together; across languages, shared features.
 _SHARED = 0.4
 _TERMS = 0.6
 _SAME_LANGUAGE = 0.22
 _ACROSS = 0.4
+# Where both have sentence vectors, these count as well.
+_MEANING, _MEANING_ACROSS = 1.0, 1.5
+_SAME_LANGUAGE_MEANING = 0.72
+_ACROSS_MEANING = 1.0
 
 
 class Likeness:
@@ -35,13 +40,18 @@ class Likeness:
             if feature and feature in weights
         }
 
-    def of(self, row: NDArray[np.void], language: int, slots: NDArray[np.intp]) -> NDArray[np.float32]:
+    def of(self, draft: Draft, slots: NDArray[np.intp]) -> NDArray[np.float32]:
         """(slots,): 1.0 and more is alike enough. Nothing is alike what was published a window apart."""
         window = self._window
-        shared, terms = self.cosines(row, slots)
-        return self._alike(
-            shared, terms, window.languages[slots] == language, window.rows["published"][slots] - row["published"]
-        )
+        shared, terms = self.cosines(draft.row, slots)
+        same_language = window.languages[slots] == window.language_names.find(draft.language)
+        alike = _alike(shared, terms, same_language)
+        if draft.vector is not None:
+            both = window.vectored[slots]
+            meaning = vectors.cosines(draft.vector, window.vectors[slots])
+            alike = np.where(both, _alike_in_meaning(shared, terms, meaning, same_language), alike)
+        alike[np.abs(window.rows["published"][slots] - draft.row["published"]) > window.span] = 0.0
+        return alike
 
     def matrix(self, slots: NDArray[np.intp]) -> NDArray[np.float32]:
         """The same of each of some articles with each, (slots, slots)."""
@@ -51,23 +61,18 @@ class Likeness:
         at = np.searchsorted(names, rows["features"])
         weights = rows["weights"] * np.float32(1 / WEIGHT)
         each = np.arange(len(slots))[:, None]
-        vectors = np.zeros((2, len(slots), len(names)), np.float32)
-        vectors[0, each, at[:, :SHARED]] = weights[:, :SHARED]
-        vectors[1, each, at[:, SHARED:]] = weights[:, SHARED:]
-        shared, terms = vectors @ vectors.transpose(0, 2, 1)
-        languages, published = window.languages[slots], rows["published"]
-        return self._alike(shared, terms, languages[:, None] == languages, published[:, None] - published)
-
-    def _alike(
-        self,
-        shared: NDArray[np.float32],
-        terms: NDArray[np.float32],
-        same_language: NDArray[np.bool_],
-        apart: NDArray[np.int64],
-    ) -> NDArray[np.float32]:
-        together = shared * np.float32(_SHARED / _SAME_LANGUAGE) + terms * np.float32(_TERMS / _SAME_LANGUAGE)
-        alike = np.where(same_language, together, shared * np.float32(1 / _ACROSS))
-        alike[np.abs(apart) > self._window.span] = 0.0
+        found = np.zeros((2, len(slots), len(names)), np.float32)
+        found[0, each, at[:, :SHARED]] = weights[:, :SHARED]
+        found[1, each, at[:, SHARED:]] = weights[:, SHARED:]
+        shared, terms = found @ found.transpose(0, 2, 1)
+        languages, published, vectored = window.languages[slots], rows["published"], window.vectored[slots]
+        same_language = languages[:, None] == languages
+        alike = _alike(shared, terms, same_language)
+        if vectored.any():
+            packed = window.vectors[slots]
+            meaning = _alike_in_meaning(shared, terms, vectors.cosines(packed, packed), same_language)
+            alike = np.where(vectored[:, None] & vectored, meaning, alike)
+        alike[np.abs(published[:, None] - published) > window.span] = 0.0
         return alike
 
     def cosines(
@@ -82,3 +87,23 @@ class Likeness:
         products *= rows["weights"][slots]
         self._own[own] = 0.0
         return products[:, :SHARED].sum(axis=1), products[:, SHARED:].sum(axis=1)
+
+
+def _alike(
+    shared: NDArray[np.float32], terms: NDArray[np.float32], same_language: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    together = shared * np.float32(_SHARED / _SAME_LANGUAGE) + terms * np.float32(_TERMS / _SAME_LANGUAGE)
+    return np.where(same_language, together, shared * np.float32(1 / _ACROSS))
+
+
+def _alike_in_meaning(
+    shared: NDArray[np.float32],
+    terms: NDArray[np.float32],
+    meaning: NDArray[np.float32],
+    same_language: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    together = shared * np.float32(_SHARED) + terms * np.float32(_TERMS) + meaning * np.float32(_MEANING)
+    across = shared + meaning * np.float32(_MEANING_ACROSS)
+    return np.where(
+        same_language, together * np.float32(1 / _SAME_LANGUAGE_MEANING), across * np.float32(1 / _ACROSS_MEANING)
+    )

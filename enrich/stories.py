@@ -96,7 +96,7 @@ class Stories:
         if not candidates:
             return []
         samples = [self._sample(story) for story in candidates]
-        alike = self._alike(draft, np.concatenate(samples))
+        alike = self._likeness.of(draft, self._window.slots(np.concatenate(samples)))
         starts = np.cumsum([0, *(len(sample) for sample in samples[:-1])])
         counts = np.array([len(sample) for sample in samples])
         # Near to some and not far from all: the mean alone breaks long stories, the nearest alone chains them.
@@ -207,10 +207,6 @@ class Stories:
         if len(members) > _FIRST + _NEWEST:
             return np.concatenate([np.array(members[:_FIRST], np.uint32), np.array(members[-_NEWEST:], np.uint32)])
         return np.array(members, np.uint32)
-
-    def _alike(self, draft: Draft, numbers: Numbers) -> NDArray[np.float32]:
-        language = self._window.language_names.find(draft.language)
-        return self._likeness.of(draft.row, language, self._window.slots(numbers))
 
     def _linked(self, one: OpenStory, other: OpenStory) -> float:
         """How alike the articles of two stories are on average."""

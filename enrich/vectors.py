@@ -75,9 +75,12 @@ def unpack(packed: str) -> NDArray[np.uint8]:
 
 
 def cosines(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Cosines of a packed vector (256,) with others (n, 256): (n,), to some 0.01. Zeros are like nothing."""
+    """Cosines of a packed vector (256,), or of m, with others (n, 256): (n,) or (m, n), to some 0.01.
+
+    Zeros are like nothing.
+    """
     (one_high, one_low), (high, low) = _halves(one), _halves(others)
-    return (high @ one_high + low @ one_low) * np.float32(1 / _STEPS**2)
+    return (one_high @ high.T + one_low @ low.T) * np.float32(1 / _STEPS**2)
 
 
 def _halves(packed: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich import vectors
 from enrich.columns import ENTITIES, FEATURES, ROW, TOPICS
 from enrich.interned import Interned
 from services.events import EntityType
@@ -26,7 +27,8 @@ class Draft:
     """An article about to be placed: its row, and what a row has no room for.
 
     ``topics`` are (id, label) with scores in hundredths; ``original`` is the id of the article that it is a copy of;
-    ``age`` is how many articles came since the first revision of it, 0 for a first one.
+    ``age`` is how many articles came since the first revision of it, 0 for a first one; ``vector`` is packed as in
+    ``vectors``.
     """
 
     row: NDArray[np.void]
@@ -39,6 +41,7 @@ class Draft:
     scores: Sequence[int]
     original: str | None = None
     age: int = 0
+    vector: NDArray[np.uint8] | None = None
 
     @property
     def received(self) -> int:
@@ -62,6 +65,9 @@ class Window:
         self.entities = np.zeros((capacity, ENTITIES), np.uint32)
         self.topics = np.zeros((capacity, TOPICS), np.uint32)
         self.scores = np.zeros((capacity, TOPICS), np.uint8)
+        # Packed sentence vectors, of those that have one.
+        self.vectors = np.zeros((capacity, vectors.BYTES), np.uint8)
+        self.vectored = np.zeros(capacity, bool)
         # How many articles have a feature.
         self.frequency = np.zeros(FEATURES, np.int32)
         self.language_names: Interned[str] = Interned()
@@ -128,6 +134,9 @@ class Window:
         _fill(self.entities[slot], [self.entity_names.use(named) for named in draft.entities])
         _fill(self.topics[slot], [self.topic_names.use(labelled) for labelled in draft.topics])
         _fill(self.scores[slot], draft.scores)
+        self.vectored[slot] = draft.vector is not None
+        if draft.vector is not None:
+            self.vectors[slot] = draft.vector
         self._ids[slot] = draft.id
         self._titles[slot] = draft.title.encode("utf-8", "surrogatepass")
         self._originals[slot] = draft.original

@@ -12,11 +12,15 @@ Among = Literal["all", "within", "across"]
 
 
 class Item(NamedTuple):
-    """An article in a grouping: its true story, the story it was told to be in, its language."""
+    """An article in a grouping: its true story, the story it was told to be in, its language.
+
+    One that is not ``judged`` is company for the others and has no part in the averages.
+    """
 
     truth: str
     told: str
     language: str
+    judged: bool = True
 
 
 def bcubed(items: Sequence[Item], among: Among = "all") -> dict[str, float]:
@@ -35,11 +39,13 @@ def bcubed(items: Sequence[Item], among: Among = "all") -> dict[str, float]:
 
 
 def _companions(items: Sequence[Item], among: Among, group: Callable[[Item], Hashable]) -> list[int]:
-    """With how many of those that it is compared with each article shares a group."""
+    """With how many of those that it is compared with each judged article shares a group."""
     everywhere = Counter(group(item) for item in items)
     at_home = Counter((group(item), item.language) for item in items)
     counts = []
     for item in items:
+        if not item.judged:
+            continue
         own, home = everywhere[group(item)], at_home[group(item), item.language]
         counts.append({"all": own, "within": home, "across": own - home}[among])
     return counts

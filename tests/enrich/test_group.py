@@ -1,16 +1,18 @@
 """Copies and stories, without Kafka."""
 
+import base64
 import functools
 import random
 from collections.abc import Iterable
 from datetime import timedelta
 from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich import features, signature
+from enrich import features, signature, vectors
 from enrich.annotate import annotate
 from enrich.group import Grouper, Told
 from services.events import AnnotatedArticle, Article, ArticleIn
@@ -238,6 +240,34 @@ def test_a_story_that_drifted_into_another_falls_apart() -> None:
     for taking_over in (grouper, rebuilt):
         story = taking_over.process(news("a8", words("a", 40, 70))).stories[0]
         assert (story.id, story.split_from, story.size) == (new.id, None, 5)
+
+
+def test_sentence_vectors_bring_languages_together() -> None:
+    """Articles that have little in common in another language are one story when they mean the same."""
+    one, other = np.random.default_rng(1).standard_normal((2, 512))
+    near = one + 0.3 * other
+    meaning = {
+        name: base64.b64encode(vectors.pack((vector / np.linalg.norm(vector)).astype(np.float32)).tobytes()).decode()
+        for name, vector in {"one": one, "near": near, "other": other}.items()
+    }
+    english = {"language": "en", "terms": features.pack({"t:en:bridge": 1.0})}
+    named = [features.pack({"e:Q1": 1.0} | {f"e:Q{first}{at}": 1.0 for at in range(4)}) for first in (2, 3)]
+
+    def stories(*meanings: str | None) -> list[str]:
+        grouper, entries, found = busy(), [], []
+        for number, name in enumerate(meanings):
+            own = {"vector": meaning[name] if name else None, "shared": named[number]}
+            article = news(f"v{number}", words("v", 40)).model_copy(update=own | (english if number else {}))
+            told = grouper.process(article)
+            entries.append(told.entry)
+            found.append(told.article.story)
+            grouper = busy()
+            grouper.restore(entries)  # the next worker knows what the article meant
+        return found
+
+    assert len(set(stories("one", "near"))) == 1
+    assert len(set(stories("one", "other"))) == 2
+    assert len(set(stories("one", None))) == 2
 
 
 def test_a_story_has_the_title_of_its_most_central_article() -> None:

@@ -1,0 +1,27 @@
+"""Numbers as evidence across languages."""
+
+import pytest
+
+from enrich.numbers import numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("زلزال بقوة ٥٫٣ درجات", ["5.3"]),
+        ("un séisme de magnitude 5,3", ["5.3"]),
+        ("1,200,000 doses, 120.000 Fass, ١٢٠٬٠٠٠ برميل", ["1200000", "120000"]),
+        ("فاز 2-1 في 2026 وحضر 74 ألفا", ["74"]),
+        ("version 1.2.3, 99999999999999999999999, 1e9", []),
+        ("40, 40 and ۴۰", ["40"]),
+        ("", []),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_written(text: str, found: list[str]) -> None:
+    """Digits of any script and separators of any country; small numbers and years tell nothing."""
+    assert numbers(text) == found
+
+
+def test_a_table_of_numbers_is_cut_off() -> None:
+    """Only the first sixteen count, whatever is sent."""
+    assert numbers(" ".join(str(number) for number in range(2_100, 9_000))) == [str(2_100 + at) for at in range(16)]
