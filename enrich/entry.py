@@ -32,12 +32,14 @@ class Split:
 class Step:
     """What group did with one article.
 
-    ``story`` took it; ``size``, ``first`` and ``last`` are that story's afterwards. ``merged``: ids of stories that
+    ``story`` took it, which began ``age`` articles before; ``size``, ``first`` and ``last`` are that story's afterwards.
+    ``merged``: ids of stories that
     became one with it before the article came. ``split``: what fell off the story after it.
     """
 
     draft: Draft
     story: str
+    age: int
     size: int
     first: int
     last: int
@@ -59,7 +61,7 @@ def encode(step: Step) -> bytes:
         "original": draft.original,
         "age": draft.age,
         "vector": None if draft.vector is None else base64.b64encode(draft.vector.tobytes()).decode(),
-        "story": [step.story, step.size, step.first, step.last],
+        "story": [step.story, step.age, step.size, step.first, step.last],
         "merged": step.merged,
         "split": step.split and [step.split.story, step.split.articles, step.split.first, step.split.last],
     }
@@ -73,7 +75,7 @@ def decode(entry: bytes) -> Step:
     try:
         rest = from_json(entry[_ROW_END:])
         row = np.frombuffer(entry, ROW, count=1, offset=1)[0]
-        story, size, first, last = rest["story"]
+        story, age, size, first, last = rest["story"]
         split = rest["split"]
         return Step(
             Draft(
@@ -90,6 +92,7 @@ def decode(entry: bytes) -> Step:
                 vectors.unpack(rest["vector"]) if rest["vector"] else None,
             ),
             story,
+            age,
             size,
             first,
             last,

@@ -103,7 +103,16 @@ class Grouper:
         if before is not None:
             self._stories.supersede(before)
         split = self._split(story, number)
-        step = Step(draft, story.id, story.size, story.first, story.last, [other.id for other in merging], split)
+        step = Step(
+            draft,
+            story.id,
+            number - story.number,
+            story.size,
+            story.first,
+            story.last,
+            [other.id for other in merging],
+            split,
+        )
         article = Article.model_construct(  # its parts are valid: they are those of a valid one
             **{name: getattr(annotated, name) for name in _SHARED},
             revision=int(draft.row["revision"]),
@@ -224,7 +233,7 @@ class Grouper:
             return self._stories.of(copy.number), []
         fitting = self._stories.choose(draft)
         if not fitting:
-            return self._stories.open(story_id(draft.id)), []
+            return self._stories.open(story_id(draft.id), self._window.last + 1), []
         # The oldest goes on.
         survivor, *merging = sorted([fitting[0], *self._stories.bridged(fitting)], key=lambda story: story.number)
         return survivor, merging
@@ -235,14 +244,14 @@ class Grouper:
         if not loose:
             return None
         name = story_id(f"{self._window.id(loose[0])} of {story.id}")
-        parted = self._stories.open(name)
+        parted = self._stories.open(name, number)
         self._stories.split(loose, story, parted)
         return Split(name, [number - moved for moved in loose], parted.first, parted.last)
 
     def _tell(self, number: int, story: OpenStory, split: Split | None, merged: list[Story]) -> tuple[Story, ...]:
         told = [tell(self._window, self._stories, story), *merged]
-        if split is not None:
-            parted = self._stories.open(split.story)
+        parted = self._stories.find(split.story) if split is not None else None
+        if parted is not None:
             told.append(tell(self._window, self._stories, parted, split_from=story.id))
             if self._stories.of(number) is parted:
                 told = [told[-1], *told[:-1]]
@@ -252,7 +261,7 @@ class Grouper:
         draft, stories, window = step.draft, self._stories, self._window
         self._expire(draft.received)
         before = window.newest(draft.id)
-        story = stories.open(step.story)
+        story = stories.open(step.story, window.last + 1 - step.age)
         merged = []
         for other in filter(None, map(stories.find, step.merged)):
             merged.append(tell(window, stories, other, merged_into=story.id))
@@ -261,10 +270,11 @@ class Grouper:
         if before is not None:
             stories.supersede(before)
         if step.split is not None:
-            parted = stories.open(step.split.story)
             here = [number - back for back in step.split.articles if number - back >= window.oldest]
-            stories.split(here, story, parted)
-            parted.size, parted.first, parted.last = len(step.split.articles), step.split.first, step.split.last
+            if here:
+                parted = stories.open(step.split.story, number)
+                stories.split(here, story, parted)
+                parted.size, parted.first, parted.last = len(step.split.articles), step.split.first, step.split.last
         story.size, story.first, story.last = step.size, step.first, step.last
         self._restored = (number, story, step.split, merged)
 

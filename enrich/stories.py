@@ -43,6 +43,7 @@ _LOOSE = 0.01
 class OpenStory:
     """A story with articles in the window: their numbers, ascending, and what outlasts them.
 
+    ``number`` is that of the article with which it began: whoever takes over knows older stories from younger ones.
     ``size`` counts every article that ever came, ``first`` and ``last`` are the earliest and the latest publication
     of them (µs since 1970).
     """
@@ -56,7 +57,7 @@ class OpenStory:
 
 
 class Stories:
-    """All stories with an article in the window, by number; older stories have lower numbers."""
+    """All stories with an article in the window, by number."""
 
     def __init__(self, window: Window, likeness: Likeness) -> None:
         self._window = window
@@ -65,7 +66,6 @@ class Stories:
         self._index = RecentIndex(3 * window.capacity)
         self._open: dict[int, OpenStory] = {}
         self._by_id: dict[str, int] = {}
-        self._last = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -79,15 +79,14 @@ class Stories:
         number = self._by_id.get(story)
         return None if number is None else self._open[number]
 
-    def open(self, story: str) -> OpenStory:
-        """A new story without articles, or the one of this id that is open."""
+    def open(self, story: str, number: int) -> OpenStory:
+        """A new story that begins with article ``number``, or the one of this id that is open."""
         found = self.find(story)
         if found is not None:
             return found
-        self._last += 1
-        opened = OpenStory(story, self._last, array("I"), 0, 0, 0)
-        self._open[opened.number] = opened
-        self._by_id[story] = opened.number
+        opened = OpenStory(story, number, array("I"), 0, 0, 0)
+        self._open[number] = opened
+        self._by_id[story] = number
         return opened
 
     def choose(self, draft: Draft) -> list[OpenStory]:

@@ -1,6 +1,6 @@
 """The articles that group remembers: rows in a ring, in the order in which they came.
 
-Each has a number, 1 and up, that is never given twice; its place in the columns is the number modulo the capacity.
+Each has a number that is never given twice and one higher than that of the one before; its place in the columns is the number modulo the capacity.
 An article leaves when it arrived a window before the newest, or when the ring is full.
 """
 
@@ -16,6 +16,9 @@ from enrich.interned import Interned
 from services.events import EntityType
 
 Numbers = NDArray[np.uint32]
+
+# There are numbers below, for stories that were opened by an article that this process has never seen.
+_FIRST = 1 << 30
 
 # An entity and a topic as a story shows them.
 Named = tuple[str, str, EntityType]
@@ -78,8 +81,8 @@ class Window:
         self._titles: list[bytes] = [b""] * capacity
         self._originals: list[str | None] = [None] * capacity
         self._newest: dict[str, int] = {}
-        self.oldest = 1
-        self.last = 0
+        self.oldest = _FIRST
+        self.last = _FIRST - 1
         self._latest = 0
 
     def __len__(self) -> int:

@@ -159,6 +159,25 @@ def test_where_batches_end_and_workers_change_makes_no_difference(borders: set[i
         entries += [told.entry] if told else []
 
 
+def test_a_worker_that_takes_over_needs_the_entries_of_the_window_alone() -> None:
+    """What has left the window has left no trace that a new worker would lack, though stories go on without it."""
+    window = timedelta(hours=10)
+    articles = seeds_annotated()
+    whole = Grouper(window, SMALL)
+    told = [whole.process(article) for article in articles]
+    assert len(whole) < len(articles) / 2
+    for cut in range(10, len(articles), 7):
+        latest = max(article.received_at for article in articles[:cut])
+        kept = [
+            answer.entry
+            for article, answer in zip(articles[:cut], told, strict=False)
+            if answer is not None and article.received_at >= latest - window
+        ]
+        rebuilt = Grouper(window, SMALL)
+        rebuilt.restore(kept)
+        assert [rebuilt.process(article) for article in articles[cut:]] == told[cut:]
+
+
 def test_a_worker_that_takes_over_can_tell_the_last_stories_again() -> None:
     """One that ended between an article and its stories leaves a debt that only the state can pay."""
     entries: list[bytes] = []
