@@ -161,8 +161,8 @@ def test_where_batches_end_and_workers_change_makes_no_difference(borders: set[i
 
 def test_a_worker_that_takes_over_needs_the_entries_of_the_window_alone() -> None:
     """What has left the window has left no trace that a new worker would lack, though stories go on without it."""
-    window = timedelta(hours=10)
     articles = seeds_annotated()
+    window = (articles[-1].received_at - articles[0].received_at) / 4
     whole = Grouper(window, SMALL)
     told = [whole.process(article) for article in articles]
     assert len(whole) < len(articles) / 2
