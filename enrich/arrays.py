@@ -18,7 +18,10 @@ def counted(numbers: NDArray[_N]) -> tuple[NDArray[_N], NDArray[np.intp]]:
     """The different numbers, ascending, and how often each is there."""
     ordered = np.sort(numbers)
     starts = np.flatnonzero(_starts(ordered))
-    return ordered[starts], np.diff(starts, append=len(ordered))
+    counts = np.empty_like(starts)
+    counts[:-1] = starts[1:] - starts[:-1]
+    counts[-1:] = len(ordered) - starts[-1:]
+    return ordered[starts], counts
 
 
 def _starts(ordered: NDArray[_N]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """``khabar enrich``, ``khabar annotate`` and ``khabar explain``."""
 
 import asyncio
+import os
 import sys
 from datetime import UTC, datetime
 from itertools import chain
@@ -17,6 +18,8 @@ _INTERNAL = {"sequence", "fingerprint", "signature", "sketch", "shingles", "shar
 @click.command()
 def enrich() -> None:
     """One enrich worker (annotate, group, aggregate)."""
+    # Group multiplies small matrices, which threads make slower; to be set before numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from enrich import service  # Faust takes half a second to load
 
     service.run(settings_module.load())

@@ -7,6 +7,7 @@ an earlier one and says as much again is no copy; it is a development.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,9 @@ _ROWS = 3
 _BANDS = PERMUTATIONS // _ROWS
 # The lowest hashes are looked up in the index; all of them are compared.
 _INDEXED = 32
-_COMPARED = 32
-# What meets in one key alone shares too little; by chance, and by phrases that all use, many do.
-_LEAST_HITS = 2
+_COMPARED = 12
+# By chance, and by phrases that all use, articles meet in one key or two; a copy meets its original in more.
+_LEAST_HITS = 3
 # What an article must have from another to be its copy: so much where they name nobody in common, less where they do.
 _STRANGERS = 0.70
 _ACQUAINTED = 0.22
@@ -47,6 +48,13 @@ class Copy:
     similarity: float
 
 
+class Keys(NamedTuple):
+    """By what an article is found: its bands, (…, 42), and the hashes of its sketch, (…, 64), 0 where there is none."""
+
+    bands: NDArray[np.uint32]
+    sketch: NDArray[np.uint32]
+
+
 class Duplicates:
     """The near-duplicate index over a window."""
 
@@ -57,34 +65,35 @@ class Duplicates:
         self._bands = RecentIndex(6 * window.capacity)
         self._sketches = RecentIndex(4 * window.capacity)
 
-    def find(self, row: NDArray[np.void], before: int) -> Copy | None:
+    def find(self, row: NDArray[np.void], keys: Keys, before: int) -> Copy | None:
         """What an article that came as number ``before`` is a copy of: the likest, of those alike the first-seen."""
         window = self._window
-        bands = self._bands.find(_bands(row["minhash"]))
-        sketches = self._sketches.find(_lowest(row["sketch"], SKETCH))
+        bands, sketches = self._bands.find(keys.bands), self._sketches.find(keys.sketch)
         met = np.concatenate([bands[bands >= window.oldest], sketches[sketches >= window.oldest]])
         numbers, hits = counted(met)
-        often = hits >= _LEAST_HITS
-        numbers, hits = numbers[often], hits[often]
-        slots = window.slots(numbers)
-        fit = (window.stories[slots] != 0) & (window.firsts[slots] < before)
-        numbers, slots, hits = numbers[fit], slots[fit], hits[fit]
-        if not len(numbers):
+        if not len(numbers) or hits.max() < _LEAST_HITS:
             return None
+        slots = window.slots(numbers)
+        fit = (hits > 1) & (window.stories[slots] != 0) & (window.firsts[slots] < before)
+        numbers, hits = numbers[fit], hits[fit]
         if len(numbers) > _COMPARED:
             numbers = numbers[np.lexsort((numbers, -hits))[:_COMPARED]]
-        numbers = self._originals(numbers, before)
-        slots = window.slots(numbers)
-        shares = share(row, window.rows[slots])
-        likely = shares >= _STRANGERS - _ACQUAINTED
+        likely = share(row, window.rows[window.slots(numbers)]) >= _STRANGERS - _ACQUAINTED
         if not likely.any():
             return None
-        numbers, slots, shares = numbers[likely], slots[likely], shares[likely]
+        numbers = self._originals(numbers[likely], before)
+        slots = window.slots(numbers)
+        shares = share(row, window.rows[slots])
         copies = np.flatnonzero(shares >= self.needed(row, slots))
         if not len(copies):
             return None
         best = copies[np.lexsort((window.firsts[slots[copies]], -shares[copies]))[0]]
         return Copy(int(numbers[best]), round(float(shares[best]), 4))
+
+    def add(self, keys: Keys, number: int) -> None:
+        """Take an article in."""
+        self._bands.add(keys.bands, number)
+        self._sketches.add(keys.sketch[:_INDEXED], number)
 
     def _originals(self, numbers: Numbers, before: int) -> Numbers:
         """Each article, or what it is itself a copy of, where that is still here: what a copy is said to be one of."""
@@ -96,16 +105,11 @@ class Duplicates:
             found.add(number if first is None or window.firsts[window.slot(first)] >= before else first)
         return np.array(sorted(found), np.uint32)
 
-    def add(self, row: NDArray[np.void], number: int) -> None:
-        """Take an article in."""
-        self._bands.add(_bands(row["minhash"]), number)
-        self._sketches.add(_lowest(row["sketch"], _INDEXED), number)
-
     def build(self, numbers: Numbers) -> None:
         """Take many articles of the window in, ``numbers`` ascending."""
-        rows = self._window.rows[self._window.slots(numbers)]
-        self._bands.build(_bands(rows["minhash"]), numbers)
-        self._sketches.build(_lowest(rows["sketch"], _INDEXED), numbers)
+        keys = keys_of(self._window.rows[self._window.slots(numbers)])
+        self._bands.build(keys.bands, numbers)
+        self._sketches.build(keys.sketch[:, :_INDEXED], numbers)
 
     def needed(self, row: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.float64]:
         """What share of its shingles an article must have from each of some others to be its copy, (slots,)."""
@@ -144,15 +148,11 @@ def _reach(rows: NDArray[np.void]) -> NDArray[np.uint32]:
     return np.where(rows["shingles"] > SKETCH, rows["sketch"][..., -1], np.uint32(_NO_HASH - 1)).astype(np.uint32)
 
 
-def _bands(minhash: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Keys of the bands, (…, 42), of one MinHash or many."""
+def keys_of(rows: NDArray[np.void]) -> Keys:
+    """Keys of one article or many."""
+    minhash = rows["minhash"]
     places = minhash[..., : _BANDS * _ROWS].reshape(*minhash.shape[:-1], _BANDS, _ROWS).astype(np.uint32)
     together = places[..., 0] | places[..., 1] << 8 | places[..., 2] << 16
-    keys = ((together + _BAND_SPREAD) * _BYTE_SPREAD).astype(np.uint32, copy=False)
-    return keys ^ keys >> np.uint32(15)
-
-
-def _lowest(sketch: NDArray[np.uint32], count: int) -> NDArray[np.uint32]:
-    lowest = sketch[..., :count].copy()
-    lowest[lowest == _NO_HASH] = 0
-    return lowest
+    bands = ((together + _BAND_SPREAD) * _BYTE_SPREAD).astype(np.uint32, copy=False)
+    sketch = rows["sketch"]
+    return Keys(bands ^ bands >> np.uint32(15), np.where(sketch == _NO_HASH, np.uint32(0), sketch))

@@ -24,6 +24,7 @@ class Split:
 
     story: str
     articles: Sequence[int]
+    titled: int
     first: int
     last: int
 
@@ -32,14 +33,15 @@ class Split:
 class Step:
     """What group did with one article.
 
-    ``story`` took it, which began ``age`` articles before; ``size``, ``first`` and ``last`` are that story's afterwards.
-    ``merged``: ids of stories that
-    became one with it before the article came. ``split``: what fell off the story after it.
+    ``story`` took it, which began ``age`` articles before and has its title from the article ``titled`` before;
+    ``size``, ``first`` and ``last`` are that story's afterwards. ``merged``: ids of stories that became one with it
+    before the article came. ``split``: what fell off the story after it.
     """
 
     draft: Draft
     story: str
     age: int
+    titled: int
     size: int
     first: int
     last: int
@@ -61,9 +63,10 @@ def encode(step: Step) -> bytes:
         "original": draft.original,
         "age": draft.age,
         "vector": None if draft.vector is None else base64.b64encode(draft.vector.tobytes()).decode(),
-        "story": [step.story, step.age, step.size, step.first, step.last],
+        "story": [step.story, step.age, step.titled, step.size, step.first, step.last],
         "merged": step.merged,
-        "split": step.split and [step.split.story, step.split.articles, step.split.first, step.split.last],
+        "split": step.split
+        and [step.split.story, step.split.articles, step.split.titled, step.split.first, step.split.last],
     }
     return _VERSION + draft.row.tobytes() + to_json(rest)
 
@@ -75,7 +78,7 @@ def decode(entry: bytes) -> Step:
     try:
         rest = from_json(entry[_ROW_END:])
         row = np.frombuffer(entry, ROW, count=1, offset=1)[0]
-        story, age, size, first, last = rest["story"]
+        story, age, titled, size, first, last = rest["story"]
         split = rest["split"]
         return Step(
             Draft(
@@ -93,6 +96,7 @@ def decode(entry: bytes) -> Step:
             ),
             story,
             age,
+            titled,
             size,
             first,
             last,

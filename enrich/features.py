@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.columns import FEATURES, WEIGHT
+from enrich.columns import FEATURES, SHARED, TERMS, WEIGHT
 from enrich.skeleton import skeleton
 from services.events import Entity, Span
 
@@ -70,23 +70,24 @@ def unpack(packed: str) -> NDArray[np.void]:
 
 
 def weigh(
-    found: NDArray[np.void], kept: int, frequency: NDArray[np.int32], articles: int
+    shared: NDArray[np.void], terms: NDArray[np.void], frequency: NDArray[np.int32], articles: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """The heaviest of ``PACKED`` features and their weights, each (kept,), zeros where there are fewer.
+    """The heaviest of ``PACKED`` features and their weights, as a row has them.
 
     A weight is tf-idf: how much the article has of a feature, by how rare that is among the articles in the window at
     this moment; nothing is weighed again later.
     """
-    numbers, weights = np.zeros(kept, np.uint32), np.zeros(kept, np.uint8)
-    names = found["feature"]
-    values = found["weight"] * np.log((articles + 2) / (frequency[names] + 1))
-    heaviest = np.lexsort((names, -values))[:kept]
-    values = values[heaviest]
-    unsaid = _UNSAID * math.log(articles + 2)
-    length = math.sqrt(float(values @ values) + unsaid * unsaid)
-    numbers[: len(heaviest)] = names[heaviest]
-    weights[: len(heaviest)] = np.rint(values * (WEIGHT / length))
-    return numbers, weights
+    names, weights = np.zeros(SHARED + TERMS, np.uint32), np.zeros(SHARED + TERMS, np.uint8)
+    log_all = math.log(articles + 2)
+    for found, start, kept in ((shared, 0, SHARED), (terms, SHARED, TERMS)):
+        own = found["feature"]
+        values = found["weight"] * (log_all - np.log(frequency[own] + 1))
+        heaviest = np.lexsort((own, -values))[:kept]
+        values = values[heaviest]
+        length = math.sqrt(float(values @ values) + (_UNSAID * log_all) ** 2)
+        names[start : start + len(heaviest)] = own[heaviest]
+        weights[start : start + len(heaviest)] = np.rint(values * (WEIGHT / length))
+    return names, weights
 
 
 def pairs(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:

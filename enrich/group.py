@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from enrich import entry, features, signature, vectors
-from enrich.columns import ENTITIES, ROW, SHARED, TERMS, TOPICS
-from enrich.duplicates import Copy, Duplicates, share
+from enrich.columns import ENTITIES, ROW, TOPICS
+from enrich.duplicates import Copy, Duplicates, keys_of, share
 from enrich.entry import Split, Step
 from enrich.likeness import Likeness
 from enrich.stories import OpenStory, Stories, story_id
@@ -91,30 +91,34 @@ class Grouper:
         self._expire(_microseconds(annotated.received_at))
         before = self._window.newest(annotated.id)
         draft = self._draft(annotated, before)
-        copy = self._duplicates.find(draft.row, self._window.last + 1 - draft.age)
+        keys = keys_of(draft.row)
+        copy = self._duplicates.find(draft.row, keys, self._window.last + 1 - draft.age)
         if copy is not None:
             draft.original = self._window.original(copy.number) or self._window.id(copy.number)
         story, merging = self._place_for(draft, before, copy)
-        told = [tell(self._window, self._stories, other, merged_into=story.id) for other in merging]
+        told = [tell(self._window, other, merged_into=story.id) for other in merging]
         for other in merging:
             self._stories.merge(other, story)
         number = self._stories.join(draft, story, grows=before is None)
-        self._duplicates.add(draft.row, number)
+        self._duplicates.add(keys, number)
         if before is not None:
             self._stories.supersede(before)
         split = self._split(story, number)
+        self._stories.entitle(story)
         step = Step(
             draft,
             story.id,
             number - story.number,
+            number - story.titled,
             story.size,
             story.first,
             story.last,
             [other.id for other in merging],
             split,
         )
+        found = annotated.__dict__
         article = Article.model_construct(  # its parts are valid: they are those of a valid one
-            **{name: getattr(annotated, name) for name in _SHARED},
+            **{name: found[name] for name in _SHARED},
             revision=int(draft.row["revision"]),
             duplicate_of=draft.original,
             similarity=copy.similarity if copy else None,
@@ -207,11 +211,9 @@ class Grouper:
         row["minhash"] = signed.minhash
         row["sketch"] = 0xFFFFFFFF
         row["sketch"][: len(signed.sketch)] = signed.sketch
-        shared, terms = features.unpack(annotated.shared), features.unpack(annotated.terms)
-        row["features"][:SHARED], row["weights"][:SHARED] = features.weigh(
-            shared, SHARED, window.frequency, len(window)
+        row["features"], row["weights"] = features.weigh(
+            features.unpack(annotated.shared), features.unpack(annotated.terms), window.frequency, len(window)
         )
-        row["features"][SHARED:], row["weights"][SHARED:] = features.weigh(terms, TERMS, window.frequency, len(window))
         return Draft(
             row,
             annotated.id,
@@ -246,13 +248,14 @@ class Grouper:
         name = story_id(f"{self._window.id(loose[0])} of {story.id}")
         parted = self._stories.open(name, number)
         self._stories.split(loose, story, parted)
-        return Split(name, [number - moved for moved in loose], parted.first, parted.last)
+        self._stories.entitle(parted)
+        return Split(name, [number - moved for moved in loose], number - parted.titled, parted.first, parted.last)
 
     def _tell(self, number: int, story: OpenStory, split: Split | None, merged: list[Story]) -> tuple[Story, ...]:
-        told = [tell(self._window, self._stories, story), *merged]
+        told = [tell(self._window, story), *merged]
         parted = self._stories.find(split.story) if split is not None else None
         if parted is not None:
-            told.append(tell(self._window, self._stories, parted, split_from=story.id))
+            told.append(tell(self._window, parted, split_from=story.id))
             if self._stories.of(number) is parted:
                 told = [told[-1], *told[:-1]]
         return tuple(told)
@@ -264,7 +267,7 @@ class Grouper:
         story = stories.open(step.story, window.last + 1 - step.age)
         merged = []
         for other in filter(None, map(stories.find, step.merged)):
-            merged.append(tell(window, stories, other, merged_into=story.id))
+            merged.append(tell(window, other, merged_into=story.id))
             stories.merge(other, story)
         number = stories.restore(draft, story)
         if before is not None:
@@ -274,8 +277,10 @@ class Grouper:
             if here:
                 parted = stories.open(step.split.story, number)
                 stories.split(here, story, parted)
-                parted.size, parted.first, parted.last = len(step.split.articles), step.split.first, step.split.last
-        story.size, story.first, story.last = step.size, step.first, step.last
+                parted.size, parted.titled = len(step.split.articles), number - step.split.titled
+                parted.first, parted.last = step.split.first, step.split.last
+        story.titled, story.size = number - step.titled, step.size
+        story.first, story.last = step.first, step.last
         self._restored = (number, story, step.split, merged)
 
 

@@ -7,6 +7,7 @@ articles, so that the largest costs as much as a middling one.
 import hashlib
 from array import array
 from base64 import b32encode
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from enrich.window import Draft, Numbers, Window
 
 # Stories that share most with an article are compared with it: so many, by so many of their first and newest articles.
 _COMPARED = 6
-_FOUND_BY, _FOUND_BY_TERMS, _SOUGHT = 16, 24, 48
+_FOUND_BY, _FOUND_BY_TERMS, _SOUGHT = 16, 24, 40
 _KEY_BITS = 6
 _KEY_MASK = (1 << _KEY_BITS) - 1
 _FIRST, _NEWEST = 4, 12
@@ -36,6 +37,9 @@ _PART = 3
 _APART = 0.6
 _TOGETHER = 1.0
 _MOST_ALIKE = 2.0
+# Of fewer than three articles none is more central; of more, so many are asked.
+_CENTRAL, _TITLED = 3, 8
+_ENTITLED_AT = frozenset(size for power in range(1, 20) for size in (2**power, 2**power * 3 // 2))
 _LOOSE = 0.01
 
 
@@ -45,7 +49,7 @@ class OpenStory:
 
     ``number`` is that of the article with which it began: whoever takes over knows older stories from younger ones.
     ``size`` counts every article that ever came, ``first`` and ``last`` are the earliest and the latest publication
-    of them (µs since 1970).
+    of them (µs since 1970). ``titled`` is the article that gives it its title.
     """
 
     id: str
@@ -54,6 +58,7 @@ class OpenStory:
     size: int
     first: int
     last: int
+    titled: int = 0
 
 
 class Stories:
@@ -177,12 +182,21 @@ class Stories:
         into.size = len(moving)
         of.size -= len(moving)
 
-    def central(self, numbers: Numbers) -> int:
-        """Of some articles, the one that is likest to the others; of those alike, the first."""
-        if len(numbers) < 3:
-            return int(numbers[0])
-        alike = np.minimum(self._likeness.matrix(self._window.slots(numbers)), _MOST_ALIKE)
-        return int(numbers[np.argmax(np.round(alike.sum(axis=1), 3))])
+    def entitle(self, story: OpenStory) -> None:
+        """Let the most central article give the story its title: the likest to its first and newest ones.
+
+        Asked anew when the one that did is gone, and whenever the story has grown by half.
+        """
+        members, count = story.members, len(story.members)
+        there = bisect_left(members, story.titled)
+        if there < count and members[there] == story.titled and count not in _ENTITLED_AT:
+            return
+        if count < _CENTRAL:
+            story.titled = members[0]
+            return
+        asked = np.array(members if count <= _TITLED else members[: _TITLED // 2] + members[-_TITLED // 2 :], np.uint32)
+        alike = np.minimum(self._likeness.matrix(self._window.slots(asked)), _MOST_ALIKE)
+        story.titled = int(asked[np.argmax(np.round(alike.sum(axis=1), 3))])
 
     def _candidates(self, row: NDArray[np.void]) -> list[OpenStory]:
         """Stories that share features with an article, most promising first."""

@@ -7,30 +7,28 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.stories import OpenStory, Stories
-from enrich.window import Numbers, Window
+from enrich.stories import OpenStory
+from enrich.window import Window
 from services.events import Entity, EntityType, Story, Topic
 
 _LISTED_ARTICLES = 50
 _LISTED_ENTITIES = 20
 _LISTED_TOPICS = 8
-# What a story is about is asked of its newest articles, its title of its first and newest.
-_ASKED = 16
-_TITLED = 8
+# What a story is about is asked of its newest articles, and of the entities that each names first.
+_ASKED = 12
+_LEADING = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUNDREDTHS = 100.0
 
 
-def tell(
-    window: Window, stories: Stories, story: OpenStory, *, merged_into: str | None = None, split_from: str | None = None
-) -> Story:
+def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, split_from: str | None = None) -> Story:
     """The story's state now. One that was merged lists no articles any more, one split off all that moved."""
     members = np.array(story.members, np.uint32)
     slots = window.slots(members)
     listed = 0 if merged_into else len(members) if split_from else _LISTED_ARTICLES
     return Story.model_construct(
         id=story.id,
-        title=window.title(stories.central(_titled(window, members))),
+        title=window.title(story.titled),
         languages=sorted({window.language_names[number] for number in set(window.languages[slots].tolist())}),
         size=story.size,
         sources=sorted({window.source_names[number] for number in set(window.sources[slots].tolist()) if number}),
@@ -49,16 +47,9 @@ def when(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _titled(window: Window, members: Numbers) -> Numbers:
-    """The articles that may give a story its title."""
-    if len(members) <= _TITLED:
-        return members
-    return np.concatenate([members[: _TITLED // 2], members[-_TITLED // 2 :]])
-
-
 def _entities(window: Window, slots: NDArray[np.intp]) -> list[Entity]:
     """Whom most of the articles name, each by its most frequent name."""
-    counts = Counter(window.entities[slots].ravel().tolist())
+    counts = Counter(window.entities[slots, :_LEADING].ravel().tolist())
     counts.pop(0, None)
     totals: Counter[str] = Counter()
     names: dict[str, tuple[int, str, EntityType]] = {}
@@ -87,6 +78,10 @@ def _topics(window: Window, slots: NDArray[np.intp]) -> list[Topic]:
             labels[topic_id] = label
     leading = sorted(scores.items(), key=lambda topic: (-topic[1], topic[0]))[:_LISTED_TOPICS]
     return [
-        Topic.model_construct(id=topic_id, label=labels[topic_id], score=round(score / len(slots) / _HUNDREDTHS, 2))
-        for topic_id, score in leading
+        _topic(topic_id, labels[topic_id], round(score / len(slots) / _HUNDREDTHS, 2)) for topic_id, score in leading
     ]
+
+
+@functools.lru_cache(8_192)
+def _topic(topic_id: str, label: str, score: float) -> Topic:
+    return Topic.model_construct(id=topic_id, label=label, score=score)

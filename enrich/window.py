@@ -1,6 +1,7 @@
 """The articles that group remembers: rows in a ring, in the order in which they came.
 
-Each has a number that is never given twice and one higher than that of the one before; its place in the columns is the number modulo the capacity.
+Each has a number, one higher than that of the article before; its place in the columns is the number modulo the
+capacity.
 An article leaves when it arrived a window before the newest, or when the ring is full.
 """
 

@@ -1,0 +1,283 @@
+"""What is a copy and what is not, as subscribers see it."""
+
+import functools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from enrich import duplicates, features, signature
+from enrich.annotate import annotate
+from enrich.group import Grouper
+from enrich.normalization import tokens
+from ingest.generator import LANGUAGES, copying
+from ingest.generator.writing import language
+from services.events import AnnotatedArticle, Article, ArticleIn
+from tests.harness import ARRIVAL, raw, seed_articles, seed_labels
+
+WINDOW = timedelta(hours=72)
+LONG = 100
+_seconds = count()
+
+
+def article(article_id: str, text: str, title: str | None = None, source: str | None = None) -> AnnotatedArticle:
+    """An annotated article that arrived a second after the one before."""
+    number = next(_seconds)
+    sent = ArticleIn(text=text, title=title, source=source)
+    return annotate(raw(sent, article_id, ARRIVAL + timedelta(seconds=number)), sequence=number)
+
+
+def told(grouper: Grouper, annotated: AnnotatedArticle) -> Article:
+    """The published article."""
+    step = grouper.process(annotated)
+    assert step is not None
+    return step.article
+
+
+@dataclass(frozen=True)
+class Original:
+    """A longer article of seeds/; ``names`` are those that stand in it."""
+
+    id: str
+    language: str
+    title: str
+    text: str
+    names: tuple[str, ...]
+
+
+@functools.cache
+def originals() -> tuple[Original, ...]:
+    """Articles of seeds/ that are no copies, one of each story."""
+    stories: set[str] = set()
+    found = []
+    for number, (sent, label) in enumerate(zip(seed_articles(), seed_labels(), strict=True)):
+        text = sent.text or ""
+        if (
+            label["language"] in LANGUAGES
+            and not label["duplicate_of"]
+            and label["revision"] == 1
+            and label["story"] not in stories
+            and len(text.split()) >= LONG
+        ):
+            stories.add(label["story"])
+            named = article(str(number), text, sent.title).entities
+            names = tuple(mention.text for entity in named for mention in entity.mentions)
+            found.append(Original(str(number), label["language"], sent.title or "", text, names))
+    return tuple(found)
+
+
+def first() -> tuple[str, str, str]:
+    """Id, title and text of the first of them."""
+    original = originals()[0]
+    return original.id, original.title, original.text
+
+
+def misses(change: Callable[[random.Random, Original], str], title: str | None = None) -> list[str]:
+    """Ids of originals whose changed copy was not said to be one of just them, all in one window."""
+    grouper = Grouper(WINDOW)
+    for original in originals():
+        assert told(grouper, article(original.id, original.text, original.title)).duplicate_of is None
+    rng = random.Random(1)
+    missed = []
+    for original in originals():
+        copy = told(grouper, article(f"{original.id} again", change(rng, original), title or original.title))
+        if copy.duplicate_of != original.id:
+            missed.append(original.id)
+        else:
+            assert 0 < copy.similarity <= 1
+    return missed
+
+
+def test_copies_with_up_to_every_seventh_word_changed_are_found() -> None:
+    """Up to 15% of the words replaced, left out or added, names aside: 95% of the copies point to their originals."""
+    missed = []
+    for share in (0.03, 0.06, 0.09, 0.12, 0.15):
+
+        def changed(rng: random.Random, original: Original, share: float = share) -> str:
+            vocabulary = language(original.language).vocabulary
+            return copying.reworded(rng, original.text, share, vocabulary, original.names)[0]
+
+        missed += misses(changed)
+    assert len(originals()) >= 20
+    assert len(missed) <= 0.05 * 5 * len(originals())
+
+
+def test_a_copy_under_another_headline_is_found() -> None:
+    """What an agency wrote is its text, whatever a newspaper writes above."""
+    assert misses(lambda _, original: original.text, title="قراءة في أبرز ما جاء اليوم") == []
+
+
+def test_a_copy_without_its_lead_is_found() -> None:
+    """Newspapers cut what stands first."""
+
+    def cut(_: random.Random, original: Original) -> str:
+        words = original.text.split(" ")
+        return " ".join(words[len(words) // 4 :])
+
+    assert misses(cut) == []
+
+
+def test_a_copy_with_a_paragraph_more_is_found() -> None:
+    """Newspapers add a few sentences of their own."""
+
+    def longer(rng: random.Random, original: Original) -> str:
+        more = " ".join(rng.choices(language(original.language).vocabulary, k=30))
+        return copying.with_paragraph(rng, original.text, more)[0]
+
+    assert misses(longer) == []
+
+
+def test_excerpts_of_a_long_article_are_found() -> None:
+    """Sixty words in a row of an article of four hundred stand in it, and that is said of nine in ten."""
+    words = " ".join(original.text for original in originals() if original.language == "ar").split()
+    found = excerpts = 0
+    for first in range(0, len(words) - 400, 400):
+        long = words[first : first + 400]
+        grouper = Grouper(WINDOW)
+        told(grouper, article("long", " ".join(long)))
+        for start in range(0, len(long) - 60, 60):
+            excerpt = told(grouper, article(f"from {start}", " ".join(long[start : start + 60])))
+            excerpts += 1
+            found += excerpt.duplicate_of == "long"
+            assert not excerpt.duplicate_of or excerpt.similarity > 0.5
+    assert excerpts >= 12
+    assert found >= 0.9 * excerpts
+
+
+def test_a_development_is_no_copy_of_the_flash_in_it() -> None:
+    """First two sentences, then all that became known: the long one tells news, also when it holds the flash whole."""
+    for original in originals():
+        grouper = Grouper(WINDOW)
+        told(grouper, article("flash", " ".join(original.text.split()[:25]), original.title))
+        development = told(grouper, article("development", original.text, original.title))
+        assert development.duplicate_of is None
+
+
+def test_the_flash_is_a_copy_of_what_held_it_before() -> None:
+    """The other way round nothing is news."""
+    article_id, title, text = first()
+    grouper = Grouper(WINDOW)
+    told(grouper, article(article_id, text, title))
+    assert told(grouper, article("flash", " ".join(text.split()[:25]), title)).duplicate_of == article_id
+
+
+CITIES = {
+    "ar": "بغداد دمشق القاهرة الرياض عمان بيروت تونس الرباط الخرطوم صنعاء الكويت الدوحة".split(),
+    "en": "London Paris Berlin Madrid Rome Vienna Moscow Tokyo Cairo Ottawa Dublin Oslo".split(),
+}
+WEATHER = {
+    "ar": (
+        "توقعت هيئة الأرصاد أن يكون الطقس في {city} غدا مائلا إلى الحرارة نهارا ومعتدلا ليلا. "
+        "وتبلغ درجة الحرارة العظمى في {city} {a} درجة والصغرى {b} درجة مئوية. "
+        "وتهب على {other} رياح شمالية غربية سرعتها {c} كيلومترا في الساعة مثيرة للغبار أحيانا. "
+        "وفي {other} تتكون السحب المنخفضة وتنخفض الرؤية إلى {d} متر مع فرصة لهطول الأمطار. "
+        "وتبلغ الرطوبة في {city} {e} في المئة ويكون البحر متوسط الموج."
+    ),
+    "en": (
+        "The weather service expects a warm day and a mild night in {city} tomorrow. "
+        "Temperatures in {city} will reach {a} degrees and fall to {b} degrees at night. "
+        "Winds in {other} blow from the north-west at {c} kilometres an hour and may raise dust. "
+        "Low clouds form over {other}, where visibility drops to {d} metres with a chance of rain. "
+        "Humidity in {city} stands at {e} per cent and the sea is moderate."
+    ),
+}
+
+
+@pytest.mark.parametrize("code", ["ar", "en"])
+def test_reports_of_one_form_are_no_copies(code: str) -> None:
+    """The weather of other cities with other numbers is other news, in the same sentences."""
+    grouper, rng = Grouper(WINDOW), random.Random(2)
+    cities = CITIES[code]
+    for number, city in enumerate(cities):
+        numbers = dict(zip("abcde", rng.sample(range(11, 100), 5), strict=True))
+        text = WEATHER[code].format(city=city, other=cities[number - 1], **numbers)
+        assert told(grouper, article(f"{code} {number}", text, source="weather.example")).duplicate_of is None
+
+
+def test_a_correction_is_no_copy_of_what_it_corrects() -> None:
+    """It is the next revision; its own first revision is nothing that it could repeat."""
+    article_id, title, text = first()
+    grouper = Grouper(WINDOW)
+    told(grouper, article(article_id, text, title))
+    correction = told(grouper, article(article_id, f"{text} تصحيح", title))
+    assert (correction.revision, correction.duplicate_of) == (2, None)
+
+
+def test_a_correction_after_a_copy_stays_the_original() -> None:
+    """First-seen is who came first, not whose words came first."""
+    article_id, title, text = first()
+    grouper = Grouper(WINDOW)
+    told(grouper, article(article_id, text, title))
+    assert told(grouper, article("copy", f"{text} نقلا عن الوكالة", title)).duplicate_of == article_id
+    assert told(grouper, article(article_id, f"{text} تصحيح نقلا عن الوكالة", title)).duplicate_of is None
+    assert told(grouper, article("another", f"{text} تصحيح", title)).duplicate_of == article_id
+
+
+def test_a_corrected_copy_is_still_a_copy() -> None:
+    """And one whose correction says something else altogether is not any more."""
+    article_id, title, text = first()
+    other = originals()[1].text
+    grouper = Grouper(WINDOW)
+    told(grouper, article(article_id, text, title))
+    told(grouper, article("copy", f"{text} نقلا عن الوكالة", title))
+    corrected = told(grouper, article("copy", f"{text} تصحيح", title))
+    assert (corrected.revision, corrected.duplicate_of) == (2, article_id)
+    rewritten = told(grouper, article("copy", other, title))
+    assert (rewritten.revision, rewritten.duplicate_of, rewritten.similarity) == (3, None, None)
+
+
+def unrelated(number: int, rng: random.Random, blurb: list[str]) -> AnnotatedArticle:
+    """An article of words that others have by chance alone, with a blurb behind that nobody knows for one."""
+    own = [f"word{rng.randrange(100_000)}" for _ in range(rng.randint(60, 200))]
+    text = " ".join(own + blurb)
+    signed = signature.sign([word.form for word in tokens(text)])
+    return AnnotatedArticle(
+        id=str(number),
+        received_at=ARRIVAL + timedelta(seconds=number),
+        sequence=number,
+        source=None,
+        url=None,
+        title=None,
+        text=text,
+        published_at=None,
+        language="en",
+        language_score=1.0,
+        entities=[],
+        fingerprint=signature.fingerprint(None, text),
+        signature=signature.pack(signed.minhash),
+        sketch=signature.pack(signed.sketch),
+        shingles=signed.shingles,
+        shared=features.pack({}),
+        terms=features.pack(features.terms(own[:20] + blurb[:15] + own[20:30], "en")),
+    )
+
+
+def test_a_blurb_in_all_articles_costs_no_more_as_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand articles with one blurb: none is a copy, and the last is compared with no more than the 500th."""
+    rng = random.Random(3)
+    blurb = [f"blurb{number}" for number in range(30)]
+    grouper = Grouper(WINDOW)
+    compared: list[int] = []
+    share = duplicates.share
+
+    def counted(row: Any, others: Any) -> Any:
+        compared[-1] += len(others)
+        return share(row, others)
+
+    monkeypatch.setattr(duplicates, "share", counted)
+    for number in range(2_000):
+        compared.append(0)
+        assert told(grouper, unrelated(number, rng, blurb)).duplicate_of is None
+    assert any(compared), "the blurb brought no article to be compared: this test shows nothing"
+    assert max(compared) <= 64
+    assert mean(compared[-500:]) <= 1.3 * mean(compared[500:1_000])
+
+
+def mean(numbers: Iterable[int]) -> float:
+    """Arithmetic mean."""
+    numbers = list(numbers)
+    return sum(numbers) / len(numbers)
