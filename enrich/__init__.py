@@ -18,17 +18,29 @@ annotate         RawArticle → AnnotatedArticle, everything that can be known o
   topics         IPTC Media Topics
   quotes         who said what
   dates          the days an article speaks of
-  signature      content fingerprint and MinHash
+  signature      content fingerprint, MinHash and sketch: by what a text is recognised
   terms          the content words that tell stories apart
+  numbers        the numbers an article tells, written alike
+  skeleton       names by their consonants, alike in every script
+  features       names, numbers and terms as what stories are told apart by
   vectors        what title and beginning mean, as a vector: the optional sentence encoder
 memory           what annotate remembers of the sources' repetitions, read back at the start
 group            AnnotatedArticle → Article and Story, with everything seen within the window
-  duplicates     the near-duplicate index
-  stories        open stories and which one an article joins
+  window         the articles it remembers: rows in a ring
+    columns      what is kept of an article
+    interned     values that many articles share
+  index          which recent articles have a key, in bounded memory
+    arrays       a few steps of numpy, faster for few numbers
+  duplicates     which earlier article a new one is a copy of
+  likeness       how alike two articles are as news
+  stories        open stories: which one an article joins, merges and splits
+  telling        a story as subscribers see it
+  entry          one step of group as bytes
   journal        group's memory: written with its output on ``updates``, read back from it
   copies         the entries of that memory, many in a record
 aggregate        Article and Story → counters in the store
 service          runs the Faust worker
-commands         ``khabar enrich`` and ``khabar annotate``
+explain          why two articles are, or are not, the same or the same story
+commands         ``khabar enrich``, ``khabar annotate`` and ``khabar explain``
 ================ ==========================================================================================
 """

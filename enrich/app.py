@@ -22,7 +22,7 @@ from enrich.annotate import annotate as annotated
 from enrich.boilerplate import Boilerplate
 from enrich.group import ARTICLE_BYTES, Grouper
 from enrich.journal import Journal, Place, Step
-from enrich.stage import RECORDS, Outlet, Output, batches, dead_letter, insist
+from enrich.stage import LEFT_EARLY, REACH, RECORDS, WINDOW, Outlet, Output, batches, dead_letter, insist
 from services import kafka, topics
 from services import settings as settings_module
 from services.events import AnnotatedArticle, RawArticle
@@ -131,6 +131,9 @@ class _Group:
         steps, letters = await asyncio.to_thread(_tell, journal, events)
         await outlet.send(letters)  # before the records that say their inputs are done
         await journal.append(steps)
+        WINDOW.set(len(journal.grouper))
+        REACH.set(journal.grouper.reach.total_seconds())
+        LEFT_EARLY.set(journal.grouper.left_early)
 
     async def _open(self) -> Journal:
         if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():

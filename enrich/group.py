@@ -80,6 +80,16 @@ class Grouper:
     def __len__(self) -> int:
         return len(self._window)
 
+    @property
+    def reach(self) -> timedelta:
+        """How far back the window reaches now."""
+        return self._window.reach * _MICROSECOND
+
+    @property
+    def left_early(self) -> int:
+        """How many articles left the window before their time because it was full."""
+        return self._window.left_early
+
     def process(self, annotated: AnnotatedArticle) -> Told | None:
         """The article as subscribers see it and the new states of the stories that it changed.
 

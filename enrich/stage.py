@@ -14,7 +14,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faust.types import EventT, StreamT
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from redis import RedisError
 
 from services import deadletters, kafka, topics
@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 RECORDS = Counter("khabar_stage_records_total", "Records a stage has finished", ["stage"])
 REJECTED = Counter("khabar_stage_rejected_total", "Records a stage made dead letters of", ["stage"])
+WINDOW = Gauge("khabar_group_window_articles", "Articles that group remembers")
+REACH = Gauge("khabar_group_window_seconds", "From the arrival of the oldest of them to that of the newest")
+LEFT_EARLY = Gauge("khabar_group_left_early_articles", "Articles that group forgot before their time, for lack of room")
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE = 5.0

@@ -84,6 +84,8 @@ class Window:
         self._newest: dict[str, int] = {}
         self.oldest = _FIRST
         self.last = _FIRST - 1
+        # How many had to leave before their time, as there was no room.
+        self.left_early = 0
         self._latest = 0
 
     def __len__(self) -> int:
@@ -113,6 +115,11 @@ class Window:
         """The id of the article that this one is a copy of."""
         return self._originals[number % self.capacity]
 
+    @property
+    def reach(self) -> int:
+        """µs from the arrival of the oldest that is here to that of the newest."""
+        return self._latest - int(self.rows["received"][self.slot(self.oldest)]) if len(self) else 0
+
     def has_left(self, number: int, now: int) -> bool:
         """Whether an article must leave before one that arrives now (µs) can be placed, for its age."""
         return bool(self.rows["received"][number % self.capacity] < max(self._latest, now) - self.span)
@@ -123,7 +130,11 @@ class Window:
         The caller ends each with ``remove_oldest`` before it takes the next. A late arrival does not turn time back.
         """
         self._latest = max(self._latest, now)
-        while self.oldest <= self.last and (len(self) >= self.capacity or self.has_left(self.oldest, now)):
+        while self.oldest <= self.last:
+            old = self.has_left(self.oldest, now)
+            if not old and len(self) < self.capacity:
+                return
+            self.left_early += not old
             yield self.oldest
 
     def place(self, draft: Draft, story: int) -> int:
