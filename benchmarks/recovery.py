@@ -132,7 +132,7 @@ def _articles(count: int) -> Iterator[AnnotatedArticle]:
                 "signature": signature.pack(numbers.integers(0, 256, signature.PERMUTATIONS, np.uint8)),
                 "sketch": signature.pack(np.sort(numbers.integers(0, 2**31, signature.SKETCH).astype(np.uint32))),
                 "shingles": 200,
-                "terms": features.terms(words, seed.language),
+                "terms": features.pack(features.terms(words, seed.language)),
             }
         )
 
