@@ -37,7 +37,7 @@ def shared(entities: Sequence[Entity], boilerplate: Sequence[Span], numbers: Seq
     """
     found: dict[str, float] = {}
     for entity in entities:
-        count = _mentions(entity, boilerplate)
+        count = mentions(entity, boilerplate)
         if count or not entity.mentions:
             consonants = skeleton(entity.name) if entity.id.startswith(_LOCAL) else None
             name = f"k:{consonants}" if consonants else f"e:{entity.id}"
@@ -107,7 +107,7 @@ def products(weights: NDArray[np.uint8]) -> NDArray[np.float32]:
     return 2.0 * weights[_FIRST].astype(np.float32) * weights[_SECOND]
 
 
-def _mentions(entity: Entity, boilerplate: Sequence[Span]) -> int:
+def mentions(entity: Entity, boilerplate: Sequence[Span]) -> int:
     """How often an entity is mentioned outside boilerplate."""
     if not boilerplate:
         return len(entity.mentions)

@@ -17,7 +17,7 @@ from enrich.entry import Split, Step
 from enrich.likeness import Likeness
 from enrich.stories import OpenStory, Stories, story_id
 from enrich.telling import tell
-from enrich.window import Draft, Window
+from enrich.window import Draft, Named, Window
 from services.events import AnnotatedArticle, Article, Story
 
 # What an article in the window takes, all told; ``benchmarks.group`` measures it.
@@ -116,15 +116,15 @@ class Grouper:
         split = self._split(story, number)
         self._stories.entitle(story)
         step = Step(
-            draft,
-            story.id,
-            number - story.number,
-            number - story.titled,
-            story.size,
-            story.first,
-            story.last,
-            [other.id for other in merging],
-            split,
+            draft=draft,
+            story=story.id,
+            age=number - story.number,
+            titled=number - story.titled,
+            size=story.size,
+            first=story.first,
+            last=story.last,
+            merged=[other.id for other in merging],
+            split=split,
         )
         found = annotated.__dict__
         article = Article.model_construct(  # its parts are valid: they are those of a valid one
@@ -225,14 +225,14 @@ class Grouper:
             features.unpack(annotated.shared), features.unpack(annotated.terms), window.frequency, len(window)
         )
         return Draft(
-            row,
-            annotated.id,
-            annotated.title or _opening(annotated.text),
-            annotated.language,
-            annotated.source,
-            [(entity.id, entity.name, entity.type) for entity in annotated.entities[:ENTITIES]],
-            [(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
-            [round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
+            row=row,
+            id=annotated.id,
+            title=annotated.title or _opening(annotated.text),
+            language=annotated.language,
+            source=annotated.source,
+            entities=_leading(annotated),
+            topics=[(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
+            scores=[round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
             vector=None if annotated.vector is None else vectors.unpack(annotated.vector),
             age=0 if before is None else window.last + 1 - int(window.firsts[window.slot(before)]),
         )
@@ -296,6 +296,13 @@ class Grouper:
 
 def _microseconds(when: datetime) -> int:
     return (when - _EPOCH) // _MICROSECOND
+
+
+def _leading(annotated: AnnotatedArticle) -> list[Named]:
+    """Whom the news names most."""
+    counts = [(features.mentions(entity, annotated.boilerplate), entity) for entity in annotated.entities]
+    named = sorted(counts, key=lambda counted: -counted[0])[:ENTITIES]
+    return [(entity.id, entity.name, entity.type) for count, entity in named if count or not entity.mentions]
 
 
 def _opening(text: str) -> str:

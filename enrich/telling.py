@@ -29,9 +29,9 @@ def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, sp
     return Story.model_construct(
         id=story.id,
         title=window.title(story.titled),
-        languages=sorted({window.language_names[number] for number in set(window.languages[slots].tolist())}),
+        languages=sorted(window.language_names[number] for number in _different(window.languages[slots])),
         size=story.size,
-        sources=sorted({window.source_names[number] for number in set(window.sources[slots].tolist()) if number}),
+        sources=sorted(window.source_names[number] for number in _different(window.sources[slots])),
         first_published=when(story.first),
         last_published=when(story.last),
         entities=_entities(window, slots[-_ASKED:]),
@@ -40,6 +40,12 @@ def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, sp
         merged_into=merged_into,
         split_from=split_from,
     )
+
+
+def _different(numbers: NDArray[np.uint32]) -> list[int]:
+    """The different numbers, without 0. They are few, whatever the story's size."""
+    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
+    return found[1:] if found[0] == 0 else found
 
 
 def when(microseconds: int) -> datetime:

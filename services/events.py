@@ -199,7 +199,7 @@ class AnnotatedArticle(Record):
     fingerprint: str
     signature: str
     sketch: str
-    shingles: int
+    shingles: Annotated[int, Field(ge=1)]
     shared: str
     terms: str
     vector: str | None = None
