@@ -125,6 +125,20 @@ async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
 
+async def test_a_new_writer_of_the_log_is_no_event_and_no_error(start: Start, updates: Updates) -> None:
+    """What fences an old writer out lies between two events, and neither subscribers nor metrics see it."""
+    async with start() as gateway:
+        begin = await _cursor_now(gateway)
+        first, last = an_article(), an_article()
+        await updates.send(first)
+        await updates.send_raw(b"", ("type", b"fence"))
+        await updates.send(last)
+        assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
+        assert gateway.counted("unparsable_records_total 0.0")
+    async with start(limits={"tail_records": 0}) as later:
+        assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
+
+
 @pytest.fixture(scope="module")
 async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
     """A Kafka whose ``updates`` may be cut and which may go away."""
