@@ -36,14 +36,15 @@ import numpy as np
 import psutil
 
 from benchmarks import streams
-from enrich import duplicates, features, signature
-from enrich.duplicates import Duplicates
+from enrich import features, signature
 from enrich.group import Grouper, Told
-from enrich.index import RecentIndex
-from enrich.likeness import Likeness
+from enrich.grouping import duplicates
+from enrich.grouping.duplicates import Duplicates
+from enrich.grouping.index import RecentIndex
+from enrich.grouping.likeness import Likeness
+from enrich.grouping.stories import Stories
+from enrich.grouping.window import Draft
 from enrich.normalization import tokens
-from enrich.stories import Stories
-from enrich.window import Draft
 from services.events import AnnotatedArticle
 
 WINDOW = timedelta(hours=72)

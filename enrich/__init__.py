@@ -26,16 +26,7 @@ annotate         RawArticle → AnnotatedArticle, everything that can be known o
   vectors        what title and beginning mean, as a vector: the optional sentence encoder
 memory           what annotate remembers of the sources' repetitions, read back at the start
 group            AnnotatedArticle → Article and Story, with everything seen within the window
-  window         the articles it remembers: rows in a ring
-    columns      what is kept of an article
-    interned     values that many articles share
-  index          which recent articles have a key, in bounded memory
-    arrays       a few steps of numpy, faster for few numbers
-  duplicates     which earlier article a new one is a copy of
-  likeness       how alike two articles are as news
-  stories        open stories: which one an article joins, merges and splits
-  telling        a story as subscribers see it
-  entry          one step of group as bytes
+  grouping/      the articles it remembers, which are copies, which are one story
   journal        group's memory: written with its output on ``updates``, read back from it
   copies         the entries of that memory, many in a record
 aggregate        Article and Story → counters in the store

@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.columns import FEATURES, SHARED, TERMS, WEIGHT
+from enrich.grouping.columns import FEATURES, SHARED, TERMS, WEIGHT
 from enrich.skeleton import skeleton
 from services.events import Entity, Span
 

@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from enrich import entry, features, signature, vectors
-from enrich.columns import ENTITIES, ROW, TOPICS
-from enrich.duplicates import Copy, Duplicates, keys_of, share
-from enrich.entry import Split, Step
-from enrich.likeness import Likeness
-from enrich.stories import OpenStory, Stories, story_id
-from enrich.telling import tell
-from enrich.window import Draft, Named, Window
+from enrich import features, signature, vectors
+from enrich.grouping import entry
+from enrich.grouping.columns import ENTITIES, ROW, TOPICS
+from enrich.grouping.duplicates import Copy, Duplicates, keys_of, share
+from enrich.grouping.entry import Split, Step
+from enrich.grouping.likeness import Likeness
+from enrich.grouping.stories import OpenStory, Stories, story_id
+from enrich.grouping.telling import tell
+from enrich.grouping.window import Draft, Named, Window
 from services.events import AnnotatedArticle, Article, Story
 
 # What an article in the window takes, all told; ``benchmarks.group`` measures it.

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrich import features, signature
-from enrich.columns import FEATURES, WEIGHT
 from enrich.group import Grouper
+from enrich.grouping.columns import FEATURES, WEIGHT
 from evaluation.duplicates import grade
 from evaluation.grouping import WINDOW, Grouped, Places, grouper
 from evaluation.streams import Arrival

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from enrich import duplicates, features, signature
+from enrich import features, signature
 from enrich.annotate import annotate
 from enrich.group import Grouper
+from enrich.grouping import duplicates
 from enrich.normalization import tokens
 from ingest.generator import LANGUAGES, copying
 from ingest.generator.writing import language

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic_core import from_json, to_json
 
 from enrich import vectors
-from enrich.columns import ROW
-from enrich.window import Draft
+from enrich.grouping.columns import ROW
+from enrich.grouping.window import Draft
 
 _VERSION = b"\x01"
 _ROW_END = 1 + ROW.itemsize

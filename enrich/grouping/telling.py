@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.stories import OpenStory
-from enrich.window import Window
+from enrich.grouping.stories import OpenStory
+from enrich.grouping.window import Window
 from services.events import Entity, EntityType, Story, Topic
 
 _LISTED_ARTICLES = 50

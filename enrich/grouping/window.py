@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrich import vectors
-from enrich.columns import ENTITIES, FEATURES, ROW, TOPICS
-from enrich.interned import Interned
+from enrich.grouping.columns import ENTITIES, FEATURES, ROW, TOPICS
+from enrich.grouping.interned import Interned
 from services.events import EntityType
 
 Numbers = NDArray[np.uint32]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrich import vectors
-from enrich.arrays import distinct
-from enrich.columns import FEATURES, SHARED, WEIGHT
-from enrich.window import Draft, Window
+from enrich.grouping.arrays import distinct
+from enrich.grouping.columns import FEATURES, SHARED, WEIGHT
+from enrich.grouping.window import Draft, Window
 
 # Of two articles in one language, shared features and terms together; across languages, shared features.
 _SHARED = 0.4

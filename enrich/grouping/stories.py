@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrich import features
-from enrich.arrays import counted, distinct
-from enrich.columns import SHARED
-from enrich.index import RecentIndex
-from enrich.likeness import Likeness
-from enrich.window import Draft, Numbers, Window
+from enrich.grouping.arrays import counted, distinct
+from enrich.grouping.columns import SHARED
+from enrich.grouping.index import RecentIndex
+from enrich.grouping.likeness import Likeness
+from enrich.grouping.window import Draft, Numbers, Window
 
 # Stories that share most with an article are compared with it: so many, by so many of their first and newest articles.
 _COMPARED = 6

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.arrays import counted
-from enrich.index import RecentIndex
-from enrich.likeness import Likeness
+from enrich.grouping.arrays import counted
+from enrich.grouping.index import RecentIndex
+from enrich.grouping.likeness import Likeness
+from enrich.grouping.window import Numbers, Window
 from enrich.signature import PERMUTATIONS, SKETCH
-from enrich.window import Numbers, Window
 
 # 42 bands of 3 places: of pairs that share 0.45 of their shingles 98% become candidates, of those with 0.1 4%.
 _ROWS = 3
