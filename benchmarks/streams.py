@@ -95,7 +95,7 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list
     article = ArticleIn.model_validate(fields)
     text, title, code = article.text or "", article.title, truth.language
     heading, news = Passage(title or ""), Passage(text).without(furniture)
-    signed = signature.sign([word.form for word in news.words])
+    signed = signature.sign(signature.forms(heading, news))
     named = [_entity(*entity, text) for entity in truth.entities]
     return AnnotatedArticle(
         id=article_id(article),

@@ -56,7 +56,7 @@ def annotate(
     news = body.without(furniture)
     # No news is longer. What is has its beginning understood, and all of it shown and compared.
     beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
-    signed = signature.sign([word.form for word in news.words])
+    signed = signature.sign(signature.forms(heading, news))
     named = entities.find(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from aiokafka.errors import KafkaError
 from redis import RedisError
 
-from enrich import features, journal, numbers
+from enrich import features, journal, numbers, signature
 from enrich.group import ARTICLE_BYTES, Comparison, Grouper
 from enrich.normalization import Passage
 from enrich.signature import SHINGLE
@@ -117,7 +117,7 @@ def _story(found: Comparison, first: Article, later: Article) -> Iterator[str]:
 
 
 def _forms(article: Article) -> list[str]:
-    return [word.form for word in _news(article).words]
+    return signature.forms(Passage(article.title or ""), _news(article))
 
 
 def _news(article: Article) -> Passage:

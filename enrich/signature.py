@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rensa import RMinHash
 
+from enrich.normalization import Passage
+
 PERMUTATIONS = 128
 SKETCH = 64
 SHINGLE = 3
 _SEED = 42
+_FLASH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,12 @@ class Signature:
     minhash: NDArray[np.uint8]
     sketch: NDArray[np.uint32]
     shingles: int
+
+
+def forms(heading: Passage, news: Passage) -> list[str]:
+    """The words that a text is signed by. A caption or a flash is known by its title, too."""
+    words = news.words if len(news.words) >= _FLASH else [*heading.words, *news.words]
+    return [word.form for word in words]
 
 
 def fingerprint(title: str | None, text: str) -> str:

@@ -24,21 +24,22 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 # they are, how many.
 READ_ON = "2026-11-22"
 READ = (
-    ("reported, labelled different", "a caption of one to three words, which is the whole text, and a long article", 4),
-    ("reported, labelled different", "two announcements in the same set phrases, about different people", 1),
-    ("reported, labelled partly", "the same release or agency report, edited in every other sentence: a copy", 3),
-    ("reported, labelled partly", "two agency reports of following hours that share their background", 1),
     (
-        "labelled same, not reported",
-        "the same short report (55 to 130 words), edited in nearly every sentence: missed",
-        3,
+        "reported, labelled different",
+        "a caption of one to six words is the whole text, under another title; since then told by the title, too",
+        4,
     ),
-    ("labelled same, not reported", "congratulations in set phrases, to different presidents: rightly apart", 1),
-    ("labelled excerpt, not reported", "a part of an earlier report, edited as well: missed", 2),
-    ("labelled excerpt, not reported", "a ministry's daily count in set phrases: rightly apart", 1),
-    ("labelled enlarged, not reported", "an earlier report inside a longer one of two or more news", 2),
-    ("labelled partly, not reported", "the same meeting in other words: rightly apart", 1),
-    ("labelled partly, not reported", "a flash that went into a long report of the day", 1),
+    ("reported, labelled partly", "the same release, reworded: a copy", 1),
+    ("reported, labelled partly", "two papers' versions of agency reports of one event, a third of it edited", 2),
+    ("reported, labelled partly", "the next news on a matter, more than half of it from the one before", 2),
+    ("labelled same, not reported", "the same report (50 to 280 words), edited in nearly every sentence: missed", 3),
+    ("labelled same, not reported", "an event of the same kind elsewhere, in the same phrases: rightly apart", 1),
+    ("labelled excerpt, not reported", "one decision (70 words) out of a long list of them (940): missed", 1),
+    ("labelled excerpt, not reported", "an agency report, shortened and edited: missed", 1),
+    ("labelled excerpt, not reported", "two reports that quote one statement: rightly apart", 1),
+    ("labelled enlarged, not reported", "an earlier report inside a longer one that tells more: as it should be", 2),
+    ("labelled partly, not reported", "the same programme at another school: rightly apart", 1),
+    ("labelled partly, not reported", "a flash that went into a long report of the day: rightly apart", 1),
 )
 
 Pair = tuple[int, int]

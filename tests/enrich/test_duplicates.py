@@ -282,3 +282,12 @@ def mean(numbers: Iterable[int]) -> float:
     """Arithmetic mean."""
     numbers = list(numbers)
     return sum(numbers) / len(numbers)
+
+
+def test_a_caption_under_another_title_is_another_article() -> None:
+    """A name alone as the text says nothing; with its title it does. The same flash again is a copy."""
+    grouper = Grouper(WINDOW)
+    one = told(grouper, article("one", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "a.example"))
+    other = told(grouper, article("other", "بلاتر", "أشهر صعبة تنتظر رئيس الفيفا قبل الرحيل", "b.example"))
+    again = told(grouper, article("again", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "c.example"))
+    assert (one.duplicate_of, other.duplicate_of, again.duplicate_of) == (None, None, "one")
