@@ -206,7 +206,12 @@ class AnnotatedArticle(Record):
 
 
 class Article(Record):
-    """An article as subscribers see it."""
+    """An article as subscribers see it.
+
+    ``duplicate_of`` is the id of the first-seen article that this one nearly repeats, ``similarity`` the share (0 to 1)
+    of its three-word shingles that it has from there. ``story`` is the story that it was told with; stories merge and
+    split later.
+    """
 
     id: str
     revision: int
