@@ -36,7 +36,6 @@ import numpy as np
 import psutil
 
 from benchmarks import streams
-from enrich import features, signature
 from enrich.group import Grouper, Told
 from enrich.grouping import duplicates
 from enrich.grouping.duplicates import Duplicates
@@ -44,8 +43,6 @@ from enrich.grouping.index import RecentIndex
 from enrich.grouping.likeness import Likeness
 from enrich.grouping.stories import Stories
 from enrich.grouping.window import Draft
-from enrich.normalization import tokens
-from services.events import AnnotatedArticle
 
 WINDOW = timedelta(hours=72)
 # As the worker takes them.
@@ -58,7 +55,6 @@ _LOOPS = 1_000_000
 _HOT = 50_000
 _HOT_POINTS = (2_000, 5_000, 10_000, 20_000, 30_000, 40_000, 50_000)
 _BLURB = 35
-_VOCABULARY = 100_000
 
 
 @dataclass(slots=True)
@@ -321,7 +317,7 @@ def _print_restored(restored: dict[str, Any]) -> None:
 def _hot(_prepared: Path, _entries: Path, size: int) -> dict[str, Any]:
     """Cost an article, and how many were called copies, as ever more articles have the blurb; without it, too."""
     found: dict[str, Any] = {"loop": _loop()}
-    for name, blurb in (("without", []), ("with", _words(random.Random(0), _BLURB))):  # noqa: S311
+    for name, blurb in (("without", []), ("with", streams.words(random.Random(0), _BLURB))):  # noqa: S311
         grouper = Grouper(WINDOW, size)
         arrived = datetime(2026, 11, 6, tzinfo=UTC)
         chance = random.Random(1)  # noqa: S311 - to be repeated, not to be secret
@@ -355,42 +351,12 @@ def _process(
 ) -> tuple[int, float]:
     """Process the next batch: how many were called copies, and CPU seconds an article."""
     articles = [
-        _unrelated(number + at, chance, blurb, arrived + timedelta(seconds=number + at)) for at in range(_BATCH)
+        streams.unrelated(number + at, chance, blurb, arrived + timedelta(seconds=number + at)) for at in range(_BATCH)
     ]
     start = time.process_time()
     told = [grouper.process(article) for article in articles]
     cost = (time.process_time() - start) / _BATCH
     return sum(step is not None and step.article.duplicate_of is not None for step in told), cost
-
-
-def _unrelated(number: int, chance: random.Random, blurb: list[str], arrived: datetime) -> AnnotatedArticle:
-    """An article of words that it shares by chance alone, and the blurb at its end."""
-    words = _words(chance, chance.randint(60, 240)) + blurb
-    text = " ".join(words)
-    signed = signature.sign([word.form for word in tokens(text)])
-    return AnnotatedArticle(
-        id=f"{number:026}",
-        received_at=arrived,
-        sequence=number,
-        source=f"{number % 97}.example",
-        url=None,
-        title=" ".join(words[:8]),
-        text=text,
-        published_at=arrived,
-        language="en",
-        language_score=1.0,
-        entities=[],
-        fingerprint=signature.fingerprint(None, text),
-        signature=signature.pack(signed.minhash),
-        sketch=signature.pack(signed.sketch),
-        shingles=signed.shingles,
-        shared=features.pack(features.shared([], [], [str(chance.randrange(10_000, 100_000)) for _ in range(3)])),
-        terms=features.pack(features.terms(words[:10] + blurb[:20] + words[10:28], "en")),
-    )
-
-
-def _words(chance: random.Random, count: int) -> list[str]:
-    return [f"word{chance.randrange(_VOCABULARY)}" for _ in range(count)]
 
 
 def _print_hot(found: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ them there are, the more: candidates are many.
 
 import io
 import multiprocessing
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -20,8 +21,8 @@ import zstandard
 
 from enrich import features, numbers, signature, topics
 from enrich.boilerplate import Boilerplate
-from enrich.normalization import Passage
-from enrich.terms import terms
+from enrich.marks import marks
+from enrich.normalization import Passage, tokens
 from ingest.generator import Stream, Truth
 from services.events import AnnotatedArticle, ArticleIn, Entity, EntityType, Mention, Span, Topic
 from services.identity import article_id
@@ -33,6 +34,7 @@ _MENTIONS = 3
 _SCORES = (0.9, 0.6, 0.4)
 _CHUNK = 64
 _INVENTED = "invented:"
+_VOCABULARY = 100_000
 
 _Job = tuple[int, dict[str, Any], Truth, list[Span]]
 
@@ -95,7 +97,6 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list
     article = ArticleIn.model_validate(fields)
     text, title, code = article.text or "", article.title, truth.language
     heading, news = Passage(title or ""), Passage(text).without(furniture)
-    signed = signature.sign(signature.forms(heading, news))
     named = [_entity(*entity, text) for entity in truth.entities]
     return AnnotatedArticle(
         id=article_id(article),
@@ -117,11 +118,7 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list
         ],
         boilerplate=furniture,
         fingerprint=signature.fingerprint(title, text),
-        signature=signature.pack(signed.minhash),
-        sketch=signature.pack(signed.sketch),
-        shingles=signed.shingles,
-        shared=features.pack(features.shared(named, furniture, numbers.numbers(text))),
-        terms=features.pack(features.terms(terms(heading.words, news.words, code), code)),
+        **marks(heading, news, code, features.shared(named, furniture, numbers.numbers(text))),
     )
 
 
@@ -135,3 +132,34 @@ def _entity(entity_id: str, name: str, kind: EntityType, text: str) -> Entity:
     if entity_id.startswith(_INVENTED):
         entity_id = f"x{entity_id.removeprefix(_INVENTED)}"
     return Entity(id=entity_id, name=name, type=kind, mentions=mentions)
+
+
+def unrelated(number: int, chance: random.Random, blurb: list[str], arrived: datetime) -> AnnotatedArticle:
+    """An article of words that it shares by chance alone, and the blurb at its end."""
+    own = words(chance, chance.randint(60, 240)) + blurb
+    text = " ".join(own)
+    signed = signature.sign([word.form for word in tokens(text)])
+    return AnnotatedArticle(
+        id=f"{number:026}",
+        received_at=arrived,
+        sequence=number,
+        source=f"{number % 97}.example",
+        url=None,
+        title=" ".join(own[:8]),
+        text=text,
+        published_at=arrived,
+        language="en",
+        language_score=1.0,
+        entities=[],
+        fingerprint=signature.fingerprint(None, text),
+        signature=signature.pack(signed.minhash),
+        sketch=signature.pack(signed.sketch),
+        shingles=signed.shingles,
+        shared=features.pack(features.shared([], [], [str(chance.randrange(10_000, 100_000)) for _ in range(3)])),
+        terms=features.pack(features.terms(own[:10] + blurb[:20] + own[10:28], "en")),
+    )
+
+
+def words(chance: random.Random, count: int) -> list[str]:
+    """So many words by chance."""
+    return [f"word{chance.randrange(_VOCABULARY)}" for _ in range(count)]

@@ -23,6 +23,7 @@ annotate         RawArticle → AnnotatedArticle, everything that can be known o
   numbers        the numbers an article tells, written alike
   skeleton       names by their consonants, alike in every script
   features       names, numbers and terms as what stories are told apart by
+  marks          all of that that group compares an article by
   vectors        what title and beginning mean, as a vector: the optional sentence encoder
 memory           what annotate remembers of the sources' repetitions, read back at the start
 group            AnnotatedArticle → Article and Story, with everything seen within the window

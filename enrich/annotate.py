@@ -20,9 +20,9 @@ from enrich import (
     topics,
 )
 from enrich.boilerplate import Boilerplate
+from enrich.marks import marks
 from enrich.normalization import Passage
 from enrich.recognition.recognizer import Recognizer
-from enrich.terms import terms
 from enrich.vectors import Encoder
 from services.events import AnnotatedArticle, Date, RawArticle, Span
 
@@ -56,7 +56,6 @@ def annotate(
     news = body.without(furniture)
     # No news is longer. What is has its beginning understood, and all of it shown and compared.
     beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
-    signed = signature.sign(signature.forms(heading, news))
     named = entities.find(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,
@@ -80,11 +79,7 @@ def annotate(
         boilerplate=furniture,
         # Not of what was learnt or guessed: the same content has the same fingerprint whenever it is annotated.
         fingerprint=signature.fingerprint(given_title, text),
-        signature=signature.pack(signed.minhash),
-        sketch=signature.pack(signed.sketch),
-        shingles=signed.shingles,
-        shared=features.pack(features.shared(named, furniture, numbers.numbers(beginning.text))),
-        terms=features.pack(features.terms(terms(heading.words, news.words, code), code)),
+        **marks(heading, news, code, features.shared(named, furniture, numbers.numbers(beginning.text))),
         vector=encoder.vector(title, text, furniture) if encoder else None,
     )
 

@@ -6,7 +6,7 @@ the articles' arrival, never the clock's, so that a replayed log is grouped as i
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from enrich.grouping.entry import Split, Step
 from enrich.grouping.likeness import Likeness
 from enrich.grouping.stories import OpenStory, Stories, story_id
 from enrich.grouping.telling import tell
+from enrich.grouping.times import MICROSECOND, microseconds
 from enrich.grouping.window import Draft, Named, Window
 from services.events import AnnotatedArticle, Article, Story
 
@@ -25,8 +26,6 @@ from services.events import AnnotatedArticle, Article, Story
 ARTICLE_BYTES = 2_300
 CAPACITY = 200_000
 _OPENING = 16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # What an article has of what annotate found.
 _SHARED = [name for name in Article.model_fields if name in AnnotatedArticle.model_fields]
 
@@ -71,7 +70,7 @@ class Grouper:
     """The state of group: articles that arrived within ``window``, at most ``capacity``. One partition, one Grouper."""
 
     def __init__(self, window: timedelta, capacity: int = CAPACITY) -> None:
-        self._window = Window(window // _MICROSECOND, capacity)
+        self._window = Window(window // MICROSECOND, capacity)
         self._likeness = Likeness(self._window)
         self._duplicates = Duplicates(self._window, self._likeness)
         self._stories = Stories(self._window, self._likeness)
@@ -84,7 +83,7 @@ class Grouper:
     @property
     def reach(self) -> timedelta:
         """How far back the window reaches now."""
-        return self._window.reach * _MICROSECOND
+        return self._window.reach * MICROSECOND
 
     @property
     def left_early(self) -> int:
@@ -99,7 +98,7 @@ class Grouper:
         """
         if not self._is_news(annotated):
             return None
-        self._expire(_microseconds(annotated.received_at))
+        self._expire(microseconds(annotated.received_at))
         before = self._window.newest(annotated.id)
         draft = self._draft(annotated, before)
         keys = keys_of(draft.row)
@@ -200,7 +199,7 @@ class Grouper:
     def _is_news(self, annotated: AnnotatedArticle) -> bool:
         """Whether this says something else than what is here of the article, and is newer."""
         known = self._window.newest(annotated.id)
-        received = _microseconds(annotated.received_at)
+        received = microseconds(annotated.received_at)
         if known is None or self._window.has_left(known, received):
             return True
         row = self._window.rows[self._window.slot(known)]
@@ -213,8 +212,8 @@ class Grouper:
         window = self._window
         signed = signature.unpack(annotated.signature, annotated.sketch, annotated.shingles)
         row = np.zeros(1, ROW)[0]
-        row["received"] = _microseconds(annotated.received_at)
-        row["published"] = _microseconds(annotated.published_at or annotated.received_at)
+        row["received"] = microseconds(annotated.received_at)
+        row["published"] = microseconds(annotated.published_at or annotated.received_at)
         row["sequence"] = annotated.sequence
         row["fingerprint"] = bytes.fromhex(annotated.fingerprint)
         row["revision"] = 1 if before is None else window.rows["revision"][window.slot(before)] + 1
@@ -293,10 +292,6 @@ class Grouper:
         story.titled, story.size = number - step.titled, step.size
         story.first, story.last = step.first, step.last
         self._restored = (number, story, step.split, merged)
-
-
-def _microseconds(when: datetime) -> int:
-    return (when - _EPOCH) // _MICROSECOND
 
 
 def _leading(annotated: AnnotatedArticle) -> list[Named]:

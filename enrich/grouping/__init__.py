@@ -10,6 +10,7 @@ duplicates   which earlier article a new one is a copy of
 likeness     how alike two articles are as news
 stories      open stories: which one an article joins, merges and splits
 telling      a story as subscribers see it
+times        µs since 1970
 entry        one step of group as bytes
 ============ ================================================================================
 """

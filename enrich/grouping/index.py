@@ -28,7 +28,8 @@ class RecentIndex:
 
     def find(self, keys: Keys) -> Numbers:
         """(keys, WAYS) numbers, 0 where there are fewer; in no order."""
-        return self._numbers[keys % self._buckets]  # type: ignore[no-any-return]
+        found: Numbers = self._numbers[keys % self._buckets]
+        return found
 
     def add(self, keys: Keys, number: int) -> None:
         """Put an article, newer than all before, under its keys."""

@@ -2,12 +2,13 @@
 
 import functools
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich.grouping.arrays import distinct
 from enrich.grouping.stories import OpenStory
+from enrich.grouping.times import moment
 from enrich.grouping.window import Window
 from services.events import Entity, EntityType, Story, Topic
 
@@ -17,7 +18,6 @@ _LISTED_TOPICS = 8
 # What a story is about is asked of its newest articles, and of the entities that each names first.
 _ASKED = 12
 _LEADING = 8
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUNDREDTHS = 100.0
 
 
@@ -32,8 +32,8 @@ def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, sp
         languages=sorted(window.language_names[number] for number in _different(window.languages[slots])),
         size=story.size,
         sources=sorted(window.source_names[number] for number in _different(window.sources[slots])),
-        first_published=when(story.first),
-        last_published=when(story.last),
+        first_published=moment(story.first),
+        last_published=moment(story.last),
         entities=_entities(window, slots[-_ASKED:]),
         topics=_topics(window, slots[-_ASKED:]),
         articles=[window.id(number) for number in story.members[: -listed - 1 : -1]],
@@ -43,14 +43,8 @@ def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, sp
 
 
 def _different(numbers: NDArray[np.uint32]) -> list[int]:
-    """The different numbers, without 0. They are few, whatever the story's size."""
-    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
-    return found[1:] if found[0] == 0 else found
-
-
-def when(microseconds: int) -> datetime:
-    """µs since 1970 as a time."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """The different numbers, without 0."""
+    return [number for number in distinct(numbers).tolist() if number]
 
 
 def _entities(window: Window, slots: NDArray[np.intp]) -> list[Entity]:

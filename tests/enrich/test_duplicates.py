@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from enrich import features, signature
+from benchmarks import streams
 from enrich.annotate import annotate
 from enrich.group import Grouper
 from enrich.grouping import duplicates
-from enrich.normalization import tokens
 from ingest.generator import LANGUAGES, copying
 from ingest.generator.writing import language
 from services.events import AnnotatedArticle, Article, ArticleIn
@@ -231,32 +230,6 @@ def test_a_corrected_copy_is_still_a_copy() -> None:
     assert (rewritten.revision, rewritten.duplicate_of, rewritten.similarity) == (3, None, None)
 
 
-def unrelated(number: int, rng: random.Random, blurb: list[str]) -> AnnotatedArticle:
-    """An article of words that others have by chance alone, with a blurb behind that nobody knows for one."""
-    own = [f"word{rng.randrange(100_000)}" for _ in range(rng.randint(60, 200))]
-    text = " ".join(own + blurb)
-    signed = signature.sign([word.form for word in tokens(text)])
-    return AnnotatedArticle(
-        id=str(number),
-        received_at=ARRIVAL + timedelta(seconds=number),
-        sequence=number,
-        source=None,
-        url=None,
-        title=None,
-        text=text,
-        published_at=None,
-        language="en",
-        language_score=1.0,
-        entities=[],
-        fingerprint=signature.fingerprint(None, text),
-        signature=signature.pack(signed.minhash),
-        sketch=signature.pack(signed.sketch),
-        shingles=signed.shingles,
-        shared=features.pack({}),
-        terms=features.pack(features.terms(own[:20] + blurb[:15] + own[20:30], "en")),
-    )
-
-
 def test_a_blurb_in_all_articles_costs_no_more_as_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two thousand articles with one blurb: none is a copy, and the last is compared with no more than the 500th."""
     rng = random.Random(3)
@@ -272,7 +245,10 @@ def test_a_blurb_in_all_articles_costs_no_more_as_they_grow(monkeypatch: pytest.
     monkeypatch.setattr(duplicates, "share", counted)
     for number in range(2_000):
         compared.append(0)
-        assert told(grouper, unrelated(number, rng, blurb)).duplicate_of is None
+        assert (
+            told(grouper, streams.unrelated(number, rng, blurb, ARRIVAL + timedelta(seconds=number))).duplicate_of
+            is None
+        )
     assert any(compared), "the blurb brought no article to be compared: this test shows nothing"
     assert max(compared) <= 64
     assert mean(compared[-500:]) <= 1.3 * mean(compared[500:1_000])
