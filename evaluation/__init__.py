@@ -9,6 +9,8 @@ topics.py     IPTC Media Topics
 quotes.py     who said what
 duplicates.py copies, on seeds/ and on generated streams; newspapers.py the same on real news, by overlap.py
 stories.py    stories: bcubed.py the measure, baselines.py simpler methods beside ours
+sharding.py   group in shards, simulated; crowd.py the stories of seeds/ among real news
+group.py      the sections on all of that
 grouping.py   what a stream comes to when it is grouped; streams.py such streams with their truth
 samples.py    the labelled articles that several of these measure
 report.py     figures as Markdown tables
