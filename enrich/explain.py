@@ -51,11 +51,12 @@ async def _articles(settings: Settings, *ids: str) -> list[Article]:
         places = [await store.place(article_id) for article_id in ids]
     finally:
         await store.close()
+    for article_id, place in zip(ids, places, strict=True):
+        if place is None:
+            raise KeyError(article_id)
     articles = []
     async with kafka.reader(settings.kafka_servers, topics.UPDATES.name) as reader:
-        for article_id, place in zip(ids, places, strict=True):
-            if place is None:
-                raise KeyError(article_id)
+        for place in filter(None, places):
             async for record in reader.between(place.offset, place.offset + 1):
                 articles.append(Article.model_validate_json(record.value))
     return articles

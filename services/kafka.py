@@ -1,5 +1,6 @@
 """Kafka clients as Khabar uses them: a producer that loses nothing, and readers without a consumer group."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -106,6 +107,8 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
     consumer.assign([assigned])
     try:
         await consumer.start()
+        # A consumer that is stopped before its tasks took their first step raises CancelledError.
+        await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:
         await consumer.stop()

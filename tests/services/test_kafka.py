@@ -1,0 +1,12 @@
+"""Kafka clients."""
+
+from services import topics
+from services.embedded.kafka import Kafka
+from services.kafka import reader
+
+
+async def test_a_reader_can_be_closed_at_once(kafka: Kafka) -> None:
+    """Whoever finds that there is nothing to read gets no error from closing, however soon."""
+    for _ in range(3):
+        async with reader(kafka.bootstrap, topics.UPDATES.name):
+            pass
