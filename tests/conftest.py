@@ -1,5 +1,6 @@
 """One real Kafka and one real Valkey for the whole run; every port is a free one, so runs do not meet."""
 
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,10 @@ from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
+
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: Ctrl-C, which some
+# tests send to theirs, would then do nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
