@@ -98,7 +98,7 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
     intake = Intake(spare.bootstrap, timeout=1.0)
     try:
         async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
-            accepted = [await _until_accepted(post, "first")]
+            tried = [await _until_accepted(post, "first")]
 
             os.kill(spare.process.pid, signal.SIGSTOP)  # connected, but silent
             answer = await post(json.dumps({"text": "unheard"}))
@@ -108,7 +108,7 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             assert "sending all of them again is safe" in answer.body["detail"]
             assert "nothing was accepted" not in answer.body["detail"]
             os.kill(spare.process.pid, signal.SIGCONT)
-            accepted.append(await _until_accepted(post, "second"))
+            tried.append(await _until_accepted(post, "second"))
 
             await spare.stop()
             answer = await post(json.dumps({"text": "lost"}))
@@ -120,11 +120,12 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             assert (await session.get("/healthz")).status == 200
             assert (await session.get("/readyz")).status == 503
             await spare.start()
-            accepted.append(await _until_accepted(post, "third"))
+            tried.append(await _until_accepted(post, "third"))
             assert (await session.get("/readyz")).status == 200
-        assert accepted == [article_id(ArticleIn(text=text)) for text in ("first", "second", "third")]
+        assert [one for one, _ in tried] == [article_id(ArticleIn(text=text)) for text in ("first", "second", "third")]
         found = await raw(spare.bootstrap, partitions=3)
-        assert all(len(found[one]) == 1 for one in accepted)
+        # Once, or as often again as an answer before said that the article may have been accepted.
+        assert all(1 <= len(found[one]) <= 1 + perhaps for one, perhaps in tried)
     finally:
         await intake.close()
 
@@ -158,13 +159,15 @@ async def test_what_an_error_says_about_what_was_sent(spare: Kafka) -> None:
         await intake.close()
 
 
-async def _until_accepted(post: Post, text: str) -> str:
-    """The id, once Kafka is ready; until then nothing but 503 is answered."""
+async def _until_accepted(post: Post, text: str) -> tuple[str, int]:
+    """The id, once Kafka is ready, and how many of the answers before, all of them 503, said "may have been"."""
+    perhaps = 0
     for _ in range(20):
         answer = await post(json.dumps({"text": text}))
         if answer.status == 202:
-            return answer.body["accepted"][0]["id"]
+            return answer.body["accepted"][0]["id"], perhaps
         assert answer.status == 503
+        perhaps += "may still have been accepted" in answer.body["detail"]
         await asyncio.sleep(0.2)
     raise AssertionError("never accepted")
 
