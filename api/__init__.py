@@ -13,7 +13,10 @@ session    one subscription, whatever carries it
 websocket  ``/v1/stream``
 sse        ``/v1/events``
 transport  what uvicorn's connections must do for clients that do not read
-routes     articles, stories, aggregates
+routes     articles, stories
+aggregates aggregates, time series, trends
+caching    how long answers may be kept
+pages      pages of long answers
 push       ``POST /v1/articles``, forwarded to ingest
 auth       API keys
 health     ``/healthz``, ``/readyz``, ``/metrics``

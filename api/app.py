@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from api import health, problems, push, routes, sse, websocket
+from api import aggregates, health, problems, push, routes, sse, websocket
 from api.gateway import Gateway
 from api.session import Limits
 from services.settings import Settings
@@ -60,7 +60,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
     app.state.gateway = gateway
     app.state.readiness = health.Readiness(gateway)
     problems.install(app)
-    for module in (websocket, sse, push, routes, health):
+    for module in (websocket, sse, push, routes, aggregates, health):
         app.include_router(module.router)
 
     @app.head("/", include_in_schema=False)

@@ -92,11 +92,11 @@ _Documented = Annotated[object, Depends(HTTPBearer(auto_error=False, scheme_name
 _DocumentedHeader = Annotated[object, Depends(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header"))]
 
 
-def may_read(request: Request, _: _Documented, __: _DocumentedHeader) -> None:
+async def may_read(request: Request, _: _Documented, __: _DocumentedHeader) -> None:
     """Dependency of routes that read. Raises ``ProblemError`` 401 or 403."""
     _require(request, "read")
 
 
-def may_write(request: Request, _: _Documented, __: _DocumentedHeader) -> None:
+async def may_write(request: Request, _: _Documented, __: _DocumentedHeader) -> None:
     """Dependency of routes that write. Raises ``ProblemError`` 401 or 403."""
     _require(request, "write")

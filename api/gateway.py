@@ -1,8 +1,9 @@
 """The parts of one running gateway, put together; what routes find under ``app.state.gateway``."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import aiohttp
 
@@ -11,6 +12,7 @@ from api.backlog import Backlog
 from api.follower import Follower
 from api.log import Log
 from api.metrics import Metrics
+from api.problems import RETRY_AFTER, STORE_AWAY, ProblemError
 from api.session import Limits, Stream
 from services.settings import Settings
 from services.store import Store
@@ -18,6 +20,10 @@ from services.store import Store
 # A connection that ingest may be closing at this moment is not used again.
 _KEEP_ALIVE = 2.0
 _STOP_SECONDS = 1.0
+# A store that takes longer is as good as away, and whoever waits for it has better things to do.
+_STORE_SECONDS = 3.0
+
+_T = TypeVar("_T")
 
 
 class Gateway:
@@ -35,6 +41,14 @@ class Gateway:
         self.backlog = Backlog(settings.kafka_servers)
         self.stream = Stream(self.log, self.backlog, self.follower, limits)
         self.store = Store(settings.redis_url)
+
+    async def answered(self, question: Awaitable[_T]) -> _T:
+        """What the store answers. Raises ``ProblemError`` 503 when it does not in time, or ``RedisError``."""
+        try:
+            async with asyncio.timeout(_STORE_SECONDS):
+                return await question
+        except TimeoutError:
+            raise ProblemError(503, STORE_AWAY, headers=RETRY_AFTER) from None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

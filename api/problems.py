@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem JSON: every answer of the gateway that is not a success has this form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,9 @@ from services.events import Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "2"}
+STORE_AWAY = "the store of aggregates and stories cannot be reached; the stream goes on"
+
+_Dependency = Callable[[Request], Coroutine[None, None, None]]
 
 
 class ProblemError(Exception):
@@ -54,10 +57,29 @@ def documented(*statuses: int, **members: dict[str, Any]) -> dict[int | str, dic
     schema: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
     if members:
         schema = {"allOf": [schema, {"type": "object", "properties": members, "required": sorted(members)}]}
-    return {
+    found: dict[int | str, dict[str, Any]] = {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
+    if 503 in found:
+        found[503]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return found
+
+
+def only(*single: str, repeatable: Collection[str] = ()) -> _Dependency:
+    """Dependency of a route with these query parameters. Raises ``ProblemError`` on others and on repetitions."""
+    known = (*single, *repeatable)
+
+    async def check(request: Request) -> None:
+        names = [name for name, _ in request.query_params.multi_items()]
+        for name in names:
+            if name not in known:
+                which = f"known are {', '.join(known)}" if known else "there are none here"
+                raise ProblemError(422, f"unknown parameter {name[:60]!r}; {which}", field=name[:60])
+            if name not in repeatable and names.count(name) > 1:
+                raise ProblemError(422, f"{name} is given twice", field=name)
+
+    return check
 
 
 def install(app: FastAPI) -> None:
@@ -82,8 +104,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def _store(_: Request, __: RedisError) -> JSONResponse:
-        detail = "the store of aggregates and stories cannot be reached; the stream goes on"
-        return response(ProblemError(503, detail, headers=RETRY_AFTER))
+        return response(ProblemError(503, STORE_AWAY, headers=RETRY_AFTER))
 
     @app.exception_handler(Exception)
     async def _bug(_: Request, __: Exception) -> JSONResponse:

@@ -20,6 +20,7 @@ _LARGEST_FRAME = 16 * 1024 * 1024
 _SILENCE = 40.0
 _ENTITIES = 8
 _FIRST_WORDS = 16
+_PHASES = {"start": "begins to rise", "grow": "rises further", "end": "rises no more"}
 _ISOLATE, _POP = "\u2068", "\u2069"
 # Errors after which asking again can only give the same answer.
 _FINAL = {"bad_filter", "bad_cursor", "bad_request", "unauthorized", "forbidden"}
@@ -49,7 +50,7 @@ def as_text(envelope: dict[str, Any]) -> str:
         about = f"{','.join(data.get('languages') or [])}  {_what_of_story(data)}  "
         title = data.get("title") or ""
     else:
-        about = f"trend  {data.get('kind')} {data.get('count')} in {data.get('window')}  "
+        about = f"{_what_of_trend(data)}  "
         title = data.get("name") or ""
     lines = [f"{time}  {_plain(about)}{_isolated(title)}"]
     names = dict.fromkeys(entity["name"] for entity in data.get("entities") or [])
@@ -64,6 +65,13 @@ def _what_of_story(data: dict[str, Any]) -> str:
     if data.get("split_from"):
         return f"story {data['id']} of {data.get('size')} split from {data['split_from']}"
     return f"story of {data.get('size')}"
+
+
+def _what_of_trend(data: dict[str, Any]) -> str:
+    phase = _PHASES.get(str(data.get("phase")), "trend")
+    expected = data.get("expected")
+    instead = f" instead of {expected:.1f}" if isinstance(expected, int | float) else ""
+    return f"{phase}: {data.get('kind')}, {data.get('count')} in {data.get('window')}{instead}"
 
 
 def _isolated(text: str) -> str:

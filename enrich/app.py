@@ -1,6 +1,8 @@
 """The Faust app: the pipeline in order.
 
 articles.raw ─► annotate ─► articles.annotated ─► group ─► updates ─► aggregate ─► store
+                                                              ▲                      │
+                                                              └─────── trends ◄──────┘
 
 Explicit topics, no tables, no ``group_by``, no exactly-once mode: a record is done when what it produced is
 acknowledged, and every stage answers the same when it sees a record again.
@@ -13,23 +15,35 @@ from functools import partial
 from typing import Any
 
 import faust
-from faust.types import EventT, StreamT
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
+from redis import RedisError
 
 from enrich import aggregate as counting
 from enrich import memory, recognition, vectors
 from enrich.annotate import annotate as annotated
 from enrich.boilerplate import Boilerplate
 from enrich.group import ARTICLE_BYTES, Grouper
+from enrich.herald import Herald
 from enrich.journal import Journal, Place, Step
 from enrich.stage import LEFT_EARLY, REACH, RECORDS, WINDOW, Outlet, Output, batches, dead_letter, insist
 from services import kafka, topics
 from services import settings as settings_module
 from services.events import AnnotatedArticle, RawArticle
+from services.fencing import Fenced
 from services.groups import GROUP
-from services.store import Batch, Store
+from services.store import Store
+
+log = structlog.get_logger(__name__)
 
 settings = settings_module.current()
+
+# How often trends are looked for. A minute's articles are enough to see a sharp rise, a quarter of it to be in time.
+TICK_SECONDS = 15.0
+# Records on ``updates`` that are not counted yet.
+MOST_BEHIND = 500
 
 app = faust.App(
     GROUP,
@@ -45,8 +59,12 @@ app = faust.App(
     # A worker that has just begun to read back a large window finishes that before it lets another one join.
     broker_rebalance_timeout=180.0,
     broker_commit_interval=0.5,
-    broker_max_poll_records=500,
+    # Faust stops fetching for a stage whose buffer is four fifths full, but one that overflows stops all stages. What
+    # one fetch brings must fit into the last fifth: then a stage that waits, as aggregate for the store, is alone.
+    broker_max_poll_records=100,
     stream_buffer_maxsize=512,
+    # Nor does a rebalance, or the worker's end, wait for the store; _let_go waits for what is worth it.
+    stream_wait_empty=False,
     datadir=settings.data_dir / "faust",
 )
 
@@ -70,6 +88,9 @@ window = timedelta(hours=settings.story_window_hours)
 capacity = settings.story_memory_bytes // ARTICLE_BYTES
 
 
+_annotating = asyncio.Lock()
+
+
 @_agent(_topic(topics.RAW))
 async def annotate(stream: StreamT[bytes]) -> None:
     """articles.raw → articles.annotated. Scales with partitions and workers.
@@ -80,9 +101,10 @@ async def annotate(stream: StreamT[bytes]) -> None:
     async for events in batches(stream, limit=128):
         if repeated is None:
             repeated = await insist("annotate", partial(memory.read_back, settings.kafka_servers))
-        # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
-        outputs = await asyncio.to_thread(_annotate_all, events, repeated)
-        await insist("annotate", partial(outlet.send, outputs))
+        async with _annotating:
+            # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
+            outputs = await asyncio.to_thread(_annotate_all, events, repeated)
+            await insist("annotate", partial(outlet.send, outputs))
         RECORDS.labels("annotate").inc(len(events))
 
 
@@ -183,32 +205,72 @@ async def group(stream: StreamT[bytes]) -> None:
 
 @app.on_partitions_revoked.connect
 async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
-    """A batch in flight is finished before the partition goes."""
-    async with _group.busy:
+    """A batch in flight is finished before the partition goes; aggregate's need not be, the store knows its offset."""
+    async with _annotating, _group.busy:
         _group.doubt()
+    _aggregate.mine = False
 
 
 @app.on_partitions_assigned.connect
 async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
     """Whoever keeps the partition keeps the state; another worker's is no use in memory here."""
-    if not any(partition.topic == topics.ANNOTATED.name for partition in assigned):
+    mine = {partition.topic for partition in assigned}
+    if topics.ANNOTATED.name not in mine:
         async with _group.busy:
             _group.forget()
+    _aggregate.mine = topics.UPDATES.name in mine
+
+
+class _Aggregate:
+    """Counting and telling of trends, one after the other, by the worker that has the partition."""
+
+    def __init__(self) -> None:
+        self.mine = False
+        self._busy = asyncio.Lock()
+        self._numbers = counting.Aggregate(store, settings.kafka_servers)
+        self._herald = Herald(store, settings.kafka_servers)
+
+    async def count(self, events: Sequence[EventT]) -> None:
+        """Bring these events' numbers into the store. Safe to repeat."""
+        async with self._busy:
+            refused = await self._numbers.apply([_record(event) for event in events])
+        by_offset = {event.message.offset: event for event in events}
+        await outlet.send([dead_letter(by_offset[one.offset], "aggregate", one.error) for one in refused])
+
+    async def tick(self) -> None:
+        """Let the windows end now, and tell what rises; when that fails, the next time."""
+        async with self._busy:
+            if not self.mine:
+                self._herald.forget()
+                return
+            try:
+                await self._numbers.tick()
+                end = app.consumer.highwater(TP(topics.UPDATES.name, 0)) or 0
+                # Numbers that are not those of the last minutes yet say nothing of what rises now.
+                if end - self._numbers.reached <= MOST_BEHIND:
+                    await self._herald.tell(counting.utc_now(), self._numbers.reached)
+            except (KafkaError, RedisError, OSError, Fenced) as error:
+                log.warning("trends wait", cause=repr(error)[:300])
+
+
+_aggregate = _Aggregate()
+
+
+def _record(event: EventT) -> counting.Record:
+    message = event.message
+    return counting.Record(message.offset, int(message.timestamp * 1000), message.headers, event.value)
 
 
 @_agent(_topic(topics.UPDATES))
 async def aggregate(stream: StreamT[bytes]) -> None:
     """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
-    log_name = await insist("aggregate", partial(counting.log_name, settings.kafka_servers))
-    async for events in batches(stream, limit=500):
-        batch, rejected = Batch(), []
-        for event in events:
-            message = event.message
-            try:
-                counting.add(batch, message.offset, message.headers, event.value, int(message.timestamp * 1000))
-            except Exception as error:
-                batch.add_nothing(message.offset)
-                rejected.append(dead_letter(event, "aggregate", error))
-        await insist("aggregate", partial(outlet.send, rejected))
-        await insist("aggregate", partial(store.apply, log_name, batch))
+    # A script holds up all who ask the store: small batches, so that none of them waits long.
+    async for events in batches(stream, limit=100):
+        await insist("aggregate", partial(_aggregate.count, events))
         RECORDS.labels("aggregate").inc(len(events))
+
+
+@app.timer(interval=TICK_SECONDS)
+async def tick(app: Any) -> None:
+    """store → updates: windows move on, trends start, grow and end."""
+    await _aggregate.tick()

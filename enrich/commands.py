@@ -1,4 +1,4 @@
-"""``khabar enrich``, ``khabar annotate`` and ``khabar explain``."""
+"""``khabar enrich``, ``khabar annotate``, ``khabar explain`` and ``khabar rebuild``."""
 
 import asyncio
 import os
@@ -81,3 +81,30 @@ def explain(one: str, other: str, data_dir: Path | None) -> None:
 
     for line in asyncio.run(told()):
         click.echo(line)
+
+
+@click.group()
+def rebuild() -> None:
+    """Make anew what can be made from Kafka."""
+
+
+@rebuild.command()
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+def aggregates(data_dir: Path | None) -> None:
+    """Forget all numbers in the store and count everything that Kafka keeps (7 days, unless it was set otherwise).
+
+    Not needed after a store was lost: workers notice that and do the same. Articles and subscribers are not held up.
+    """
+    from enrich import rebuild as rebuilding
+
+    last = [-1]
+
+    def progress(reached: int, goal: int) -> None:
+        percent = 100 * reached // max(1, goal)
+        if percent != last[0]:
+            last[0] = percent
+            click.echo(f"\r{percent:3} % of {goal + 1:,} records", nl=False)
+
+    state = asyncio.run(rebuilding.rebuild(settings_module.load(data_dir=data_dir), progress))
+    since = state.complete.since
+    click.echo(f"\rnumbers are complete since {'the beginning' if since is None else since.isoformat()}     ")

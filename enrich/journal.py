@@ -38,8 +38,6 @@ _NOT_GROUPS: Final = (fencing.FENCE, "trend")
 _PART_FORM: Final = re.compile(rb"([1-9]\d{0,8})/([1-9]\d{0,8})")
 # Arrival is stamped by another machine than the log's append; clocks differ a little.
 _CLOCKS: Final = timedelta(minutes=10)
-# Kafka forgets the name of a pen that nobody has asked for in a week, and with it which epoch was the newest.
-_RENEWED_AFTER: Final = 24 * 3600.0
 
 _COUNTED: Final = ("from_copies", "from_updates", "foreign", "refused")
 _PATIENCE: Final = 5.0
@@ -145,7 +143,7 @@ class Journal:
     @property
     def stale(self) -> bool:
         """Whether it is time to ``renew``."""
-        return asyncio.get_running_loop().time() - self._pen.taken_at > _RENEWED_AFTER
+        return self._pen.stale
 
     async def renew(self) -> bool:
         """Take the pen anew. False when somebody else has had it meanwhile: then this journal's state is out of date.
@@ -155,9 +153,21 @@ class Journal:
         pen = await fencing.Pen.take(self._place.bootstrap, self._place.updates)
         self._pen.drop()
         self._pen = pen
-        unchanged = pen.fence == self._end
+        unchanged = await self._unchanged(self._end, pen.fence)
         self._end = pen.fence + 1
         return unchanged
+
+    async def _unchanged(self, first: int, stop: int) -> bool:
+        """Whether no group has written from offset ``first`` up to ``stop``; trends and fences are others'."""
+        if first == stop:
+            return True
+        async with kafka.reader(self._place.bootstrap, self._place.updates) as updates:
+            if first < await updates.oldest():
+                return False
+            async for record in updates.between(first, stop):
+                if kafka.header(record.headers, _TYPE) not in _NOT_GROUPS:
+                    return False
+        return True
 
     def close(self) -> None:
         """Lay the pen down. A copy under way is still written."""

@@ -12,6 +12,7 @@ stories.py    stories: bcubed.py the measure, baselines.py simpler methods besid
 sharding.py   group in shards, simulated; crowd.py the stories of seeds/ among real news
 group.py      the sections on all of that
 grouping.py   what a stream comes to when it is grouped; streams.py such streams with their truth
+trends.py     what is told to rise, on days with and without bursts; counter.py the store's counts in memory
 samples.py    the labelled articles that several of these measure
 report.py     figures as Markdown tables
 

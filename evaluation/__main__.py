@@ -25,6 +25,7 @@ from evaluation import (
     report,
     samples,
     topics,
+    trends,
 )
 from evaluation.report import table
 
@@ -64,6 +65,7 @@ def main(data: Path | None, labelled: Path | None, tier: str, ner_model: Path | 
         "Stories": group.of_stories(seeds, generated),
         "Stories among real news": _of_corpus(group.in_a_crowd, data, "saudinewsnet"),
         "Sharding": group.of_sharding(seeds[0], [stream for stream, _ in generated]),
+        "Trends": trends.section(),
     }
     if data is not None and tier != "default":
         measured[f"Entities, {tier} tier"] = _recognised(recognition.load(tier, ner_model), data)

@@ -22,6 +22,8 @@ from pydantic import (
 
 EntityType = Literal["PER", "LOC", "ORG", "MISC"]
 EventType = Literal["article", "story", "trend"]
+TrendKind = Literal["entity", "topic", "story"]
+TrendWindow = Literal["15m", "1h", "24h"]
 
 # Years that stay years whatever time zone they are moved to.
 _EARLIEST_YEAR, _LATEST_YEAR = 1000, 9000
@@ -259,6 +261,27 @@ class Story(Record):
     articles: list[str]
     merged_into: str | None = None
     split_from: str | None = None
+
+
+class Trend(Record):
+    """Something that is named more often than its own past and the volume of the day predict; docs/trends.md says how.
+
+    ``count`` is how many articles named it in the ``window`` that ends at ``at``, ``expected`` how many were to be
+    expected, ``score`` how surprising that is: -log10 of the probability of so many by chance. ``phase``: it
+    ``start``s to rise, has ``grow``n since it was told last, or the rise is at its ``end``; ``started`` is when the
+    start was told.
+    """
+
+    kind: TrendKind
+    id: str
+    name: str
+    window: TrendWindow
+    phase: Literal["start", "grow", "end"]
+    count: int
+    expected: float
+    score: float
+    started: AwareDatetime
+    at: AwareDatetime
 
 
 class Envelope(Record):

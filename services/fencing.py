@@ -24,6 +24,8 @@ Record = tuple[bytes | None, bytes | None, kafka.Headers]
 """Key, value and headers of a record to append."""
 
 _PATIENCE: Final = 30.0
+# Kafka forgets the name of a pen that nobody has asked for in a week, and with it which epoch was the newest.
+_RENEWED_AFTER: Final = 24 * 3600.0
 _stopping: set[asyncio.Task[None]] = set()
 
 
@@ -41,20 +43,25 @@ class Pen:
         self.fence = -1
 
     @classmethod
-    async def take(cls, bootstrap: str, topic: str) -> "Pen":
-        """Take the pen of a topic from whoever has it.
+    async def take(cls, bootstrap: str, topic: str, name: str | None = None) -> "Pen":
+        """Take the pen of a topic from whoever has it; several pens of one topic have a ``name`` each.
 
         Appends one record without a meaning, with the header ``type`` of ``FENCE``; its offset is ``fence``. What a
         former holder has written lies before it, and nothing of it will come behind.
         Raises ``Fenced`` when somebody else was faster, or ``KafkaError``.
         """
-        pen = cls(await _successor(bootstrap, f"khabar-{topic}"), topic)
+        pen = cls(await _successor(bootstrap, f"khabar-{name or topic}"), topic)
         try:
             (pen.fence,) = await pen.append([(None, b"", [("type", FENCE.encode())])])
         except BaseException:
             pen.drop()
             raise
         return pen
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is time to take it anew."""
+        return asyncio.get_running_loop().time() - self.taken_at > _RENEWED_AFTER
 
     async def append(self, records: Iterable[Record]) -> list[int]:
         """Append in order; return the offsets when all are acknowledged.

@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
+from services import topics
+
 MAX_RECORD_BYTES = 8_388_608
 
 Headers = list[tuple[str, bytes]]
@@ -47,6 +49,19 @@ async def cluster_id(bootstrap: str) -> str:
         with contextlib.suppress(Exception):
             await admin.close()
     return str(described["cluster_id"])
+
+
+def log_of(cluster: str, topic: str = topics.UPDATES.name) -> str:
+    """What the store knows the first partition of a topic of a Kafka cluster by."""
+    return f"{cluster}/{topic}-0"
+
+
+async def log_name(bootstrap: str, topic: str = topics.UPDATES.name) -> str:
+    """What the store knows this log by. Offsets of another Kafka, or of one begun anew, say nothing about it.
+
+    Raises ``KafkaError``.
+    """
+    return log_of(await cluster_id(bootstrap), topic)
 
 
 class Reader:

@@ -39,10 +39,12 @@ async def _gateway(settings: Settings) -> dict[str, Any]:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
             session.get(f"{url}/readyz") as response,
         ):
+            told = await response.json()
             return {
                 "url": url,
                 "ready": response.status == 200,
-                "checks": (await response.json()).get("checks"),
+                "checks": told.get("checks"),
+                "aggregates": told.get("aggregates"),
             }
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return {"url": url, "ready": False, "error": repr(error)}
@@ -78,12 +80,17 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
 async def _store(settings: Settings) -> dict[str, Any]:
     store = Store(settings.redis_url)
     try:
-        now = datetime.now(UTC)
         windows = {}
         for window in WINDOWS:
-            top = await store.top("language", window, limit=1, now=now)
+            top = await store.top("language", window, limit=1)
             windows[window] = {"articles": top.total, "duplicates": top.duplicates}
-        return {"url": settings.redis_url.rsplit("@", 1)[-1], "reachable": True, "windows": windows}
+        return {
+            "url": settings.redis_url.rsplit("@", 1)[-1],
+            "reachable": True,
+            "windows": windows,
+            "complete_since": None if top.complete.since is None else top.complete.since.isoformat(),
+            "rebuilding": top.complete.rebuilding,
+        }
     except (RedisError, OSError) as error:
         return {"url": settings.redis_url.rsplit("@", 1)[-1], "reachable": False, "error": repr(error)}
     finally:
@@ -123,7 +130,21 @@ def render(found: dict[str, Any]) -> str:
     lines.append(f"store     {store['url']}   {'ok' if store['reachable'] else store['error']}")
     for window, counts in store.get("windows", {}).items():
         lines.append(f"            {window:<4} {counts['articles']:>9} articles   {counts['duplicates']:>7} duplicates")
+    if store["reachable"]:
+        lines.append(f"            numbers: {_completeness(gateway.get('aggregates') or {}, store)}")
     for process in found["processes"]:
         memory = "gone" if process["rss_mb"] is None else f"{process['rss_mb']} MB"
         lines.append(f"process   {process['name']:<10} pid {process['pid']:<8} {memory}")
     return "\n".join(lines)
+
+
+def _completeness(told: dict[str, Any], store: dict[str, Any]) -> str:
+    """What the gateway tells of the numbers, or what the store itself says where there is no gateway."""
+    behind = told.get("behind") or 0
+    if store["rebuilding"]:
+        progress = told.get("progress")
+        return "being rebuilt" + ("" if progress is None else f": {progress:.0%}, {behind} events to go")
+    since = store["complete_since"]
+    whole = "complete" if since is None else f"complete since {since}"
+    late = f"; {behind} events behind" if told.get("state") == "behind" else ""
+    return whole + late

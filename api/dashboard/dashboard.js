@@ -17,6 +17,9 @@ const CATCH_UP_MS = 5_000;
 const POINTER_HOLD_MS = 2_000;
 const RATE_SECONDS = 10;
 const BARS = 10;
+const PAIRS = 5;
+const TREND_WINDOWS = { '15m': 'quarter', '1h': 'hour' };
+const TRENDS = 8;
 const CHIPS = 8;
 const TOPICS = 3;
 const TITLE_CHARACTERS = 300;
@@ -61,6 +64,18 @@ const WORDS = {
     byLanguage: 'Languages',
     bySource: 'Sources',
     byEntity: 'In the news',
+    byMinute: 'Articles a minute',
+    minutesNow: 'Articles a minute in the last hour: {most} at most, {last} in the last whole minute',
+    byPair: 'Named together',
+    trends: 'Rising now',
+    trendsUnavailable: 'Trends unavailable',
+    nothingRises: 'Nothing rises just now',
+    instead: '{n} instead of {expected}',
+    quarter: 'in 15 minutes',
+    hour: 'in an hour',
+    rebuilding: 'Numbers are being rebuilt: they are incomplete until that is done.',
+    rebuildingAt: 'Numbers are being rebuilt: {share} done, incomplete until then.',
+    completeSince: 'Numbers are complete since {time}.',
     stories: 'Stories',
     lastHour: 'last hour',
     lastDay: 'last 24 hours',
@@ -113,6 +128,18 @@ const WORDS = {
     byLanguage: 'اللغات',
     bySource: 'المصادر',
     byEntity: 'في الأخبار',
+    byMinute: 'المقالات في الدقيقة',
+    minutesNow: 'المقالات في الدقيقة خلال آخر ساعة: {most} على الأكثر، و{last} في آخر دقيقة كاملة',
+    byPair: 'يُذكران معًا',
+    trends: 'في صعود الآن',
+    trendsUnavailable: 'الاتجاهات غير متاحة',
+    nothingRises: 'لا شيء في صعود الآن',
+    instead: '{n} بدل {expected}',
+    quarter: 'في ربع ساعة',
+    hour: 'في ساعة',
+    rebuilding: 'يُعاد بناء الأرقام، وهي ناقصة حتى يكتمل ذلك.',
+    rebuildingAt: 'يُعاد بناء الأرقام: اكتمل {share}، وهي ناقصة حتى ذلك الحين.',
+    completeSince: 'الأرقام كاملة منذ {time}.',
     stories: 'القصص',
     lastHour: 'آخر ساعة',
     lastDay: 'آخر يوم',
@@ -157,11 +184,16 @@ const articles = new Map();
 const rows = new Map();
 const arrivals = { thisSecond: 0, seconds: [], sinceSummary: 0, latestTitle: '' };
 const numbers = { running: false, timer: 0, notBefore: 0 };
+// What the newest answers say of how complete they are, by the panel they are for.
+const completeness = { told: new Map(), progress: null };
 const panels = {
+  minutes: minutesPanel(),
+  trends: trendPanel(),
   language: barPanel('language', 'unavailable', (item) => languageName(item.id)),
   source: barPanel('source', 'unavailable', (item) => item.name || item.id),
   entity: barPanel('entity', 'unavailable', (item) => item.name || item.id, 'entity'),
   stories: storyPanel(),
+  pair: barPanel('pair', 'unavailable', (item) => item.name || item.id),
 };
 
 start();
@@ -197,6 +229,7 @@ function collectElements() {
     waiting: byId('waiting'),
     clearFocus: byId('clear-focus'),
     focusName: byId('focus-name'),
+    completeness: byId('completeness'),
     empty: byId('empty'),
     articles: byId('articles'),
     side: byId('side'),
@@ -277,8 +310,10 @@ function setUiLanguage(language) {
   ui.locale = navigator.language.toLowerCase().startsWith(ui.language) ? navigator.language : ui.language;
   formats.number = new Intl.NumberFormat(ui.locale);
   formats.rate = new Intl.NumberFormat(ui.locale, { maximumFractionDigits: 1 });
+  formats.share = new Intl.NumberFormat(ui.locale, { style: 'percent' });
   formats.relative = new Intl.RelativeTimeFormat(ui.locale, { numeric: 'auto', style: 'short' });
   formats.absolute = new Intl.DateTimeFormat(ui.locale, { dateStyle: 'medium', timeStyle: 'short' });
+  formats.clock = new Intl.DateTimeFormat(ui.locale, { timeStyle: 'short' });
   formats.languages = new Intl.DisplayNames([ui.locale], { type: 'language' });
   translatePage();
 }
@@ -295,6 +330,7 @@ function translatePage() {
   showPause();
   showKeyForm();
   for (const panel of Object.values(panels)) panel.show();
+  showCompleteness();
   fillLanguageFilter();
   rows.clear();
   page.articles.replaceChildren();
@@ -647,6 +683,7 @@ function kept({ data, time }) {
     moment: firstMoment(data.published_at, data.received_at, time),
     entities: uniqueEntities(data.entities),
     topics: listOf(data.topics).map((topic) => clip(String(topic.label ?? topic.id), 60)),
+    topicIds: listOf(data.topics).map((topic) => String(topic.id)),
     duplicateOf: data.duplicate_of ? String(data.duplicate_of) : null,
     story: data.story ? String(data.story) : null,
   };
@@ -686,7 +723,9 @@ function isShown(article) {
 }
 
 function isAbout(article, { kind, id }) {
-  return kind === 'story' ? article.story === id : article.entities.some((entity) => entity.id === id);
+  if (kind === 'story') return article.story === id;
+  if (kind === 'topic') return article.topicIds.includes(id);
+  return article.entities.some((entity) => entity.id === id);
 }
 
 // One render a frame however many articles came: a burst costs no more than 200 rows.
@@ -938,11 +977,16 @@ async function refreshNumbers() {
   if (wait <= 0) {
     numbers.running = true;
     await Promise.all([
+      ask(panels.minutes, '/v1/timeseries?by=total&window=1h&step=1m', pointsOf),
+      ask(panels.trends, '/v1/trends?limit=100', trendsOf),
       ask(panels.language, '/v1/aggregates?by=language&window=1h', itemsOf),
       ask(panels.source, `/v1/aggregates?by=source&window=1h&limit=${BARS}`, itemsOf),
       ask(panels.entity, `/v1/aggregates?by=entity&window=1h&limit=${BARS}`, itemsOf),
+      ask(panels.pair, `/v1/aggregates?by=pair&window=24h&limit=${PAIRS}`, itemsOf),
       ask(panels.stories, '/v1/stories?window=24h&limit=10', storiesOf),
     ]);
+    await askForProgress();
+    showCompleteness();
     placeArticles(panels.stories.items);
     await followFocus();
     numbers.running = false;
@@ -981,19 +1025,61 @@ async function followFocus() {
 
 async function ask(panel, address, read) {
   try {
-    panel.items = read(await getJson(address));
+    const answer = await getJson(address);
+    panel.items = read(answer);
     panel.failed = false;
+    noteCompleteness(panel, answer);
   } catch {
     panel.failed = true;
   }
   panel.show();
 }
 
+// From when the window begins that an answer is about, and since when it is complete.
+function noteCompleteness(panel, { rebuilding, complete_since: complete, since, points }) {
+  if (rebuilding === undefined) return;
+  const began = Date.parse(since ?? listOf(points)[0]?.time);
+  const completeFrom = complete ? Date.parse(complete) : NaN;
+  completeness.told.set(panel, { rebuilding: rebuilding === true, completeFrom: completeFrom > began ? completeFrom : NaN });
+}
+
+function isRebuilding() {
+  return [...completeness.told.values()].some((one) => one.rebuilding);
+}
+
+// Only while it matters: the gateway asks Kafka and the store for it.
+async function askForProgress() {
+  completeness.progress = null;
+  if (!isRebuilding()) return;
+  try {
+    const response = await fetch('/readyz', { cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    const { aggregates } = await response.json();
+    if (typeof aggregates?.progress === 'number') completeness.progress = aggregates.progress;
+  } catch {
+    // The banner says less.
+  }
+}
+
+function showCompleteness() {
+  const text = completenessText();
+  page.completeness.hidden = !text;
+  // Writing the same words again would make a screen reader say them again.
+  if (page.completeness.textContent !== text) page.completeness.textContent = text;
+}
+
+function completenessText() {
+  if (isRebuilding()) {
+    if (completeness.progress === null) return t('rebuilding');
+    return t('rebuildingAt', { share: formats.share.format(completeness.progress) });
+  }
+  const moments = [...completeness.told.values()].map((one) => one.completeFrom).filter((one) => !Number.isNaN(one));
+  return moments.length ? t('completeSince', { time: formats.absolute.format(Math.max(...moments)) }) : '';
+}
+
 async function getJson(address) {
   const key = access.key;
   const response = await fetch(address, {
     headers: key ? { Accept: 'application/json', Authorization: `Bearer ${key}` } : { Accept: 'application/json' },
-    cache: 'no-store',
     signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
   });
   // An answer to the key before this one says nothing about this one.
@@ -1016,6 +1102,29 @@ function itemsOf(answer) {
   }));
 }
 
+function pointsOf(answer) {
+  return listOf(answer.points).map((point) => ({ time: Date.parse(point.time), count: Number(point.count) || 0 }));
+}
+
+// Each thing once, in the window in which it is more surprising; they come in that order.
+function trendsOf(answer) {
+  const found = new Map();
+  for (const trend of listOf(answer.trends)) {
+    const id = `${trend.kind}:${trend.id}`;
+    if (!(trend.window in TREND_WINDOWS) || found.has(id)) continue;
+    found.set(id, {
+      id,
+      kind: String(trend.kind),
+      about: String(trend.id),
+      name: clip(String(trend.name ?? trend.id), TITLE_CHARACTERS),
+      window: trend.window,
+      count: Number(trend.count) || 0,
+      expected: Number(trend.expected) || 0,
+    });
+  }
+  return [...found.values()].slice(0, TRENDS);
+}
+
 function storiesOf(answer) {
   return listOf(Array.isArray(answer) ? answer : answer.stories ?? answer.items).map((story) => ({
     id: String(story.id),
@@ -1027,7 +1136,7 @@ function storiesOf(answer) {
   }));
 }
 
-function makePanel(name, failure, listClass, make, update) {
+function makePanel(name, failure, listClass, make, update, nothing = 'nothingYet') {
   const section = document.getElementById(`panel-${name}`);
   const list = section.querySelector(`.${listClass}`);
   const note = section.querySelector('.note');
@@ -1038,7 +1147,7 @@ function makePanel(name, failure, listClass, make, update) {
     show() {
       section.classList.toggle('stale', panel.failed);
       note.hidden = !panel.failed && panel.items.length > 0;
-      note.textContent = t(panel.failed ? failure : 'nothingYet');
+      note.textContent = t(panel.failed ? failure : nothing);
       showLines(list, lines, panel.items.slice(0, BARS), make, update);
       panel.mark();
     },
@@ -1084,6 +1193,51 @@ function barPanel(name, failure, nameOf, focusKind) {
     line.querySelector('.fill').style.inlineSize = `${(100 * item.count) / most}%`;
   };
   return makePanel(name, failure, 'bars', make, update);
+}
+
+// A bar for each minute, in the direction in which the page is read; the last minute is under way.
+function minutesPanel() {
+  const section = document.getElementById('panel-minutes');
+  const chart = section.querySelector('.minutes');
+  const note = section.querySelector('.note');
+  const panel = {
+    items: [],
+    failed: false,
+    show() {
+      const counts = panel.items.map((point) => point.count);
+      const most = Math.max(0, ...counts);
+      section.classList.toggle('stale', panel.failed);
+      note.hidden = !panel.failed;
+      note.textContent = t('unavailable');
+      while (chart.children.length > counts.length) chart.lastChild.remove();
+      while (chart.children.length < counts.length) chart.append(element('span', 'minute'));
+      counts.forEach((count, index) => {
+        chart.children[index].style.blockSize = `${(100 * count) / Math.max(1, most)}%`;
+        chart.children[index].title = `${formats.clock.format(panel.items[index].time)} · ${formats.number.format(count)}`;
+      });
+      const words = { most: formats.number.format(most), last: formats.number.format(counts.at(-2) ?? 0) };
+      chart.setAttribute('aria-label', t('minutesNow', words));
+    },
+    mark() {},
+  };
+  return panel;
+}
+
+function trendPanel() {
+  const make = (trend) => {
+    const line = element('li', 'trend');
+    line.append(makeFocusButton(trend.kind, trend.about, trend.name), element('p', 'meta'));
+    return line;
+  };
+  const update = (line, trend) => {
+    line.querySelector('.name').textContent = trend.name;
+    const words = { n: formats.number.format(trend.count), expected: formats.rate.format(trend.expected) };
+    line.querySelector('.meta').replaceChildren(
+      part(uiText('span', '', t('instead', words))),
+      part(uiText('span', '', t(TREND_WINDOWS[trend.window]))),
+    );
+  };
+  return makePanel('trends', 'trendsUnavailable', 'trends', make, update, 'nothingRises');
 }
 
 function storyPanel() {

@@ -1,5 +1,6 @@
 """One real Valkey server as a child process, with an append-only file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -9,11 +10,23 @@ from services.embedded.process import Process, free_port
 
 
 class Valkey:
-    """A Valkey server over ``directory``; starting again on the same directory carries on with its data."""
+    """A Valkey server over ``directory``; starting again on the same directory carries on with its data.
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+    ``binary`` is another server than the embedded one, a Valkey's or a Redis's; ``options`` are more of its own.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        binary: Path | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory.resolve()
         self.port = port or free_port()
+        self._binary = binary
+        self._options = dict(options or {})
         self.process = Process("Valkey", self.directory / "valkey.log")
 
     @property
@@ -31,9 +44,9 @@ class Valkey:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-        }
+        } | self._options
         flags = [word for name, value in options.items() for word in (f"--{name}", value)]
-        await self.process.start([get_binary_path(), *flags])
+        await self.process.start([self._binary or get_binary_path(), *flags])
         await self.process.until(self._answers, seconds=20)
 
     async def _answers(self) -> None:

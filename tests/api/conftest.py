@@ -21,8 +21,9 @@ from services import kafka as kafka_clients
 from services import topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
-from services.events import Article, Entity, Mention, Story, Topic
+from services.events import Article, Entity, Mention, Story, Topic, Trend
 from services.settings import Settings
+from services.store import Batch, Store, layout
 
 _numbers = itertools.count(1)
 
@@ -77,20 +78,41 @@ def a_topic(topic_id: str) -> Topic:
     return Topic(id=topic_id, label=topic_id, score=0.5)
 
 
+def a_trend(**given: Any) -> Trend:
+    """Something that has begun to rise; whatever is not given does not matter."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "kind": "entity",
+        "id": f"Q{next(_numbers)}",
+        "name": "غزة",
+        "window": "1h",
+        "phase": "start",
+        "count": 20,
+        "expected": 2.5,
+        "score": 9.0,
+        "started": now,
+        "at": now,
+    }
+    return Trend(**(fields | given))
+
+
+_KINDS = {Article: b"article", Story: b"story", Trend: b"trend"}
+
+
 class Updates:
     """Writes to ``updates`` as group does."""
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self.producer = producer
 
-    async def send(self, *records: Article | Story) -> list[int]:
+    async def send(self, *records: Article | Story | Trend) -> list[int]:
         """Publish in order; their offsets."""
         sent = [
             await self.producer.send(
                 topics.UPDATES.name,
                 record.encode(),
                 key=record.id.encode(),
-                headers=[("type", b"article" if isinstance(record, Article) else b"story"), ("other", b"x")],
+                headers=[("type", _KINDS[type(record)]), ("other", b"x")],
             )
             for record in records
         ]
@@ -100,6 +122,31 @@ class Updates:
         """Publish anything; its offset."""
         sent = await self.producer.send_and_wait(topics.UPDATES.name, value, key=b"k", headers=list(headers))
         return int(sent.offset)
+
+
+async def tell(store: Store, updates: Updates, *records: Article | Story | Trend, log: str = "updates-0") -> list[int]:
+    """Publish these and bring them into the store, as group and aggregate do; their offsets.
+
+    Whatever was published before counts as applied.
+    """
+    offsets = await updates.send(*records)
+    await count(store, offsets[0], *records, log=log)
+    return offsets
+
+
+async def count(store: Store, first: int, *records: Article | Story | Trend, log: str = "updates-0") -> None:
+    """Bring these into the store as if they lay on the log from the offset ``first`` on."""
+    batch = Batch()
+    now = datetime.now(UTC)
+    for offset, record in enumerate(records, first):
+        if isinstance(record, Article):
+            batch.add_article(offset, record)
+        elif isinstance(record, Story):
+            batch.add_story(offset, record, int(now.timestamp() * 1000))
+        else:
+            batch.add_trend(offset, record)
+    await store.redis.hset(layout.APPLIED, log, str(first - 1))
+    await store.apply(log, batch, now=now)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from websockets.http11 import Request, Response
 from api.watch import Refused, Watcher, as_text
 from services.embedded.process import free_port
 from services.settings import Settings
-from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually
+from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, eventually
 
 _KHABAR = "from services.cli import main; main()"
 
@@ -170,8 +170,10 @@ def test_watch_shows_every_kind_of_event() -> None:
     assert "story sa merged into sb" in merged and "زلزال" in merged
     split = as_text(_envelope("story", a_story(id="sn", size=2, split_from="sa").model_dump()))
     assert "story sn of 2 split from sa" in split
-    trend = {"kind": "entity", "id": "Q1", "name": "غزة", "window": "1h", "count": 9}
-    assert "9 in 1h" in as_text(_envelope("trend", trend))
+    trend = a_trend(name="غزة", count=9, expected=1.25, window="1h").model_dump(mode="json")
+    for phase, words in (("start", "begins to rise"), ("grow", "rises further"), ("end", "rises no more")):
+        shown = as_text(_envelope("trend", trend | {"phase": phase}))
+        assert f"{words}: entity, 9 in 1h instead of 1.2  \u2068غزة\u2069" in shown
 
 
 async def test_the_service_stops_cleanly_on_sigterm(settings: Settings, updates: Updates) -> None:

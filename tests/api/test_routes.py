@@ -3,29 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from services.embedded.process import free_port
-from services.embedded.valkey import Valkey
-from services.events import Article, Story
+from services.events import Story
 from services.settings import Settings
-from services.store import Batch, Store
-from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids
-
-
-async def _count(store: Store, updates: Updates, *articles: Any) -> None:
-    for offset, article in zip(await updates.send(*articles), articles, strict=True):
-        batch = Batch()
-        batch.add_article(offset, article)
-        await store.apply("updates-0", batch)
+from services.store import Batch, Place, Store, layout
+from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids, tell
 
 
 async def test_an_article_is_answered_as_it_lies_on_kafka(start: Start, store: Store, updates: Updates) -> None:
     """From the shared log or read back from Kafka, it is the same JSON; unknown ids are 404."""
     article = an_article(entities=[an_entity("Q39760")])
-    await _count(store, updates, article)
+    await tell(store, updates, article)
     for tail in (100, 0):
         async with start(limits={"tail_records": tail}) as gateway:
             async with gateway.http.get(f"{gateway.url}/v1/articles/{article.id}") as response:
@@ -39,7 +29,7 @@ async def test_the_newest_revision_is_answered(gateway: Running, store: Store, u
     """Two revisions of one article: the second counts."""
     first = an_article()
     second = first.model_copy(update={"revision": 2, "text": "نص جديد"})
-    await _count(store, updates, first, second)
+    await tell(store, updates, first, second)
     assert (await gateway.get(f"/v1/articles/{first.id}"))[1]["revision"] == 2
 
 
@@ -48,9 +38,13 @@ async def test_an_offset_that_points_at_something_else_is_not_found(
 ) -> None:
     """A store that outlived its Kafka leads to 404, never to a wrong article."""
     offsets = await updates.send(an_article(), a_story())
+    today = layout.bucket("d", datetime.now(UTC))
     for name, offset in zip(("old", "older", "ahead"), (*offsets, 10**9), strict=True):
-        await store.redis.hset(f"{{khabar}}:place:{name}", mapping={"offset": offset, "story": "s0"})
-        assert (await gateway.get(f"/v1/articles/{name}"))[0] == 404
+        key = f"{layout.TAG}:place:{today}:{layout.shard(name, layout.PLACE_SHARDS)}"
+        await store.redis.hset(key, name, str(offset))
+        assert await store.place(name) == Place(offset)
+        for kind in ("articles", "stories"):
+            assert (await gateway.get(f"/v1/{kind}/{name}"))[0] == 404
 
 
 async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, store: Store) -> None:
@@ -64,7 +58,7 @@ async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, st
     batch = Batch()
     for offset, (story, age) in enumerate(arrived):
         batch.add_story(offset, story, int((now - age).timestamp() * 1000))
-    await store.apply("updates-0", batch)
+    await store.apply("updates-0", batch, now=datetime.now(UTC))
     for query, expected in {
         "": ["latest", "news", "old"],
         "window=15m": ["latest"],
@@ -82,6 +76,26 @@ async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, st
     assert (await gateway.get("/v1/stories/none"))[0] == 404
 
 
+async def test_a_story_that_is_none_of_the_newest_is_read_from_the_log(
+    start: Start, store: Store, updates: Updates
+) -> None:
+    """From memory or from Kafka; one that was merged leads on as any other; ids of articles are none of stories."""
+    old, merged, article = a_story(title="قديمة"), a_story(title="مدموجة"), an_article()
+    gone = merged.model_copy(update={"merged_into": old.id})
+    await tell(store, updates, old, gone, article)
+    for story in (old, merged):
+        await store.redis.delete(f"{layout.TAG}:story:{story.id}")
+        assert await store.story(story.id) is None
+    for tail in (100, 0):
+        async with start(limits={"tail_records": tail}) as gateway:
+            status, body, _ = await gateway.get(f"/v1/stories/{old.id}")
+            assert (status, Story.model_validate(body)) == (200, old)
+            status, body, response = await gateway.get(f"/v1/stories/{merged.id}", allow_redirects=False)
+            assert (status, response.headers["Location"]) == (301, old.id)
+            assert Story.model_validate(body) == gone
+            assert (await gateway.get(f"/v1/stories/{article.id}"))[0] == 404
+
+
 async def test_a_rare_filter_finds_stories_behind_many_others(gateway: Running, store: Store) -> None:
     """The filter is applied before the limit, up to a bound on what is looked at; a repeated parameter is any of."""
     now = int(datetime.now(UTC).timestamp() * 1000)
@@ -90,7 +104,7 @@ async def test_a_rare_filter_finds_stories_behind_many_others(gateway: Running, 
         batch.add_story(offset, a_story(id=f"many{offset}"), now - offset)
     batch.add_story(1_200, a_story(id="rare", languages=["fr"]), now - 1_200)
     batch.add_story(1_201, a_story(id="rarer", languages=["tr"]), now - 1_201)
-    await store.apply("updates-0", batch)
+    await store.apply("updates-0", batch, now=datetime.now(UTC))
     _, body, _ = await gateway.get("/v1/stories?language=fr&language=tr&limit=5")
     assert ids({"data": one} for one in body["stories"]) == ["rare", "rarer"]
 
@@ -117,24 +131,13 @@ async def test_stories_are_looked_at_up_to_a_bound_and_listed_once(
     assert looked_at == 3
 
 
-async def _tell(store: Store, updates: Updates, *records: Article | Story) -> None:
-    """Publish these and bring them into the store, as group and aggregate do."""
-    batch = Batch()
-    for offset, record in zip(await updates.send(*records), records, strict=True):
-        if isinstance(record, Article):
-            batch.add_article(offset, record)
-        else:
-            batch.add_story(offset, record, int(datetime.now(UTC).timestamp() * 1000))
-    await store.apply("updates-0", batch)
-
-
 async def test_a_merged_story_leads_to_the_one_that_has_its_articles(
     gateway: Running, store: Store, updates: Updates
 ) -> None:
     """It is not listed; its address redirects to the last in the row; its own last state is the answer's body."""
     first, second, third = (a_story(title=title) for title in ("أولى", "ثانية", "ثالثة"))
     gone = first.model_copy(update={"merged_into": second.id})
-    await _tell(store, updates, first, second, third, gone, second.model_copy(update={"merged_into": third.id}))
+    await tell(store, updates, first, second, third, gone, second.model_copy(update={"merged_into": third.id}))
     status, body, response = await gateway.get(f"/v1/stories/{first.id}", allow_redirects=False)
     assert (status, response.headers["Location"]) == (301, third.id)
     assert Story.model_validate(body) == gone
@@ -155,47 +158,18 @@ async def test_an_article_shows_the_story_that_it_is_in_now(gateway: Running, st
             found.append(body["story"])
         return found
 
-    await _tell(store, updates, stays, moves, old)
+    await tell(store, updates, stays, moves, old)
     assert await now() == ["sold", "sold"]
     split = new.model_copy(update={"split_from": old.id, "articles": [moves.id]})
-    await _tell(store, updates, split, old)
+    await tell(store, updates, split, old)
     assert await now() == ["sold", "snew"]
-    await _tell(store, updates, old.model_copy(update={"merged_into": "sother"}), a_story(id="sother"))
+    await tell(store, updates, old.model_copy(update={"merged_into": "sother"}), a_story(id="sother"))
     assert await now() == ["sother", "snew"]
-
-
-async def test_aggregates_count_what_the_store_holds(gateway: Running, store: Store, updates: Updates) -> None:
-    """Totals, duplicates and the most frequent ids with their names, in the window that ends now."""
-    long_ago = datetime.now(UTC) - timedelta(hours=5)
-    await _count(
-        store,
-        updates,
-        an_article(entities=[an_entity("Q1", "غزة")]),
-        an_article(language="fr", source="RFI", entities=[an_entity("Q1", "Gaza")], duplicate_of="x"),
-        an_article(entities=[an_entity("Q2", "القاهرة")], received_at=long_ago),
-    )
-    status, body, _ = await gateway.get("/v1/aggregates?by=entity&window=1h")
-    assert status == 200
-    assert body == {
-        "by": "entity",
-        "window": "1h",
-        "total": 2,
-        "duplicates": 1,
-        "items": [{"id": "Q1", "name": "غزة", "count": 2}],
-    }
-    _, body, _ = await gateway.get("/v1/aggregates?by=language&window=all&limit=1")
-    assert (body["total"], body["items"]) == (3, [{"id": "ar", "name": "ar", "count": 2}])
-    _, body, _ = await gateway.get("/v1/aggregates?by=source&window=24h")
-    assert [(one["id"], one["count"]) for one in body["items"]] == [("الجزيرة", 2), ("RFI", 1)]
 
 
 @pytest.mark.parametrize(
     ("path", "field", "word"),
     [
-        ("/v1/aggregates", "by", "required"),
-        ("/v1/aggregates?by=colour", "by", "entity"),
-        ("/v1/aggregates?by=entity&window=2h", "window", "24h"),
-        ("/v1/aggregates?by=entity&limit=0", "limit", "greater"),
         ("/v1/stories?window=2h", "window", "15m"),
         ("/v1/stories?language=klingon", "language", "klingon"),
         ("/v1/stories?limit=many", "limit", "integer"),
@@ -203,10 +177,6 @@ async def test_aggregates_count_what_the_store_holds(gateway: Running, store: St
         ("/v1/stories?limit=1&limit=2", "limit", "twice"),
         ("/v1/stories/s1?window=1h", "window", "none"),
         ("/v1/articles/a1?revision=1", "revision", "none"),
-        ("/v1/aggregates?by=source&foo=1", "foo", "by, window, limit"),
-        ("/v1/aggregates?foo=1", "foo", "by, window, limit"),
-        ("/v1/aggregates?by=source&by=entity", "by", "twice"),
-        ("/v1/aggregates?by=source&window=1h&window=1h", "window", "twice"),
     ],
 )
 async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, path: str, field: str, word: str) -> None:
@@ -217,32 +187,10 @@ async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, pa
     assert word in problem["detail"]
 
 
-async def test_without_the_store_only_its_answers_are_missing(start: Start, updates: Updates, valkey: Valkey) -> None:
-    """Aggregates and stories are 503 for now; the stream goes on, and so do they once the store is back."""
-    own = Valkey(valkey.directory.parent / "own", port=free_port())
-    await own.start()
-    async with start(redis=own.url) as gateway, gateway.stream() as subscriber:
-        await subscriber.next()
-        assert (await gateway.get("/v1/aggregates?by=source"))[0] == 200
-        await own.stop()
-        for path in ("/v1/aggregates?by=source", "/v1/stories", "/v1/stories/x", "/v1/articles/x"):
-            status, problem, response = await gateway.get(path)
-            assert (status, problem["status"], response.content_type) == (503, 503, "application/problem+json")
-            assert int(response.headers["Retry-After"]) > 0
-        assert "ok" not in (await gateway.get("/readyz"))[1]["checks"]["store"]
-        article = an_article()
-        await updates.send(article)
-        assert ids(await subscriber.events(1)) == [article.id]
-        await own.start()
-        assert (await gateway.get("/v1/aggregates?by=source"))[0] == 200
-    await own.stop()
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/nothing", 404),
-        ("GET", "/v1/trends", 404),
         ("GET", "/v1/stream", 426),
         ("DELETE", "/v1/articles", 405),
         ("POST", "/v1/aggregates", 405),

@@ -417,3 +417,21 @@ async def test_a_journal_whose_pen_was_taken_is_told_so(world: World) -> None:
     assert not await first.renew()
     with pytest.raises(fencing.Fenced):
         await second.append([step(3)])
+
+
+async def test_trends_between_change_nothing(world: World) -> None:
+    """What others tell on ``updates``, and the fences of their pens, are no reason to read everything back."""
+    journal = await world.worker()
+    await journal.append([step(0)])
+    herald = await fencing.Pen.take(world.place.bootstrap, world.place.updates, "trends")
+    await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
+    assert await journal.renew()
+    await journal.append([step(1)])
+    await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
+    herald.drop()
+    later = await world.worker()
+    assert isinstance(later.grouper, Recorder)
+    assert later.grouper.restored == [entry(0), entry(1)]
+    assert later.recovered["foreign"] == 0
+    with pytest.raises(fencing.Fenced):
+        await journal.append([step(2)])

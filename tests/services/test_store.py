@@ -1,12 +1,21 @@
 """The live aggregates: exact whatever is applied again, bounded in time."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from services.events import Article, Entity, Story
-from services.store import Batch, Place, Store
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-NOW = datetime(2026, 11, 6, 12, 30, 30, tzinfo=UTC)
+from services.events import Article, Entity, Story, Trend
+from services.store import Batch, Counts, Gap, Place, Store, layout
+from services.store.layout import WINDOWS, bucket
+
+# Half a minute after a full one; places and sources are looked for from today on back.
+NOW = datetime.now(UTC).replace(second=30, microsecond=0)
+MS = int(NOW.timestamp() * 1000)
 PUTIN = Entity(id="Q7747", name="بوتين", type="PER")
+MOSCOW = Entity(id="Q649", name="موسكو", type="LOC")
 
 
 def article(number: int, *, arrived: datetime = NOW, language: str = "ar", copy: bool = False) -> Article:
@@ -54,8 +63,8 @@ async def tell(store: Store, first: int, *records: Article | Story) -> int:
         if isinstance(record, Article):
             batch.add_article(offset, record)
         else:
-            batch.add_story(offset, record, int(NOW.timestamp() * 1000))
-    return await store.apply("updates-0", batch)
+            batch.add_story(offset, record, MS)
+    return await store.apply("updates-0", batch, now=NOW)
 
 
 async def listed(store: Store) -> list[str]:
@@ -71,50 +80,214 @@ def batch_of(first: int, *articles: Article) -> Batch:
     return batch
 
 
+@pytest.fixture
+async def store(each_store: Store) -> Store:
+    """Every server in turn."""
+    return each_store
+
+
+def a_trend(**given: Any) -> Trend:
+    """An event of something that rises."""
+    fields = {"kind": "entity", "id": "Q7747", "name": "بوتين", "window": "15m", "phase": "start", "count": 10}
+    return Trend(**(fields | {"expected": 1.5, "score": 7.5, "started": NOW, "at": NOW} | given))
+
+
+async def totals(store: Store) -> list[int]:
+    """Articles in each window."""
+    return [(await store.top("language", window, limit=1)).total for window in WINDOWS]
+
+
 async def test_counts_by_dimension(store: Store) -> None:
     """Totals, duplicates and each dimension are counted, largest first."""
-    await store.apply("updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")))
-    top = await store.top("language", "15m", limit=10, now=NOW)
+    await store.apply("updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")), now=NOW)
+    top = await store.top("language", "15m", limit=10)
     assert (top.total, top.duplicates) == (3, 1)
     assert [(item.id, item.count) for item in top.items] == [("ar", 2), ("en", 1)]
-    (entity,) = (await store.top("entity", "all", limit=10, now=NOW)).items
+    (entity,) = (await store.top("entity", "all", limit=10)).items
     assert (entity.id, entity.name, entity.count) == ("Q7747", "بوتين", 3)
 
 
 async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
     """Also when it is cut otherwise the second time: what lies at or below the stored offset is skipped."""
     articles = [article(number) for number in range(5)]
-    assert await store.apply("updates-0", batch_of(0, *articles[:3])) == 3
-    assert await store.apply("updates-0", batch_of(0, *articles[:3])) == 0
-    assert await store.apply("updates-0", batch_of(1, *articles[1:])) == 2
-    assert (await store.top("language", "all", limit=1, now=NOW)).total == 5
+    assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 3
+    assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 0
+    assert await store.apply("updates-0", batch_of(1, *articles[1:]), now=NOW) == 2
+    assert (await store.top("language", "all", limit=1)).total == 5
     assert await store.applied("updates-0") == 4
 
 
+async def test_a_gap_is_refused(store: Store) -> None:
+    """Records that would be skipped are asked for; of what is gone from the log the numbers say so."""
+    await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
+    with pytest.raises(Gap) as refused:
+        await store.apply("updates-0", batch_of(3, article(3)), now=NOW)
+    assert refused.value.applied == 0
+    assert (await store.state("updates-0")).complete.since is None
+    assert (await store.top("language", "all", limit=1)).total == 1
+    with pytest.raises(Gap):  # the store has lost more since that was found out
+        await store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=1)
+    assert await store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=0) == 1
+    assert (await store.state("updates-0")).complete.since == NOW
+
+
 async def test_windows_end_now(store: Store) -> None:
-    """15 minutes, an hour, a day and all reach back as far as they say, to the minute."""
-    ages = [0, 14, 15, 59, 60, 24 * 60 - 1, 24 * 60]
+    """15 minutes, an hour and a day reach back as far as they say, to the minute; all to the day, thirty of them."""
+    ages = [0, 14, 15, 59, 60, 24 * 60 - 1, 24 * 60, 29 * 24 * 60, 30 * 24 * 60]
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate(ages)]
-    await store.apply("updates-0", batch_of(0, *arrived))
-    totals = [(await store.top("language", window, limit=1, now=NOW)).total for window in ("15m", "1h", "24h", "all")]
-    assert totals == [2, 4, 6, 7]
+    await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
+    assert await totals(store) == [2, 4, 6, 8]
+    top = await store.top("source", "15m", limit=1)
+    assert (top.since, top.until) == (NOW - timedelta(minutes=14, seconds=30), NOW + timedelta(seconds=30))
 
 
-async def test_minutes_and_hours_have_an_end_of_life(store: Store) -> None:
-    """Every bucket expires; only the totals of all time stay."""
-    await store.apply("updates-0", batch_of(0, article(0)))
-    keys = [key async for key in store.redis.scan_iter("*:count:[mh]:*")]
-    assert keys
-    assert all([await store.redis.ttl(key) > 0 for key in keys])
+async def test_windows_move_on(store: Store) -> None:
+    """What leaves a window is taken away, whether a minute passed, an hour at once, or days without anybody here."""
+    arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 14, 59])]
+    await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
+    assert await totals(store) == [3, 4, 4, 4]
+    await store.roll(NOW + timedelta(minutes=1))
+    assert await totals(store) == [2, 3, 4, 4]
+    await store.roll(NOW + timedelta(minutes=14))
+    assert await totals(store) == [2, 3, 4, 4]
+    await store.roll(NOW + timedelta(minutes=50))
+    assert await totals(store) == [0, 2, 4, 4]
+    await store.roll(NOW + timedelta(hours=23, minutes=59))
+    assert await totals(store) == [0, 0, 2, 4]
+    await store.roll(NOW + timedelta(days=3))
+    assert await totals(store) == [0, 0, 0, 4]
+    await store.roll(NOW + timedelta(days=31))
+    assert await totals(store) == [0, 0, 0, 0]
+    assert (await store.top("entity", "all", limit=5)).items == []
+
+
+async def test_windows_never_move_back(store: Store) -> None:
+    """A worker whose clock is behind changes nothing that another one has rolled already."""
+    await store.apply("updates-0", batch_of(0, article(0)), now=NOW + timedelta(minutes=15))
+    assert await totals(store) == [0, 1, 1, 1]
+    await store.roll(NOW)
+    await store.apply("updates-0", batch_of(1, article(1)), now=NOW)
+    assert await totals(store) == [0, 2, 2, 2]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ages=st.lists(st.integers(-3, 45 * 24 * 60), min_size=1, max_size=30),
+    steps=st.lists(st.integers(0, 3 * 24 * 60), max_size=6),
+)
+async def test_windows_hold_what_a_recount_finds(store: Store, ages: list[int], steps: list[int]) -> None:
+    """However articles come, early, late or in order, and however long nobody looks: a recount finds the same."""
+    await store.redis.flushdb()
+    now, told = NOW, []
+    for offset, age in enumerate(ages):
+        told.append(article(offset, arrived=now - timedelta(minutes=age)))
+        await store.apply("updates-0", batch_of(offset, told[-1]), now=now)
+        if steps:
+            now += timedelta(minutes=steps.pop())
+            await store.roll(now)
+    minute = int(now.timestamp()) // 60
+    minutes = [int(one.received_at.timestamp()) // 60 for one in told]
+    wanted = [sum(one > minute - window for one in minutes) for window in (15, 60, 1_440)]
+    wanted.append(sum(one // 1_440 > minute // 1_440 - 30 for one in minutes))
+    assert await totals(store) == wanted
+
+
+async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
+    """A series has every bucket, zeros included, of whatever is counted."""
+    arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 2])]
+    await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
+    last = bucket("m", NOW)
+    series = await store.series("entity", "Q7747", "m", first=last - 2, last=last)
+    assert series.points == [
+        (NOW.replace(second=0) - timedelta(minutes=2), 1),
+        (NOW.replace(second=0) - timedelta(minutes=1), 0),
+        (NOW.replace(second=0), 2),
+    ]
+    day = bucket("d", NOW)
+    points = (await store.series("total", "articles", "d", first=day - 1, last=day)).points
+    assert sum(count for _, count in points) == 3
+    assert [count for _, count in (await store.series("entity", "Q0", "h", first=1, last=2)).points] == [0, 0]
+    series = await store.series("entity", "Q7747", "m", first=last - 3, last=last, step=2)
+    assert series.points == [
+        (NOW.replace(second=0) - timedelta(minutes=3), 1),
+        (NOW.replace(second=0) - timedelta(minutes=1), 2),
+    ]
+
+
+async def test_pairs_and_stories_that_come_again(store: Store) -> None:
+    """Pairs of entities, and stories of a day, are in the window with all their counts once they were met twice."""
+    both = article(0).model_copy(update={"entities": [PUTIN, MOSCOW, PUTIN]})
+    await store.apply("updates-0", batch_of(0, both), now=NOW)
+    assert (await store.top("pair", "24h", limit=5)).items == []
+    assert [item.count for item in (await store.top("story", "1h", limit=5)).items] == [1]
+    await store.apply("updates-0", batch_of(1, *(both.model_copy(update={"id": f"a{n}"}) for n in "12")), now=NOW)
+    pairs = await store.top("pair", "24h", limit=5)
+    assert [(item.id, item.name, item.count) for item in pairs.items] == [("Q649+Q7747", "موسكو · بوتين", 3)]
+    assert pairs.error == 24
+    assert [item.count for item in (await store.top("story", "24h", limit=5)).items] == [3]
+    await store.roll(NOW + timedelta(days=1))
+    assert (await store.top("pair", "24h", limit=5)).size == 0
+    assert (await store.top("story", "24h", limit=5)).size == 0
+
+
+async def test_distinct_sources(store: Store) -> None:
+    """Of an entity today and yesterday, and of a story: each source once, one or many."""
+    sources = ["one", "one", "two", "three", "two"]
+    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
+    other = article(9).model_copy(update={"entities": [MOSCOW]})
+    await store.apply("updates-0", batch_of(0, told[0], other), now=NOW)
+    await store.apply("updates-0", batch_of(2, *told[1:]), now=NOW)
+    items = (await store.top("entity", "24h", limit=5, sources=True)).items
+    assert [(item.id, item.sources) for item in items] == [("Q7747", 3), ("Q649", 1)]
+    await tell(store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
+    assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 1
+    await tell(store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
+    assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 3
+    assert (await store.top("entity", "1h", limit=1)).items[0].sources is None
+
+
+async def test_distinct_sources_are_about_right_when_there_are_many(store: Store) -> None:
+    """A thousand sources are told within three in a hundred."""
+    told = [article(number).model_copy(update={"source": f"source {number}"}) for number in range(1_000)]
+    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+    (item,) = (await store.top("entity", "24h", limit=1, sources=True)).items
+    assert 970 <= item.sources <= 1_030
+
+
+async def test_every_key_has_an_end_of_life(store: Store) -> None:
+    """Whatever was written, nothing stays for ever."""
+    others = [article(n).model_copy(update={"source": f"s{n}", "entities": [PUTIN, MOSCOW]}) for n in range(3)]
+    split = story("s2", "a1", "a9", split_from="s").model_copy(update={"sources": ["one", "two"]})
+    trend = a_trend()
+    batch = batch_of(0, *others)
+    batch.add_story(3, story("s", merged_into="s2"), MS)
+    batch.add_story(4, split, MS)
+    batch.add_trend(5, trend)
+    await store.apply("updates-0", batch, now=NOW)
+    keys = [key async for key in store.redis.scan_iter()]
+    kinds = {key.split(":")[1] for key in keys}
+    assert kinds == {
+        *("applied", "state", "n", "top", "names", "source", "sources", "place", "story", "stories", "trends")
+    }
+    lives = {key: await store.redis.ttl(key) for key in keys}
+    assert all(0 < life <= 70 * 24 * 3600 for life in lives.values()), lives
+
+
+async def test_late_buckets_are_not_kept(store: Store) -> None:
+    """What comes after its window leaves no minute behind that nothing would take away; hours and days count it."""
+    await store.apply("updates-0", batch_of(0, article(0, arrived=NOW - timedelta(hours=26))), now=NOW)
+    assert [key async for key in store.redis.scan_iter("*:n:*:m:*")] == []
+    assert await totals(store) == [0, 0, 0, 1]
 
 
 async def test_articles_and_stories_are_found_again(store: Store) -> None:
     """The offset of an article and the newest state of a story; unknown ones are None."""
-    batch = batch_of(7, article(1))
+    batch = batch_of(0, article(1))
     told = story("s1", "a1")
-    batch.add_story(8, told, int(NOW.timestamp() * 1000))
-    await store.apply("updates-0", batch)
-    assert await store.place("a1") == Place(offset=7, story="s")
+    batch.add_story(1, told, MS)
+    await store.apply("updates-0", batch, now=NOW)
+    assert await store.place("a1") == Place(offset=0)
+    assert await store.place("s1") == Place(offset=1)
     assert await store.place("nobody") is None
     assert await store.story("s1") == told
     assert await store.story("nothing") is None
@@ -122,19 +295,20 @@ async def test_articles_and_stories_are_found_again(store: Store) -> None:
     assert [found async for found in store.stories(NOW + timedelta(seconds=1))] == []
 
 
-async def test_an_article_follows_its_story_through_merges(store: Store) -> None:
-    """The place names the last in a row of merges; merged stories are known but not listed, and may come back."""
+async def test_stories_merge_and_come_back(store: Store) -> None:
+    """The survivor is the last in a row of merges; merged stories are known but not listed, and may come back."""
     await tell(store, 0, article(1), story("s"), story("s2"), story("s3"))
+    assert await store.survivor("s") == "s"
     await tell(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
-    assert await store.place("a1") == Place(offset=0, story="s2")
+    assert await store.survivor("s") == "s2"
     assert await listed(store) == ["s2", "s3"]
     await tell(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
-    assert await store.place("a1") == Place(offset=0, story="s3")
+    assert await store.survivor("s") == "s3"
     assert await listed(store) == ["s3"]
     assert await store.story("s") == story("s", merged_into="s2")
     # Its first article came again when the window had forgotten it.
     await tell(store, 8, article(1), story("s", "a1"))
-    assert await store.place("a1") == Place(offset=8, story="s")
+    assert await store.survivor("s") == "s"
     assert await listed(store) == ["s", "s3"]
 
 
@@ -143,43 +317,128 @@ async def test_a_split_takes_its_articles_along(store: Store) -> None:
     await tell(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
     assert await tell(store, 5, split, rest) == 2
-    assert [(await store.place(f"a{number}")).story for number in range(4)] == ["s", "new", "new", "s"]
+    assert [(await store.place(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
     assert await store.place("unknown") is None
     assert await tell(store, 5, split, rest, article(1)) == 1
-    assert await store.place("a1") == Place(offset=7, story="s")
+    assert await store.place("a1") == Place(offset=7)
     # What is not its first event moves nothing.
     await tell(store, 8, story("new", "a2", "a1"))
-    assert await store.place("a1") == Place(offset=7, story="s")
+    assert await store.place("a1") == Place(offset=7)
+    # In one batch the order decides, too.
+    await tell(store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
+    assert await store.place("a2") == Place(offset=9, moved="newer")
+    assert await store.place("a1") == Place(offset=11)
 
 
 async def test_merges_in_a_circle_end(store: Store) -> None:
     """A log that makes no sense is answered with some story, and in time."""
     await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
-    assert (await store.place("a1")).story in {"s", "s2"}
+    assert await store.survivor("s") in {"s", "s2"}
     assert await listed(store) == []
 
 
-async def test_places_and_stories_have_an_end_of_life(store: Store) -> None:
-    """What merges and splits leave behind goes when ``updates`` no longer keeps what it is about."""
-    await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", "a1", "a9", split_from="s"))
-    keys = [key async for key in store.redis.scan_iter() if {"place", "story", "stories"} & {*key.split(":")}]
-    assert len(keys) == 5
-    assert all([0 < await store.redis.ttl(key) <= 7 * 24 * 3600 for key in keys])
-
-
 async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: Store) -> None:
-    """What is a week older than the newest is forgotten; all others are found, newest first."""
+    """What is eight days older than the newest is forgotten; all others are found, newest first."""
     batch = Batch()
     for number in range(1_201):
-        at = NOW - timedelta(days=8) if number == 0 else NOW + timedelta(seconds=number)
+        at = NOW - timedelta(days=9) if number == 0 else NOW + timedelta(seconds=number)
         batch.add_story(number, story(f"s{number}"), int(at.timestamp() * 1000))
-    await store.apply("updates-0", batch)
+    await store.apply("updates-0", batch, now=NOW)
     everything = [found.id async for found in store.stories(NOW - timedelta(days=30))]
     assert everything == [f"s{number}" for number in range(1_200, 0, -1)]
 
 
+async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest leave it; where their newest record lies is still known."""
+    monkeypatch.setitem(layout.LAYOUT, "stories", 3)
+    few = Store(store.url)
+    batch = Batch()
+    for number in range(5):
+        batch.add_story(number, story(f"s{number}"), MS + number)
+    await few.apply("updates-0", batch, now=NOW)
+    assert await listed(few) == ["s2", "s3", "s4"]
+    assert await few.story("s1") is None
+    assert await few.place("s1") == Place(offset=1)
+    await few.close()
+
+
 async def test_equal_counts_have_one_order(store: Store) -> None:
-    """The answer is the same every time, and limited."""
+    """The answer is the same every time, in pages as at once."""
     sources = [article(number).model_copy(update={"source": name}) for number, name in enumerate("cab")]
-    await store.apply("updates-0", batch_of(0, *sources))
-    assert [item.id for item in (await store.top("source", "1h", limit=2, now=NOW)).items] == ["a", "b"]
+    await store.apply("updates-0", batch_of(0, *sources), now=NOW)
+    assert [item.id for item in (await store.top("source", "1h", limit=2)).items] == ["c", "b"]
+    assert [item.id for item in (await store.top("source", "1h", limit=2, offset=2)).items] == ["a"]
+
+
+async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
+    """The newest event of each; what ended long ago is forgotten when another one comes."""
+    batch = Batch()
+    batch.add_trend(0, a_trend())
+    batch.add_trend(1, a_trend(phase="grow", count=20))
+    batch.add_trend(2, a_trend(id="Q1", phase="end", at=NOW - timedelta(days=3)))
+    batch.add_trend(3, a_trend(id="Q2", phase="end"))
+    await store.apply("updates-0", batch, now=NOW)
+    later = Batch()
+    later.add_trend(4, a_trend(id="Q3"))
+    await store.apply("updates-0", later, now=NOW)
+    found = {trend.id: (trend.phase, trend.count) for trend in await store.trends()}
+    assert found == {"Q7747": ("grow", 20), "Q2": ("end", 10), "Q3": ("start", 10)}
+
+
+async def test_what_may_be_rising(store: Store) -> None:
+    """Counts of the last minutes, windows and days; what has no more than its usual share is left out."""
+    hours = [*range(24, 24 * 8, 24), 2, 3, 4, 5]
+    usual = [
+        article(number, arrived=NOW - timedelta(hours=age)).model_copy(update={"story": f"s{number}"})
+        for number, age in enumerate(hours * 3)
+    ]
+    burst = [
+        article(100 + number, arrived=NOW - timedelta(minutes=number // 4)).model_copy(
+            update={"entities": [MOSCOW], "story": "burst"}
+        )
+        for number in range(12)
+    ]
+    await store.apply("updates-0", batch_of(0, *usual, *burst), now=NOW)
+    snapshot = await store.rising(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
+    assert snapshot.volume == Counts(
+        recent=(4, 4, 4, 0, 0), quarter=12, hour=12, day=24, all=45, seasonal=(3,) * 7 + (0,) * 7
+    )
+    found = {(one.kind, one.id): one for one in snapshot.observations}
+    assert set(found) == {("entity", "Q649"), ("story", "burst")}
+    assert await store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
+    assert found["entity", "Q649"].counts == Counts((4, 4, 4, 0, 0), 12, 12, 12, 12, (0,) * 14)
+    asked = await store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
+    # Whatever is asked for, and what was met several times within two minutes.
+    assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
+    assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
+
+
+async def test_how_far_the_store_is(store: Store) -> None:
+    """Nothing at first; a rebuild under way is told with its goal until it is ended."""
+    state = await store.state("updates-0")
+    assert (state.applied, state.goal, state.complete.rebuilding) == (-1, None, False)
+    await store.begin_rebuild(7)
+    await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
+    state = await store.state("updates-0")
+    assert (state.applied, state.goal, state.complete.rebuilding) == (0, 7, True)
+    assert (await store.top("entity", "all", limit=1)).complete.rebuilding
+    await store.end_rebuild()
+    assert not (await store.state("updates-0")).complete.rebuilding
+
+
+async def test_clearing_leaves_others_alone(store: Store) -> None:
+    """Everything of Khabar goes; what others keep in the same database stays."""
+    await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
+    await store.redis.set("another {khabar}", 1)
+    await store.clear()
+    assert await store.redis.keys() == ["another {khabar}"]
+
+
+async def test_scripts_and_python_agree_on_shards(store: Store) -> None:
+    """A count is read from where a script wrote it, whatever the id is made of."""
+    names = ["x", "الجزيرة", "🙂", "a+b", "medtop:04000000", *(f"source {number}" for number in range(40))]
+    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
+    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+    day = bucket("d", NOW)
+    for name in names:
+        assert [count for _, count in (await store.series("source", name, "d", first=day, last=day)).points] == [1]

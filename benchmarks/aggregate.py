@@ -1,0 +1,185 @@
+"""``python -m benchmarks.aggregate``: what it costs to keep the aggregates, and what they take in the store.
+
+Articles of the generated stream, annotated by its truth, and the state of its story behind each, as group publishes
+them, are read from JSON and applied in batches to an embedded Valkey, as fast as it goes, with the stream's clock
+instead of the wall's (every 15 seconds of it the windows roll, and what may be rising is asked for, as in a worker).
+Only reading, adding up and applying are timed, in CPU seconds of this process and of the store; making the articles is
+not.
+
+Every fifth of the way a line says what the last fifth cost, and what the store takes by then.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from enrich import aggregate
+from enrich.trends import Rules
+from ingest.generator import Stream, Truth
+from services.embedded.valkey import Valkey
+from services.events import Article, ArticleIn, Entity, Mention, Story, Topic
+from services.identity import article_id, digest
+from services.store import Batch, Store
+
+_LOG = "benchmark/updates-0"
+_LARGEST_LIST = 50
+_TICK = timedelta(seconds=15)
+
+
+def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[aggregate.Record]:
+    """So many articles and the state of its story behind each, as records of ``updates`` from offset 0 on."""
+    stories: dict[str, Story] = {}
+    offset = 0
+    for fields, truth in Stream(articles, seed, start=start, days=days):
+        article = published(ArticleIn.model_validate(fields), truth)
+        arrived = int(truth.arrives_at.timestamp() * 1_000)
+        yield aggregate.Record(offset, arrived, [("type", b"article")], article.encode())
+        story = stories[truth.story] = _told(stories.get(truth.story), article)
+        yield aggregate.Record(offset + 1, arrived, [("type", b"story")], story.encode())
+        offset += 2
+
+
+def published(article: ArticleIn, truth: Truth) -> Article:
+    """An article as group would publish it, by what is true of it. Ids are as long as real ones."""
+    text = article.text or ""
+    return Article(
+        id=article_id(article),
+        revision=1,
+        source=article.source,
+        url=article.url,
+        title=article.title,
+        text=text,
+        published_at=article.published_at,
+        received_at=truth.arrives_at,
+        language=truth.language,
+        language_score=1.0,
+        entities=[
+            Entity(
+                id=name if name.startswith("Q") else f"x{digest(name)}",
+                name=word,
+                type=kind,
+                mentions=[Mention(start=text.find(word), end=text.find(word) + len(word), text=word)]
+                if word in text
+                else [],
+            )
+            for name, word, kind in truth.entities
+        ],
+        topics=[Topic(id=topic, label=topic, score=0.5) for topic in truth.topics],
+        duplicate_of="another" if truth.duplicate_of else None,
+        similarity=0.9 if truth.duplicate_of else None,
+        story=f"s{digest(truth.story)[:20]}",
+    )
+
+
+def _told(story: Story | None, article: Article) -> Story:
+    source = article.source or "unknown"
+    if story is None:
+        return Story(
+            id=article.story,
+            title=article.title or article.text[:60],
+            languages=[article.language],
+            size=1,
+            sources=[source],
+            first_published=article.received_at,
+            last_published=article.received_at,
+            entities=[entity.model_copy(update={"mentions": []}) for entity in article.entities],
+            topics=article.topics,
+            articles=[article.id],
+        )
+    return story.model_copy(
+        update={
+            "size": story.size + 1,
+            "sources": sorted({*story.sources, source}),
+            "languages": sorted({*story.languages, article.language}),
+            "last_published": article.received_at,
+            "articles": [article.id, *story.articles][:_LARGEST_LIST],
+        }
+    )
+
+
+class Meter:
+    """CPU seconds of this process within ``with``, and of the store since it was made."""
+
+    def __init__(self, store: Store) -> None:
+        self.own = 0.0
+        self._store = store
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        self.own += time.process_time() - self._began
+
+    async def used(self) -> tuple[float, float]:
+        """By this process and by the store."""
+        found = await self._store.redis.info("cpu")
+        return self.own, float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
+
+
+async def run(articles: int, *, days: float, batch: int, seed: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = Valkey(Path(directory))
+        await server.start()
+        store = Store(server.url)
+        try:
+            await _fill(store, articles, days=days, size=batch, seed=seed)
+        finally:
+            await store.close()
+            await server.stop()
+
+
+async def _fill(store: Store, articles: int, *, days: float, size: int, seed: int) -> None:
+    start = datetime.now(UTC) - timedelta(days=days)
+    meter, batch = Meter(store), Batch()
+    moment, slowest, last, fifth = start, 0.0, (0.0, 0.0), max(1, articles // 5)
+    click.echo("articles  worker µs  store µs  used MB  resident MB     keys  slowest batch ms")
+    for record in records(articles, seed=seed, start=start, days=days):
+        with meter:
+            aggregate.add(batch, record)
+        told = record.offset // 2 + 1
+        last_of_fifth = record.offset % 2 == 1 and told % fifth == 0
+        if len(batch) >= size or last_of_fifth:
+            now = datetime.fromtimestamp(record.timestamp / 1_000, UTC)
+            with meter:
+                began = time.perf_counter()
+                await store.apply(_LOG, batch, now=now)
+                slowest = max(slowest, time.perf_counter() - began)
+                if now - moment >= _TICK:
+                    moment = now
+                    await store.roll(now)
+                    await store.rising(now, floors=Rules().floors)
+            batch = Batch()
+        if last_of_fifth:
+            used = await meter.used()
+            own, stores = ((now - then) / fifth * 1e6 for now, then in zip(used, last, strict=True))
+            memory, keys = await store.redis.info("memory"), await store.redis.dbsize()
+            click.echo(
+                f"{told:8}  {own:9.1f}  {stores:8.1f}  {memory['used_memory'] / 1e6:7.1f}"
+                f"  {memory['used_memory_rss'] / 1e6:11.1f}  {keys:7}  {slowest * 1e3:16.1f}"
+            )
+            last, slowest = used, 0.0
+    own, stores = (seconds / articles * 1e6 for seconds in last)
+    click.echo(f"a CPU-second of the worker {1e6 / own:.0f} articles, of the store {1e6 / stores:.0f}")
+    for by in ("entity", "source", "story", "pair"):
+        click.echo(f"{by}: {(await store.top(by, '24h', limit=1)).size} in the window of 24 h")
+
+
+@click.command()
+@click.option("--articles", type=click.IntRange(5), default=100_000, show_default=True)
+@click.option("--days", type=click.FloatRange(0.01), default=1.0, show_default=True, help="over which they arrive")
+@click.option("--batch", type=click.IntRange(1), default=200, show_default=True, help="records applied at once")
+@click.option("--seed", type=int, default=1, show_default=True)
+def main(articles: int, days: float, batch: int, seed: int) -> None:
+    """Fill a store and say what it cost."""
+    asyncio.run(run(articles, days=days, batch=batch, seed=seed))
+
+
+if __name__ == "__main__":
+    main()

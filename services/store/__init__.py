@@ -1,0 +1,35 @@
+"""The store (Redis or Valkey): live aggregates, places, stories, trends.
+
+- ``layout``: every key, what is counted by minutes, hours and days, the windows over them
+- ``batch``: a stretch of the log, added up before it is applied
+- ``client``: ``Store``, all that is written and read
+- ``answers``: what the store answers
+- ``snapshot``: what the trend detector sees
+- ``lua/``: the scripts that write and read; ``common.lua`` stands before each of them
+"""
+
+from services.store.answers import Completeness, Count, Place, Series, State, Top
+from services.store.batch import Batch
+from services.store.client import Gap, Store
+from services.store.layout import DIMENSIONS, WINDOWS, Dimension, Span, Window
+from services.store.snapshot import Counts, Observation, Snapshot
+
+__all__ = [
+    "DIMENSIONS",
+    "WINDOWS",
+    "Batch",
+    "Completeness",
+    "Count",
+    "Counts",
+    "Dimension",
+    "Gap",
+    "Observation",
+    "Place",
+    "Series",
+    "Snapshot",
+    "Span",
+    "State",
+    "Store",
+    "Top",
+    "Window",
+]

@@ -1,0 +1,207 @@
+"""A stretch of the log, added up before it is applied to the store."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from itertools import combinations
+
+from pydantic_core import to_json
+
+from services.events import Article, Entity, Story, Trend
+from services.store.layout import DAY, PAIRED, SOURCE_DIGITS
+
+# Longer than any cool-down.
+_ENDED_KEPT = timedelta(hours=48)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What one article changes."""
+
+    offset: int
+    id: str
+    arrived: int
+    counts: tuple[tuple[str, tuple[str, ...]], ...]
+    names: dict[str, str]
+    entities: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one state of a story changes."""
+
+    offset: int
+    story: Story
+    arrived_ms: int
+    encoded: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rising:
+    """What one trend event changes."""
+
+    offset: int
+    trend: Trend
+
+
+class Batch:
+    """Consecutive records of one log. They are added in order of their offsets, none left out."""
+
+    def __init__(self) -> None:
+        self.first = -1
+        self.last = -1
+        self._records: list[_Counted | _Told | _Rising] = []
+
+    def __len__(self) -> int:
+        """How many offsets it covers."""
+        return self.last - self.first + 1 if self.first >= 0 else 0
+
+    def add_article(self, offset: int, article: Article) -> None:
+        """Count one (article, revision) and note where it lies on the log."""
+        self._reach(offset)
+        entities = tuple(sorted({entity.id for entity in article.entities}))
+        topics = tuple(sorted({topic.id for topic in article.topics}))
+        source = article.source or "unknown"
+        counts = (
+            ("total", ("articles", "duplicates") if article.duplicate_of else ("articles",)),
+            ("language", (article.language,)),
+            ("source", (source,)),
+            ("topic", topics),
+            ("entity", entities),
+            ("story", (article.story,)),
+            ("pair", tuple(_pairs(article.entities))),
+        )
+        names = {topic.id: topic.label for topic in article.topics}
+        names |= {entity.id: entity.name for entity in reversed(article.entities)}
+        arrived = int(article.received_at.timestamp())
+        self._records.append(_Counted(offset, article.id, arrived, counts, names, entities, _hashed(source)))
+
+    def add_story(self, offset: int, story: Story, arrived_ms: int, encoded: bytes | None = None) -> None:
+        """Keep the newest state of a story, and list it by when that state was published (ms since 1970).
+
+        ``encoded``: its JSON, where that is at hand.
+        A story that was merged leaves the list; the articles of one that was split off are in it from now on.
+        """
+        self._reach(offset)
+        self._records.append(_Told(offset, story, arrived_ms, (encoded or story.encode()).decode()))
+
+    def add_trend(self, offset: int, trend: Trend) -> None:
+        """Keep the newest event of what rises."""
+        self._reach(offset)
+        self._records.append(_Rising(offset, trend))
+
+    def add_nothing(self, offset: int) -> None:
+        """A record that changes no number still moves the applied offset on."""
+        self._reach(offset)
+
+    def pass_over(self, first: int, last: int) -> None:
+        """Cover offsets at which the log has no records."""
+        self._reach(first)
+        self.last = last
+
+    def after(self, offset: int) -> "Batch":
+        """The part behind an offset that was applied already."""
+        rest = Batch()
+        if offset >= self.last:
+            return rest
+        rest.first, rest.last = max(self.first, offset + 1), self.last
+        rest._records = [record for record in self._records if record.offset > offset]
+        return rest
+
+    def encode(self) -> bytes:
+        """What ``apply.lua`` asks for, as JSON."""
+        articles = [record for record in self._records if isinstance(record, _Counted)]
+        stories = {record.story.id: record for record in self._records if isinstance(record, _Told)}
+        trends = [record.trend for record in self._records if isinstance(record, _Rising)]
+        names: dict[str, str] = {}
+        for article in articles:
+            for name in article.names.items():
+                names.setdefault(*name)
+        return to_json(
+            {
+                "counts": _counts(articles),
+                "names": _flat(names),
+                "sources": _sources(articles),
+                "places": self._places(),
+                "stories": [_state(told) for told in stories.values()],
+                "trends": [(f"{trend.kind}:{trend.window}:{trend.id}", _trend(trend), trend.phase) for trend in trends],
+                "forget": min((_ms(trend.at - _ENDED_KEPT) for trend in trends), default=0),
+                "since": articles[0].arrived * 1_000 if articles else None,
+            }
+        )
+
+    def _reach(self, offset: int) -> None:
+        if self.first < 0:
+            self.first = offset
+        elif offset != self.last + 1:
+            raise ValueError(f"offset {offset} does not follow {self.last}")
+        self.last = offset
+
+    def _places(self) -> list[tuple[int, list[str | int]]]:
+        days: dict[int, dict[str, str]] = defaultdict(dict)
+        for record in self._records:
+            if isinstance(record, _Counted):
+                places = days[record.arrived // DAY]
+                places[record.id] = str(record.offset)
+            elif isinstance(record, _Told):
+                story, places = record.story, days[record.arrived_ms // 1_000 // DAY]
+                places[story.id] = str(record.offset)
+                if story.merged_into is not None:
+                    places[f">{story.id}"] = f"{record.offset} {story.merged_into}"
+                if story.split_from is not None:
+                    places |= {f"={moved}": f"{record.offset} {story.id}" for moved in story.articles}
+        return [(day, _flat(places)) for day, places in days.items()]
+
+
+def _counts(articles: list[_Counted]) -> list[tuple[int, dict[str, list[str | int]]]]:
+    minutes: dict[int, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for article in articles:
+        counters = minutes[article.arrived // 60]
+        for dimension, ids in article.counts:
+            if ids:
+                counters[dimension].update(ids)
+    return [
+        (minute, {dimension: _flat(counter) for dimension, counter in counters.items()})
+        for minute, counters in minutes.items()
+    ]
+
+
+def _sources(articles: list[_Counted]) -> list[tuple[int, list[str]]]:
+    days: dict[int, dict[tuple[str, str], None]] = defaultdict(dict)
+    for article in articles:
+        for entity in article.entities:
+            days[article.arrived // DAY][(entity, article.source)] = None
+    return [(day, [word for pair in pairs for word in pair]) for day, pairs in days.items()]
+
+
+def _state(told: _Told) -> tuple[str, str, int | None, list[str]]:
+    story = told.story
+    score = told.arrived_ms if story.merged_into is None else None
+    return story.id, told.encoded, score, [_hashed(source) for source in story.sources]
+
+
+def _trend(trend: Trend) -> str:
+    return to_json(trend.model_dump(mode="json") | {"at_ms": _ms(trend.at)}).decode()
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000)
+
+
+def _pairs(entities: list[Entity]) -> Iterator[str]:
+    """Pairs of the entities that an article names most, each in the order of its ids."""
+    most = sorted(entities, key=lambda entity: (-len(entity.mentions), entity.id))[:PAIRED]
+    for one, other in combinations(sorted({entity.id for entity in most}), 2):
+        yield f"{one}+{other}"
+
+
+def _hashed(source: str) -> str:
+    """Short enough for the compact encoding of hashes."""
+    return blake2b(source.encode("utf-8", "surrogatepass"), digest_size=SOURCE_DIGITS // 2).hexdigest()
+
+
+def _flat(mapping: dict[str, str] | Counter[str]) -> list[str | int]:
+    return [word for pair in mapping.items() for word in pair]

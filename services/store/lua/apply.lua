@@ -1,0 +1,175 @@
+-- Apply a stretch of the log to the store together with the offset it reflects, all or nothing.
+-- ARGV[1]: the log; ARGV[2], ARGV[3]: first and last offset of the stretch; ARGV[4]: what lies between this offset
+-- and the first is known to be gone from the log (-2: nothing is).
+-- ARGV[5]: JSON of what the stretch adds up to:
+--   counts   list of {minute, {dimension: {id, n, id, n, …}}}
+--   names    {id, name, …} of entities and topics
+--   sources  list of {day, {entity, source, …}}, pairs without repetition
+--   places   list of {day, {field, value, …}}
+--   stories  list of {id, JSON, score or null when it was merged, {source, …}}
+--   trends   list of {field, JSON, phase}
+--   forget   trends that ended and were told before this time (ms since 1970) are forgotten
+--   since    when the first article of the stretch arrived (ms since 1970), if there is one
+-- Returns {'applied', last}, or without having changed anything {'seen', applied} when some or all of it was applied
+-- before, {'gap', applied} when records before it were not, {'unrolled', applied} when the windows do not know yet
+-- where they begin.
+local log, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local applied = tonumber(redis.call('HGET', APPLIED, log) or '-1')
+if first <= applied then return {'seen', applied} end
+if first > applied + 1 and tonumber(ARGV[4]) ~= applied then return {'gap', applied} end
+if redis.call('EXISTS', STATE) == 0 then return {'unrolled', applied} end
+
+local told = cjson.decode(ARGV[5])
+local names = {}
+for at = 1, #told.names, 2 do names[told.names[at]] = told.names[at + 1] end
+
+local call = redis.call
+
+-- A field that was not there: perhaps the key was not either.
+local function born(key, dies)
+  if call('HLEN', key) == 1 then call('EXPIREAT', key, dies) end
+end
+
+local edges, seen = {}, {}
+local function newer(window, span, bucket)
+  local which = window .. ':' .. span
+  edges[which] = edges[which] or edge(window, span)
+  return bucket > edges[which]
+end
+
+local function name(id, number, bucket)
+  local known = names[id]
+  if not known then return end
+  local era = math.floor(bucket / layout.era)
+  local key = string.format('%snames:%d:%d', TAG, era, number % layout.names)
+  if call('HSETNX', key, id, known) == 1 then
+    born(key, (era + 3) * layout.era * layout.seconds.d + layout.kept)
+  end
+end
+
+-- Adds a minute's counts of one dimension to the buckets of one span and to the windows over them.
+local function count(dimension, span, spec, minute, flat, numbers)
+  local length = layout.seconds[span]
+  local bucket = math.floor(minute * 60 / length)
+  local views = {}
+  for _, view in ipairs(spec.views) do
+    if newer(view[1], span, bucket) then
+      local key = top_key(dimension, view[1])
+      views[#views + 1] = {key, view[3]}
+      seen[key] = true
+    end
+  end
+  -- What has left the last window that would take it away again would stay.
+  if #views == 0 and spec.dropped then return end
+  local dies = (bucket + 1 + spec.kept) * length
+  local prefix, shards, keys = string.format('%sn:%s:%s:%d:', TAG, dimension, span, bucket), spec.shards, {}
+  for at = 1, #flat, 2 do
+    local id, n, number = flat[at], flat[at + 1], numbers[at]
+    local shard = number % shards
+    local key = keys[shard]
+    if not key then
+      key = prefix .. shard
+      keys[shard] = key
+    end
+    local sum = call('HINCRBY', key, id, n)
+    if sum == n then
+      born(key, dies)
+      if span == 'd' then name(id, number, bucket) end
+    end
+    for _, view in ipairs(views) do
+      local least = view[2]
+      if sum >= least then
+        -- What comes to be enough brings along what was not.
+        call('ZINCRBY', view[1], (least > 1 and sum - n < least) and sum or n, id)
+      end
+    end
+  end
+end
+
+for _, counted in ipairs(told.counts) do
+  for dimension, flat in pairs(counted[2]) do
+    local numbers = {}
+    for at = 1, #flat, 2 do numbers[at] = hash(flat[at]) end
+    for span, spec in pairs(layout.spans[dimension]) do count(dimension, span, spec, counted[1], flat, numbers) end
+  end
+end
+for key in pairs(seen) do call('EXPIRE', key, 31 * layout.seconds.d) end
+
+for _, named in ipairs(told.sources) do
+  local day, flat = named[1], named[2]
+  local dies = (day + 3) * layout.seconds.d
+  for at = 1, #flat, 2 do
+    local id, source = flat[at], flat[at + 1]
+    local key = source_key(day, id)
+    local few = call('HGET', key, id)
+    if not few then
+      call('HSET', key, id, source)
+      born(key, dies)
+    elseif few == '*' then
+      call('PFADD', sources_key(id, day), source)
+    else
+      local known = sources_of(few)
+      if not known[source] then
+        if #few < layout.few * #source then
+          call('HSET', key, id, few .. source)
+        else
+          for one in pairs(known) do call('PFADD', sources_key(id, day), one) end
+          call('PFADD', sources_key(id, day), source)
+          call('EXPIREAT', sources_key(id, day), dies)
+          call('HSET', key, id, '*')
+        end
+      end
+    end
+  end
+end
+
+for _, placed in ipairs(told.places) do
+  local day, flat = placed[1], placed[2]
+  local dies = (day + 1) * layout.seconds.d + layout.kept
+  for at = 1, #flat, 2 do
+    -- What is noted beside an id lies beside it.
+    local key = place_key(day, string.match(flat[at], '^[=>]?(.*)$'))
+    if call('HSET', key, flat[at], flat[at + 1]) == 1 then born(key, dies) end
+  end
+end
+
+for _, story in ipairs(told.stories) do
+  local id, score, sources = story[1], story[3], story[4]
+  local key = sources_key(id)
+  if #sources > 1 or call('EXISTS', key) == 1 then
+    if #sources > 0 then call('PFADD', key, unpack(sources)) end
+    call('EXPIRE', key, layout.kept)
+  end
+  call('SET', TAG .. 'story:' .. id, story[2], 'EX', layout.kept)
+  if score ~= cjson.null then call('ZADD', STORIES, score, id) else call('ZREM', STORIES, id) end
+end
+if #told.stories > 0 then
+  local newest = call('ZRANGE', STORIES, -1, -1, 'WITHSCORES')[2]
+  if newest then
+    call('ZREMRANGEBYSCORE', STORIES, '-inf', string.format('(%d', newest - layout.kept * 1000))
+  end
+  local over = call('ZCARD', STORIES) - layout.stories
+  if over > 0 then
+    local oldest = call('ZPOPMIN', STORIES, over)
+    for at = 1, #oldest, 2 do call('DEL', TAG .. 'story:' .. oldest[at]) end
+  end
+  call('EXPIRE', STORIES, layout.kept)
+end
+
+if #told.trends > 0 then
+  for _, trend in ipairs(told.trends) do call('HSET', TRENDS, trend[1], trend[2]) end
+  local all = call('HGETALL', TRENDS)
+  for at = 1, #all, 2 do
+    local trend = cjson.decode(all[at + 1])
+    if trend.phase == 'end' and trend.at_ms < told.forget then call('HDEL', TRENDS, all[at]) end
+  end
+  call('EXPIRE', TRENDS, layout.kept)
+end
+
+call('HSET', APPLIED, log, string.format('%d', last))
+call('EXPIRE', APPLIED, 40 * layout.seconds.d)
+if first > applied + 1 and told.since ~= cjson.null then
+  call('HSET', STATE, 'complete', string.format('%d', told.since))
+end
+call('EXPIRE', STATE, 40 * layout.seconds.d)
+return {'applied', last}

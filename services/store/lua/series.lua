@@ -1,0 +1,13 @@
+-- How often one id was counted in each step of many buckets.
+-- ARGV[1] dimension, ARGV[2] span, ARGV[3] id, ARGV[4] and ARGV[5] first and last bucket, ARGV[6] buckets a step.
+-- Returns {complete from, rebuilding, {count, …}}.
+local dimension, span, id = ARGV[1], ARGV[2], ARGV[3]
+local first, last, step = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local shard = hash(id) % layout.spans[dimension][span].shards
+local state = redis.call('HMGET', STATE, 'complete', 'rebuilding')
+local sums = {}
+for bucket = first, last do
+  local at = math.floor((bucket - first) / step) + 1
+  sums[at] = (sums[at] or 0) + (redis.call('HGET', bucket_key(dimension, span, bucket, shard), id) or 0)
+end
+return {tonumber(state[1] or '-1'), tonumber(state[2] or '0'), sums}

@@ -1,0 +1,42 @@
+-- The ids with the highest counts of a window.
+-- KEYS[1] the window's sorted set, KEYS[2] that of its totals, KEYS[3] the state.
+-- ARGV[1] dimension, ARGV[2] window, ARGV[3] span, ARGV[4] offset, ARGV[5] limit, ARGV[6] today's number,
+-- ARGV[7] 1 when distinct sources are asked for.
+-- Returns {articles, duplicates, how many ids there are, newest bucket that has left, complete from, rebuilding,
+-- {id, name, count, sources, …}}.
+local dimension, window, span = ARGV[1], ARGV[2], ARGV[3]
+local offset, limit, day = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local function distinct(id)
+  if dimension == 'story' then
+    local count = redis.call('PFCOUNT', sources_key(id))
+    return count > 0 and count or 1
+  end
+  local keys, few, count = {}, {}, 0
+  for back = 0, 1 do
+    local found = redis.call('HGET', source_key(day - back, id), id)
+    if found == '*' then keys[#keys + 1] = sources_key(id, day - back)
+    elseif found then for source in pairs(sources_of(found)) do few[source] = true end end
+  end
+  for _ in pairs(few) do count = count + 1 end
+  return #keys > 0 and math.max(count, redis.call('PFCOUNT', unpack(keys))) or count
+end
+
+local asked = ARGV[7] == '1' and (dimension == 'entity' or dimension == 'story')
+local flat = redis.call('ZREVRANGE', KEYS[1], offset, offset + limit - 1, 'WITHSCORES')
+local items = {}
+for at = 1, #flat, 2 do
+  local id = flat[at]
+  items[#items + 1] = id
+  items[#items + 1] = label_of(dimension, id, day)
+  items[#items + 1] = tonumber(flat[at + 1])
+  items[#items + 1] = asked and distinct(id) or -1
+end
+local state = redis.call('HMGET', KEYS[3], window .. ':' .. span, 'complete', 'rebuilding')
+return {
+  tonumber(redis.call('ZSCORE', KEYS[2], 'articles') or '0'),
+  tonumber(redis.call('ZSCORE', KEYS[2], 'duplicates') or '0'),
+  redis.call('ZCARD', KEYS[1]),
+  tonumber(state[1] or '-1'), tonumber(state[2] or '-1'), tonumber(state[3] or '0'),
+  items
+}

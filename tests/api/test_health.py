@@ -1,0 +1,270 @@
+"""Readiness: what an article needs, and how far the numbers are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from services import kafka as kafka_clients
+from services import status
+from services.embedded.process import free_port
+from services.embedded.valkey import Valkey
+from services.settings import Settings
+from services.store import Store
+from tests.api.conftest import Running, Start, Updates, an_article, count, eventually, ids, tell
+
+
+@asynccontextmanager
+async def _ingest() -> AsyncIterator[str]:
+    """An ingest that is ready and accepts whatever is pushed."""
+
+    async def fine(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def accept(_: web.Request) -> web.Response:
+        return web.json_response({"accepted": [{"index": 0, "id": "a"}], "rejected": []}, status=202)
+
+    app = web.Application()
+    app.router.add_get("/readyz", fine)
+    app.router.add_post("/v1/articles", accept)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _log(settings: Settings) -> str:
+    return await kafka_clients.log_name(settings.kafka_servers)
+
+
+async def _asked(gateway: Running) -> tuple[int, dict[str, Any]]:
+    """Readiness, asked anew."""
+    gateway.server.app.state.readiness._checked_at = float("-inf")
+    status_code, body, response = await gateway.get("/readyz")
+    assert response.headers["Cache-Control"] == "no-store"
+    return status_code, body
+
+
+async def test_numbers_are_complete_when_all_is_counted(
+    start: Start, settings: Settings, store: Store, updates: Updates
+) -> None:
+    """Nothing is behind; what came a moment ago and is not counted yet makes no difference to the state."""
+    async with _ingest() as ingest, start(ingest_url=ingest) as gateway:
+        await tell(store, updates, an_article(), log=await _log(settings))
+        assert await _asked(gateway) == (
+            200,
+            {
+                "ready": True,
+                "checks": {"kafka": "ok", "ingest": "ok", "store": "ok"},
+                "aggregates": {"state": "complete", "complete_since": None, "behind": 0},
+            },
+        )
+        offsets = await updates.send(an_article(), an_article())
+        await eventually(lambda: gateway.gateway.log.end > offsets[-1])
+        _, body = await _asked(gateway)
+        assert body["aggregates"] == {"state": "complete", "complete_since": None, "behind": 2}
+
+
+async def test_numbers_are_behind_when_what_came_a_while_ago_is_not_counted(
+    start: Start, settings: Settings, store: Store, updates: Updates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From memory by the event's own time, and without asking where it is older than what is in memory."""
+    log = await _log(settings)
+    async with start() as gateway:
+        offsets = await tell(store, updates, an_article(), log=log)
+        await updates.send_raw(None, ("type", b"fence"))
+        (last,) = await updates.send(an_article())
+        await eventually(lambda: gateway.gateway.log.end > last)
+        assert (await _asked(gateway))[1]["aggregates"]["state"] == "complete"
+        monkeypatch.setattr("api.health._COUNTED_AFTER", timedelta())
+        _, body = await _asked(gateway)
+        assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
+    monkeypatch.undo()
+    async with start(limits={"tail_records": 0}) as gateway:
+        _, body = await _asked(gateway)
+        assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
+
+
+async def test_an_empty_store_is_behind_by_all_that_is_kept(start: Start, store: Store, updates: Updates) -> None:
+    """Which is what Kafka has, wherever its offsets begin."""
+    assert await store.redis.dbsize() == 0
+    (last,) = await updates.send(an_article())
+    async with start(limits={"tail_records": 1}) as gateway:
+        _, body = await _asked(gateway)
+        assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last + 1}
+
+
+async def test_a_rebuild_tells_how_far_it_is(start: Start, settings: Settings, store: Store, updates: Updates) -> None:
+    """From nothing to the goal; at the end the numbers are complete, since the moment that the store names."""
+    log = await _log(settings)
+    offsets = await updates.send(*(an_article() for _ in range(4)))
+    goal = offsets[-1]
+    async with start() as gateway:
+        await store.begin_rebuild(goal)
+        _, body = await _asked(gateway)
+        assert body["aggregates"] == {
+            "state": "rebuilding",
+            "complete_since": None,
+            "behind": goal + 1,
+            "progress": 0.0,
+        }
+        seen = []
+        for offset in (offsets[0], offsets[1], goal):
+            await count(store, offset, an_article(), log=log)
+            _, body = await _asked(gateway)
+            seen.append(body["aggregates"]["progress"])
+            assert body["aggregates"]["behind"] == goal - offset
+        assert seen == [round((offset + 1) / (goal + 1), 3) for offset in (offsets[0], offsets[1], goal)]
+        assert (body["aggregates"]["state"], seen[-1]) == ("rebuilding", 1.0)
+        await store.end_rebuild()
+        since = datetime.now(UTC).replace(microsecond=0)
+        await store.redis.hset("{khabar}:state", "complete", str(int(since.timestamp() * 1000)))
+        _, body = await _asked(gateway)
+        told = datetime.fromisoformat(body["aggregates"].pop("complete_since"))
+        assert (told, body["aggregates"]) == (since, {"state": "complete", "behind": 0})
+        _, body, _ = await gateway.get("/v1/aggregates?by=language")
+        assert datetime.fromisoformat(body["complete_since"]) == since
+
+
+async def test_without_the_store_everything_but_its_answers_goes_on(
+    start: Start, updates: Updates, tmp_path: Path
+) -> None:
+    """Its answers are 503 with Retry-After; stream, pushes and health go on, and it is ready, with the reason."""
+    own = Valkey(tmp_path, port=free_port())
+    await own.start()
+    async with _ingest() as ingest, start(redis=own.url, ingest_url=ingest) as gateway, gateway.stream() as subscriber:
+        await subscriber.next()
+        questions = (
+            "/v1/aggregates?by=source",
+            "/v1/aggregates?by=pair&sources=false",
+            "/v1/timeseries?by=total",
+            "/v1/trends",
+            "/v1/stories",
+            "/v1/stories/x",
+            "/v1/articles/x",
+        )
+        for path in questions:
+            assert (await gateway.get(path))[0] == (404 if path.endswith("/x") else 200)
+        await own.stop()
+        for path in questions:
+            code, problem, response = await gateway.get(path)
+            assert (code, problem["status"], response.content_type) == (503, 503, "application/problem+json"), path
+            assert int(response.headers["Retry-After"]) > 0
+            assert "ETag" not in response.headers
+        assert (await gateway.get("/v1/aggregates?by=colour"))[0] == 422
+        code, body = await _asked(gateway)
+        assert (code, body["ready"]) == (200, True)
+        assert body["checks"]["store"] != "ok"
+        assert body["checks"]["kafka"] == body["checks"]["ingest"] == "ok"
+        assert body["aggregates"] == {"state": "unavailable", "complete_since": None, "behind": None}
+        assert (await gateway.get("/healthz"))[0] == 200
+        article = an_article()
+        await updates.send(article)
+        assert ids(await subscriber.events(1)) == [article.id]
+        async with gateway.http.post(f"{gateway.url}/v1/articles", json={"text": "نص"}) as pushed:
+            assert pushed.status == 202
+        await own.start()
+        for path in questions:
+            assert (await gateway.get(path))[0] == (404 if path.endswith("/x") else 200)
+        assert (await _asked(gateway))[1]["aggregates"]["state"] != "unavailable"
+    await own.stop()
+
+
+async def test_a_store_that_hangs_is_not_waited_for(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 in time, and the connection that waits for the late answer serves nobody else."""
+    monkeypatch.setattr("api.gateway._STORE_SECONDS", 0.3)
+    own = Valkey(tmp_path, port=free_port())
+    await own.start()
+    async with start(redis=own.url) as gateway:
+        assert (await gateway.get("/v1/trends"))[0] == 200
+        pausing = Store(own.url)
+        await pausing.redis.client_pause(2_000)
+        for path in ("/v1/timeseries?by=total", "/v1/stories"):
+            code, _, response = await gateway.get(path)
+            assert (code, "Retry-After" in response.headers) == (503, True)
+        await asyncio.sleep(2)
+        for _ in range(5):
+            assert (await gateway.get("/v1/trends"))[1] == {"trends": []}
+            assert len((await gateway.get("/v1/timeseries?by=total&window=15m"))[1]["points"]) == 15
+        await pausing.close()
+    await own.stop()
+
+
+async def test_asking_often_costs_the_store_nothing(gateway: Running, store: Store) -> None:
+    """Within half a second there is one answer for all."""
+    await _asked(gateway)
+    before = (await store.redis.info("commandstats"))["cmdstat_hmget"]["calls"]
+    gateway.server.app.state.readiness._checked_at = float("-inf")
+    await asyncio.gather(*(gateway.get("/readyz") for _ in range(30)))
+    assert (await store.redis.info("commandstats"))["cmdstat_hmget"]["calls"] <= before + 2
+
+
+async def test_without_kafka_nobody_knows_what_is_behind(start: Start, valkey: Valkey) -> None:
+    """But whether numbers are being rebuilt stands in the store."""
+    opened = Store(valkey.url)
+    await opened.redis.flushdb()
+    async with start(kafka=f"127.0.0.1:{free_port()}", wait=False) as gateway:
+        code, body = await _asked(gateway)
+        assert (code, body["checks"]["store"]) == (503, "ok")
+        assert body["aggregates"] == {"state": "complete", "complete_since": None, "behind": None}
+        await opened.begin_rebuild(5)
+        assert (await _asked(gateway))[1]["aggregates"]["state"] == "rebuilding"
+    await opened.redis.flushdb()
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "store", "words"),
+    [
+        ({"state": "complete", "behind": 3}, {"complete_since": None, "rebuilding": False}, "complete"),
+        (
+            {"state": "complete", "behind": 0},
+            {"complete_since": "2026-11-06T12:00:00+00:00", "rebuilding": False},
+            "complete since 2026-11-06T12:00:00+00:00",
+        ),
+        (
+            {"state": "rebuilding", "behind": 600, "progress": 0.4},
+            {"complete_since": None, "rebuilding": True},
+            "being rebuilt: 40%, 600 events to go",
+        ),
+        (
+            {"state": "behind", "behind": 70},
+            {"complete_since": None, "rebuilding": False},
+            "complete; 70 events behind",
+        ),
+        ({}, {"complete_since": None, "rebuilding": True}, "being rebuilt"),
+    ],
+)
+def test_status_says_it_in_words(told: dict[str, Any], store: dict[str, Any], words: str) -> None:
+    """With what the gateway knows, or without a gateway."""
+    found = {
+        "gateway": {"url": "u", "ready": True, "aggregates": told},
+        "kafka": {"servers": "k", "reachable": True, "workers": 1},
+        "store": {"url": "s", "reachable": True} | store,
+        "processes": [],
+    }
+    assert f"numbers: {words}" in [line.strip() for line in status.render(found).splitlines()]
+
+
+async def test_status_shows_what_the_store_counts(
+    start: Start, settings: Settings, store: Store, updates: Updates
+) -> None:
+    """The windows, whether they are complete, and what the gateway tells of them."""
+    await tell(store, updates, an_article(), an_article(duplicate_of="x"), log=await _log(settings))
+    async with start() as gateway:
+        found = await status.collect(settings.model_copy(update={"host": "127.0.0.1", "port": gateway.port}))
+    assert found["store"]["windows"]["1h"] == {"articles": 2, "duplicates": 1}
+    assert found["store"]["rebuilding"] is False
+    assert found["gateway"]["aggregates"]["state"] == "complete"
+    assert "numbers: complete" in status.render(found)

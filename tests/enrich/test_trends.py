@@ -1,0 +1,302 @@
+"""What is rising: what a user notices of it, minute by minute."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from enrich.trends import Rules, Trends, surprise
+from services.events import Trend, TrendKind
+from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
+
+START = datetime(2026, 11, 2, tzinfo=UTC)
+DAY = 1440
+HOUR = 60
+VOLUME = 70
+Rate = Callable[[int], int]
+
+
+class World:
+    """Counts by the minute, from rates that are written down: of all articles, and of things that they name.
+
+    Of earlier days it tells the current hour and the one before.
+    """
+
+    def __init__(self, things: dict[str, Rate], volume: Rate = lambda _: VOLUME, kind: TrendKind = "entity") -> None:
+        self._kind: TrendKind = kind
+        self._rates = {"": volume, **things}
+        self._sums: dict[str, list[int]] = {name: [0] for name in self._rates}
+
+    def snapshot(self, minute: int) -> Snapshot:
+        """At the end of a minute from the beginning on, before another has begun."""
+        for name, rate in self._rates.items():
+            sums = self._sums[name]
+            while len(sums) <= minute + 1:
+                sums.append(sums[-1] + rate(len(sums) - 1))
+        volume, *others = (self._counts(sums, minute) for sums in self._sums.values())
+        names = [name for name in self._rates if name]
+        return Snapshot(volume, [Observation(self._kind, n, c) for n, c in zip(names, others, strict=True)])
+
+    @staticmethod
+    def _counts(sums: Sequence[int], minute: int) -> Counts:
+        def since(begin: int, end: int = minute + 1) -> int:
+            return sums[max(0, end)] - sums[max(0, begin)]
+
+        hour = minute // HOUR * HOUR
+        return Counts(
+            recent=tuple(since(minute - back, minute - back + 1) for back in range(RECENT)),
+            quarter=since(minute - 14),
+            hour=since(minute - HOUR + 1),
+            day=since(minute - DAY + 1),
+            all=since(0),
+            seasonal=tuple(
+                since(hour - before - back * DAY, hour - before - back * DAY + HOUR)
+                for before in (0, HOUR)
+                for back in range(1, SEASONS + 1)
+            ),
+        )
+
+
+def at(minute: int) -> datetime:
+    """The time at the end of a minute."""
+    return START + timedelta(minutes=minute + 1)
+
+
+def run(world: World, minutes: Iterable[int], trends: Trends | None = None) -> list[Trend]:
+    """What is told in these minutes, and heard."""
+    trends = trends or Trends()
+    events = []
+    for minute in minutes:
+        for trend in trends.judge(at(minute), world.snapshot(minute)):
+            trends.hear(trend)
+            events.append(trend)
+    return events
+
+
+def phases(events: Iterable[Trend], window: str = "15m") -> list[str]:
+    """The phases of the events of one window."""
+    return [event.phase for event in events if event.window == window]
+
+
+def every(period: int) -> Rate:
+    """One article in so many minutes."""
+    return lambda minute: int(minute % period == 0)
+
+
+EVERY_OTHER = every(2)
+
+
+def burst(begin: int, end: int, rate: int = 5, usual: Rate = EVERY_OTHER) -> Rate:
+    """A usual rate, and some minutes of a higher one."""
+    return lambda minute: rate if begin <= minute < end else usual(minute)
+
+
+def test_a_burst_starts_once_grows_and_ends_once() -> None:
+    """Ten times the usual rate for twenty minutes: told within two minutes, told again as it doubles, over in time."""
+    begin = 2 * DAY + 100
+    events = run(World({"a": burst(begin, begin + 20, 10, every(1)), "b": every(1)}), range(2 * DAY, 2 * DAY + 300))
+    own = [event for event in events if event.window == "15m"]
+    assert {event.id for event in events} == {"a"}
+    assert phases(own) in (["start", "grow", "end"], ["start", "grow", "grow", "end"])
+    start, *_, end = own
+    assert start.at <= at(begin + 1)
+    assert at(begin + 20) <= end.at <= at(begin + 40)
+    assert {event.started for event in own} == {start.at}
+    assert (start.kind, start.id, start.name) == ("entity", "a", "a")
+    assert start.count > start.expected > 5
+    counts = [event.count for event in own[:-1]]
+    assert all(later >= 2 * earlier for earlier, later in pairwise(counts))
+    assert start.score >= Rules().score
+
+
+def test_a_rise_in_the_hour_is_told_of_the_hour() -> None:
+    """What is too slow for a quarter of an hour shows in the hour."""
+    begin = 2 * DAY + 100
+
+    def slow(minute: int) -> int:
+        return every(2 if begin <= minute < begin + 120 else 10)(minute)
+
+    events = run(World({"a": slow}), range(2 * DAY, 2 * DAY + 400))
+    assert phases(events, "15m") == []
+    assert phases(events, "1h")[0] == "start"
+    assert phases(events, "1h")[-1] == "end"
+
+
+def test_a_rise_in_the_day_is_told_of_the_day() -> None:
+    """What is too slow for an hour shows in the day, when there are days enough to compare with."""
+    events = run(World({"a": burst(6 * DAY, 8 * DAY, 1, every(60)), "b": every(60)}), range(5 * DAY, 7 * DAY, 5))
+    slow = World({"a": lambda minute: int(minute % (60 if minute < 6 * DAY else 15) == 0)})
+    assert phases(events, "24h")[0] == "start"
+    told = run(slow, range(5 * DAY, 7 * DAY, 5))
+    assert phases(told, "15m") == []
+    assert phases(told, "24h") == ["start"]
+
+
+def test_what_ended_stays_quiet_for_a_while() -> None:
+    """A second burst right after the first is not told as another start; one after the cool-down is."""
+    begin = 2 * DAY + 100
+    first = burst(begin, begin + 10)
+    trends = Trends()
+    world = World({"a": first})
+    (end,) = [event for event in run(world, range(2 * DAY, begin + 60), trends) if event.phase == "end"][:1]
+    ended = int((end.at - START) / timedelta(minutes=1)) - 1
+    for pause, starts in ((1, False), (16, True)):
+        again = World({"a": burst(ended + pause, ended + pause + 10, 5, first)})
+        replayed = Trends()
+        events = run(again, range(2 * DAY, ended + pause + 8), replayed)
+        assert (phases(events).count("start") == 2) == starts
+
+
+def test_nothing_rises_in_flat_counts() -> None:
+    """A hundred things at steady rates, by chance more and less: no alarm in a day."""
+    rng = random.Random(7)
+    days = 2
+
+    def steady(share: float) -> Rate:
+        counts = [sum(rng.random() < share for _ in range(VOLUME)) for _ in range(days * DAY)]
+        return counts.__getitem__
+
+    world = World({f"{number}": steady(0.02 / (number + 1)) for number in range(30)})
+    assert run(world, range(DAY, days * DAY)) == []
+
+
+def test_the_rhythm_of_the_day_is_no_trend() -> None:
+    """All articles treble at seven o'clock, and with them everything that they name."""
+
+    def day(rate: int) -> Rate:
+        return lambda minute: rate * (3 if minute % DAY >= 7 * HOUR else 1)
+
+    events = run(World({"a": day(2), "b": day(5)}, day(40)), range(2 * DAY, 3 * DAY))
+    assert events == []
+
+
+@pytest.mark.parametrize("period", [1, 7])
+def test_what_comes_at_the_same_hour_is_no_trend(period: int) -> None:
+    """A report at seven, every day or every week: none; the same at another hour is one. A day has no such hour."""
+    last = 14
+
+    def seven(minute: int) -> int:
+        return 3 if minute % (period * DAY) // HOUR == 7 else every(30)(minute)
+
+    def moved(minute: int) -> int:
+        return 3 if minute // DAY == last and minute % DAY // HOUR == 12 else seven(minute)
+
+    events = run(World({"a": seven, "b": moved}), range(last * DAY + 6 * HOUR, last * DAY + 15 * HOUR))
+    told = {(event.id, event.window) for event in events if event.window != "24h"}
+    assert told == {("b", "15m"), ("b", "1h")}
+
+
+def test_few_articles_are_no_trend() -> None:
+    """What was never named before is no trend below the floor, however surprising; from the floor on it is."""
+    begin = 2 * DAY
+    floor = Rules().floors["15m"]
+    for articles, told in ((floor - 1, False), (floor, True)):
+        world = World({"a": lambda minute, articles=articles: articles if minute == begin else 0})  # type: ignore[misc]
+        assert bool(run(world, range(begin - 5, begin + 20))) == told
+
+
+def test_a_small_rise_of_something_frequent_is_no_trend() -> None:
+    """Half as much again of what is in every third article is certain, but nothing to tell."""
+    begin = 2 * DAY
+    assert run(World({"a": burst(begin, begin + 60, 36, lambda _: 24)}), range(begin - 5, begin + 120)) == []
+
+
+def test_nothing_is_told_at_a_cold_start() -> None:
+    """In the first minutes everything is new: nothing is told until there is a past three times the window."""
+    things: dict[str, Rate] = {f"{number}": burst(5, 12, 4, lambda _: 1) for number in range(10)}
+    assert run(World(things), range(59)) == []
+    late = run(World({"a": burst(90, 110, 10, lambda _: 1)}), range(120))
+    assert phases(late, "15m")[:1] == ["start"]
+    assert phases(late, "1h") == []
+
+
+def test_little_past_is_no_past() -> None:
+    """With few articles a minute it takes longer until anything is told."""
+    world = World({"a": burst(300, 320, 2, lambda _: 0)}, lambda _: 2)
+    assert run(world, range(400)) == []
+
+
+def test_events_heard_again_make_the_same_state() -> None:
+    """After a restart, at whatever moment, the events of the log lead to what would have been told anyway."""
+    begin = 2 * DAY + 30
+    world = World({"a": burst(begin, begin + 20), "b": burst(begin + 25, begin + 40), "c": every(2)})
+    minutes = range(2 * DAY, begin + 90)
+    events = run(world, minutes)
+    assert {event.id for event in events} == {"a", "b"}
+    for stop in range(minutes.start + 20, minutes.stop, 7):
+        heard = [event for event in events if event.at <= at(stop)]
+        trends = Trends()
+        for event in heard:
+            trends.hear(event)
+        assert heard + run(world, range(stop + 1, minutes.stop), trends) == events
+
+
+def test_an_end_or_a_growth_alone_is_understood() -> None:
+    """Where the log begins later than a trend, what is left of it is taken as it is."""
+    begin = 2 * DAY + 30
+    world = World({"a": burst(begin, begin + 20)})
+    events = [event for event in run(world, range(2 * DAY, begin + 60)) if event.window == "15m"]
+    grown, ended = Trends(), Trends()
+    for event in events[1:2]:
+        grown.hear(event)
+    assert grown.active() == [("entity", "a", "15m")]
+    ended.hear(events[-1])
+    assert ended.active() == []
+
+
+def test_asked_twice_it_says_the_same() -> None:
+    """Asking changes nothing, whatever order the things come in."""
+    begin = 2 * DAY + 30
+    world = World({name: burst(begin, begin + 20) for name in "abc"})
+    trends = Trends()
+    told = 0
+    for minute in range(2 * DAY, begin + 50):
+        snapshot = world.snapshot(minute)
+        answer = trends.judge(at(minute), snapshot)
+        assert trends.judge(at(minute), snapshot) == answer
+        assert trends.judge(at(minute), Snapshot(snapshot.volume, snapshot.observations[::-1])) == answer
+        told += len(answer)
+        for trend in answer:
+            trends.hear(trend)
+    assert told >= 9
+
+
+def test_what_is_not_seen_any_more_has_ended() -> None:
+    """A story that was merged into another is in no snapshot: its trend ends."""
+    begin = 2 * DAY + 30
+    world = World({"a": burst(begin, begin + 20, 10, lambda _: 0)}, kind="story")
+    trends = Trends()
+    events = run(world, range(2 * DAY, begin + 10), trends)
+    assert phases(events)[0] == "start"
+    (_, name, _), *_ = trends.active()
+    last = trends.judge(at(begin + 10), Snapshot(world.snapshot(begin + 10).volume, []))
+    assert {(event.id, event.phase, event.count) for event in last} == {(name, "end", 0)}
+    assert len(last) == len(trends.active())
+
+
+def test_no_more_trends_than_allowed() -> None:
+    """When everything rises at once the most surprising start, and no more; what has ended is forgotten in time."""
+    begin = 2 * DAY + 30
+    things: dict[str, Rate] = {f"{n:02}": burst(begin, begin + 10, 3 + n, every(5)) for n in range(20)}
+    trends = Trends(Rules(most=5))
+    world = World(things, lambda minute: 700)
+    assert {e.id for e in trends.judge(at(begin), world.snapshot(begin))} == {"15", "16", "17", "18", "19"}
+    for minute in range(2 * DAY, begin + 60):
+        for trend in trends.judge(at(minute), world.snapshot(minute)):
+            trends.hear(trend)
+        assert len(trends.active()) <= 5
+
+
+def test_surprise_is_the_tail_of_the_negative_binomial() -> None:
+    """The same as the sum of the probabilities, where that can be summed; Poisson where nothing disperses."""
+    for mean, dispersion, count in ((2.0, 1.5, 9), (0.3, 1.2, 4), (40.0, 3.0, 90)):
+        size, fail = mean / (dispersion - 1), 1 - 1 / dispersion
+        probability, below = (1 - fail) ** size, 0.0
+        for number in range(count):
+            below += probability
+            probability *= (number + size) / (number + 1) * fail
+        assert 10 ** -surprise(count, mean, dispersion) == pytest.approx(1 - below, rel=1e-4)
+    # P(X >= 5) of a Poisson count with mean 1 is 0.00366.
+    assert 10 ** -surprise(5, 1.0, 1 + 1e-9) == pytest.approx(0.0036598, rel=1e-3)
