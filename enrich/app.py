@@ -28,7 +28,19 @@ from enrich.boilerplate import Boilerplate
 from enrich.group import ARTICLE_BYTES, Grouper
 from enrich.herald import Herald
 from enrich.journal import Journal, Place, Step
-from enrich.stage import LEFT_EARLY, REACH, RECORDS, WINDOW, Outlet, Output, batches, dead_letter, insist
+from enrich.stage import (
+    COUNTED,
+    LEFT_EARLY,
+    REACH,
+    RECORDS,
+    TRENDS,
+    WINDOW,
+    Outlet,
+    Output,
+    batches,
+    dead_letter,
+    insist,
+)
 from services import kafka, topics
 from services import settings as settings_module
 from services.events import AnnotatedArticle, RawArticle
@@ -234,6 +246,7 @@ class _Aggregate:
         """Bring these events' numbers into the store. Safe to repeat."""
         async with self._busy:
             refused = await self._numbers.apply([_record(event) for event in events])
+            COUNTED.set(self._numbers.reached)
         by_offset = {event.message.offset: event for event in events}
         await outlet.send([dead_letter(by_offset[one.offset], "aggregate", one.error) for one in refused])
 
@@ -248,7 +261,8 @@ class _Aggregate:
                 end = app.consumer.highwater(TP(topics.UPDATES.name, 0)) or 0
                 # Numbers that are not those of the last minutes yet say nothing of what rises now.
                 if end - self._numbers.reached <= MOST_BEHIND:
-                    await self._herald.tell(counting.utc_now(), self._numbers.reached)
+                    for trend in await self._herald.tell(counting.utc_now(), self._numbers.reached):
+                        TRENDS.labels(trend.kind, trend.phase).inc()
             except (KafkaError, RedisError, OSError, Fenced) as error:
                 log.warning("trends wait", cause=repr(error)[:300])
 

@@ -26,6 +26,8 @@ REJECTED = Counter("khabar_stage_rejected_total", "Records a stage made dead let
 WINDOW = Gauge("khabar_group_window_articles", "Articles that group remembers")
 REACH = Gauge("khabar_group_window_seconds", "From the arrival of the oldest of them to that of the newest")
 LEFT_EARLY = Gauge("khabar_group_left_early_articles", "Articles that group forgot before their time, for lack of room")
+COUNTED = Gauge("khabar_aggregate_offset", "Offset on updates up to which the store has counted")
+TRENDS = Counter("khabar_trends_total", "Trend events told", ["kind", "phase"])
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE = 5.0
