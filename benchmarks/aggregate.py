@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from enrich import aggregate
-from enrich.trends import Rules
+from enrich.trends import Rules, Trends
 from ingest.generator import Stream, Truth
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn, Entity, Mention, Story, Topic
@@ -138,7 +138,7 @@ async def run(articles: int, *, days: float, batch: int, seed: int) -> None:
 async def _fill(store: Store, articles: int, *, days: float, size: int, seed: int) -> None:
     # Keys die by the wall's clock: the stream must not be behind it.
     start = datetime.now(UTC)
-    meter, batch = Meter(store), Batch()
+    meter, batch, trends = Meter(store), Batch(), Trends()
     moment, slowest, last, fifth = start, 0.0, (0.0, 0.0), max(1, articles // 5)
     click.echo("articles  worker µs  store µs  used MB  resident MB     keys  slowest batch ms")
     for record in records(articles, seed=seed, start=start, days=days):
@@ -155,7 +155,9 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
                 if now - moment >= _TICK:
                     moment = now
                     await store.roll(now)
-                    await store.rising(now, floors=Rules().floors)
+                    told = [(kind, name) for kind, name, _ in trends.active()]
+                    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=told)):
+                        trends.hear(trend)
             batch = Batch()
         if last_of_fifth:
             used = await meter.used()

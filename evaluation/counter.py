@@ -97,13 +97,15 @@ class Counter:
             counts = self._windows[window]
             rows = np.flatnonzero(counts >= floor)
             past, before = self._past(window, rows)
-            if before >= counts[0]:
-                over = counts[rows] * before >= _RATIO * past * counts[0]
+            if before > 0 and before >= counts[0]:
+                over = _over(counts[rows], _RATIO, past / before * counts[0])
                 found.update(rows[over & ~(self._stories[rows] & (window == "24h"))].tolist())
         rows = np.flatnonzero(self._recent[:2].sum(axis=0) >= _LEAST)
         past, before = self._past("15m", rows)
         latest = self._recent[:2, rows].sum(axis=0)
-        found.update(rows[latest * before >= 2 * _RATIO * past * self._recent[:2, 0].sum()].tolist())
+        if before > 0:
+            usual = past / before * self._recent[:2, 0].sum()
+            found.update(rows[_over(latest, 2 * _RATIO, usual)].tolist())
         return sorted(found - {0})
 
     def _past(self, window: TrendWindow, rows: Ints) -> tuple[Ints, int]:
@@ -132,3 +134,8 @@ class Counter:
                 self._recent[:, rows].T.tolist(), zip(*columns, strict=True), seasonal.T.tolist(), strict=True
             )
         ]
+
+
+def _over(counts: Ints, times: float, usual: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (counts >= times * usual) & ((counts - usual) ** 2 >= 16 * (usual + 1))
+    return found

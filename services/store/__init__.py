@@ -5,6 +5,7 @@
 - ``client``: ``Store``, all that is written and read
 - ``answers``: what the store answers
 - ``snapshot``: what the trend detector sees
+- ``webhooks``: ``Webhooks``, which no rebuild touches
 - ``lua/``: the scripts that write and read; ``common.lua`` stands before each of them
 """
 

@@ -22,6 +22,8 @@ stories                        zset   ids of those, without merged ones, by when
 trends                         hash   KIND:WINDOW:ID → last trend event of what rises, or ended lately, as JSON
 ============================== ====== ===========================================================================
 
+Webhooks lie in the same slot, under keys that do not begin with the tag (``services/store/webhooks.py``).
+
 Hashes of many small fields are cut into shards, so that each stays in the compact encoding that servers use for up to
 some hundred fields: a count then takes some 20 bytes instead of 70.
 """

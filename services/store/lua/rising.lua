@@ -10,16 +10,18 @@ local recent, seasons, ratio, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonum
 local minute, hour = math.floor(now / 60), math.floor(now / 3600)
 local windows = {'15m', '1h', '24h'}
 
-local function shard_of(dimension, span, bucket, id)
-  return bucket_key(dimension, span, bucket, hash(id) % layout.spans[dimension][span].shards)
+-- The counts of one id in buckets of one span.
+local function in_buckets(counts, dimension, span, buckets, id)
+  local shard = hash(id) % layout.spans[dimension][span].shards
+  for _, bucket in ipairs(buckets) do
+    counts[#counts + 1] = tonumber(redis.call('HGET', bucket_key(dimension, span, bucket, shard), id) or '0')
+  end
 end
 
-local function minutes(dimension, id)
-  local counts = {}
-  for back = 0, recent - 1 do
-    counts[#counts + 1] = tonumber(redis.call('HGET', shard_of(dimension, 'm', minute - back, id), id) or '0')
-  end
-  return counts
+local latest_minutes, same_hours = {}, {}
+for back = 0, recent - 1 do latest_minutes[back + 1] = minute - back end
+for ago = 0, 1 do
+  for back = 1, seasons do same_hours[#same_hours + 1] = hour - ago - 24 * back end
 end
 
 -- Of each of many ids its counts in the windows and of all time; of stories no more than a day is kept.
@@ -38,12 +40,11 @@ local function in_windows(dimension, ids)
 end
 
 local function whole(dimension, id, counts)
-  for _, count in ipairs(minutes(dimension, id)) do counts[#counts + 1] = count end
-  for ago = 0, 1 do
-    for back = 1, seasons do
-      counts[#counts + 1] = dimension == 'story' and 0
-        or tonumber(redis.call('HGET', shard_of(dimension, 'h', hour - ago - 24 * back, id), id) or '0')
-    end
+  in_buckets(counts, dimension, 'm', latest_minutes, id)
+  if dimension == 'story' then
+    for _ = 1, #same_hours do counts[#counts + 1] = 0 end
+  else
+    in_buckets(counts, dimension, 'h', same_hours, id)
   end
   return counts
 end
@@ -53,19 +54,25 @@ local volume = whole('total', 'articles', in_windows('total', {'articles'})[1])
 -- How much more than its usual share something must have in the last minutes, and how often it must be there.
 local sharply, few = 2 * ratio, 3
 
--- Whether the counts are over the usual share in some window with as much past as there is in it; what is new is.
+-- Whether a count is over what is usual, and by so much that chance alone hardly comes to it: four times the standard
+-- deviation of a Poisson count, and of one more, so that little things need as much.
+local function over(count, times, usual)
+  return count >= times * usual and (count - usual) * (count - usual) >= 16 * (usual + 1)
+end
+
+-- Whether the counts stand out in some window with as much past as there is in it; what is new does.
 local function outstanding(kind, counts, latest)
   for at, window in ipairs(windows) do
     local past, days = counts[4] - counts[at], volume[4] - volume[at]
-    if counts[at] >= floors[window] and days >= volume[at] and counts[at] * days >= ratio * past * volume[at]
-      and not (kind == 'story' and window == '24h') then
+    if counts[at] >= floors[window] and days > 0 and days >= volume[at] and not (kind == 'story' and window == '24h')
+      and over(counts[at], ratio, past / days * volume[at]) then
       return true
     end
   end
   if not latest then return false end
   local past, days = counts[4] - counts[1], volume[4] - volume[1]
   local articles = volume[5] + volume[6]
-  return latest * days >= sharply * past * articles
+  return days > 0 and over(latest, sharply, past / days * articles)
 end
 
 local told, rows = {}, {}
