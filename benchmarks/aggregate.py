@@ -155,8 +155,8 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
                 if now - moment >= _TICK:
                     moment = now
                     await store.roll(now)
-                    told = [(kind, name) for kind, name, _ in trends.active()]
-                    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=told)):
+                    active = [(kind, name) for kind, name, _ in trends.active()]
+                    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=active)):
                         trends.hear(trend)
             batch = Batch()
         if last_of_fifth:
