@@ -3,8 +3,7 @@
 Articles of the generated stream, annotated by its truth, and the state of its story behind each, as group publishes
 them, are read from JSON and applied in batches to an embedded Valkey, as fast as it goes, with the stream's clock
 instead of the wall's (every 15 seconds of it the windows roll, and what may be rising is asked for, as in a worker).
-Only reading, adding up and applying are timed, in CPU seconds of this process and of the store; making the articles is
-not.
+Batches and ticks are timed apart, in CPU seconds of this process and of the store; making the articles is not.
 
 Every fifth of the way a line says what the last fifth cost, and what the store takes by then.
 """
@@ -14,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -103,23 +103,27 @@ def _told(story: Story | None, article: Article) -> Story:
 
 
 class Meter:
-    """CPU seconds of this process within ``with``, and of the store since it was made."""
+    """CPU seconds of this process and of the store within ``async with``, and the longest time on the wall's clock."""
 
     def __init__(self, store: Store) -> None:
-        self.own = 0.0
-        self._store = store
-        self._began = 0.0
+        self.own = self.store = self.longest = 0.0
+        self.times = 0
+        self._at = store
+        self._began = (0.0, 0.0, 0.0)
 
-    def __enter__(self) -> None:
-        self._began = time.process_time()
+    async def __aenter__(self) -> None:
+        self._began = (await self._used(), time.process_time(), time.perf_counter())
 
-    def __exit__(self, *_: object) -> None:
-        self.own += time.process_time() - self._began
+    async def __aexit__(self, *_: object) -> None:
+        store, own, wall = self._began
+        self.longest = max(self.longest, time.perf_counter() - wall)
+        self.own += time.process_time() - own
+        self.store += await self._used() - store
+        self.times += 1
 
-    async def used(self) -> tuple[float, float]:
-        """By this process and by the store."""
-        found = await self._store.redis.info("cpu")
-        return self.own, float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
+    async def _used(self) -> float:
+        found = await self._at.redis.info("cpu")
+        return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
 async def run(articles: int, *, days: float, batch: int, seed: int) -> None:
@@ -137,47 +141,53 @@ async def run(articles: int, *, days: float, batch: int, seed: int) -> None:
 
 async def _fill(store: Store, articles: int, *, days: float, size: int, seed: int) -> None:
     # Keys die by the wall's clock: the stream must not be behind it.
-    start = datetime.now(UTC)
-    meter, batch, trends = Meter(store), Batch(), Trends()
-    moment, slowest, last, fifth = start, 0.0, (0.0, 0.0), max(1, articles // 5)
-    click.echo("articles  worker µs  store µs  used MB  resident MB     keys  slowest batch ms")
-    for record in records(articles, seed=seed, start=start, days=days):
-        with meter:
-            aggregate.add(batch, record)
-        told = record.offset // 2 + 1
-        last_of_fifth = record.offset % 2 == 1 and told % fifth == 0
-        if len(batch) >= size or last_of_fifth:
-            now = datetime.fromtimestamp(record.timestamp / 1_000, UTC)
-            with meter:
-                began = time.perf_counter()
+    start = moment = datetime.now(UTC)
+    stream = iter(records(articles, seed=seed, start=start, days=days))
+    trends = Trends()
+    click.echo("articles  us an article: worker  store | ms a tick: worker  store |  used MB  resident MB     keys")
+    for fifth in range(1, 6):
+        batches, ticks = Meter(store), Meter(store)
+        left = articles * fifth // 5 - articles * (fifth - 1) // 5
+        told = left
+        while left:
+            some = list(islice(stream, 2 * min(left, size)))
+            left -= len(some) // 2
+            now = datetime.fromtimestamp(some[-1].timestamp / 1_000, UTC)
+            async with batches:
+                batch = Batch()
+                for record in some:
+                    aggregate.add(batch, record)
                 await store.apply(_LOG, batch, now=now)
-                slowest = max(slowest, time.perf_counter() - began)
-                if now - moment >= _TICK:
-                    moment = now
-                    await store.roll(now)
-                    active = [(kind, name) for kind, name, _ in trends.active()]
-                    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=active)):
-                        trends.hear(trend)
-            batch = Batch()
-        if last_of_fifth:
-            used = await meter.used()
-            own, stores = ((now - then) / fifth * 1e6 for now, then in zip(used, last, strict=True))
-            memory, keys = await store.redis.info("memory"), await store.redis.dbsize()
-            click.echo(
-                f"{told:8}  {own:9.1f}  {stores:8.1f}  {memory['used_memory'] / 1e6:7.1f}"
-                f"  {memory['used_memory_rss'] / 1e6:11.1f}  {keys:7}  {slowest * 1e3:16.1f}"
-            )
-            last, slowest = used, 0.0
-    own, stores = (seconds / articles * 1e6 for seconds in last)
-    click.echo(f"a CPU-second of the worker {1e6 / own:.0f} articles, of the store {1e6 / stores:.0f}")
+            if now - moment >= _TICK:
+                moment = now
+                async with ticks:
+                    await _tick(store, trends, now)
+        memory, keys = await store.redis.info("memory"), await store.redis.dbsize()
+        own, stores = batches.own / told * 1e6, batches.store / told * 1e6
+        own_tick, store_tick = (one / max(1, ticks.times) * 1e3 for one in (ticks.own, ticks.store))
+        click.echo(
+            f"{articles * fifth // 5:8}               {own:7.1f}  {stores:5.1f} |"
+            f"           {own_tick:7.2f}  {store_tick:5.1f} |"
+            f"  {memory['used_memory'] / 1e6:7.1f}  {memory['used_memory_rss'] / 1e6:11.1f}  {keys:7}"
+        )
+    click.echo(
+        f"{len(trends.active())} trends at the end; the longest batch of the last fifth {batches.longest * 1e3:.0f} ms"
+    )
     for by in ("entity", "source", "story", "pair"):
         click.echo(f"{by}: {(await store.top(by, '24h', limit=1)).size} in the window of 24 h")
+
+
+async def _tick(store: Store, trends: Trends, now: datetime) -> None:
+    await store.roll(now)
+    active = [(kind, name) for kind, name, _ in trends.active()]
+    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=active)):
+        trends.hear(trend)
 
 
 @click.command()
 @click.option("--articles", type=click.IntRange(5), default=100_000, show_default=True)
 @click.option("--days", type=click.FloatRange(0.01), default=1.0, show_default=True, help="over which they arrive")
-@click.option("--batch", type=click.IntRange(1), default=200, show_default=True, help="records applied at once")
+@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="articles applied at once")
 @click.option("--seed", type=int, default=1, show_default=True)
 def main(articles: int, days: float, batch: int, seed: int) -> None:
     """Fill a store and say what it cost."""
