@@ -102,6 +102,24 @@ async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
     await store.close()
 
 
+async def test_an_emptied_store_is_filled_again_though_nothing_comes(own: tuple[Kafka, Valkey, Child]) -> None:
+    """The worker looks now and then: what is missing is read back from Kafka, and the numbers are complete."""
+    _, valkey, _ = own
+    store = Store(valkey.url)
+    before = (await store.top("language", "all", limit=5)).items
+    assert before
+    await store.redis.flushdb()
+
+    async def filled() -> bool:
+        return (await store.top("language", "all", limit=5)).items == before
+
+    await eventually(filled)
+    log = f"{await clients.cluster_id(own[0].bootstrap)}/updates-0"
+    state = await store.state(log)
+    assert (state.complete.since, state.complete.rebuilding) == (None, False)
+    await store.close()
+
+
 async def test_numbers_of_a_lost_kafka_do_not_hold_up_those_of_the_next(own: tuple[Kafka, Valkey, Child]) -> None:
     """The store remembers how far it is in this very log; a Kafka begun anew starts at offset 0 and is counted."""
     kafka, valkey, _ = own
