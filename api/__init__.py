@@ -19,6 +19,9 @@ caching    how long answers may be kept
 pages      pages of long answers
 push       ``POST /v1/articles``, forwarded to ingest
 auth       API keys
+limits     what one key or one address may take
+origins    which web pages may use the gateway
+webhooks/  events sent to addresses that subscribers name
 health     ``/healthz``, ``/readyz``, ``/metrics``
 metrics    the gateway's own numbers
 problems   errors as problem documents (RFC 9457)

@@ -11,8 +11,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from api import aggregates, health, problems, push, routes, sse, websocket
+from api import aggregates, asyncapi, health, origins, problems, push, routes, sse, webhooks, websocket
+from api.auth import Keys
 from api.gateway import Gateway
+from api.limits import Addresses, Allowances
 from api.session import Limits
 from services.settings import Settings
 
@@ -43,11 +45,17 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
 
     To be run with the protocols of ``api.transport``, as ``api.service`` does. Raises ``SettingsError``.
     """
+    keys = Keys.of(settings)
+    # From here on they are known by their digests alone.
+    settings = settings.model_copy(update={"api_keys": ()})
     gateway = Gateway(settings, limits or Limits())
+    gateway.keys = keys
+    allowances = Allowances()
+    deliveries = webhooks.Deliveries(gateway, allowances)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with gateway.running():
+        async with gateway.running(), deliveries.running():
             yield
 
     app = FastAPI(
@@ -58,9 +66,16 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.gateway = gateway
+    app.state.allowances = allowances
+    app.state.deliveries = deliveries
     app.state.readiness = health.Readiness(gateway)
     problems.install(app)
-    for module in (websocket, sse, push, routes, aggregates, health):
+    origins.install(
+        app,
+        origins.Origins(settings.origins, named=keys.required),
+        Addresses(settings.max_connections_per_address),
+    )
+    for module in (websocket, sse, push, routes, aggregates, webhooks, health, asyncapi):
         app.include_router(module.router)
 
     @app.head("/", include_in_schema=False)

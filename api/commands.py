@@ -1,4 +1,4 @@
-"""The commands ``khabar api`` and ``khabar watch``."""
+"""The commands ``khabar api``, ``khabar keys`` and ``khabar watch``."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,33 @@ def api(host: str | None, port: int | None) -> None:
         service.run(settings)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+
+
+@click.group()
+def keys() -> None:
+    """API keys of the gateway."""
+
+
+@keys.command("new")
+@click.option("--name", default="key", show_default=True, help="What the key is for; stands in the file of keys.")
+@click.option("--scope", multiple=True, type=click.Choice(["read", "write"]), help="What it may; by default both.")
+@click.option("--connections", type=click.IntRange(1), help="Most streams at a time.")
+@click.option("--events", type=click.IntRange(1), help="Most events a second.")
+@click.option("--posts", type=click.IntRange(1), help="Most pushes a minute.")
+def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
+    """Print a new key, which is shown only now, and the line that stands for it where keys are kept."""
+    from api import auth
+
+    if len(name.split()) != 1 or "#" in name:
+        raise click.BadParameter("one word, please", param_hint="--name")
+    key = auth.new_key()
+    scopes = [one for one in auth.SCOPES if not scope or one in scope]
+    hashed = f"sha256:{auth.digest(key.encode()).hex()}"
+    limited = [f"{limit}={number}" for limit, number in limits.items() if number is not None]
+    click.echo(f"key (keep it, it is not shown again):       {key}")
+    click.echo(f"line of the file KHABAR_API_KEYS_FILE names: {' '.join([name, hashed, ','.join(scopes), *limited])}")
+    one_scope = scopes if len(scopes) == 1 else []
+    click.echo(f"or part of KHABAR_API_KEYS:                  {':'.join([hashed, *one_scope, *limited])}")
 
 
 @click.command()

@@ -5,12 +5,13 @@ from typing import Any
 
 import aiohttp
 import structlog
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
-from api.auth import may_write
+from api.auth import Writer
 from api.gateway import Gateway
+from api.limits import Allowances, TooMany
 from api.problems import RETRY_AFTER, ProblemError, documented
 from services.events import ArticleIn, PushResult
 
@@ -66,19 +67,23 @@ class _Body:
 @router.post(
     "/v1/articles",
     status_code=202,
-    dependencies=[Depends(may_write)],
     response_class=Response,
     responses={
         202: {"model": PushResult, "description": "Kafka has acknowledged every accepted article."},
-        **documented(400, 401, 403, 408, 413, 415, 422, 503),
+        **documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
     },
     openapi_extra={"requestBody": _BODY},
 )
-async def push(request: Request) -> Response:
+async def push(request: Request, key: Writer) -> Response:
     """Send articles. Sending again is safe: the same article has the same id."""
     gateway: Gateway = request.app.state.gateway
+    allowances: Allowances = request.app.state.allowances
     status = 500
     try:
+        try:
+            allowances.of(key).post()
+        except TooMany as refused:
+            raise refused.as_problem() from None
         answer = await _forward(gateway, request)
         status = answer.status_code
         return answer

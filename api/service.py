@@ -17,7 +17,7 @@ from api.app import create_app
 from api.session import Limits
 from services import telemetry
 from services.errors import SettingsError
-from services.settings import Settings
+from services.settings import Settings, check_reach
 
 # Frames of clients are ops, a few hundred bytes.
 _LARGEST_FRAME = 64 * 1024
@@ -80,6 +80,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ``SettingsError``, also when the port is taken."""
+    check_reach(settings)
     telemetry.configure(settings, "api")
     _many_files()
     # Two lines for every WebSocket that comes are what metrics are for.

@@ -27,10 +27,10 @@ import feedparser
 import structlog
 from prometheus_client import Counter
 
-from ingest.addresses import PrivateAddress, public_socket
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import MAX_VALUE_BYTES, Intake, Sealed, TooLarge, Unavailable, utc_now
 from services import topics
+from services.addresses import PrivateAddress, public_socket
 from services.deadletters import Original
 from services.errors import SettingsError
 from services.events import ArticleIn

@@ -5,9 +5,11 @@ A wrong value or an unknown name is refused with a sentence that names it.
 
 import difflib
 import functools
+import ipaddress
 import json
 import os
 import re
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from services.errors import SettingsError
 
 PREFIX = "KHABAR_"
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s:/\[\],@?#]+)(:\d{1,5})?")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\],]+):\d{1,5}")
 
 
@@ -35,12 +38,24 @@ class Settings(BaseSettings):
     ingest_port: int = Field(8001, ge=0, le=65535, description="port of the ingest service")
     ingest_url: str = Field("http://127.0.0.1:8001", description="where the gateway forwards pushed articles")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated KEY or KEY:read or KEY:write; unset: no authentication"
+        (),
+        repr=False,
+        description="comma-separated KEY or sha256:HEX, each with :read or :write or neither; unset: no authentication",
     )
-    api_key: str | None = Field(None, description="the key that khabar replay and watch send to a gateway")
+    api_keys_file: Path | None = Field(None, description="file of keys: lines NAME sha256:HEX SCOPES LIMITS")
+    allow_open: bool = Field(False, description="without keys, let the gateway listen on more than the loopback")
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated origins whose pages may use the gateway beside its own, or *"
+    )
+    max_connections_per_address: int = Field(
+        1_000, ge=0, description="most streams of one client address, this machine's excepted; 0: no limit"
+    )
+    max_webhooks: int = Field(100, ge=1, le=1_000, description="most webhooks of one key")
+    webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for so long is paused")
+    api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
-    allow_private_addresses: bool = Field(False, description="let feeds point into private networks")
+    allow_private_addresses: bool = Field(False, description="let feeds and webhooks lead into private networks")
     raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
     replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
@@ -60,15 +75,23 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
 
-    @field_validator("kafka", "redis", "api_key", "feeds", "ner_model", mode="before")
+    @field_validator("kafka", "redis", "api_key", "api_keys_file", "feeds", "ner_model", mode="before")
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if one not in {"*", "null"} and not _ORIGIN.fullmatch(one.lower()):
+                raise ValueError(f"{one!r} is no origin such as https://news.example or http://127.0.0.1:3000")
+        return tuple(one.lower() for one in value)
 
     @field_validator("kafka")
     @classmethod
@@ -77,9 +100,9 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port, several separated by commas")
         return value
 
-    @field_validator("feeds")
+    @field_validator("feeds", "api_keys_file")
     @classmethod
-    def _feeds_file(cls, value: Path | None) -> Path | None:
+    def _file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError(f"there is no file {value}")
         return value
@@ -137,6 +160,21 @@ def load(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def check_reach(settings: Settings) -> None:
+    """Return unless anybody in the network could use the gateway without a key. Raises ``SettingsError``."""
+    if settings.api_keys or settings.api_keys_file is not None or settings.allow_open:
+        return
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return  # it cannot be listened on either
+    if not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
+        raise SettingsError(
+            f"KHABAR_HOST: without keys the gateway listens on 127.0.0.1 only, not on {settings.host}: "
+            "set KHABAR_API_KEYS, or KHABAR_ALLOW_OPEN=true to let anybody who reaches it read and write"
+        )
 
 
 @functools.cache

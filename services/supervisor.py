@@ -21,7 +21,7 @@ import aiohttp
 from services.embedded.process import Process, free_port, port_taken
 from services.errors import StartError
 from services.groups import GROUP, stable_members
-from services.settings import Settings, endpoints_file
+from services.settings import Settings, check_reach, endpoints_file
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 # -P: a file in the working directory that is called like a module must not stand in for it.
@@ -200,8 +200,9 @@ class House:
 async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) -> None:
     """Run everything until SIGINT or SIGTERM. ``temporary``: in a data directory that is removed at the end.
 
-    Raises ``StartError`` (or ``jars.JarsError``) with one sentence when it cannot start.
+    Raises ``StartError`` (or ``jars.JarsError``, ``SettingsError``) with one sentence when it cannot start.
     """
+    check_reach(settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

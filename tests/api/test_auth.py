@@ -1,11 +1,28 @@
 """API keys and scopes."""
 
+import asyncio
+import hashlib
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from click.testing import CliRunner
+from starlette.datastructures import Headers
 
+from api import commands
 from api.auth import Forbidden, Keys, Unauthorized
+from api.limits import Quota
+from api.origins import Origins
+from api.problems import ProblemError
+from services.embedded.process import free_port
 from services.errors import SettingsError
+from services.settings import Settings, check_reach
 from tests.api.conftest import Running, Start, Updates, an_article, ids
 
 _BEARER = "Authorization"
@@ -102,7 +119,23 @@ async def test_without_keys_a_key_is_no_hindrance(gateway: Running) -> None:
     assert (await gateway.get("/v1/stories", headers={"X-API-Key": "old"}))[0] == 200
 
 
-@pytest.mark.parametrize("entry", ["key:admin", ":read", "key:"])
+_HASHED = "sha256:" + hashlib.sha256(b"hashed").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "key:admin",
+        ":read",
+        "key:",
+        "sha256:abc",
+        "sha256:" + "z" * 64,
+        f"{_HASHED}:admin",
+        f"{_HASHED}:read:write",
+        f"{_HASHED}:posts=0",
+        f"{_HASHED}:posts=1:posts=2",
+    ],
+)
 def test_a_wrong_entry_is_refused_without_showing_it(entry: str) -> None:
     """The message tells which entry it is by its number, because it may hold a secret."""
     with pytest.raises(SettingsError, match=r"KHABAR_API_KEYS: entry 2") as caught:
@@ -119,3 +152,238 @@ def test_scopes_of_a_key_given_twice_add_up() -> None:
         keys.check(b"r", "write")
     with pytest.raises(Unauthorized):
         keys.check(None, "read")
+
+
+def test_hashed_keys_are_as_good_as_plain_ones() -> None:
+    """With a scope, with both when none is named; the digest itself is no key."""
+    keys = Keys([f"{_HASHED}:read", "sha256:" + hashlib.sha256(b"both").hexdigest().upper()])
+    keys.check(b"hashed", "read")
+    keys.check(b"both", "read")
+    keys.check(b"both", "write")
+    with pytest.raises(Forbidden):
+        keys.check(b"hashed", "write")
+    for wrong in (_HASHED, _HASHED.removeprefix("sha256:"), f"{_HASHED}:read", ""):
+        with pytest.raises(Unauthorized):
+            keys.check(wrong.encode(), "read")
+
+
+def test_keys_in_a_file(tmp_path: Path) -> None:
+    """A line each: name, digest, scopes, limits; comments; beside those of the setting."""
+    path = tmp_path / "keys"
+    path.write_text(f"# who may\n\ncrawler {_HASHED} write posts=60  # the crawler\n")
+    keys = Keys.of(Settings(api_keys=("plain",), api_keys_file=path))
+    found = keys.check(b"hashed", "write")
+    assert found is not None
+    assert (found.name, found.quota) == ("crawler", Quota(posts=60))
+    keys.check(b"plain", "read")
+    with pytest.raises(Forbidden):
+        keys.check(b"hashed", "read")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no key"),
+        ("# nothing\n", "no key"),
+        ("crawler secret read\n", "line 1"),
+        (f"\ncrawler {_HASHED} admin\n", "line 2"),
+        (f"one {_HASHED} posts=1\ntwo {_HASHED} posts=2\n", "line 2.*limits already"),
+    ],
+)
+def test_a_wrong_file_of_keys_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """By name and line; one without keys does not open the gateway."""
+    path = tmp_path / "keys"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=f"KHABAR_API_KEYS_FILE: .*{message}") as caught:
+        Keys.of(Settings(api_keys_file=path))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_new_key_opens_what_it_says(tmp_path: Path) -> None:
+    """The line goes into the file, the entry into the setting; the key itself stands in neither."""
+    options = ["new", "--name", "press", "--scope", "read", "--posts", "5"]
+    printed = CliRunner().invoke(commands.keys, options).output
+    key, line, entry = (row.split(": ", 1)[1].strip() for row in printed.splitlines())
+    assert re.fullmatch(r"khabar_[\w-]{43}", key)
+    assert key not in line + entry
+    path = tmp_path / "keys"
+    path.write_text(line)
+    for keys in (Keys.of(Settings(api_keys_file=path)), Keys([entry])):
+        found = keys.check(key.encode(), "read")
+        assert found is not None
+        assert found.quota == Quota(posts=5)
+        with pytest.raises(Forbidden):
+            keys.check(key.encode(), "write")
+
+
+async def test_plain_keys_are_not_kept(closed: Running) -> None:
+    """Once the gateway runs it knows digests only."""
+    assert closed.gateway.settings.api_keys == ()
+    assert "reader" not in repr(vars(closed.gateway.keys))
+
+
+def _reach(host: str, **given: Any) -> None:
+    check_reach(Settings(host=host, **given))
+
+
+def test_without_keys_only_the_loopback_is_listened_on() -> None:
+    """Anything else is refused by name, unless it is said that it may be open."""
+    for host in ("0.0.0.0", "::", "192.0.2.1"):  # noqa: S104 - to be refused
+        with pytest.raises(SettingsError, match=r"KHABAR_HOST: .*KHABAR_ALLOW_OPEN"):
+            _reach(host)
+        _reach(host, api_keys=("k",))
+        _reach(host, allow_open=True)
+        _reach(host, api_keys_file=Path(__file__))
+    for host in ("127.0.0.1", "::1", "localhost", "127.9.9.9"):
+        _reach(host)
+
+
+LISTED, OTHER = "https://listed.example", "https://other.example"
+
+
+def _admits(origins: Origins, host: str, origin: str | None) -> bool:
+    try:
+        origins.check(Headers({"host": host} | ({} if origin is None else {"origin": origin})))
+    except ProblemError as refused:
+        assert refused.status == 403
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "with_keys", "without"),
+    [
+        ("news.example", None, True, True),
+        ("news.example", "https://news.example", True, False),
+        ("news.example:443", "https://news.example", True, False),
+        ("news.example", "https://news.example:8443", False, False),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", True, True),
+        ("localhost:8000", "http://localhost:8000", True, True),
+        ("[::1]:8000", "http://[::1]:8000", True, True),
+        ("127.0.0.1:8000", "http://127.0.0.1:3000", False, False),
+        ("127.0.0.1:8000", "http://localhost:8000", False, False),
+        ("127.0.0.1:8000", OTHER, False, False),
+        ("127.0.0.1:8000", "null", False, False),
+        ("127.0.0.1:8000", "", False, False),
+        ("127.0.0.1:8000", "http://[::1", False, False),
+        ("127.0.0.1:8000", "HTTPS://Listed.Example", True, True),
+    ],
+)
+def test_the_own_origin(host: str, origin: str | None, *, with_keys: bool, without: bool) -> None:
+    """Where no key is needed a name is no own origin: anybody can make a name lead here."""
+    assert _admits(Origins([LISTED], named=True), host, origin) is with_keys
+    assert _admits(Origins([LISTED], named=False), host, origin) is without
+    assert _admits(Origins(["*"], named=False), host, origin)
+
+
+async def test_pages_of_other_origins_are_refused(start: Start) -> None:
+    """403 over REST and SSE, and for WebSockets before they are accepted; programs, which send none, pass."""
+    async with start(origins=(LISTED,)) as gateway:
+        for origin, status in ((None, 200), (gateway.url, 200), (LISTED, 200), (OTHER, 403), ("null", 403)):
+            headers = {"Origin": origin} if origin else {}
+            assert (await gateway.get("/v1/stories", headers=headers))[0] == status
+            async with gateway.http.get(f"{gateway.url}/v1/events", headers=headers) as response:
+                assert response.status == status
+                allowed = response.headers.get("Access-Control-Allow-Origin")
+                assert allowed == (LISTED if origin == LISTED else None)
+            async with gateway.http.post(f"{gateway.url}/v1/articles", data=b"{}", headers=headers) as response:
+                assert response.status == (503 if status == 200 else 403)
+            if status == 200:
+                async with gateway.stream(headers=headers) as stream:
+                    assert (await stream.next())["type"] == "subscribed"
+            else:
+                with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                    await gateway.http.ws_connect(f"{gateway.url}/v1/stream", headers=headers)
+                assert caught.value.status == 403
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key,content-type"}
+        for origin, status in ((LISTED, 200), (OTHER, 400)):
+            headers = {"Origin": origin, **asked}
+            async with gateway.http.options(f"{gateway.url}/v1/articles", headers=headers) as response:
+                assert response.status == status
+
+
+async def test_without_a_list_only_the_own_page_is_served(gateway: Running) -> None:
+    """That is the default."""
+    for origin, status in ((gateway.url, 200), (OTHER, 403)):
+        assert (await gateway.get("/v1/stories", headers={"Origin": origin}))[0] == status
+
+
+async def test_keys_are_never_logged(settings: Settings) -> None:
+    """Not the right one and not a wrong one, however they are sent, at the most talkative level, also in errors."""
+    port = free_port()
+    right, wrong = "right-0123456789", "wrong-9876543210"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+    environment = clean | {
+        "KHABAR_KAFKA": settings.kafka_servers,
+        "KHABAR_REDIS": settings.redis_url,
+        "KHABAR_API_KEYS": right,
+        "KHABAR_LOG_LEVEL": "debug",
+        "KHABAR_PORT": str(port),
+    }
+    code = "from services.cli import main; main()"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, "api", stdout=PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with aiohttp.ClientSession() as http:
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        async with http.get(f"{url}/healthz"):
+                            break
+                    except aiohttp.ClientError:
+                        await asyncio.sleep(0.1)
+            for key in (right, wrong):
+                for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}, {"Authorization": key}):
+                    for path in ("/v1/stories", "/v1/articles/x", "/v1/webhooks", "/nothing"):
+                        async with http.get(url + path, headers=headers) as answer:
+                            assert key not in await answer.text()
+                    async with http.post(f"{url}/v1/articles", data=b"{}", headers=headers) as answer:
+                        assert key not in await answer.text()
+                    async with http.ws_connect(f"{url}/v1/stream", headers=headers) as socket:
+                        await asyncio.wait_for(socket.receive(), 15)
+                async with http.ws_connect(f"{url}/v1/stream") as socket:
+                    await socket.send_json({"op": "auth", "key": key})
+                    assert key not in str((await asyncio.wait_for(socket.receive(), 15)).data)
+                for path in ("/v1/stories", "/v1/events"):
+                    async with http.get(f"{url}{path}?api_key={key}") as answer:
+                        assert answer.status == 401
+                async with http.get(f"{url}/v1/stories?api_key={key}", headers={"X-API-Key": right}) as answer:
+                    assert answer.status == 422
+                    assert key not in await answer.text()
+                async with http.ws_connect(f"{url}/v1/stream?api_key={key}", headers={"X-API-Key": right}) as socket:
+                    error = (await asyncio.wait_for(socket.receive(), 15)).data
+                    assert "bad_filter" in error
+                    assert key not in error
+            async with http.get(f"{url}/metrics") as answer:
+                assert right not in await answer.text()
+        child.terminate()
+        output, _ = await asyncio.wait_for(child.communicate(), 30)
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    assert b"listening" in output
+    for secret in (right, wrong, hashlib.sha256(right.encode()).hexdigest()):
+        assert secret.encode() not in output
+
+
+async def test_an_open_gateway_for_all_is_refused_at_start() -> None:
+    """``khabar api`` ends with one sentence that names the settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+    code = "from services.cli import main; main()"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code,
+        "api",
+        "--host",
+        "0.0.0.0",  # noqa: S104 - to be refused
+        stderr=PIPE,
+        env=clean,
+    )
+    _, error = await asyncio.wait_for(child.communicate(), 30)
+    assert child.returncode == 1
+    assert error.decode().startswith("error: KHABAR_HOST: without keys")
+    assert "Traceback" not in error.decode()

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from ingest import feeds
-from ingest.addresses import is_public
 from ingest.feeds import Feed, FeedError, Poller, open_session, poll, read_feeds
 from ingest.producer import Intake, Unavailable
 from services import deadletters
+from services.addresses import is_public
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.errors import SettingsError
@@ -267,7 +267,7 @@ async def test_redirect_to_a_private_address(
     """A redirect from a public site into the house is refused at the address it leads to."""
     site.rss("/inside", item(name))
     # Only the first server of the two counts as public here.
-    monkeypatch.setattr("ingest.addresses.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("services.addresses.is_public", lambda address: address == "127.0.0.1")
     for target in ("127.0.0.2", "[::1]"):
         site.serve("/out", "", 302, Location=f"http://{target}:{site.port}/inside")
         before = len(site.requests)

@@ -24,6 +24,13 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("KHABAR_KAFKA", "nonsense"),
         ("KHABAR_KAFKA", "a:9092,b"),
         ("KHABAR_FEEDS", "nowhere.txt"),
+        ("KHABAR_API_KEYS_FILE", "nowhere.txt"),
+        ("KHABAR_ALLOW_OPEN", "perhaps"),
+        ("KHABAR_ORIGINS", "news.example"),
+        ("KHABAR_ORIGINS", "https://news.example/,*"),
+        ("KHABAR_MAX_CONNECTIONS_PER_ADDRESS", "-1"),
+        ("KHABAR_MAX_WEBHOOKS", "0"),
+        ("KHABAR_WEBHOOK_PAUSE_HOURS", "0"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +80,16 @@ def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several API keys are separated by commas."""
     monkeypatch.setenv("KHABAR_API_KEYS", "one:read, two ,")
     assert settings.load().api_keys == ("one:read", "two")
+
+
+def test_keys_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that are printed or logged show no key."""
+    monkeypatch.setenv("KHABAR_API_KEYS", "hidden-1")
+    monkeypatch.setenv("KHABAR_API_KEY", "hidden-2")
+    assert "hidden" not in repr(settings.load()) + str(settings.load())
+
+
+def test_origins_are_split_and_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As browsers send them."""
+    monkeypatch.setenv("KHABAR_ORIGINS", "https://News.example, http://[::1]:3000 ,null")
+    assert settings.load().origins == ("https://news.example", "http://[::1]:3000", "null")

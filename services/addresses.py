@@ -1,4 +1,7 @@
-"""Which network addresses a feed may lead to: public ones, so that no feed reaches into the house."""
+"""Which network addresses strangers may make Khabar connect to: public ones, so that nobody reaches into the house.
+
+Feeds and webhooks are addresses that strangers name.
+"""
 
 import errno
 import ipaddress

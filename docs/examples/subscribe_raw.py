@@ -1,0 +1,38 @@
+"""The stream over WebSocket without Khabar's client: python subscribe_raw.py [URL]"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
+PLACE = Path("subscribe_raw.cursor")
+
+
+async def follow() -> None:
+    """Print articles over one connection."""
+    query = {"type": "article", "language": "ar"} | ({"cursor": PLACE.read_text()} if PLACE.exists() else {})
+    async with connect(f"{URL.replace('http', 'ws', 1)}/v1/stream?{urlencode(query)}", max_size=None) as socket:
+        while True:
+            async with asyncio.timeout(40):  # the gateway is never silent for so long
+                frame = await socket.recv(decode=True)
+            for message in map(json.loads, frame.split("\n")):
+                if message["type"] == "error" and message["code"] not in {"going_away", "too_slow", "unavailable"}:
+                    sys.exit(message["message"])
+                if message["type"] == "article":
+                    print(message["time"], message["data"]["source"], message["data"]["title"], flush=True)
+                if message["type"] != "error":
+                    PLACE.write_text(message["cursor"])
+
+
+while True:
+    try:
+        asyncio.run(follow())
+    except (OSError, WebSocketException) as error:
+        print(error, file=sys.stderr)
+    time.sleep(1)

@@ -1,0 +1,174 @@
+"""Limits of keys and of client addresses."""
+
+import hashlib
+
+import pytest
+
+from api.auth import Key, Keys
+from api.limits import Addresses, Allowance, Allowances, Quota, TooMany
+from tests.api.conftest import Start
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+def test_connections_are_bounded_and_freed() -> None:
+    """One more than allowed is refused, also when the others end badly they make room."""
+    allowance = Allowance(Quota(connections=2))
+    with allowance.connection():
+        with pytest.raises(RuntimeError), allowance.connection():
+            with pytest.raises(TooMany, match="2 connections") as caught, allowance.connection():
+                pass
+            assert caught.value.retry_after >= 1
+            raise RuntimeError
+        with allowance.connection():
+            pass
+
+
+def test_events_a_second_hold_on_average(clock: Clock) -> None:
+    """A second's worth goes at once; beyond that, what is owed is waited for, shared by all streams of a key."""
+    allowance = Allowance(Quota(events=10), clock)
+    assert allowance.paced
+    assert allowance.take_events(10) == 0
+    assert allowance.take_events(5) == pytest.approx(0.5)
+    assert allowance.take_events(5) == pytest.approx(1.0)
+    clock.now += 1.0
+    assert allowance.take_events(0) == 0
+    clock.now += 3_600
+    assert [allowance.share(count) for count in (0, 9, 10, 11)] == [0, 9, 10, 10]
+    assert allowance.take_events(20) == pytest.approx(1.0)  # nothing is saved up beyond a second's worth
+    assert [allowance.share(count) for count in (0, 9)] == [0, 1]
+    assert Allowance(Quota()).share(10**6) == 10**6
+
+
+def test_posts_a_minute(clock: Clock) -> None:
+    """Refused ones do not count, and the time that is told is enough."""
+    allowance = Allowance(Quota(posts=2), clock)
+    allowance.post()
+    allowance.post()
+    for _ in range(3):
+        with pytest.raises(TooMany, match="2 times a minute") as caught:
+            allowance.post()
+    assert caught.value.retry_after == 30
+    clock.now += caught.value.retry_after
+    allowance.post()
+    with pytest.raises(TooMany):
+        allowance.post()
+
+
+def test_without_limits_nothing_is_refused(clock: Clock) -> None:
+    """As many of everything as one likes."""
+    allowance = Allowance(Quota(), clock)
+    assert not allowance.paced
+    assert allowance.take_events(10**9) == 0
+    for _ in range(1_000):
+        allowance.post()
+        allowance.connection().__enter__()
+
+
+def test_each_key_has_an_allowance_of_its_own() -> None:
+    """The same for all connections of a key, another for another key."""
+    allowances = Allowances()
+    one, two = (Key(name, name.encode(), quota=Quota(posts=1)) for name in ("one", "two"))
+    allowances.of(one).post()
+    with pytest.raises(TooMany):
+        allowances.of(one).post()
+    allowances.of(two).post()
+    assert allowances.of(None) is allowances.of(None)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("198.51.100.1", "198.51.100.1", True),
+        ("198.51.100.1", "198.51.100.2", False),
+        ("198.51.100.1", "::ffff:198.51.100.1", True),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("::1", "::1", False),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1", False),
+        (None, None, False),
+    ],
+)
+def test_streams_of_an_address(first: str | None, second: str | None, together: bool) -> None:
+    """IPv6 clients count by their /64; this machine, where proxies are, is not limited."""
+    addresses = Addresses(1)
+    with addresses.connection(first):
+        if together:
+            with pytest.raises(TooMany), addresses.connection(second):
+                pass
+        else:
+            with addresses.connection(second):
+                pass
+    with addresses.connection(second):
+        pass
+
+
+def test_no_limit_for_addresses() -> None:
+    """0 is for gateways behind a proxy."""
+    addresses = Addresses(0)
+    with addresses.connection("198.51.100.1"), addresses.connection("198.51.100.1"):
+        pass
+
+
+async def test_pushes_over_the_limit_are_429(start: Start) -> None:
+    """With ``Retry-After``; other keys go on."""
+    hashed = hashlib.sha256(b"limited").hexdigest()
+    async with start(api_keys=(f"sha256:{hashed}:write:posts=2", "free")) as gateway:
+        statuses = []
+        for key in ("limited", "limited", "limited", "free"):
+            headers = {"X-API-Key": key}
+            async with gateway.http.post(f"{gateway.url}/v1/articles", data=b"{}", headers=headers) as response:
+                statuses.append(response.status)
+                if response.status == 429:
+                    assert int(response.headers["Retry-After"]) in range(1, 31)
+                    assert (await response.json(content_type=None))["code"] == "too_many"
+        assert statuses == [503, 503, 429, 503]  # 503: there is no ingest here
+        assert gateway.counted('pushes_total{status="429"} 1.0')
+
+
+async def test_streams_over_the_limit_of_an_address_are_429(start: Start) -> None:
+    """Neither SSE nor WebSocket; a stream that ends makes room, and questions are not streams."""
+    proxied = {"X-Forwarded-For": "198.51.100.7"}
+    async with start(max_connections_per_address=1) as gateway:
+        events = f"{gateway.url}/v1/events"
+        stream = f"{gateway.url}/v1/stream"
+        async with gateway.http.get(events, headers=proxied) as first:
+            assert first.status == 200
+            async with gateway.http.get(events, headers=proxied) as second:
+                assert second.status == 429
+                assert second.headers["Retry-After"]
+                assert second.content_type == "application/problem+json"
+            with pytest.raises(Exception, match="429"):
+                await gateway.http.ws_connect(stream, headers=proxied)
+            async with gateway.http.ws_connect(stream, headers={"X-Forwarded-For": "198.51.100.8"}) as other:
+                assert "subscribed" in await other.receive_str()
+            assert (await gateway.get("/v1/stories", headers=proxied))[0] == 200
+        for _ in range(100):
+            async with gateway.http.ws_connect(stream) as mine:
+                assert "subscribed" in await mine.receive_str()
+                break
+
+
+def test_limits_stand_behind_hashed_keys() -> None:
+    """In the setting and in the file; what is not said is not limited."""
+    hashed = hashlib.sha256(b"k").hexdigest()
+    keys = Keys([f"sha256:{hashed}:connections=3:posts=9"])
+    found = keys.check(b"k", "write")
+    assert found is not None
+    assert found.quota == Quota(connections=3, posts=9)

@@ -1,0 +1,602 @@
+"""Webhooks: real gateways, a real store, and a receiver that answers as a test decides."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from api.service import Server, listen
+from api.session import Limits
+from api.webhooks import Pace
+from api.webhooks.sending import secret_bytes, sign
+from services import kafka as kafka_clients
+from services import topics
+from services.embedded.kafka import Kafka
+from services.embedded.process import free_port
+from services.embedded.valkey import Valkey
+from services.settings import Settings
+from services.store import Store
+from services.store.webhooks import Full, Lease, Webhook, Webhooks
+from tests.api.conftest import Running, Updates, a_trend, an_article, eventually
+
+FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
+
+
+@dataclass
+class Delivery:
+    """A request that came."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The id of what the event is about."""
+        return str(json.loads(self.body)["data"]["data"]["id"])
+
+
+class Receiver:
+    """A server that takes what a test lets it take."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/hook"
+        self.came: list[Delivery] = []
+        self.taken: list[Delivery] = []
+        self.answer: Callable[[Delivery], web.Response | None] = lambda _: None
+        self.delay = 0.0
+
+    async def take(self, request: web.Request) -> web.Response:
+        """204 and remembered, unless ``answer`` says something else."""
+        delivery = Delivery({name.lower(): value for name, value in request.headers.items()}, await request.read())
+        self.came.append(delivery)
+        await asyncio.sleep(self.delay)
+        answer = self.answer(delivery)
+        if answer is None:
+            self.taken.append(delivery)
+        return answer or web.Response(status=204)
+
+    @property
+    def ids(self) -> list[str]:
+        """What was taken, in order."""
+        return [delivery.id for delivery in self.taken]
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A running receiver."""
+    made = Receiver(free_port())
+    app = web.Application(client_max_size=10_000_000)
+    app.router.add_post("/hook", made.take)
+    app.router.add_get("/secret", made.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", int(made.url.split(":")[2].split("/")[0])).start()
+    try:
+        yield made
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver of this test's own."""
+    async with receiving() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+async def store(valkey: Valkey) -> AsyncIterator[Store]:
+    """An empty store of these tests' own: gateways of other tests would deliver what is in theirs."""
+    opened = Store(f"{valkey.url.removesuffix('/0')}/1")
+    await opened.redis.flushdb()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def settings(settings: Settings, store: Store) -> Settings:
+    """Settings that point at that store."""
+    return settings.model_copy(update={"redis": store.url})
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, *, pace: Pace = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
+) -> AsyncIterator[Running]:
+    """A gateway that delivers at this pace; it begins with a ``tail`` of so many events in memory."""
+    changed["allow_private_addresses"] = allow_private
+    server = Server(settings.model_copy(update=changed), Limits(heartbeat=5.0, tail_records=tail))
+    server.app.state.deliveries.pace = pace
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with aiohttp.ClientSession() as http:
+            gateway = Running(server, listener.getsockname()[1], http)
+            async with asyncio.timeout(20):
+                await gateway.gateway.follower.caught_up.wait()
+            yield gateway
+    finally:
+        server.stop()
+        async with asyncio.timeout(15):
+            await task
+
+
+async def ask(
+    gateway: Running, method: str, path: str = "", body: object = None, key: str | None = None
+) -> tuple[int, Any]:
+    """Status and JSON of a request about webhooks."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    url = f"{gateway.url}/v1/webhooks{path}"
+    async with gateway.http.request(method, url, json=body, headers=headers) as response:
+        text = await response.text()
+        return response.status, json.loads(text) if text else None
+
+
+async def make(gateway: Running, receiver: Receiver, **given: Any) -> dict[str, Any]:
+    """A new webhook, delivered by this gateway."""
+    status, made = await ask(gateway, "POST", body={"url": receiver.url, **given})
+    assert status == 201, made
+    await eventually(lambda: made["id"] in gateway.server.app.state.deliveries.delivering)
+    return dict(made)
+
+
+async def state_of(gateway: Running, webhook: dict[str, Any]) -> dict[str, Any]:
+    """A webhook as it is told now."""
+    status, told = await ask(gateway, "GET", f"/{webhook['id']}")
+    assert status == 200
+    return dict(told)
+
+
+async def until(gateway: Running, webhook: dict[str, Any], **wanted: Any) -> dict[str, Any]:
+    """The webhook once it is told like this."""
+    async with asyncio.timeout(20):
+        while True:
+            told = await state_of(gateway, webhook)
+            if wanted.items() <= told.items():
+                return told
+            await asyncio.sleep(0.05)
+
+
+async def test_events_come_in_order_signed_and_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """One POST an event, as Standard Webhooks has it; the envelope is the stream's; what was done is told."""
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver, filter={"language": "ar"})
+        assert made["state"] == "active"
+        assert made["filter"] == {"language": ["ar"], "duplicates": "hide"}
+        articles = [an_article() for _ in range(20)]
+        async with gateway.stream() as stream:
+            await stream.until("subscribed")
+            await updates.send(articles[0], an_article(language="en"), *articles[1:], a_trend())
+            envelopes = [one for one in await stream.events(22) if one["data"].get("language") == "ar"]
+        await eventually(lambda: len(receiver.taken) == 20)
+        assert receiver.ids == [article.id for article in articles]
+        verify = _documented()
+        key = base64.b64decode(made["secret"].removeprefix("whsec_"))
+        for delivery, envelope in zip(receiver.taken, envelopes, strict=True):
+            headers = delivery.headers
+            assert json.loads(delivery.body) == {
+                "type": "article",
+                "timestamp": envelope["time"],
+                "data": envelope,
+            }
+            assert headers["webhook-id"] == f"{made['id']}_{envelope['cursor']}"
+            assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
+            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + delivery.body
+            mac = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+            assert headers["webhook-signature"] == f"v1,{mac}"
+            verify(made["secret"], headers, delivery.body)
+            with pytest.raises(ValueError, match="not signed"):
+                verify(made["secret"], headers, delivery.body + b" ")
+            assert headers["content-type"] == "application/json"
+        told = await until(gateway, made, deliveries=20)
+        assert (told["state"], told["failures"], told["error"]) == ("active", 0, None)
+        assert told["cursor"] >= envelopes[-1]["cursor"]
+        assert "secret" not in told
+        assert gateway.counted('events_delivered_total{transport="webhook"} 20.0')
+
+
+def _documented() -> Callable[[str, dict[str, str], bytes], None]:
+    """The function that docs/webhooks.md shows to receivers."""
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    return cast(Callable[[str, dict[str, str], bytes], None], names["verify"])
+
+
+def test_the_signature_is_that_of_the_reference() -> None:
+    """The example in the tests of the reference libraries (github.com/standard-webhooks/standard-webhooks)."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+async def test_what_fails_is_sent_again_before_anything_else(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """After 500s, a time-out and a lost connection the same message comes again; order holds, nothing is missing."""
+    broken = iter([500, 503, 302, 404])
+
+    def answer(delivery: Delivery) -> web.Response | None:
+        status = next(broken, None) if delivery.id == articles[1].id else None
+        return web.Response(status=status, headers={"Location": "/secret"}) if status else None
+
+    articles = [an_article() for _ in range(3)]
+    receiver.answer = answer
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver)
+        await updates.send(*articles)
+        await eventually(lambda: len(receiver.taken) == 3)
+        assert receiver.ids == [article.id for article in articles]
+        assert [one.id for one in receiver.came].count(articles[1].id) == 5
+        repeated = [one for one in receiver.came if one.id == articles[1].id]
+        assert len({one.headers["webhook-id"] for one in repeated}) == 1
+        told = await until(gateway, made, deliveries=3, failures=4)
+        assert (told["state"], told["error"], told["failing_since"]) == ("active", None, None)
+        assert gateway.counted("webhook_failures_total 4.0")
+        assert gateway.counted("webhooks 1.0")
+
+
+async def test_a_slow_receiver_holds_up_no_other(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """One that never answers fails by itself; its neighbour has everything meanwhile."""
+    async with serving(settings) as gateway, receiving() as slow:
+        slow.delay = 30
+        made = await make(gateway, slow)
+        await make(gateway, receiver)
+        articles = [an_article() for _ in range(5)]
+        await updates.send(*articles)
+        await eventually(lambda: len(receiver.taken) == 5, seconds=3)
+        told = await until(gateway, made, state="failing", error="no answer within 1 s")
+        assert told["failing_since"]
+        assert told["next_attempt"]
+        assert slow.taken == []
+
+
+async def test_another_gateway_goes_on_where_one_stopped(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """Events that come while no gateway runs are delivered by the next one, none twice."""
+    async with serving(settings) as first:
+        made = await make(first, receiver)
+        before = [an_article() for _ in range(3)]
+        await updates.send(*before)
+        await eventually(lambda: len(receiver.taken) == 3)
+        await until(first, made, deliveries=3)
+    between = [an_article() for _ in range(3)]
+    await updates.send(*between)
+    async with serving(settings):
+        await eventually(lambda: len(receiver.taken) >= 6)
+        after = an_article()
+        await updates.send(after)
+        await eventually(lambda: len(receiver.taken) >= 7)
+    assert receiver.ids == [article.id for article in (*before, *between, after)]
+
+
+async def test_two_gateways_deliver_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """One of them has the lease; when it stops the other takes over, and nothing comes twice or not at all."""
+    async with serving(settings) as first:
+        await make(first, receiver)
+        async with serving(settings) as second:
+            articles = [an_article() for _ in range(30)]
+            for article in articles[:15]:
+                await updates.send(article)
+            assert second.server.app.state.deliveries.delivering == []
+            await eventually(lambda: len(receiver.taken) == 15)
+            first.server.stop()
+            await eventually(lambda: second.server.app.state.deliveries.delivering != [])
+            for article in articles[15:]:
+                await updates.send(article)
+            await eventually(lambda: len(receiver.taken) >= 30)
+            await asyncio.sleep(0.3)
+    assert receiver.ids == [article.id for article in articles]
+
+
+async def test_a_gateway_that_lost_its_lease_saves_nothing(store: Store) -> None:
+    """Only the token and the revision that are in the store now move a cursor; the lease expires by itself."""
+    webhooks = Webhooks(store.redis)
+    await webhooks.create(_webhook("wh_1", cursor="1"), most=5)
+    (mine,) = await webhooks.lease([Lease("wh_1", "active:1", "mine")], seconds=0.2)
+    assert await webhooks.lease([Lease("wh_1", "active:1", "theirs")], seconds=5) == []
+    assert await webhooks.save(mine, {"cursor": "2"}, seconds=0.2, delivered=1) == "saved"
+    await asyncio.sleep(0.3)
+    (theirs,) = await webhooks.lease([Lease("wh_1", "active:1", "theirs")], seconds=5)
+    assert await webhooks.save(mine, {"cursor": "9"}, seconds=5) == "lost"
+    assert not await webhooks.change("wh_1", "paused", {"reason": "failed"}, lease=mine)
+    await webhooks.release(mine)
+    assert await webhooks.save(theirs, {"cursor": "3"}, seconds=5, delivered=1) == "saved"
+    assert await webhooks.change("wh_1", "paused", {"reason": "asked"})
+    assert await webhooks.save(theirs, {"cursor": "9"}, seconds=5) == "changed"
+    found = await webhooks.get("wh_1")
+    assert found is not None
+    assert (found.cursor, found.deliveries, found.state, found.reason) == ("3", 2, "paused", "asked")
+    assert await webhooks.delete(found)
+    assert await webhooks.save(theirs, {"cursor": "9"}, seconds=5) == "lost"
+    assert await webhooks.get("wh_1") is None
+    assert [key async for key in store.redis.scan_iter("webhook*")] == []
+
+
+async def test_webhooks_survive_a_rebuild_and_have_a_limit(each_store: Store) -> None:
+    """Clearing the aggregates leaves them; an owner has no more than it may, whatever others have."""
+    webhooks = Webhooks(each_store.redis)
+    await webhooks.create(_webhook("wh_1", owner="a"), most=1)
+    with pytest.raises(Full):
+        await webhooks.create(_webhook("wh_2", owner="a"), most=1)
+    await webhooks.create(_webhook("wh_3", owner="b"), most=1)
+    await each_store.clear()
+    assert [one.id for one in await webhooks.owned("a")] == ["wh_1"]
+    assert {one.id for one in await webhooks.owned(None)} == {"wh_1", "wh_3"}
+    assert await webhooks.index() == {"wh_1": "active:1", "wh_3": "active:1"}
+
+
+def _webhook(name: str, *, owner: str = "", cursor: str = "") -> Webhook:
+    return Webhook(id=name, owner=owner, url="http://x/", filter="{}", secret="s", cursor=cursor, created=1.0)
+
+
+async def test_long_failure_pauses_and_resuming_goes_on(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """Paused with its reason after so long; resumed it begins with the very event that failed."""
+    receiver.answer = lambda _: web.Response(status=500)
+    pace = Pace(first=0.05, longest=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with serving(settings, pace=pace) as gateway:
+        made = await make(gateway, receiver)
+        articles = [an_article() for _ in range(2)]
+        await updates.send(*articles)
+        told = await until(gateway, made, state="paused")
+        assert (told["reason"], told["error"], told["cursor"]) == ("failed", "HTTP status 500", made["cursor"])
+        assert told["failures"] >= 3
+        tried = len(receiver.came)
+        receiver.answer = lambda _: None
+        await asyncio.sleep(0.5)
+        assert len(receiver.came) == tried
+        status, told = await ask(gateway, "POST", f"/{made['id']}/resume")
+        assert (status, told["state"], told["reason"], told["error"]) == (200, "active", None, None)
+        await eventually(lambda: len(receiver.taken) == 2)
+        assert receiver.ids == [article.id for article in articles]
+
+
+async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """A paused webhook rests; it resumes from now, from a cursor, or from where it was; deleted it is gone."""
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver)
+        first = an_article()
+        await updates.send(first)
+        await eventually(lambda: receiver.ids == [first.id])
+        at_first = (await until(gateway, made, deliveries=1))["cursor"]
+        status, told = await ask(gateway, "POST", f"/{made['id']}/pause")
+        assert (status, told["state"], told["reason"]) == (200, "paused", "asked")
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        missed = an_article()
+        await updates.send(missed)
+        await asyncio.sleep(0.3)
+        assert receiver.ids == [first.id]
+        assert (await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"}))[0] == 200
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        second = an_article()
+        await updates.send(second)
+        await eventually(lambda: receiver.ids == [first.id, second.id])
+        assert (await ask(gateway, "POST", f"/{made['id']}/resume", {"from": at_first}))[0] == 200
+        await eventually(lambda: receiver.ids[2:] == [missed.id, second.id])
+        assert receiver.taken[1].headers["webhook-id"] == receiver.taken[3].headers["webhook-id"]
+        assert (await ask(gateway, "DELETE", f"/{made['id']}"))[0] == 204
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await updates.send(an_article())
+        await asyncio.sleep(0.3)
+        assert len(receiver.taken) == 4
+        assert (await ask(gateway, "GET", f"/{made['id']}"))[0] == 404
+        assert (await ask(gateway, "DELETE", f"/{made['id']}"))[0] == 404
+        assert (await ask(gateway, "GET"))[1] == {"webhooks": []}
+
+
+async def test_gone_pauses_at_once_and_retry_after_is_kept(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """410 means no more; a receiver that names a pause gets it, up to the longest that there is."""
+    receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": "1"})
+    pace = Pace(first=0.01, longest=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with serving(settings, pace=pace) as gateway:
+        made = await make(gateway, receiver)
+        await updates.send(an_article())
+        await until(gateway, made, state="failing", error="HTTP status 429")
+        receiver.answer = lambda _: web.Response(status=410)
+        assert len(receiver.came) == 1
+        told = await until(gateway, made, state="paused", reason="gone")
+        assert told["failures"] == 2
+        assert len(receiver.came) == 2
+
+
+async def test_a_lost_lease_costs_a_repetition_and_no_event(
+    settings: Settings, receiver: Receiver, updates: Updates, store: Store
+) -> None:
+    """What was sent but could not be saved is sent again under the same ``webhook-id`` by whoever goes on."""
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver)
+        await store.redis.set(f"webhook:{{khabar}}:{made['id']}:lease", "another", px=1_500)
+        first, second = an_article(), an_article()
+        await updates.send(first, second)
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        assert receiver.ids in ([], [first.id])
+        assert (await state_of(gateway, made))["cursor"] == made["cursor"]
+        await eventually(lambda: receiver.ids[-2:] == [first.id, second.id])
+        assert len({one.headers["webhook-id"] for one in receiver.taken if one.id == first.id}) == 1
+        await until(gateway, made, deliveries=2)
+
+
+async def test_a_cursor_that_means_nothing_is_told(settings: Settings, receiver: Receiver, store: Store) -> None:
+    """A webhook that cannot go on where it was says so; resuming there is refused, elsewhere it works."""
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver)
+        await ask(gateway, "POST", f"/{made['id']}/pause")
+        await store.redis.hset(f"webhook:{{khabar}}:{made['id']}", "cursor", "0" * 24)
+        status, problem = await ask(gateway, "POST", f"/{made['id']}/resume")
+        assert (status, problem["field"], problem["code"]) == (422, "from", "bad_cursor")
+        await Webhooks(store.redis).change(made["id"], "active", {})
+        told = await until(gateway, made, state="paused", reason="bad_cursor")
+        assert told["error"]
+        status, told = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"})
+        assert (status, told["state"]) == (200, "active")
+
+
+async def test_a_cursor_too_old_is_told(
+    settings: Settings, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No silent gap: paused with the reason, resumed with all that is still kept when somebody says so."""
+    node = Kafka(tmp_path_factory.mktemp("cut-kafka"))
+    await node.start()
+    try:
+        await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+        async with serving(settings, kafka=node.bootstrap) as gateway:
+            made = await make(gateway, receiver)
+            await ask(gateway, "POST", f"/{made['id']}/pause")
+        articles = [an_article() for _ in range(20)]
+        async with kafka_clients.producer(node.bootstrap) as producer:
+            await Updates(producer).send(*articles)
+        admin = AIOKafkaAdminClient(bootstrap_servers=node.bootstrap)
+        await admin.start()
+        cut = {TopicPartition(topics.UPDATES.name, 0): RecordsToDelete(before_offset=12)}
+        await admin.delete_records(cut)
+        await admin.close()
+        async with serving(settings, kafka=node.bootstrap, tail=2) as gateway:
+            status, problem = await ask(gateway, "POST", f"/{made['id']}/resume")
+            assert (status, problem["code"]) == (410, "cursor_too_old")
+            assert problem["oldest"] > made["cursor"]
+            await gateway.server.app.state.deliveries.webhooks.change(made["id"], "active", {})
+            told = await until(gateway, made, state="paused", reason="cursor_too_old")
+            assert told["cursor"] == made["cursor"]
+            status, told = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "oldest"})
+            assert (status, told["cursor"]) == (200, problem["oldest"])
+            await eventually(lambda: receiver.ids == [article.id for article in articles[12:]])
+    finally:
+        await node.stop()
+
+
+async def test_wrong_input_is_told_by_field(settings: Settings, receiver: Receiver) -> None:
+    """Each problem names the member that is wrong."""
+    async with serving(settings, max_webhooks=1) as gateway:
+        fine = receiver.url
+        for body, status, field in (
+            ({}, 422, "url"),
+            ({"url": 7}, 422, "url"),
+            ({"url": "ftp://example.org/"}, 422, "url"),
+            ({"url": "http://"}, 422, "url"),
+            ({"url": "https://user:word@example.org/"}, 422, "url"),
+            ({"url": "http://example.org/#part"}, 422, "url"),
+            ({"url": "http://example.org:99999/"}, 422, "url"),
+            ({"url": fine, "filter": {"colour": "red"}}, 422, "colour"),
+            ({"url": fine, "filter": {"language": "!"}}, 422, "language"),
+            ({"url": fine, "filter": []}, 422, "filter"),
+            ({"url": fine, "secret": "short"}, 422, "secret"),
+            ({"url": fine, "secret": "whsec_AAAA"}, 422, "secret"),
+            ({"url": fine, "from": "yesterday"}, 422, "from"),
+            ({"url": fine, "event": "article"}, 422, "event"),
+            ([], 422, "body"),
+        ):
+            got, problem = await ask(gateway, "POST", body=body)
+            assert (got, problem["field"]) == (status, field), (body, problem)
+        for data, status in ((b"{", 400), (b" " * 70_000, 413)):
+            async with gateway.http.post(f"{gateway.url}/v1/webhooks", data=data) as response:
+                assert response.status == status
+        assert (await ask(gateway, "POST", "?x=1", {"url": fine}))[0] == 422
+        secret = "whsec_" + base64.b64encode(b"x" * 32).decode()
+        status, made = await ask(gateway, "POST", body={"url": fine, "secret": secret})
+        assert (status, made["secret"]) == (201, secret)
+        assert (await ask(gateway, "POST", body={"url": fine}))[0] == 409
+        for path in ("/wh_0", "/x", "/wh_1:lease"):
+            assert (await ask(gateway, "GET", path))[0] == 404
+
+
+async def test_private_addresses_are_refused(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """When it is made, and again with each connection: a name may lead elsewhere by then."""
+    port = receiver.url.split(":")[2].split("/")[0]
+    async with serving(settings, allow_private=False) as gateway:
+        for host in ("127.0.0.1", "localhost", "2130706433", "[::1]", "169.254.169.254", "10.0.0.1"):
+            status, problem = await ask(gateway, "POST", body={"url": f"http://{host}:{port}/hook"})
+            assert (status, problem["field"]) == (422, "url"), host
+        # As if the name had led to a public address when it was made.
+        deliveries = gateway.server.app.state.deliveries
+        deliveries.allow_private = True
+        made = await make(gateway, receiver)
+        await updates.send(an_article())
+        told = await until(gateway, made, state="failing")
+        assert told["error"] == "the address is not a public one"
+        assert receiver.came == []
+
+
+async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, receiver: Receiver) -> None:
+    """Others do not see it, and without the scope read there are none; a key that is gone gets nothing more."""
+    async with serving(settings, api_keys=("one:read", "two", "writer:write")) as gateway:
+        assert (await ask(gateway, "POST", body={"url": receiver.url}))[0] == 401
+        assert (await ask(gateway, "POST", body={"url": receiver.url}, key="writer"))[0] == 403
+        status, made = await ask(gateway, "POST", body={"url": receiver.url}, key="one")
+        assert status == 201
+        assert [one["id"] for one in (await ask(gateway, "GET", key="one"))[1]["webhooks"]] == [made["id"]]
+        assert (await ask(gateway, "GET", key="two"))[1] == {"webhooks": []}
+        for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
+            assert (await ask(gateway, method, f"/{made['id']}{path}", key="two"))[0] == 404
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+    async with serving(settings, api_keys=("two",)) as gateway:
+        await asyncio.sleep(0.5)
+        assert gateway.server.app.state.deliveries.delivering == []
+    async with serving(settings, api_keys=("one:read",)) as gateway:
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+
+
+async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """A filter that matches nothing for long must not become too old."""
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver, filter={"entity": "Q-none"})
+        await updates.send(an_article())
+        async with asyncio.timeout(10):
+            while (await state_of(gateway, made))["cursor"] == made["cursor"]:  # noqa: ASYNC110 - another's state
+                await asyncio.sleep(0.05)
+        assert receiver.came == []
+
+
+async def test_events_a_second_hold_for_webhooks(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """The limit of the key that made it."""
+    key = hashlib.sha256(b"k").hexdigest()
+    async with serving(settings, api_keys=(f"sha256:{key}:read:events=5",)) as gateway:
+        assert (await ask(gateway, "POST", body={"url": receiver.url}, key="k"))[0] == 201
+        await eventually(lambda: gateway.server.app.state.deliveries.delivering != [])
+        await updates.send(*(an_article() for _ in range(9)))
+        began = time.monotonic()
+        await eventually(lambda: len(receiver.taken) == 9)
+        assert 0.5 < time.monotonic() - began < 5
+
+
+async def test_without_the_store_it_waits(settings: Settings, receiver: Receiver) -> None:
+    """Questions are 503; the gateway stays up."""
+    async with serving(settings, redis=f"redis://127.0.0.1:{free_port()}/0") as gateway:
+        status, problem = await ask(gateway, "POST", body={"url": receiver.url})
+        assert (status, problem["status"]) == (503, 503)
+        assert (await gateway.get("/healthz"))[0] == 200
+
+
+def test_secrets() -> None:
+    """``whsec_`` and base64 of 24 to 64 bytes, nothing else."""
+    assert secret_bytes("whsec_" + base64.b64encode(b"k" * 24).decode()) == b"k" * 24
+    for wrong in ("", "whsec_", "k" * 32, base64.b64encode(b"k" * 32).decode(), "whsec_!" + "A" * 43, "whsec_é"):
+        with pytest.raises(ValueError, match="secret must be"):
+            secret_bytes(wrong)
+
+
+def test_pauses_grow_and_are_spread() -> None:
+    """5 s, doubled up to an hour, a fifth more or less; a receiver may ask for longer, up to the hour."""
+    pace = Pace()
+    assert [pace.pause(attempts, 0, 0.5) for attempts in (1, 2, 3, 100)] == [5, 10, 20, 3600]
+    assert (pace.pause(1, 0, 0.0), pace.pause(1, 0, 1.0)) == pytest.approx((4, 6))
+    assert (pace.pause(1, 60, 0.5), pace.pause(1, 1e9, 0.5)) == (60, 3600)
