@@ -9,6 +9,7 @@ backlog    what is older than the log, read back from Kafka
 events     a record of ``updates`` → an event: envelope and what filters look at
 cursor     opaque cursors
 filters    what a subscriber wants
+feeds      who has everything and waits for more, by filter
 session    one subscription, whatever carries it
 websocket  ``/v1/stream``
 sse        ``/v1/events``

@@ -1,6 +1,7 @@
 """Filters of a subscription: from query parameters or a JSON object, matched against events.
 
-Values of one filter are alternatives (any of), different filters hold together (all of).
+Values of one filter are alternatives (any of), different filters hold together (all of). ``FilterIndex`` finds
+those of many filters that an event passes, at the cost of its matches.
 """
 
 import re
@@ -42,9 +43,15 @@ class Filter:
     q: frozenset[str] = frozenset()
     duplicates: Duplicates = "hide"
     _queries: tuple[tuple[str, ...], ...] = field(default=(), init=False, compare=False, repr=False)
+    _hash: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_queries", tuple(tuple(words(value)) for value in sorted(self.q)))
+        object.__setattr__(self, "_hash", hash(tuple(getattr(self, name) for name in NAMES)))
+
+    def __hash__(self) -> int:
+        # Filters are looked up for every event: eight sets are not hashed each time.
+        return self._hash
 
     def admits(self, facets: Facets) -> bool:
         """Whether something with these facets passes everything but ``q``."""
@@ -67,6 +74,79 @@ class Filter:
         """The filter as a client would write it, complete with the default of ``duplicates``."""
         given: dict[str, object] = {name: sorted(values) for name in NAMES[:-1] if (values := getattr(self, name))}
         return given | {"duplicates": self.duplicates}
+
+
+# What an event is looked up by, the most selective first, with the same thing's name among facets.
+_DIMENSIONS = (
+    ("story", "stories"),
+    ("entity", "entities"),
+    ("topic", "topics"),
+    ("source", "sources"),
+    ("language", "languages"),
+)
+
+
+class FilterIndex:
+    """Distinct filters, each added as often as it is wanted, and which of them an event passes.
+
+    A filter is kept under the values of its most selective dimension, so an event meets only those that name one
+    of its own stories, entities and so on. Filters without any (``type``, ``q``, ``duplicates`` alone) are met by
+    every event, once each.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: dict[Filter, int] = {}
+        self._by_value: dict[str, dict[str, dict[Filter, None]]] = {name: {} for name, _ in _DIMENSIONS}
+        self._without: dict[Filter, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def add(self, wanted: Filter) -> None:
+        """One more wants this filter."""
+        count = self._wanted.get(wanted, 0)
+        self._wanted[wanted] = count + 1
+        if count:
+            return
+        name = _dimension(wanted)
+        if name is None:
+            self._without[wanted] = None
+            return
+        for value in getattr(wanted, name):
+            self._by_value[name].setdefault(value, {})[wanted] = None
+
+    def discard(self, wanted: Filter) -> None:
+        """One less wants this filter. Raises ``KeyError`` when nobody did."""
+        count = self._wanted[wanted]
+        if count > 1:
+            self._wanted[wanted] = count - 1
+            return
+        del self._wanted[wanted]
+        name = _dimension(wanted)
+        if name is None:
+            del self._without[wanted]
+            return
+        for value in getattr(wanted, name):
+            filters = self._by_value[name][value]
+            del filters[wanted]
+            if not filters:
+                del self._by_value[name][value]
+
+    def match(self, event: Event) -> list[Filter]:
+        """The filters that the event passes, each once."""
+        met = dict(self._without)
+        for name, among in _DIMENSIONS:
+            by_value = self._by_value[name]
+            if by_value:
+                for value in getattr(event.facets, among):
+                    found = by_value.get(value)
+                    if found is not None:
+                        met.update(found)
+        return [wanted for wanted in met if wanted.matches(event)]
+
+
+def _dimension(wanted: Filter) -> str | None:
+    return next((name for name, _ in _DIMENSIONS if getattr(wanted, name)), None)
 
 
 def parse(given: Iterable[tuple[str, str]]) -> Filter:

@@ -1,7 +1,7 @@
 """Follows ``updates`` into the shared log, through every absence of Kafka."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -16,8 +16,10 @@ from services.settings import Settings
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
-# Records parsed before the subscribers get their turn: a start or a burst must not hold them up.
-_PARSED_AT_ONCE = 100
+# Records parsed and handed out before others get their turn: a start or a burst must not hold them up. The same in
+# bytes: parsing takes time by them, and so do the words that a ``q`` asks for.
+_AT_ONCE = 100
+_BYTES_AT_ONCE = 256_000
 
 _log = structlog.get_logger(__name__)
 
@@ -86,8 +88,7 @@ class Follower:
         self._goal = end
 
     async def _take(self, records: "Sequence[ConsumerRecord[bytes, bytes]]") -> None:
-        for first in range(0, len(records), _PARSED_AT_ONCE):
-            some = records[first : first + _PARSED_AT_ONCE]
+        for some in _turns(records):
             self._log.append([event for event in map(self._parsed, some) if event], some[-1].offset + 1)
             self._check_goal()
             await asyncio.sleep(0)
@@ -106,3 +107,15 @@ class Follower:
     def _check_goal(self) -> None:
         if self._log.end >= self._goal:
             self.caught_up.set()
+
+
+def _turns(records: "Sequence[ConsumerRecord[bytes, bytes]]") -> "Iterator[Sequence[ConsumerRecord[bytes, bytes]]]":
+    """Consecutive records in parts that are bounded, but for a single large record."""
+    first = size = 0
+    for at, record in enumerate(records):
+        size += len(record.value or b"")
+        if at - first + 1 >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield records[first : at + 1]
+            first, size = at + 1, 0
+    if first < len(records):
+        yield records[first:]

@@ -40,6 +40,7 @@ class Gateway:
         self.follower = Follower(settings, self.log, self.metrics, tail=limits.tail_records)
         self.backlog = Backlog(settings.kafka_servers)
         self.stream = Stream(self.log, self.backlog, self.follower, limits)
+        self.stream.feeds.count_delivered = self.metrics.delivered.labels("websocket").inc
         self.store = Store(settings.redis_url)
 
     async def answered(self, question: Awaitable[_T]) -> _T:
@@ -58,6 +59,7 @@ class Gateway:
             tasks = [
                 asyncio.create_task(self.follower.run(), name="follower"),
                 asyncio.create_task(self.backlog.keep_tidy(), name="backlog"),
+                asyncio.create_task(self.stream.look_after(), name="heartbeats"),
             ]
             try:
                 yield

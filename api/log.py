@@ -5,16 +5,17 @@ Every subscriber reads from it at a position of its own, so a slow one holds not
 log but have no event.
 """
 
-import asyncio
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from api.events import Event
 from api.filters import Filter
+from api.transport import text_frame
 
 # Coalesced events of one write. A chunk may be larger by its last event.
 CHUNK_BYTES = 256_000
@@ -32,10 +33,16 @@ class Chunk:
     events: tuple[Event, ...]
     position: int
 
+    def head(self, count: int) -> "Chunk":
+        """The first so many events, and the position behind them."""
+        if count >= len(self.events):
+            return self
+        return Chunk(self.events[:count], self.events[count - 1].offset + 1)
+
     @cached_property
-    def text(self) -> str:
-        """One envelope a line: a WebSocket frame."""
-        return b"\n".join(event.line for event in self.events).decode()
+    def frame(self) -> bytes:
+        """One envelope a line, as a whole WebSocket frame: what is written to every connection that gets it."""
+        return text_frame(b"\n".join(event.line for event in self.events))
 
     @cached_property
     def sse(self) -> bytes:
@@ -44,6 +51,29 @@ class Chunk:
             b"id: %b\nevent: %b\ndata: %b\n\n" % (event.cursor.encode(), event.facets.type.encode(), event.line)
             for event in self.events
         )
+
+
+def chunks(events: Sequence[Event], position: int) -> Iterator[Chunk]:
+    """These events in chunks of bounded size; the last one ends at ``position``."""
+    part: list[Event] = []
+    size = 0
+    for event in events:
+        if size >= CHUNK_BYTES:
+            yield Chunk(tuple(part), part[-1].offset + 1)
+            part, size = [], 0
+        part.append(event)
+        size += len(event.line)
+    yield Chunk(tuple(part), position)
+
+
+class Listener(Protocol):
+    """Who is told at once when the log changes."""
+
+    def appended(self, events: Sequence[Event], begin: int) -> None:
+        """The log has grown from ``begin`` up to its present end by these events."""
+
+    def forgetting(self) -> None:
+        """The log is about to be reset."""
 
 
 class Log:
@@ -58,20 +88,22 @@ class Log:
         self.generation = 0
         self._events: deque[Event] = deque()
         self._chunks: dict[tuple[Filter, int], Chunk] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.listener: Listener | None = None
 
     def reset(self, position: int, *, anew: bool = False) -> None:
         """Forget everything and go on at ``position``; ``anew`` when older positions mean nothing any more."""
+        if self.listener is not None:
+            self.listener.forgetting()
         self.generation += anew
         self._events.clear()
         self._chunks.clear()
         self.bytes = 0
         self.start = self.end = position
-        self.wake()
 
     def append(self, events: Iterable[Event], end: int) -> None:
-        """Take in what lies between the present end and ``end``, and wake all who wait for more."""
-        for event in events:
+        """Take in what lies between the present end and ``end``, and hand it to who waits for it."""
+        new, begin = tuple(events), self.end
+        for event in new:
             self._events.append(event)
             self.bytes += event.size
         # The newest event stays whatever its size: those who are up to date must not go to Kafka for it.
@@ -80,7 +112,8 @@ class Log:
             self.bytes -= oldest.size
             self.start = oldest.offset + 1
         self.end = end
-        self.wake()
+        if self.listener is not None:
+            self.listener.appended(new, begin)
 
     def get(self, offset: int) -> Event | None:
         """The event at an offset, when it is in memory."""
@@ -122,19 +155,6 @@ class Log:
             # Behind the last event there may be offsets without one; a reader may be ahead of this log.
             position = max(position, self.end)
         return Chunk(tuple(found), position)
-
-    def waiter(self) -> asyncio.Future[None]:
-        """A future that is done when the log has grown; whoever holds it may complete it sooner."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        waiter.add_done_callback(self._waiting.discard)
-        return waiter
-
-    def wake(self) -> None:
-        """Let all who wait have a look."""
-        for waiter in tuple(self._waiting):
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 def _offset(event: Event) -> int:

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import time
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.auth import may_read
+from api import problems
+from api.auth import Reader
 from api.gateway import Gateway
+from api.limits import Allowance, Allowances, TooMany
 from api.problems import RETRY_AFTER, ProblemError, documented
 from api.session import Session, StreamError, Subscription
 from api.transport import http_connection
@@ -19,12 +22,15 @@ from api.transport import http_connection
 router = APIRouter(tags=["stream"])
 
 _RETRY_MS = 2_000
+# So often one that has to wait looks whether the gateway stops.
+_LOOK_SECONDS = 1.0
 # How errors before the first event are answered.
 STATUSES = {
     "bad_request": HTTPStatus.BAD_REQUEST,
     "bad_filter": HTTPStatus.BAD_REQUEST,
     "bad_cursor": HTTPStatus.BAD_REQUEST,
     "cursor_too_old": HTTPStatus.GONE,
+    "too_many": HTTPStatus.TOO_MANY_REQUESTS,
     "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -60,20 +66,21 @@ def _code(status: HTTPStatus) -> dict[str, Any]:
 
 @router.get(
     "/v1/events",
-    dependencies=[Depends(may_read)],
     response_class=Response,
     responses={
         200: {"description": "The stream: id is the cursor, data the envelope.", "content": {"text/event-stream": {}}},
         **documented(400, code=_code(HTTPStatus.BAD_REQUEST)),
         **documented(401, 403),
         **documented(410, code=_code(HTTPStatus.GONE), oldest=_OLDEST),
+        **documented(429, code=_code(HTTPStatus.TOO_MANY_REQUESTS)),
         **documented(503, code=_code(HTTPStatus.SERVICE_UNAVAILABLE)),
     },
     openapi_extra={"parameters": _PARAMETERS},
 )
-async def events(request: Request) -> Response:
+async def events(request: Request, key: Reader) -> Response:
     """Subscribe with server-sent events. Each filter can be repeated or comma-separated."""
     gateway: Gateway = request.app.state.gateway
+    allowances: Allowances = request.app.state.allowances
     parameters = request.query_params.multi_items()
     last = request.headers.get("last-event-id")
     if last:
@@ -81,7 +88,7 @@ async def events(request: Request) -> Response:
         parameters.append(("cursor", last))
     try:
         subscription = Subscription.of_query(parameters)
-        return EventStream(gateway, await gateway.stream.open(subscription))
+        return EventStream(gateway, await gateway.stream.open(subscription), allowances.of(key))
     except StreamError as error:
         headers = RETRY_AFTER if error.code in {"going_away", "unavailable"} else None
         extra = {name: value for name, value in error.extra.items() if name != "field"}
@@ -98,12 +105,13 @@ async def events(request: Request) -> Response:
 class EventStream(Response):
     """The body of a subscription: it lasts until the client leaves, is too slow, or the gateway stops."""
 
-    def __init__(self, gateway: Gateway, session: Session) -> None:
+    def __init__(self, gateway: Gateway, session: Session, allowance: Allowance) -> None:
         self.status_code = HTTPStatus.OK
         self.background = None
         self.body = b""
         self._gateway = gateway
         self._session = session
+        self._allowance = allowance
         self._sent_at = 0.0
         self.init_headers(
             {
@@ -116,6 +124,15 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Deliver until one side ends it."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._allowance.connection())
+            except TooMany as refused:
+                await problems.response(refused.as_problem())(scope, receive, send)
+                return
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with self._gateway.metrics.connections.labels("sse").track_inprogress(), self._gateway.stream.counted():
             tasks = [asyncio.create_task(self._deliver(send)), asyncio.create_task(_left(receive))]
@@ -139,14 +156,19 @@ class EventStream(Response):
         # The first heartbeat at once: even one who leaves before the first event knows where to resume.
         await self._send(send, b"retry: %d\n\n" % _RETRY_MS + self._heartbeat())
         while True:
-            chunk = await session.read()
-            if chunk.events:
-                await self._send(send, chunk.sse)
-                delivered.inc(len(chunk.events))
-            session.position = chunk.position
+            wait = self._allowance.take_events(0)
+            if not wait:
+                chunk = await session.read()
+                chunk = chunk.head(self._allowance.share(len(chunk.events)))
+                if chunk.events:
+                    await self._send(send, chunk.sse)
+                    delivered.inc(len(chunk.events))
+                session.position = chunk.position
+                wait = self._allowance.take_events(len(chunk.events))
             if time.monotonic() - self._sent_at >= limits.heartbeat:
                 await self._send(send, self._heartbeat())
-            await session.wait(max(0.0, self._sent_at + limits.heartbeat - time.monotonic()))
+            rest = max(0.0, self._sent_at + limits.heartbeat - time.monotonic())
+            await (asyncio.sleep(min(wait, rest, _LOOK_SECONDS)) if wait else session.wait(rest))
 
     async def _send(self, send: Send, body: bytes) -> None:
         seconds = self._gateway.limits.send

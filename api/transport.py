@@ -1,24 +1,78 @@
-"""The connections beneath ASGI, where the gateway needs more than ASGI offers: an end that is certain.
+"""The connections beneath ASGI, where the gateway needs more than ASGI offers: a certain end, and cheap frames.
 
 ASGI can only send to a client that reads. A client that does not would keep its connection and buffers for
-ever, because closing waits until everything was sent. Both protocols therefore put themselves into
-``scope["extensions"]["khabar"]``, so that an endpoint can end a connection whatever its client does.
+ever, because closing waits until everything was sent. And a frame that a thousand clients get is a thousand times
+a message, a coroutine and an encoding. Both protocols therefore put themselves into
+``scope["extensions"]["khabar"]``, so that an endpoint can end a connection whatever its client does, and write
+finished frames to it.
 """
 
 import contextlib
+import fcntl
+import struct
+import termios
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.http11 import Request
+from websockets.protocol import State
 
 _EXTENSION = "khabar"
+# When more than the first waits in a connection it is full, until less than the second does.
+_FULL = 64 * 1024
+_ROOM = 16 * 1024
+# A client that closes has so long to take what it was sent before, and the answer to its close.
+_LINGER_SECONDS = 2.0
+_SHORT, _MEDIUM = 126, 65_536
+
+
+def text_frame(text: bytes) -> bytes:
+    """A whole WebSocket text frame of a server, unmasked (RFC 6455, 5.2)."""
+    size = len(text)
+    if size < _SHORT:
+        return struct.pack("!BB", 0x81, size) + text
+    if size < _MEDIUM:
+        return struct.pack("!BBH", 0x81, 126, size) + text
+    return struct.pack("!BBQ", 0x81, 127, size) + text
+
+
+class WebSocketUser(Protocol):
+    """Who writes frames to a connection, and is told at once, within the call that brought it about."""
+
+    def full(self) -> None:
+        """More waits in the connection than should: write no more until there is ``room``."""
+
+    def lost(self) -> None:
+        """The connection takes no more frames: it is closed or closing."""
 
 
 class WebSocketConnection(Protocol):
     """What a WebSocket endpoint can do beneath ASGI."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be written: the handshake is done, and neither side has closed."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits than should."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Writes a whole frame, synchronously; to be called only while the connection is open."""
+
+    def use(self, user: WebSocketUser | None) -> None:
+        """Tell this one from now on what becomes of the connection."""
+
+    def waiting(self) -> int:
+        """Bytes that the client has not taken yet; 0 when all of them have gone to the kernel."""
+
+    async def room(self) -> None:
+        """Return when the connection is not full, or is lost."""
 
     def farewell(self, text: str, code: int, *, grace: float) -> None:
         """Send a last frame and close; cut the line when the client has not taken both after ``grace`` seconds."""
@@ -42,7 +96,23 @@ def http_connection(scope: Any) -> HttpConnection:
 
 
 class WebSockets(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, able to say goodbye to a client that does not read."""
+    """uvicorn's WebSocket protocol, able to take finished frames and to say goodbye to a client that does not read.
+
+    A frame that is written past ``conn`` is as good as one of its own: ``conn`` counts nothing of what it sends,
+    hands out what it has to send at once, and neither it nor uvicorn begins a message of several frames. What
+    must not be is a frame behind a close; so whoever writes is told of one before anything else can be written.
+    Extensions must be off (``ws_per_message_deflate=False``).
+    """
+
+    is_full = False
+
+    _user: WebSocketUser | None = None
+    _cut: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Bound what waits."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=_FULL, low=_ROOM)
 
     def handle_connect(self, event: Request) -> None:
         """Hand the connection to the endpoint, whose task has not run yet."""
@@ -50,8 +120,96 @@ class WebSockets(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.handshake_complete:
             cast(dict[str, object], self.scope["extensions"])[_EXTENSION] = self
 
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be written: the handshake is done, and neither side has closed."""
+        return (
+            self.handshake_complete
+            and not self.close_sent
+            and not self.disconnected
+            and self.conn.state is State.OPEN
+            and not self.transport.is_closing()
+        )
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Writes a whole frame, synchronously; to be called only while the connection is open."""
+        return self.transport.write
+
+    def use(self, user: WebSocketUser | None) -> None:
+        """Tell this one from now on what becomes of the connection."""
+        self._user = user
+        # Of the handshake nothing is needed any more but what the scope has.
+        self.__dict__.pop("request", None)
+        self.__dict__.pop("response", None)
+
+    def waiting(self) -> int:
+        """Bytes that the client has not taken yet; 0 when all of them have gone to the kernel."""
+        here: int = self.transport.get_write_buffer_size()
+        if not here:
+            return 0
+        # The kernel takes more only in large steps: what it has itself tells whether a slow client takes anything.
+        try:
+            answer = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # it has just been closed
+            return here
+        return here + int(struct.unpack("i", answer)[0])
+
+    async def room(self) -> None:
+        """Return when the connection is not full, or is lost."""
+        await self.writable.wait()
+
+    def pause_writing(self) -> None:
+        """Take note that too much waits."""
+        super().pause_writing()
+        self.is_full = True
+        if self._user is not None:
+            self._user.full()
+
+    def resume_writing(self) -> None:
+        """Take note that there is room again."""
+        self.is_full = False
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came; it may be the client's close."""
+        super().data_received(data)
+        if self.handshake_complete and not self.is_open:
+            self._lose()
+            self._cut_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The line is gone."""
+        self._lose()
+        if self._cut is not None:
+            self._cut.cancel()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close because the server stops."""
+        self._lose()
+        super().shutdown()
+
+    def keepalive_timeout(self) -> None:
+        """Close because the client does not answer pings."""
+        self._lose()
+        super().keepalive_timeout()
+        self._cut_later()
+
+    def _lose(self) -> None:
+        user, self._user = self._user, None
+        if user is not None:
+            user.lost()
+
+    def _cut_later(self) -> None:
+        # uvicorn waits until all is sent, which somebody who does not read puts off for ever.
+        if self._cut is None and not self.disconnected:
+            self._cut = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+            self.writable.set()
+
     def farewell(self, text: str, code: int, *, grace: float) -> None:
         """Send a last frame and close; cut the line when the client has not taken both after ``grace`` seconds."""
+        self._lose()
         if self.close_sent or self.disconnected:
             return
         self.stop_keepalive()
@@ -65,6 +223,9 @@ class WebSockets(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+        # Nothing more will come to the endpoint, nor will it be asked to wait.
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+        self.writable.set()
 
 
 class Http(HttpToolsProtocol):

@@ -1,22 +1,21 @@
 """``GET /v1/stream``: the stream over WebSocket.
 
 States of a connection: *unauthenticated* (only with keys set and none in the headers; the first frame must be
-``auth``) → *subscribed* (a task delivers while this one answers ops) → *closed*, always with an ``error`` frame
-that says why when it was the gateway that closed.
+``auth``) → *subscribed* (its session delivers by itself while this task answers ops) → *closed*, always with an
+``error`` frame that says why when it was the gateway that closed.
 """
 
 import asyncio
-import json
-import time
 
 from fastapi import APIRouter, WebSocket
 from pydantic_core import from_json
 from starlette.websockets import WebSocketDisconnect
 
-from api.auth import Forbidden, Unauthorized, header_key
+from api.auth import Forbidden, Key, Unauthorized, header_key
 from api.gateway import Gateway
+from api.limits import Allowance, Allowances, TooMany
 from api.problems import ProblemError, documented
-from api.session import Session, StreamError, Subscription
+from api.session import LiveSession, StreamError, Subscription, as_line
 from api.transport import websocket_connection
 
 router = APIRouter()
@@ -29,6 +28,7 @@ CLOSE_CODES = {
     "cursor_too_old": 4400,
     "unauthorized": 4401,
     "forbidden": 4403,
+    "too_many": 4429,
     "too_slow": 4408,
     "going_away": 1012,
     "unavailable": 1013,
@@ -56,11 +56,7 @@ async def stream(websocket: WebSocket) -> None:
     except WebSocketDisconnect:
         pass
     except StreamError as error:
-        if error.code == "too_slow":
-            gateway.metrics.too_slow.inc()
-        websocket_connection(websocket.scope).farewell(
-            _json(error.as_json()), CLOSE_CODES[error.code], grace=gateway.limits.farewell
-        )
+        connection.say_goodbye(error)
 
 
 class _Connection:
@@ -70,34 +66,41 @@ class _Connection:
         self._websocket = websocket
         self._gateway = gateway
         self._limits = gateway.limits
-        self._sent_at = 0.0
-        self._delivered = gateway.metrics.delivered.labels("websocket")
+        self._line = websocket_connection(websocket.scope)
 
     async def run(self) -> None:
-        """Authenticate, subscribe, deliver. Raises ``StreamError`` with what to tell the client at the end."""
-        await self._authenticate()
-        subscription = Subscription.of_query(self._websocket.query_params.multi_items())
-        session = await self._gateway.stream.open(subscription)
-        with self._gateway.stream.counted():
-            await self._send(session, self._subscribed(session))
-            tasks = [asyncio.create_task(self._deliver(session)), asyncio.create_task(self._answer(session))]
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                ends = await asyncio.gather(*tasks, return_exceptions=True)
-            for end in ends:
-                if isinstance(end, Exception):
-                    raise end
+        """Authenticate, subscribe, answer. Raises ``StreamError`` with what to tell a client that cannot begin."""
+        allowances: Allowances = self._websocket.app.state.allowances
+        allowance = allowances.of(await self._authenticate())
+        try:
+            with allowance.connection():
+                await self._serve(allowance)
+        except TooMany as refused:
+            raise StreamError("too_many", refused.message, retry_after=str(refused.retry_after)) from None
 
-    async def _authenticate(self) -> None:
+    async def _serve(self, allowance: Allowance) -> None:
+        subscription = Subscription.of_query(self._websocket.query_params.multi_items())
+        session = await self._gateway.stream.open_live(subscription, self._line, self.say_goodbye, allowance)
+        with self._gateway.stream.counted():
+            try:
+                session.begin()
+                await self._answer(session)
+            finally:
+                session.close()
+
+    def say_goodbye(self, error: StreamError) -> None:
+        """Tell why it ends, and close."""
+        if error.code == "too_slow":
+            self._gateway.metrics.too_slow.inc()
+        self._line.farewell(as_line(error.as_json()), CLOSE_CODES[error.code], grace=self._limits.farewell)
+
+    async def _authenticate(self) -> Key | None:
         keys = self._gateway.keys
         key = header_key(self._websocket.headers)
         try:
             if keys.required and key is None:
                 key = await self._first_frame_key()
-            keys.check(key, "read")
+            return keys.check(key, "read")
         except Unauthorized:
             raise StreamError("unauthorized", 'a valid key is needed, in a header or as {"op":"auth"}') from None
         except Forbidden:
@@ -113,45 +116,29 @@ class _Connection:
             raise Unauthorized
         return str(frame["key"]).encode("utf-8", "replace")
 
-    async def _deliver(self, session: Session) -> None:
-        """Send what comes, and heartbeats when nothing does. Ends with an exception only."""
+    async def _answer(self, session: LiveSession) -> None:
+        """Answer ops until the client has gone; one that does not read the answers gets no more."""
         while True:
-            async with session.turn:
-                chunk = await session.read()
-                if chunk.events:
-                    await self._send(session, chunk.text)
-                    self._delivered.inc(len(chunk.events))
-                session.position = chunk.position
-                if time.monotonic() - self._sent_at >= self._limits.heartbeat:
-                    await self._send(session, _json({"type": "heartbeat", "cursor": session.cursor}))
-            await session.wait(max(0.0, self._sent_at + self._limits.heartbeat - time.monotonic()))
-
-    async def _answer(self, session: Session) -> None:
-        """Answer ops. Ends with an exception only; a client that does not read the answers gets no more."""
-        while True:
+            await session.room()
             try:
                 answer = await self._answer_to(await self._receive(), session)
             except StreamError as error:
                 if error.code not in _STAYS:
                     raise
-                answer = _json(error.as_json())
+                answer = error.as_json()
             if answer:
-                async with session.turn:
-                    await self._send(session, answer)
+                session.say(answer)
 
-    async def _answer_to(self, frame: dict[str, object], session: Session) -> str | None:
+    async def _answer_to(self, frame: dict[str, object], session: LiveSession) -> dict[str, str] | None:
         match frame.get("op"):
             case "ping":
-                return '{"type":"pong"}'
+                return {"type": "pong"}
             case "auth":
                 return None  # it was checked, or none is needed
             case "subscribe":
                 asked = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
                 continues = asked.cursor is None and asked.since is None
-                position = None if continues else await self._gateway.stream.place(asked)
-                async with session.turn:
-                    session.change(asked.filter, session.position if position is None else position)
-                    await self._send(session, self._subscribed(session))
+                session.change(asked.filter, None if continues else await self._gateway.stream.place(asked))
                 return None
             case None:
                 raise StreamError("bad_request", f"op is missing; known are {_OPS}", field="op")
@@ -173,20 +160,3 @@ class _Connection:
         if not isinstance(frame, dict):
             raise StreamError("bad_request", "a frame must hold one JSON object")
         return frame
-
-    async def _send(self, session: Session, text: str) -> None:
-        """Send one frame. Raises ``StreamError`` too_slow when the client leaves no room for it in time."""
-        try:
-            async with asyncio.timeout(self._limits.send):
-                await self._websocket.send_text(text)
-        except TimeoutError:
-            message = f"nothing could be sent for {self._limits.send:g} s"
-            raise StreamError("too_slow", message, cursor=session.cursor) from None
-        self._sent_at = time.monotonic()
-
-    def _subscribed(self, session: Session) -> str:
-        return _json({"type": "subscribed", "cursor": session.cursor, "filter": session.filter.as_json()})
-
-
-def _json(message: object) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -313,8 +313,8 @@ async def test_each_answer_is_one_round_trip_to_the_store(gateway: Running, stor
                 sent.clear()
             elif one["command"] == "ECHO end":
                 break
-            # What a script does inside the store is told of too.
-            elif one["client_type"] != "lua":
+            # What a script does inside the store is told of too, and gateways look after their webhooks meanwhile.
+            elif one["client_type"] != "lua" and "webhook" not in one["command"]:
                 sent.append(one["command"].split()[0])
     assert len(sent) == 10, sent
 

@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api import filters
-from api.events import words
-from api.filters import Filter, FilterError
+from api.events import Event, Facets, words
+from api.filters import Filter, FilterError, FilterIndex
 from services.events import Article, Story
 from tests.api.conftest import Running, Updates, a_story, a_topic, an_article, an_entity, ids
+from tests.api.streams import EVENTS, FILTERS, event
 
 
 def _records() -> dict[str, Article | Story]:
@@ -136,3 +139,42 @@ def test_words_are_compared_without_what_arabic_writing_leaves_open() -> None:
     assert words("ﻻ") == words("لا")
     assert words("Straße ＡＢＣ") == ["strasse", "abc"]
     assert words("؟ ، !") == []
+
+
+@given(st.lists(st.tuples(FILTERS, st.booleans()), max_size=20), st.lists(EVENTS, min_size=1, max_size=8))
+def test_the_index_finds_the_filters_that_match(
+    wanted: list[tuple[Filter, bool]], found: list[tuple[Facets, str]]
+) -> None:
+    """Whatever was added and taken back before: each filter that an event passes, once, and no other."""
+    index = FilterIndex()
+    for one, _ in wanted:
+        index.add(one)
+    for one, stays in wanted:
+        if not stays:
+            index.discard(one)
+    left = {one for one, stays in wanted if stays}
+    assert len(index) == len(left)
+    for offset, (facets, text) in enumerate(found):
+        given = event(offset, facets, text)
+        met = index.match(given)
+        assert set(met) == {one for one in left if one.matches(given)}
+        assert len(met) == len(set(met))
+
+
+def test_an_event_meets_only_filters_that_name_something_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among ten thousand filters with an entity of their own, those of other entities are not even looked at."""
+    index = FilterIndex()
+    for number in range(10_000):
+        index.add(Filter(language=frozenset(["ar"]), entity=frozenset([f"Q{number}", f"Q{number + 1}"])))
+    index.add(Filter(q=frozenset(["غزة"])))
+    looked_at: list[Filter] = []
+    matches = Filter.matches
+
+    def watched(self: Filter, given: Event) -> bool:
+        looked_at.append(self)
+        return matches(self, given)
+
+    monkeypatch.setattr(Filter, "matches", watched)
+    facets = Facets(type="article", languages=frozenset(["ar"]), entities=frozenset(["Q7", "Q8"]))
+    assert len(index.match(event(1, facets, "خبر"))) == 3
+    assert len(looked_at) == 4

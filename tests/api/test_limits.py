@@ -1,12 +1,16 @@
 """Limits of keys and of client addresses."""
 
+import asyncio
 import hashlib
+import json
+import time
+from contextlib import AsyncExitStack
 
 import pytest
 
 from api.auth import Key, Keys
 from api.limits import Addresses, Allowance, Allowances, Quota, TooMany
-from tests.api.conftest import Start
+from tests.api.conftest import Start, Updates, an_article, ids
 
 
 class Clock:
@@ -172,3 +176,60 @@ def test_limits_stand_behind_hashed_keys() -> None:
     found = keys.check(b"k", "write")
     assert found is not None
     assert found.quota == Quota(connections=3, posts=9)
+
+
+async def test_streams_over_the_limit_of_a_key_are_refused(start: Start) -> None:
+    """Over both transports together: 4429 and 429; whoever leaves makes room."""
+    hashed = hashlib.sha256(b"k").hexdigest()
+    headers = {"X-API-Key": "k"}
+    async with start(api_keys=(f"sha256:{hashed}:connections=2",)) as gateway:
+        events = f"{gateway.url}/v1/events"
+        async with gateway.stream(headers=headers) as first, gateway.http.get(events, headers=headers) as second:
+            assert (await first.next())["type"] == "subscribed"
+            assert second.status == 200
+            async with gateway.stream(headers=headers) as third:
+                error = await third.next()
+                assert (error["type"], error["code"]) == ("error", "too_many")
+                assert int(error["retry_after"]) >= 1
+                assert await third.close_code() == 4429
+            async with gateway.http.get(events, headers=headers) as fourth:
+                assert fourth.status == 429
+                assert fourth.headers["Retry-After"]
+        async with asyncio.timeout(10):
+            while True:
+                async with gateway.http.get(events, headers=headers) as again:
+                    if again.status == 200:
+                        break
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse"])
+async def test_events_over_the_limit_wait(start: Start, updates: Updates, transport: str) -> None:
+    """A second's worth comes at once, the rest at the rate, whole and in order; changing the filter saves no time."""
+    hashed = hashlib.sha256(b"k").hexdigest()
+    articles = [an_article() for _ in range(20)]
+    async with start(api_keys=(f"sha256:{hashed}:events=10",)) as gateway, AsyncExitStack() as resources:
+        headers = {"X-API-Key": "k"}
+        if transport == "websocket":
+            stream = await resources.enter_async_context(gateway.stream(headers=headers))
+            await stream.until("subscribed")
+            began = time.monotonic()
+            await updates.send(*articles)
+            found = await stream.events(10)
+            assert time.monotonic() - began < 0.9
+            await stream.op(op="subscribe", filter={"language": "ar"})
+            found += await stream.events(10)
+        else:
+            response = await resources.enter_async_context(
+                gateway.http.get(f"{gateway.url}/v1/events", headers=headers)
+            )
+            await response.content.readuntil(b"heartbeat")
+            began = time.monotonic()
+            await updates.send(*articles)
+            found = []
+            while len(found) < 20:
+                line = await response.content.readline()
+                if line.startswith(b"data: ") and b'"data"' in line:
+                    found.append(json.loads(line.removeprefix(b"data: ")))
+        assert 0.8 < time.monotonic() - began < 5
+        assert ids(found) == [article.id for article in articles]

@@ -51,13 +51,15 @@ async def _events(gateway: Running, **options: Any) -> AsyncIterator[Events]:
 
 async def test_events_come_as_server_sent_events(gateway: Running, updates: Updates) -> None:
     """``id`` is the cursor, ``event`` the type, ``data`` the same envelope as over WebSocket; nothing is cached."""
-    async with _events(gateway) as stream, gateway.stream() as socket:
+    async with (
+        gateway.stream() as socket,
+        _events(gateway, params={"cursor": (await socket.next())["cursor"]}) as stream,
+    ):
         assert await stream.block() == {"retry": "2000"}
         assert stream.response.content_type == "text/event-stream"
         assert stream.response.headers["Cache-Control"].startswith("no-cache")
         assert stream.response.headers["X-Accel-Buffering"] == "no"
         assert "Content-Length" not in stream.response.headers
-        await socket.next()
         await updates.send(an_article(), an_article(duplicate_of="x"), an_article())
         assert await stream.envelopes(2) == await socket.events(2)
 
@@ -126,3 +128,28 @@ async def test_stopping_ends_the_stream_with_its_reason(start: Start, updates: U
         assert fields["event"] == "error"
         assert json.loads(fields["data"])["code"] == "going_away"
         assert await stream.response.content.read() == b""
+
+
+async def test_events_that_do_not_match_wake_nobody(start: Start, updates: Updates) -> None:
+    """A subscriber is woken for what its filter lets through, and knows that the rest has passed."""
+    async with start() as gateway, _events(gateway, params={"language": "fi"}) as stream, gateway.stream() as socket:
+        await stream.block()
+        await stream.block()
+        await socket.next()
+        log, reads = gateway.gateway.log, 0
+        read = log.read
+
+        def counting(*given: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return read(*given)
+
+        log.read = counting  # type: ignore[method-assign]
+        for _ in range(10):
+            await updates.send(an_article())
+            await socket.events(1)
+        assert reads == 0
+        finnish = an_article(language="fi")
+        await updates.send(finnish)
+        assert ids(await stream.envelopes(1)) == [finnish.id]
+        assert 0 < reads <= 2

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Frame, Opcode
 
+from api.log import CHUNK_BYTES
 from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually, ids
 
 
@@ -208,3 +213,119 @@ async def test_stopping_tells_subscribers_where_to_resume(start: Start, updates:
         error = await subscriber.until("error")
         assert (error["code"], error["cursor"]) == ("going_away", event["cursor"])
         assert await subscriber.close_code() == 1012
+
+
+@asynccontextmanager
+async def _raw(gateway: Running) -> AsyncIterator[socket.socket]:
+    """A connection past its handshake, of which nothing is read but what the test reads."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        line.setblocking(False)
+        await loop.sock_connect(line, ("127.0.0.1", gateway.port))
+        await loop.sock_sendall(
+            line,
+            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        )
+        assert b" 101 " in await loop.sock_recv(line, 20)
+        yield line
+
+
+async def test_frames_and_the_control_frames_between_them_stay_whole(gateway: Running, updates: Updates) -> None:
+    """Pings of a client are answered between events of every size, and its close ends the stream cleanly."""
+    sizes = (1, 100, 10_000, 60_000, 5, 300_000)
+    articles = [an_article(text="x" * size) for size in sizes]
+    async with gateway.stream() as subscriber:
+        await subscriber.next()
+        sending = asyncio.create_task(updates.send(*articles))
+        got = []
+        for _ in articles:
+            pong = await subscriber.socket.ping()
+            await subscriber.op(op="ping")
+            got += await subscriber.events(1)
+            await pong
+        await sending
+        assert ids(got) == [one.id for one in articles]
+        assert [len(one["data"]["text"]) for one in got] == list(sizes)
+        more = asyncio.gather(updates.send(*[an_article() for _ in range(200)]))
+        await subscriber.socket.close(1000)
+        assert subscriber.socket.close_code == 1000
+        await more
+
+
+async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start, updates: Updates) -> None:
+    """A live subscriber is no task, reads nothing, and one whose filter does not match moves on all the same."""
+    async with start() as gateway, gateway.stream() as all_of_it, gateway.stream(source="nobody") as quiet:
+        await all_of_it.next()
+        began = (await quiet.next())["cursor"]
+        live = gateway.gateway.stream.live
+        await eventually(lambda: len(live) == 2 and not any(session.behind for session in live))
+        tasks, reads = len(asyncio.all_tasks()), 0
+        read = gateway.gateway.log.read
+
+        def counting(*given: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return read(*given)
+
+        gateway.gateway.log.read = counting  # type: ignore[method-assign]
+        for article in (an_article(), an_article()):
+            await updates.send(article)
+            (event,) = await all_of_it.events(1)
+            assert event["data"]["id"] == article.id
+        assert reads == 0
+        assert len(asyncio.all_tasks()) <= tasks
+        assert {session.cursor for session in live} == {event["cursor"]}
+        assert event["cursor"] > began
+        assert gateway.counted('events_delivered_total{transport="websocket"} 2.0')
+
+
+async def test_what_waits_for_a_client_is_bounded(start: Start, updates: Updates) -> None:
+    """Of one who does not read no more than a chunk and what makes a connection full waits, here and in the kernel."""
+    text = "خبر " * 15_000
+    async with start(limits={"send": 30.0}) as gateway, _raw(gateway), gateway.stream() as reader:
+        await reader.next()
+        connections = gateway.server.server_state.connections
+        await eventually(lambda: len(gateway.gateway.stream.live) == 2)
+        most = 0
+        for _ in range(60):
+            await updates.send(an_article(text=text))
+            await reader.events(1)
+            most = max(most, *(one.transport.get_write_buffer_size() for one in connections))
+        assert 64 * 1024 < most < 64 * 1024 + CHUNK_BYTES + 2 * len(text.encode())
+        for one in connections:
+            # The kernel reports twice what was asked for.
+            assert one.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 512 * 1024
+
+
+async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updates) -> None:
+    """Too slow is who takes nothing for so long; one who takes a little all the time gets everything."""
+    loop = asyncio.get_running_loop()
+    articles = [an_article(text="خبر " * 15_000) for _ in range(30)]
+    async with start(limits={"send": 0.6}) as gateway, _raw(gateway) as line:
+        await eventually(lambda: gateway.gateway.stream.live)
+        await updates.send(*articles)
+        began, received = loop.time(), b""
+        async with asyncio.timeout(60):
+            while articles[-1].id.encode() not in received[-200_000:]:
+                # 80 KB a second are less than the kernel takes at a time.
+                part = await loop.sock_recv(line, 8_192)
+                assert part, received[-300:]
+                received += part
+                await asyncio.sleep(0.1 if loop.time() - began < 3 else 0)
+        assert b"too_slow" not in received
+
+
+async def test_a_client_that_closes_but_never_reads_is_cut(start: Start, updates: Updates) -> None:
+    """Its close does not leave a line open that waits for ever to be emptied."""
+    async with start(limits={"send": 60.0}) as gateway, _raw(gateway) as line:
+        connections = gateway.server.server_state.connections
+        await eventually(lambda: gateway.gateway.stream.live)
+        await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(20)])
+        await eventually(lambda: any(one.is_full for one in connections))
+        close = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
+        await asyncio.get_running_loop().sock_sendall(line, close)
+        await eventually(lambda: not gateway.gateway.stream.live)
+        await eventually(lambda: not connections, seconds=5)
+        assert gateway.counted('connections{transport="websocket"} 0.0')

@@ -1,0 +1,365 @@
+"""Sessions as they move between reading, being parked and being full: everything once, in order.
+
+Here the log and the sessions are the real ones; the connection is one whose client takes exactly what the test
+says, and Kafka a list, so that every order of steps can be tried.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.backlog import TooOld
+from api.cursor import Cursors
+from api.events import Event, Facets
+from api.filters import Filter
+from api.log import Chunk, Log
+from api.session import Limits, LiveSession, Session, Stream, StreamError, Subscription
+from api.transport import WebSocketUser
+from tests.api.streams import CURSORS, EVENTS, WIDE, event
+
+# A few events each.
+_CHUNK, _FULL, _ROOM = 300, 600, 200
+# By so much Kafka, and with it another gateway, is further.
+_AHEAD = 3
+
+
+class _Line:
+    """A connection whose client takes what ``take`` says."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.size = 0
+        self.most = 0
+        self.is_open = True
+        self.is_full = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._user: WebSocketUser | None = None
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        return self._write
+
+    def use(self, user: WebSocketUser | None) -> None:
+        self._user = user
+
+    def waiting(self) -> int:
+        return self.size
+
+    async def room(self) -> None:
+        await self._writable.wait()
+
+    def farewell(self, text: str, code: int, *, grace: float) -> None:
+        raise AssertionError
+
+    def _write(self, frame: bytes) -> None:
+        assert self.is_open
+        assert self._user is not None
+        self.most = max(self.most, self.size)
+        self.frames.append(frame)
+        self.size += len(frame)
+        if self.size > _FULL and not self.is_full:
+            self.is_full = True
+            self._writable.clear()
+            self._user.full()
+
+    def take(self, size: int) -> None:
+        """The client takes so many bytes."""
+        self.size = max(0, self.size - size)
+        if self.is_full and self.size <= _ROOM:
+            self.is_full = False
+            self._writable.set()
+
+    def cut(self) -> None:
+        """The client has gone."""
+        self.is_open = False
+        self._writable.set()
+        if self._user is not None:
+            self._user.lost()
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What was written, line by line."""
+        return [json.loads(line) for frame in self.frames for line in _payload(frame).split(b"\n")]
+
+
+def _payload(frame: bytes) -> bytes:
+    """The text of one whole, unmasked text frame of RFC 6455."""
+    assert frame[0] == 0x81
+    length, at = frame[1], 2
+    if length >= 126:
+        at = 4 if length == 126 else 10
+        length = int.from_bytes(frame[2:at], "big")
+    assert len(frame) == at + length
+    return frame[at:]
+
+
+class _Kafka:
+    """Everything that was ever appended and is still kept, read in small steps."""
+
+    def __init__(self) -> None:
+        self.kept: list[Event] = []
+        self.first = 0
+        self.last = 0
+
+    async def read(self, position: int, stop: int, wanted: Filter, _: Cursors) -> Chunk:
+        """As ``Backlog.read``."""
+        await asyncio.sleep(0)
+        if position < self.first:
+            raise TooOld(self.first)
+        stop = min(stop, position + 3)
+        found = tuple(one for one in self.kept if position <= one.offset < stop and wanted.matches(one))
+        await asyncio.sleep(0)
+        return Chunk(found, stop)
+
+    async def oldest(self) -> int:
+        """As ``Backlog.oldest``."""
+        return self.first
+
+    async def end(self) -> int:
+        """As ``Backlog.end``; this gateway has not read the last ones yet."""
+        return self.last + _AHEAD
+
+
+@dataclass
+class _Live:
+    session: LiveSession
+    line: _Line
+    ends: list[StreamError]
+    # For each "subscribed": whether the session was to go on where it stood.
+    continues: list[bool] = field(default_factory=list)
+
+
+@dataclass
+class _Read:
+    session: Session
+    task: asyncio.Task[None]
+    start: int
+    # Offsets of events, and positions it was told to have reached.
+    seen: list[int | tuple[int]]
+    ends: list[StreamError]
+
+
+class _World:
+    """A stream, its subscribers, and all that was ever appended."""
+
+    def __init__(self) -> None:
+        self.log = Log(12_000)
+        self.kafka = _Kafka()
+        self.follower = SimpleNamespace(cursors=CURSORS, caught_up=asyncio.Event())
+        self.follower.caught_up.set()
+        # Every look brings a heartbeat, and nobody is ever too slow.
+        limits = Limits(heartbeat=0.0, send=1e9)
+        self.stream = Stream(self.log, cast(Any, self.kafka), cast(Any, self.follower), limits)
+        self.live: list[_Live] = []
+        self.reads: list[_Read] = []
+
+    async def open_live(self, wanted: Filter, back: int | None) -> None:
+        line, ends = _Line(), cast(list[StreamError], [])
+        session = await self.stream.open_live(self._asked(wanted, back), line, ends.append)
+        self.live.append(_Live(session, line, ends, [False]))
+        session.begin()
+
+    async def open_read(self, wanted: Filter, back: int | None) -> None:
+        session = await self.stream.open(self._asked(wanted, back))
+        seen: list[int | tuple[int]] = []
+        ends: list[StreamError] = []
+
+        async def read() -> None:
+            try:
+                while True:
+                    chunk = await session.read()
+                    seen.extend(one.offset for one in chunk.events)
+                    session.position = chunk.position
+                    await session.wait(0.002)
+                    seen.append((session.position,))
+            except StreamError as error:
+                ends.append(error)
+
+        self.reads.append(_Read(session, asyncio.create_task(read()), session.position, seen, ends))
+
+    async def change(self, which: int, wanted: Filter, back: int | None) -> None:
+        if self.live:
+            one = self.live[which % len(self.live)]
+            if not one.ends and one.line.is_open:
+                position = None if back is None else await self.stream.place(self._asked(wanted, back))
+                one.continues.append(position is None)
+                one.session.change(wanted, position)
+
+    def append(self, events: list[tuple[Facets, str]], gap: int) -> None:
+        """As the follower does; ``gap`` offsets in the middle and at the end have no event."""
+        first = self.log.end
+        at = [first + n + (gap if n else 0) for n in range(len(events))]
+        new = [event(offset, facets, text) for offset, (facets, text) in zip(at, events, strict=True)]
+        self.kafka.kept += new
+        self.kafka.last = (at[-1] + 1 if at else first) + gap
+        self.log.append(new, self.kafka.last)
+
+    def take(self, which: int, size: int) -> None:
+        if self.live:
+            self.live[which % len(self.live)].line.take(size)
+
+    def cut(self, which: int) -> None:
+        if self.live:
+            self.live[which % len(self.live)].line.cut()
+
+    def look(self) -> None:
+        for session in tuple(self.stream.live):
+            session.look_after(1e12)
+
+    def reset(self, gap: int, *, anew: bool) -> None:
+        """The follower found that events were deleted before it read them, or another, shorter stream there."""
+        self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if anew else self.log.end + gap
+        self.kafka.kept = self.kafka.kept if anew else [one for one in self.kafka.kept if one.offset < self.log.end]
+        self.log.reset(self.kafka.first, anew=anew)
+
+    async def settle(self) -> None:
+        """All clients take everything until nothing moves."""
+        for _ in range(2_000):
+            for one in self.live:
+                one.line.take(10**9)
+            await asyncio.sleep(0)
+            if not any(self._moves(session) for session in self.stream.live):
+                break
+        else:
+            raise AssertionError("a session never caught up")
+        async with asyncio.timeout(5):
+            while any(self._reads_on(one) for one in self.reads):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    def _moves(self, session: LiveSession) -> bool:
+        """Whether it has not parked yet though it will; with another stream, each ends."""
+        return (
+            bool(self.log.generation)
+            or session.position < self.log.end
+            or (session.behind and session.position == self.log.end)
+        )
+
+    def _reads_on(self, one: _Read) -> bool:
+        return not one.ends and (one.session.position < self.log.end or self.log.generation > 0)
+
+    def _asked(self, wanted: Filter, back: int | None) -> Subscription:
+        position = None if back is None else max(self.kafka.first, self.log.end - back)
+        return Subscription(wanted, None if position is None else CURSORS.encode(position - 1))
+
+    def check(self, events: list[Event]) -> None:
+        """Each got exactly what matches, in order, and every cursor it was told is true."""
+        for live in self.live:
+            self._check_live(live, events)
+        for read in self.reads:
+            at = read.start
+            got: list[int] = []
+            for seen in [*read.seen, *([] if read.ends else [(self.log.end,)])]:
+                if isinstance(seen, int):
+                    got.append(seen)
+                else:
+                    assert got == _matching(events, read.session.filter, at, seen[0])
+                    at, got = seen[0], []
+
+    def _check_live(self, live: _Live, events: list[Event]) -> None:
+        continues = iter(live.continues)
+        wanted, at, got = Filter(), 0, cast(list[int], [])
+        by_json = {json.dumps(one.as_json()): one for one in _ALL}
+        for message in live.line.messages():
+            place = CURSORS.decode(message["cursor"]) + 1
+            if message["type"] == "subscribed":
+                if next(continues):
+                    assert got == _matching(events, wanted, at, place)
+                else:
+                    assert got == _matching(events, wanted, at, got[-1] + 1 if got else at)
+                wanted, at, got = by_json[json.dumps(message["filter"])], place, []
+            elif message["type"] == "heartbeat":
+                assert got == _matching(events, wanted, at, place)
+            else:
+                got.append(place - 1)
+        if live.ends:
+            assert live.ends[0].code in {"too_slow", "bad_cursor"}
+            end = live.ends[0].extra.get("cursor")
+            upto = CURSORS.decode(end) + 1 if end else (got[-1] + 1 if got else at)
+        elif live.line.is_open:
+            upto = self.log.end
+        else:
+            upto = got[-1] + 1 if got else at
+        assert got == _matching(events, wanted, at, upto)
+        # Nothing is written to a full connection but the answer to a change.
+        assert live.line.most <= _FULL + 300 * len(live.continues)
+
+
+_ALL: list[Filter] = list(cast(Any, WIDE).elements)
+
+
+def _matching(events: list[Event], wanted: Filter, start: int, stop: int) -> list[int]:
+    return [one.offset for one in events if start <= one.offset < stop and wanted.matches(one)]
+
+
+_WHICH = st.integers(0, 5)
+_BACK = st.none() | st.integers(-_AHEAD, 60)
+_ACTIONS = st.one_of(
+    st.tuples(st.just("open_live"), WIDE, _BACK),
+    st.tuples(st.just("open_read"), WIDE, _BACK),
+    st.tuples(st.just("change"), _WHICH, WIDE, _BACK),
+    *[st.tuples(st.just("append"), st.lists(EVENTS, max_size=8), st.integers(0, 2)) for _ in range(3)],
+    st.tuples(st.just("take"), _WHICH, st.integers(1, 1_500)),
+    st.tuples(st.just("cut"), _WHICH),
+    st.tuples(st.just("look")),
+    st.tuples(st.just("run"), st.integers(1, 6)),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    st.lists(WIDE, min_size=1, max_size=4),
+    st.lists(_ACTIONS, min_size=5, max_size=40),
+    st.none() | st.tuples(st.integers(1, 12), st.booleans()),
+)
+async def test_every_subscriber_gets_everything_once_in_order(
+    first: list[Filter], actions: list[tuple[Any, ...]], reset: tuple[int, bool] | None
+) -> None:
+    """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
+    with patch("api.log.CHUNK_BYTES", _CHUNK):
+        await _play(first, actions, reset)
+
+
+async def test_nobody_goes_on_in_another_stream() -> None:
+    """Wherever a session stands in its reading, and the new stream ends: when it begins anew, the session ends."""
+    some: list[tuple[Facets, str]] = [(Facets(type="story"), "خبر")] * 12
+    for steps in range(1, 12):
+        for shorter in range(12):
+            actions = [("append", some, 0), ("open_live", Filter(), 12), ("run", steps)]
+            await _play([], actions, (shorter, True))
+
+
+async def _play(first: list[Filter], actions: list[tuple[Any, ...]], reset: tuple[int, bool] | None) -> None:
+    world = _World()
+    events: list[Event] = []
+    for wanted in first:
+        await world.open_live(wanted, None)
+    try:
+        for name, *given in actions:
+            if name == "run":
+                for _ in range(given[0]):
+                    await asyncio.sleep(0)
+            elif name in {"open_live", "open_read", "change"}:
+                await getattr(world, name)(*given)
+            else:
+                getattr(world, name)(*given)
+        events = list(world.kafka.kept)
+        if reset:
+            world.reset(reset[0], anew=reset[1])
+        await world.settle()
+        if reset and reset[1]:
+            assert not world.stream.live
+        world.check(events)
+    finally:
+        for live in world.live:
+            live.session.close()
+        for read in world.reads:
+            read.task.cancel()
+        await asyncio.gather(*(read.task for read in world.reads), return_exceptions=True)
+        await asyncio.sleep(0)
