@@ -184,11 +184,6 @@ def shard(name: str, shards: int) -> int:
     return number % shards
 
 
-def counter(dimension: str, span: Span, number: int, name: str) -> str:
-    """Key of the hash that counts this id in this bucket."""
-    return f"{TAG}:n:{dimension}:{span}:{number}:{shard(name, SPANS[dimension][span].shards)}"
-
-
 def top(dimension: str, window: Window) -> str:
     """Key of the sorted set of a window."""
     return f"{TAG}:top:{dimension}:{window}"

@@ -36,9 +36,6 @@ end
 -- The newest bucket that has left a window; what is not newer is no part of it.
 local function edge(window, span) return tonumber(redis.call('HGET', STATE, window .. ':' .. span) or '-1') end
 
--- Day of a time in seconds.
-local function day_of(seconds) return math.floor(seconds / layout.seconds.d) end
-
 local function name_of(id, day)
   local era = math.floor(day / layout.era)
   for back = 0, 2 do
