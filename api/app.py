@@ -48,8 +48,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
     keys = Keys.of(settings)
     # From here on they are known by their digests alone.
     settings = settings.model_copy(update={"api_keys": ()})
-    gateway = Gateway(settings, limits or Limits())
-    gateway.keys = keys
+    gateway = Gateway(settings, keys, limits or Limits())
     allowances = Allowances()
     deliveries = webhooks.Deliveries(gateway, allowances)
 

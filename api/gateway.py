@@ -27,14 +27,14 @@ _T = TypeVar("_T")
 
 
 class Gateway:
-    """Log, follower, backlog, store and keys of one gateway. Raises ``SettingsError`` on wrong keys."""
+    """Log, follower, backlog, store and keys of one gateway."""
 
     http: aiohttp.ClientSession
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: Settings, keys: Keys, limits: Limits) -> None:
         self.settings = settings
         self.limits = limits
-        self.keys = Keys(settings.api_keys)
+        self.keys = keys
         self.log = Log(settings.log_bytes)
         self.metrics = Metrics(self.log)
         self.follower = Follower(settings, self.log, self.metrics, tail=limits.tail_records)
