@@ -4,13 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import zip_longest
 
-from enrich.group import Grouper
+from enrich.group import ARTICLE_BYTES, Grouper
+from services import settings as configured
 from services.events import AnnotatedArticle, Article, Story
 
 
 def told_by_one(articles: Iterable[AnnotatedArticle]) -> list[Article | Story]:
-    """All events that these articles come to, in order."""
-    grouper = Grouper(timedelta(hours=72))
+    """All events that these articles come to, in order, with the settings that workers have by default."""
+    settings = configured.current()
+    # The size of the window's tables decides which articles meet in a bucket: another one may tell another story.
+    capacity = settings.story_memory_bytes // ARTICLE_BYTES
+    grouper = Grouper(timedelta(hours=settings.story_window_hours), capacity)
     told = filter(None, map(grouper.process, articles))
     return [event for one in told for event in (one.article, *one.stories)]
 
