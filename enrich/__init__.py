@@ -26,6 +26,7 @@ annotate         RawArticle → AnnotatedArticle, everything that can be known o
   marks          all of that that group compares an article by
   vectors        what title and beginning mean, as a vector: the optional sentence encoder
 memory           what annotate remembers of the sources' repetitions, read back at the start
+writer           the one writer of ``updates``: group's journal, kept while the partition is this worker's
 group            AnnotatedArticle → Article and Story, with everything seen within the window
   grouping/      the articles it remembers, which are copies, which are one story
   journal        group's memory: written with its output on ``updates``, read back from it

@@ -10,7 +10,6 @@ acknowledged, and every stage answers the same when it sees a record again.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -25,25 +24,22 @@ from enrich import aggregate as counting
 from enrich import memory, recognition, vectors
 from enrich.annotate import annotate as annotated
 from enrich.boilerplate import Boilerplate
-from enrich.group import ARTICLE_BYTES, Grouper
 from enrich.herald import Herald
-from enrich.journal import Journal, Place, Step
 from enrich.stage import (
     COUNTED,
-    LEFT_EARLY,
-    REACH,
     RECORDS,
     TRENDS,
-    WINDOW,
     Outlet,
     Output,
     batches,
     dead_letter,
     insist,
+    original,
 )
+from enrich.writer import Writer
 from services import kafka, topics
 from services import settings as settings_module
-from services.events import AnnotatedArticle, RawArticle
+from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
 from services.store import Store
@@ -96,8 +92,6 @@ outlet = Outlet(settings.kafka_servers)
 recognizer = recognition.load(settings.ner, settings.ner_model)
 encoder = vectors.load(settings.vectors)
 store = Store(settings.redis_url)
-window = timedelta(hours=settings.story_window_hours)
-capacity = settings.story_memory_bytes // ARTICLE_BYTES
 
 
 _annotating = asyncio.Lock()
@@ -134,70 +128,10 @@ def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
             raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")
         return Output(topics.ANNOTATED.name, article.id.encode(), value)
     except Exception as error:  # whatever an article does to us, the next one is not its fault
-        return dead_letter(event, "annotate", error)
+        return dead_letter(original(event), "annotate", error)
 
 
-class _Group:
-    """The one writer's state, read back when the partition came to this worker."""
-
-    def __init__(self) -> None:
-        self.busy = asyncio.Lock()
-        self._journal: Journal | None = None
-        self._sure = True
-
-    def forget(self) -> None:
-        """Drop the state: it is another worker's now, or may not agree with what was written."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-
-    def doubt(self) -> None:
-        """From here on another worker may have written; the next batch finds out."""
-        self._sure = False
-
-    async def process(self, events: list[EventT]) -> None:
-        """Publish what these events come to. Safe to repeat: what is on ``updates`` is not written again.
-
-        Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
-        """
-        journal = await self._open()
-        # In a thread, as in annotate.
-        steps, letters = await asyncio.to_thread(_tell, journal, events)
-        await outlet.send(letters)  # before the records that say their inputs are done
-        await journal.append(steps)
-        WINDOW.set(len(journal.grouper))
-        REACH.set(journal.grouper.reach.total_seconds())
-        LEFT_EARLY.set(journal.grouper.left_early)
-
-    async def _open(self) -> Journal:
-        if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():
-            self.forget()
-        if self._journal is None:
-            await topics.ensure_as_set(settings)
-            self._journal = await Journal.open(Place(settings.kafka_servers), Grouper(window, capacity), window, outlet)
-        self._sure = True
-        return self._journal
-
-
-def _tell(journal: Journal, events: Sequence[EventT]) -> tuple[list[Step], list[Output]]:
-    """What is to be told of these events, and the dead letters among them."""
-    steps: list[Step] = []
-    letters: list[Output] = []
-    for event in events:
-        offset = event.message.offset
-        if offset <= journal.last_input:
-            continue
-        try:
-            told = journal.grouper.process(AnnotatedArticle.model_validate_json(event.value or b""))
-        except Exception as error:
-            letters.append(dead_letter(event, "group", error))
-            continue
-        if told is not None:
-            steps.append(Step(offset, told))
-    return steps, letters
-
-
-_group = _Group()
+_writer = Writer(settings, outlet)
 
 
 @_agent(_topic(topics.ANNOTATED))
@@ -207,19 +141,20 @@ async def group(stream: StreamT[bytes]) -> None:
     A worker that another one has replaced without its knowledge learns it as it writes, and ends.
     """
     async for events in batches(stream, limit=200):
-        async with _group.busy:
+        async with _writer.busy:
             # Fetched before a rebalance that may have given the partition to another worker: not ours to write.
+            # What is, comes again.
             mine = [event for event in events if event.message.generation_id == app.consumer_generation_id]
             if mine:
-                await insist("group", partial(_group.process, mine), forget=_group.forget)
-        RECORDS.labels("group").inc(len(events))
+                await insist("group", partial(_writer.process, [*map(original, mine)]), forget=_writer.forget)
+        RECORDS.labels("group").inc(len(mine))
 
 
 @app.on_partitions_revoked.connect
 async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
     """A batch in flight is finished before the partition goes; aggregate's need not be, the store knows its offset."""
-    async with _annotating, _group.busy:
-        _group.doubt()
+    async with _annotating, _writer.busy:
+        _writer.doubt()
     _aggregate.mine = False
 
 
@@ -228,8 +163,8 @@ async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
     """Whoever keeps the partition keeps the state; another worker's is no use in memory here."""
     mine = {partition.topic for partition in assigned}
     if topics.ANNOTATED.name not in mine:
-        async with _group.busy:
-            _group.forget()
+        async with _writer.busy:
+            _writer.forget()
     _aggregate.mine = topics.UPDATES.name in mine
 
 
@@ -248,7 +183,7 @@ class _Aggregate:
             refused = await self._numbers.apply([_record(event) for event in events])
             COUNTED.set(self._numbers.reached)
         by_offset = {event.message.offset: event for event in events}
-        await outlet.send([dead_letter(by_offset[one.offset], "aggregate", one.error) for one in refused])
+        await outlet.send([dead_letter(original(by_offset[one.offset]), "aggregate", one.error) for one in refused])
 
     async def tick(self) -> None:
         """Let the windows end now, and tell what rises; when that fails, the next time."""

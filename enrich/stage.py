@@ -31,6 +31,8 @@ TRENDS = Counter("khabar_trends_total", "Trend events told", ["kind", "phase"])
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE = 5.0
+# An idempotent producer tries for ever, and one whose record was refused refuses all that follow.
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ async def batches(stream: StreamT[Any], limit: int) -> AsyncIterator[Sequence[Ev
     """What is ready on a stream, at most ``limit`` events at a time, without waiting for more.
 
     The events are acknowledged when the loop body has finished; when it raises or is cancelled they are not, and
-    come again. (Faust's own ``take`` acknowledges in either case.)
+    come again. (Faust's own ``take`` acknowledges in either case.) Nor are those from before a rebalance: they come
+    again in any case, here or at another worker, and to acknowledge them now would count for what comes again.
     """
     manual = stream.noack()
     batch: list[EventT] = []
@@ -57,7 +60,8 @@ async def batches(stream: StreamT[Any], limit: int) -> AsyncIterator[Sequence[Ev
             continue
         yield batch
         for done in batch:
-            await manual.ack(done)
+            if done.message.generation_id == manual.app.consumer_generation_id:
+                await manual.ack(done)
         batch = []
 
 
@@ -70,17 +74,29 @@ class Outlet:
         self._starting = asyncio.Lock()
 
     async def send(self, outputs: Iterable[Output]) -> None:
-        """Produce in order; return when all are acknowledged. Raises ``KafkaError``."""
+        """Produce in order; return when all are acknowledged. Raises ``KafkaError``, after 30 seconds at most.
+
+        After an error some may be written, or come to be; the next call has a new producer.
+        """
         async with self._starting:
             if self._producer is None:
                 producer = kafka.producer(self._bootstrap)
                 await producer.start()
                 self._producer = producer
-        waiting = [
-            await self._producer.send(output.topic, output.value, key=output.key, headers=output.headers)
-            for output in outputs
-        ]
-        await asyncio.gather(*waiting)
+        producer = self._producer
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                waiting = [
+                    await producer.send(output.topic, output.value, key=output.key, headers=output.headers)
+                    for output in outputs
+                ]
+                await asyncio.gather(*waiting)
+        except TimeoutError:
+            self._lose(producer)
+            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
+        except KafkaError:
+            self._lose(producer)
+            raise
 
     async def close(self) -> None:
         """Stop the producer."""
@@ -88,18 +104,19 @@ class Outlet:
             await self._producer.stop()
             self._producer = None
 
+    def _lose(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+            kafka.abandon(producer)
 
-def dead_letter(event: EventT, stage: str, error: Exception) -> Output:
+
+def dead_letter(given: deadletters.Original, stage: str, error: Exception) -> Output:
     """The dead letter of a record that failed for its own sake."""
     REJECTED.labels(stage).inc()
     cause = f"{type(error).__name__}: {error}"
-    log.warning("record rejected", stage=stage, offset=event.message.offset, cause=cause[:300])
-    original = _original(event)
+    log.warning("record rejected", stage=stage, offset=given.offset, cause=cause[:300])
     return Output(
-        topics.REJECTED.name,
-        original.key,
-        original.value,
-        deadletters.headers_for(original, stage=stage, cause=cause),
+        topics.REJECTED.name, given.key, given.value, deadletters.headers_for(given, stage=stage, cause=cause)
     )
 
 
@@ -119,7 +136,8 @@ async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Ca
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _original(event: EventT) -> deadletters.Original:
+def original(event: EventT) -> deadletters.Original:
+    """The record behind an event."""
     message = event.message
     headers = message.headers or ()
     pairs = headers.items() if isinstance(headers, dict) else headers

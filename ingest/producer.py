@@ -153,7 +153,7 @@ class Intake:
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(producer.flush(), _FAREWELL)
-            await _abandon(producer)
+            await kafka.abandon(producer)
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=_FAREWELL)
 
@@ -214,38 +214,15 @@ class Intake:
         return producer
 
     def _lose(self, producer: AIOKafkaProducer) -> None:
-        """Stop using a producer that failed.
-
-        An idempotent producer retries for ever: keeping it would write much later what was answered with an
-        error, and hold ever more in memory until then.
-        """
+        """Stop using a producer that failed."""
         if self._producer is producer:
             self._producer = None
             self._away = True
             log.warning("kafka_away", kafka=self._bootstrap, cause="an acknowledgement did not come in time")
             self._connecting = asyncio.create_task(self._connect())
-            farewell = asyncio.create_task(_abandon(producer))
+            farewell = kafka.abandon(producer)
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
-
-
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """Stop a producer and drop what it still holds, within about 4 seconds.
-
-    ``stop`` alone waits until everything is written, for an idempotent producer without end; so its sender is
-    ended first, and what that leaves is forgotten: whoever waits for it has a timeout. There is no public way.
-    """
-    sender = producer._sender.sender_task
-    if sender is not None:
-        sender.cancel()
-        done, _ = await asyncio.wait({sender}, timeout=_FAREWELL)
-        if not done:
-            sender.cancel()  # the first time it only waits for the requests under way
-            await asyncio.wait({sender})
-    producer._message_accumulator._batches.clear()
-    producer._message_accumulator._pending_batches.clear()
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(producer.stop(), _FAREWELL)
 
 
 def _ignore(future: asyncio.Future[Any]) -> None:

@@ -8,7 +8,6 @@ Nothing else of transactions is used: the batches are ordinary ones, seen by all
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -26,7 +25,6 @@ Record = tuple[bytes | None, bytes | None, kafka.Headers]
 _PATIENCE: Final = 30.0
 # Kafka forgets the name of a pen that nobody has asked for in a week, and with it which epoch was the newest.
 _RENEWED_AFTER: Final = 24 * 3600.0
-_stopping: set[asyncio.Task[None]] = set()
 
 
 class Fenced(Exception):
@@ -66,14 +64,18 @@ class Pen:
     async def append(self, records: Iterable[Record]) -> list[int]:
         """Append in order; return the offsets when all are acknowledged.
 
-        Raises ``Fenced``, or ``KafkaError``: then some of the records may be on the log, and others may still follow
-        until the pen is taken anew.
+        Raises ``Fenced``, or ``KafkaError``, after 30 seconds at most: then some of the records may be on the log, and
+        others may still follow until the pen is taken anew.
         """
-        waiting = [
-            await self._producer.send(self._topic, value, key=key, headers=headers, partition=0)
-            for key, value, headers in records
-        ]
-        results = await asyncio.gather(*waiting, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                waiting = [
+                    await self._producer.send(self._topic, value, key=key, headers=headers, partition=0)
+                    for key, value, headers in records
+                ]
+                results = await asyncio.gather(*waiting, return_exceptions=True)
+        except TimeoutError:
+            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
         failures = [result for result in results if isinstance(result, BaseException)]
         offsets = [result.offset for result in results if not isinstance(result, BaseException)]
         if any(isinstance(failure, ProducerFenced) for failure in failures):
@@ -85,10 +87,8 @@ class Pen:
         return offsets
 
     def drop(self) -> None:
-        """Close the connection behind it, in the background: what it may still have to send can take long to fail."""
-        task = asyncio.create_task(_stop(self._producer))
-        _stopping.add(task)
-        task.add_done_callback(_stopping.discard)
+        """Close the connection behind it, in the background. What it has not sent yet is not sent any more."""
+        kafka.abandon(self._producer)
 
 
 async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
@@ -115,8 +115,3 @@ async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
         await producer.stop()
         raise
     return producer
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(KafkaError, OSError):
-        await producer.stop()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from services import topics
@@ -14,6 +15,10 @@ from services import topics
 MAX_RECORD_BYTES = 8_388_608
 
 Headers = list[tuple[str, bytes]]
+
+# Seconds for each step of taking leave of a producer.
+_FAREWELL = 2.0
+_leaving: set[asyncio.Task[None]] = set()
 
 
 def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
@@ -28,6 +33,40 @@ def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
         max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=15_000,
     )
+
+
+def abandon(producer: AIOKafkaProducer) -> asyncio.Task[None]:
+    """Stop a producer and drop what it still holds, in the background and within about 4 seconds.
+
+    For one that has failed. An idempotent producer tries for ever: kept, it would write much later what was answered
+    with an error, and hold ever more in memory until then. And of a record that Kafka refused it keeps the sequence
+    number, so that Kafka refuses all that follow.
+    """
+    task = asyncio.create_task(_abandon(producer))
+    _leaving.add(task)
+    task.add_done_callback(_leaving.discard)
+    return task
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    # ``stop`` alone waits until everything is written; so its sender is ended first, and who waits for what that leaves
+    # is told. There is no public way.
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+        done, _ = await asyncio.wait({sender}, timeout=_FAREWELL)
+        if not done:
+            sender.cancel()  # the first time it only waits for the requests under way
+            await asyncio.wait({sender})
+    left = producer._message_accumulator
+    batches = [*left._pending_batches, *(batch for waiting in left._batches.values() for batch in waiting)]
+    left.fail_all(KafkaError("the producer was given up"))
+    for batch in batches:
+        batch._drain_waiter.exception()  # nobody waits for room any more
+    left._batches.clear()
+    left._pending_batches.clear()
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(producer.stop(), _FAREWELL)
 
 
 def header(headers: object, name: str) -> str | None:

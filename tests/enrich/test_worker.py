@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
 from enrich.annotate import annotate
 from enrich.group import Grouper
@@ -16,6 +18,7 @@ from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
 from services.fencing import Pen
+from services.groups import GROUP
 from services.store import Store
 from tests.harness import Child, eventually, log_of, raw, service, updates
 
@@ -203,3 +206,43 @@ async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Ka
     await published(kafka, "owed-3")
     last = (await updates(kafka.bootstrap))[len(before) + 4 :]
     assert last[0].id == "owed-3", "nothing is told again"
+
+
+async def test_what_was_committed_but_not_told_is_told(own: tuple[Kafka, Valkey, Child]) -> None:
+    """Group goes on behind what it has told, whatever offset the consumer group has: nothing is left out."""
+    kafka, _, child = own
+    await send(kafka, topics.RAW, raw(ArticleIn(text="بدأت قمة المناخ في العاصمة صباح اليوم"), "told").encode())
+    await published(kafka, "told")
+    await child.process.stop()
+    left_out = [
+        annotate(raw(ArticleIn(text=f"رست السفينة رقم {at} في الميناء القديم"), f"left-{at}")) for at in range(3)
+    ]
+    for one in left_out:
+        await send(kafka, topics.ANNOTATED, one.encode())
+    await _commit_all(kafka, topics.ANNOTATED)
+    await child.start()
+    await send(kafka, topics.RAW, raw(ArticleIn(text="افتتح الوزير جسرا جديدا على النهر"), "next").encode())
+    await published(kafka, "next")
+    articles = [event.id for event in await updates(kafka.bootstrap) if isinstance(event, Article)]
+    assert articles[-5:] == ["told", "left-0", "left-1", "left-2", "next"]
+
+
+async def _commit_all(kafka: Kafka, topic: topics.Topic) -> None:
+    """Commit for the workers' group what they have not seen, as a worker that dies at the wrong moment might."""
+    partition = TopicPartition(topic.name, 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+
+        async def committed() -> bool:  # refused while the group still has its last member
+            try:
+                await consumer.commit({partition: end})
+            except KafkaError:
+                return False
+            return True
+
+        await eventually(committed)
+    finally:
+        await consumer.stop()

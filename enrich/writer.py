@@ -1,0 +1,121 @@
+"""The one writer of ``updates``: takes what annotate produced, keeps group's journal, gives it up and takes it up.
+
+How far group has come is told by the journal, whose state and offset were written by one append. The offset that is
+committed for the consumer group is only where Kafka begins to deliver: when it lies further on, what is between the
+two was never told, and is read back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import structlog
+
+from enrich.group import ARTICLE_BYTES, Grouper
+from enrich.journal import Journal, Place, Step
+from enrich.stage import LEFT_EARLY, REACH, WINDOW, Outlet, Output, dead_letter
+from services import kafka, topics
+from services.deadletters import Original
+from services.events import AnnotatedArticle
+from services.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+# Inputs read back and told at once.
+_READ_BACK = 200
+
+
+class Writer:
+    """Group's state and pen, there while the partition of ``articles.annotated`` is this worker's."""
+
+    def __init__(self, settings: Settings, outlet: Outlet) -> None:
+        self.busy = asyncio.Lock()
+        self._settings = settings
+        self._outlet = outlet
+        self._window = timedelta(hours=settings.story_window_hours)
+        self._journal: Journal | None = None
+        self._sure = True
+        # The last offset that was looked at; the journal knows only of those that came to something.
+        self._done = -1
+
+    def forget(self) -> None:
+        """Drop the state: it is another worker's now, or may not agree with what was written."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def doubt(self) -> None:
+        """From here on another worker may have written; the next batch finds out."""
+        self._sure = False
+
+    async def process(self, inputs: Sequence[Original]) -> None:
+        """Publish what these records come to, and before them whatever was left out. Safe to repeat.
+
+        Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
+        """
+        journal = await self._open()
+        async for left_out in self._left_out(inputs[0].offset):
+            await self._tell(journal, left_out)
+        await self._tell(journal, inputs)
+        WINDOW.set(len(journal.grouper))
+        REACH.set(journal.grouper.reach.total_seconds())
+        LEFT_EARLY.set(journal.grouper.left_early)
+
+    async def _open(self) -> Journal:
+        if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():
+            self.forget()
+        if self._journal is None:
+            await topics.ensure_as_set(self._settings)
+            grouper = Grouper(self._window, self._settings.story_memory_bytes // ARTICLE_BYTES)
+            place = Place(self._settings.kafka_servers)
+            self._journal = await Journal.open(place, grouper, self._window, self._outlet)
+            self._done = self._journal.last_input
+        self._sure = True
+        return self._journal
+
+    async def _left_out(self, first: int) -> AsyncIterator[list[Original]]:
+        """What lies between the last offset looked at and ``first``, when anything was told before.
+
+        Nothing, unless what came to nothing (repeated articles, dead letters) was last before a restart, or a worker
+        died when more was committed than told.
+        """
+        if self._done < 0 or first <= self._done + 1:
+            return
+        log.info("reading back what may have been left out", first=self._done + 1, last=first - 1)
+        async with kafka.reader(self._settings.kafka_servers, topics.ANNOTATED.name) as reader:
+            some: list[Original] = []
+            async for record in reader.between(max(self._done + 1, await reader.oldest()), first):
+                some.append(
+                    Original(
+                        record.topic, record.partition, record.offset, record.key, record.value, list(record.headers)
+                    )
+                )
+                if len(some) >= _READ_BACK:
+                    yield some
+                    some = []
+            if some:
+                yield some
+
+    async def _tell(self, journal: Journal, inputs: Sequence[Original]) -> None:
+        # In a thread, as in annotate.
+        steps, letters = await asyncio.to_thread(_told, journal, inputs)
+        await self._outlet.send(letters)  # before the records that say their inputs are done
+        await journal.append(steps)
+        self._done = max(self._done, inputs[-1].offset)
+
+
+def _told(journal: Journal, inputs: Sequence[Original]) -> tuple[list[Step], list[Output]]:
+    """What is to be told of these records, and the dead letters among them."""
+    steps: list[Step] = []
+    letters: list[Output] = []
+    for given in inputs:
+        if given.offset <= journal.last_input:
+            continue
+        try:
+            told = journal.grouper.process(AnnotatedArticle.model_validate_json(given.value or b""))
+        except Exception as error:  # whatever an article does to us, the next one is not its fault
+            letters.append(dead_letter(given, "group", error))
+            continue
+        if told is not None:
+            steps.append(Step(given.offset, told))
+    return steps, letters
