@@ -121,11 +121,20 @@ class Event:
 
     def has_words(self, wanted: Iterable[str]) -> bool:
         """Whether all these words (as ``words`` gives them) occur in title or text."""
+        text = self._compared()
+        return all(f" {word} " in text for word in wanted)
+
+    def words(self) -> frozenset[str]:
+        """The words (as ``words`` gives them) of title and text, each once."""
+        return frozenset(self._compared().split(" "))
+
+    def _compared(self) -> str:
+        # Kept as one string: a set of the same words takes ten times the memory.
         if self._words is None:
             data = from_json(self.data)
             texts = (data.get(name) for name in ("title", "text", "name"))
             self._words = f" {' '.join(words(' '.join(text for text in texts if isinstance(text, str))))} "
-        return all(f" {word} " in self._words for word in wanted)
+        return self._words
 
 
 def parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:

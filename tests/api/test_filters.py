@@ -162,11 +162,11 @@ def test_the_index_finds_the_filters_that_match(
 
 
 def test_an_event_meets_only_filters_that_name_something_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among ten thousand filters with an entity of their own, those of other entities are not even looked at."""
+    """Among thousands of filters with an entity or a word of their own, those of others are not even looked at."""
     index = FilterIndex()
     for number in range(10_000):
         index.add(Filter(language=frozenset(["ar"]), entity=frozenset([f"Q{number}", f"Q{number + 1}"])))
-    index.add(Filter(q=frozenset(["غزة"])))
+        index.add(Filter(language=frozenset(["ar"]), q=frozenset([f"خبر كلمة{number}", f"خبر ثانية{number}"])))
     looked_at: list[Filter] = []
     matches = Filter.matches
 
@@ -176,5 +176,5 @@ def test_an_event_meets_only_filters_that_name_something_of_it(monkeypatch: pyte
 
     monkeypatch.setattr(Filter, "matches", watched)
     facets = Facets(type="article", languages=frozenset(["ar"]), entities=frozenset(["Q7", "Q8"]))
-    assert len(index.match(event(1, facets, "خبر"))) == 3
-    assert len(looked_at) == 4
+    assert len(index.match(event(1, facets, "خبر كلمة5 وثانية6 كلمة77"))) == 5
+    assert len(looked_at) == 5
