@@ -10,7 +10,9 @@ events     a record of ``updates`` → an event: envelope and what filters look 
 cursor     opaque cursors
 filters    what a subscriber wants
 feeds      who has everything and waits for more, by filter
-session    one subscription, whatever carries it
+subscriptions what a client asks for, and what it is told when that cannot be had
+stream     opens sessions, looks after the live ones, closes all
+session    one subscriber, whatever carries it
 websocket  ``/v1/stream``
 sse        ``/v1/events``
 transport  what uvicorn's connections must do for clients that do not read

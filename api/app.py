@@ -15,7 +15,7 @@ from api import aggregates, asyncapi, health, origins, problems, push, routes, s
 from api.auth import Keys
 from api.gateway import Gateway
 from api.limits import Addresses, Allowances
-from api.session import Limits
+from api.subscriptions import Limits
 from services.settings import Settings
 
 _DASHBOARD = Path(__file__).with_name("dashboard")

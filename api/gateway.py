@@ -13,7 +13,8 @@ from api.follower import Follower
 from api.log import Log
 from api.metrics import Metrics
 from api.problems import RETRY_AFTER, STORE_AWAY, ProblemError
-from api.session import Limits, Stream
+from api.stream import Stream
+from api.subscriptions import Limits
 from services.settings import Settings
 from services.store import Store
 

@@ -12,12 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from api.problems import ProblemError
-
-if TYPE_CHECKING:
-    from api.auth import Key
 
 # A closed connection of its own makes room at any time; asking again sooner than this is noise.
 _CONNECTION_AGAIN: Final = 5
@@ -140,6 +137,18 @@ class Allowance:
 UNLIMITED: Final = Allowance(Quota())
 
 
+class Limited(Protocol):
+    """Who has an allowance, told apart by a digest."""
+
+    @property
+    def digest(self) -> bytes:
+        """Its own."""
+
+    @property
+    def quota(self) -> Quota:
+        """What it may take."""
+
+
 class Allowances:
     """The allowances of all keys; whoever has no key because none is needed has no limits but those of an address."""
 
@@ -147,7 +156,7 @@ class Allowances:
         self._clock = clock
         self._of_keys: dict[bytes, Allowance] = {}
 
-    def of(self, key: "Key | None") -> Allowance:
+    def of(self, key: Limited | None) -> Allowance:
         """The allowance of a key that was checked."""
         if key is None:
             return UNLIMITED

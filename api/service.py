@@ -14,7 +14,7 @@ import uvloop
 
 from api import transport
 from api.app import create_app
-from api.session import Limits
+from api.subscriptions import Limits
 from services import telemetry
 from services.errors import SettingsError
 from services.settings import Settings, check_reach

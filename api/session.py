@@ -28,250 +28,42 @@ was handed over; a task that was cancelled has written nothing since.
 
 import asyncio
 import contextlib
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
-from api import filters
 from api.backlog import Backlog, TooOld, Unavailable
-from api.cursor import BadCursor, Cursors
+from api.cursor import Cursors
 from api.feeds import Feed, Feeds
-from api.filters import Filter, FilterError
-from api.follower import Follower
+from api.filters import Filter
 from api.limits import UNLIMITED, Allowance
 from api.log import Chunk, Log
-from api.transport import WebSocketConnection, text_frame
+from api.subscriptions import Limits, StreamError
+from api.transport import WebSocketConnection, as_line, text_frame
 
 _RETRY_SECONDS = 1.0
-# How often it is looked at who is due a heartbeat or takes nothing: at least.
-_LOOK_SECONDS = 1.0
-_LOST_PLUS = re.compile(r"(T\S+) (\d\d:\d\d)$")
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Times and sizes of subscriptions, in seconds where not said otherwise."""
+class Surroundings(Protocol):
+    """What a session finds around it: ``api.stream.Stream``. ``live`` are the sessions that are to be looked after."""
 
-    heartbeat: float = 10.0
-    send: float = 10.0
-    authenticate: float = 10.0
-    connect: float = 10.0
-    farewell: float = 2.0
-    tail_records: int = 2_000
-
-
-class StreamError(Exception):
-    """A subscription cannot begin or go on; ``code`` is what clients tell cases apart by."""
-
-    def __init__(self, code: str, message: str, **extra: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.extra = extra
-
-    def as_json(self) -> dict[str, str]:
-        """The error as subscribers receive it."""
-        return {"type": "error", "code": self.code, "message": self.message, **self.extra}
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """What a client asks for: a filter, and where to begin. Neither cursor nor time: with what comes next."""
-
-    filter: Filter = field(default_factory=Filter)
-    cursor: str | None = None
-    since: datetime | None = None
-
-    @classmethod
-    def of_query(cls, parameters: Iterable[tuple[str, str]]) -> "Subscription":
-        """The subscription in query parameters. Raises ``StreamError``."""
-        places: dict[str, str] = {}
-        rest: list[tuple[str, str]] = []
-        for name, value in parameters:
-            if name in {"cursor", "since"}:
-                if name in places:
-                    raise StreamError("bad_request", f"{name} is given twice", field=name)
-                places[name] = value
-            else:
-                rest.append((name, value))
-        try:
-            wanted = filters.parse(rest)
-        except FilterError as error:
-            raise StreamError("bad_filter", str(error), field=error.name) from None
-        return cls._of(wanted, places.get("cursor"), places.get("since"))
-
-    @classmethod
-    def of_json(cls, given: dict[str, object]) -> "Subscription":
-        """The subscription in an object with ``filter``, ``cursor`` and ``since``. Raises ``StreamError``."""
-        for name in given:
-            if name not in {"filter", "cursor", "since"}:
-                raise StreamError("bad_request", f"unknown member {name[:60]!r} in subscribe", field=name[:60])
-        try:
-            wanted = filters.parse_json({} if given.get("filter") is None else given["filter"])
-        except FilterError as error:
-            raise StreamError("bad_filter", str(error), field=error.name) from None
-        return cls._of(wanted, given.get("cursor"), given.get("since"))
-
-    @classmethod
-    def _of(cls, wanted: Filter, cursor: object, since: object) -> "Subscription":
-        if cursor is not None and since is not None:
-            raise StreamError("bad_request", "give cursor or since, not both", field="since")
-        if cursor is not None and not isinstance(cursor, str):
-            raise StreamError("bad_cursor", "a cursor is a string", field="cursor")
-        return cls(wanted, cursor, None if since is None else _moment(since))
-
-
-def _moment(text: object) -> datetime:
-    try:
-        # A plus sign that was not escaped in a query arrives as a space.
-        moment = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", str(text)))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise StreamError("bad_request", "since must be a time as in 2025-01-31T09:30:00Z", field="since")
-    return moment
-
-
-class Stream:
-    """The stream of this gateway: opens sessions, looks after the live ones and, in the end, closes all."""
-
-    def __init__(self, log: Log, backlog: Backlog, follower: Follower, limits: Limits) -> None:
-        self.log = log
-        self.feeds = Feeds(log)
-        self.backlog = backlog
-        self.follower = follower
-        self.limits = limits
-        self.closing = False
-        self.live: set[LiveSession] = set()
-        self._beat = (-1, b"")
-        self._open = 0
-        self._all_left = asyncio.Event()
-
-    async def open(self, subscription: Subscription) -> "Session":
-        """A session that begins where the subscription says. Raises ``StreamError`` when it cannot begin."""
-        return Session(self, subscription.filter, await self._begin(subscription))
-
-    async def open_live(
-        self,
-        subscription: Subscription,
-        connection: WebSocketConnection,
-        on_end: Callable[[StreamError], None],
-        allowance: Allowance = UNLIMITED,
-    ) -> "LiveSession":
-        """The same, for a session that writes to a connection; ``on_end`` is to tell its client of an end."""
-        begin = await self._begin(subscription)
-        return LiveSession(self, subscription.filter, begin, connection, on_end, allowance=allowance)
-
-    async def _begin(self, subscription: Subscription) -> int:
-        self._check_open()
-        try:
-            async with asyncio.timeout(self.limits.connect):
-                await self.follower.caught_up.wait()
-        except TimeoutError:
-            raise StreamError("unavailable", "the stream cannot be read at the moment; try again") from None
-        position = await self.place(subscription)
-        self._check_open()
-        return position
-
-    def _check_open(self) -> None:
-        if self.closing:
-            raise StreamError("going_away", "this gateway is shutting down; connect again")
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Held by a connection that will say goodbye when the stream closes."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            if not self._open:
-                self._all_left.set()
-
-    async def place(self, subscription: Subscription) -> int:
-        """The position at which the subscription begins. Raises ``StreamError``."""
-        try:
-            if subscription.cursor is not None:
-                return await self._after(subscription.cursor)
-            if subscription.since is not None:
-                return await self._at(subscription.since)
-        except TooOld as error:
-            raise StreamError(
-                "cursor_too_old",
-                "what followed is no longer kept; resume from oldest for all that is",
-                oldest=self.cursors.encode(error.oldest - 1),
-            ) from None
-        except Unavailable:
-            raise StreamError("unavailable", "older events cannot be read at the moment; try again") from None
-        return self.log.end
+    log: Log
+    feeds: Feeds
+    backlog: Backlog
+    limits: Limits
+    closing: bool
+    live: "set[LiveSession]"
 
     @property
     def cursors(self) -> Cursors:
-        """The cursors of this installation; there once the follower has caught up."""
-        if self.follower.cursors is None:
-            raise StreamError("unavailable", "the stream cannot be read at the moment; try again")
-        return self.follower.cursors
-
-    async def _after(self, cursor: str) -> int:
-        try:
-            position = self.cursors.decode(cursor) + 1
-        except BadCursor as error:
-            raise StreamError("bad_cursor", str(error), field="cursor") from None
-        if position < self.log.start:
-            oldest = await self.backlog.oldest()
-            if position < oldest:
-                raise TooOld(oldest)
-        # Another gateway may be a little ahead of this one; ahead of Kafka is nobody.
-        elif position > self.log.end and position > await self.backlog.end():
-            raise StreamError("bad_cursor", "the cursor is ahead of the stream", field="cursor")
-        return position
-
-    async def _at(self, since: datetime) -> int:
-        position = await self.backlog.at(max(0, int(since.timestamp() * 1000)))
-        oldest = await self.backlog.oldest()
-        # The first record that is kept answers for the time before it only when there was none before.
-        if position <= oldest and oldest > 0 and position < await self.backlog.end():
-            raise TooOld(oldest)
-        return position
-
-    async def look_after(self) -> None:
-        """Send heartbeats, and end the sessions of clients that take nothing; runs until it is cancelled."""
-        seconds = min(_LOOK_SECONDS, self.limits.heartbeat / 4, self.limits.send / 4)
-        while True:
-            await asyncio.sleep(seconds)
-            now = time.monotonic()
-            for session in tuple(self.live):
-                try:
-                    session.look_after(now)
-                except Exception:
-                    _log.exception("a subscriber could not be looked after")
+        """The cursors of this installation. Raises ``StreamError``."""
 
     def heartbeat(self, position: int) -> bytes:
-        """The frame of a heartbeat at this position, made once for all who are there."""
-        if self._beat[0] != position:
-            message = {"type": "heartbeat", "cursor": self.cursors.encode(position - 1)}
-            self._beat = (position, text_frame(as_line(message).encode()))
-        return self._beat[1]
-
-    async def close(self) -> None:
-        """Ask all sessions to say goodbye; returns when they have, or after a bounded time."""
-        self.closing = True
-        for session in tuple(self.live):
-            session.end(session.going_away())
-        self.feeds.forgetting()
-        if self._open:
-            self._all_left.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.limits.farewell):
-                    await self._all_left.wait()
+        """The frame of a heartbeat at this position."""
 
 
 class Session:
@@ -280,7 +72,7 @@ class Session:
     Whoever sends reads, and moves the position when the chunk has been taken: it tells what was handed over.
     """
 
-    def __init__(self, stream: Stream, wanted: Filter, position: int) -> None:
+    def __init__(self, stream: Surroundings, wanted: Filter, position: int) -> None:
         self._stream = stream
         self._generation = stream.log.generation
         self._feed: Feed | None = None
@@ -370,7 +162,7 @@ class LiveSession(Session):
 
     def __init__(  # noqa: PLR0913 - its surroundings
         self,
-        stream: Stream,
+        stream: Surroundings,
         wanted: Filter,
         position: int,
         connection: WebSocketConnection,
@@ -532,8 +324,3 @@ class LiveSession(Session):
             await asyncio.shield(self._stream.feeds.growth())
         else:
             await asyncio.sleep(0)  # others first
-
-
-def as_line(message: object) -> str:
-    """A message as JSON on one line."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -16,7 +16,8 @@ from api.auth import Reader
 from api.gateway import Gateway
 from api.limits import Allowance, Allowances, TooMany
 from api.problems import RETRY_AFTER, ProblemError, documented
-from api.session import Session, StreamError, Subscription
+from api.session import Session
+from api.subscriptions import StreamError, Subscription
 from api.transport import http_connection
 
 router = APIRouter(tags=["stream"])

@@ -9,6 +9,7 @@ finished frames to it.
 
 import contextlib
 import fcntl
+import json
 import struct
 import termios
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -38,6 +39,11 @@ def text_frame(text: bytes) -> bytes:
     if size < _MEDIUM:
         return struct.pack("!BBH", 0x81, 126, size) + text
     return struct.pack("!BBQ", 0x81, 127, size) + text
+
+
+def as_line(message: object) -> str:
+    """A message as JSON on one line."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 class WebSocketUser(Protocol):

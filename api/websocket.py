@@ -15,8 +15,9 @@ from api.auth import Forbidden, Key, Unauthorized, header_key
 from api.gateway import Gateway
 from api.limits import Allowance, Allowances, TooMany
 from api.problems import ProblemError, documented
-from api.session import LiveSession, StreamError, Subscription, as_line
-from api.transport import websocket_connection
+from api.session import LiveSession
+from api.subscriptions import StreamError, Subscription
+from api.transport import as_line, websocket_connection
 
 router = APIRouter()
 

@@ -20,7 +20,8 @@ from api import filters
 from api.events import Event
 from api.filters import FilterError
 from api.limits import Allowance
-from api.session import Session, StreamError, Subscription
+from api.session import Session
+from api.subscriptions import StreamError, Subscription
 from api.webhooks.sending import Failed, Sender
 from services.store.webhooks import Lease, Webhook, Webhooks
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from api.gateway import Gateway
 from api.service import Server, listen
-from api.session import Limits
+from api.subscriptions import Limits
 from services import kafka as kafka_clients
 from services import topics
 from services.embedded.kafka import Kafka

@@ -20,7 +20,9 @@ from api.cursor import Cursors
 from api.events import Event, Facets
 from api.filters import Filter
 from api.log import Chunk, Log
-from api.session import Limits, LiveSession, Session, Stream, StreamError, Subscription
+from api.session import LiveSession, Session
+from api.stream import Stream
+from api.subscriptions import Limits, StreamError, Subscription
 from api.transport import WebSocketUser
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 

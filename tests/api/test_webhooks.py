@@ -20,7 +20,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from api.service import Server, listen
-from api.session import Limits
+from api.subscriptions import Limits
 from api.webhooks import Pace
 from api.webhooks.sending import secret_bytes, sign
 from services import kafka as kafka_clients
