@@ -106,7 +106,7 @@ async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
     except TimeoutError:
         raise KafkaError(f"Kafka gives no epoch to {name}: are transactional ids kept (__transaction_state)?") from None
     finally:
-        await named.stop()
+        kafka.abandon(named)
     producer = kafka.producer(bootstrap)
     producer._txn_manager.set_pid_and_epoch(*identity)
     try:

@@ -73,6 +73,23 @@ async def service(*command: str, log: Path, **settings: object) -> AsyncIterator
         await child.process.stop()
 
 
+@asynccontextmanager
+async def kept_running(child: Child) -> AsyncIterator[None]:
+    """Start a service again whenever it has ended, however it did, as ``khabar up`` and containers do."""
+
+    async def keep() -> None:
+        while True:
+            await child.process.wait()
+            await child.start()
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
     """The first true value of ``check``; fails with its last value when there is none in time."""
     deadline = time.monotonic() + seconds

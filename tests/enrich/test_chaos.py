@@ -14,7 +14,7 @@ from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
 from services.store import Store
 from tests.enrich.alone import first_difference, told_by_one
-from tests.harness import eventually, log_of, raw, seed_articles, service, updates
+from tests.harness import Child, eventually, kept_running, log_of, raw, seed_articles, service, updates
 
 ARTICLES = 1_500
 KILLS = 6
@@ -35,20 +35,22 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
             await stack.enter_async_context(service("enrich", log=tmp_path / f"{number}.log", **settings))
             for number in range(2)
         ]
+        for worker in workers:
+            await stack.enter_async_context(kept_running(worker))
         ids = {f"{number:05}" for number in range(ARTICLES)}
         feeding = asyncio.create_task(_feed(kafka.bootstrap, sorted(ids), chance))
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(2.0, 4.0))
-            victim = chance.choice(workers)
-            victim.process.kill()
-            await victim.process.wait()
-            await victim.start()
+            chance.choice(workers).process.kill()
         await feeding
 
         async def counted() -> bool:
             return (await store.top("language", "all", limit=1)).total >= ARTICLES
 
-        await eventually(counted, seconds=60)
+        try:
+            await eventually(counted, seconds=120)
+        except AssertionError:
+            pytest.fail(await _state(kafka, workers))
         events = await updates(kafka.bootstrap)
         published = [event for event in events if isinstance(event, Article)]
         assert {article.id for article in published} == ids, "nothing is lost"
@@ -65,6 +67,17 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
         assert not await log_of(kafka.bootstrap, topics.REJECTED)
     await store.close()
     await asyncio.gather(kafka.stop(), valkey.stop())
+
+
+async def _state(kafka: Kafka, workers: list[Child]) -> str:
+    """Where the records are, and what the workers said last."""
+    ends = {}
+    for topic in (topics.ANNOTATED, topics.UPDATES):
+        async with clients.reader(kafka.bootstrap, topic.name) as reader:
+            ends[topic.name] = await reader.end()
+    articles = {event.id for event in await updates(kafka.bootstrap) if isinstance(event, Article)}
+    logs = "\n".join(f"--- {one.log.name}\n{one.log.read_text()[-3_000:]}" for one in workers)
+    return f"{len(articles)} of {ARTICLES} articles were told; ends of topics: {ends}\n{logs}"
 
 
 async def _feed(bootstrap: str, ids: list[str], chance: random.Random) -> None:

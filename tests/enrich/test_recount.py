@@ -17,7 +17,7 @@ from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Topic
 from services.store import Store
 from tests.enrich.recount import recounted, stored
-from tests.harness import Child, eventually, service, updates
+from tests.harness import eventually, kept_running, service, updates
 
 ARTICLES = 100_000
 KILLS = 10
@@ -38,10 +38,15 @@ async def test_every_number_is_that_of_a_recount(tmp_path: Path) -> None:
             await stack.enter_async_context(service("enrich", log=tmp_path / f"{number}.log", **settings))
             for number in range(2)
         ]
+        for worker in workers:
+            await stack.enter_async_context(kept_running(worker))
         last = await _write(kafka.bootstrap, chance)
         for kill in range(KILLS):
             await asyncio.sleep(chance.uniform(1.0, 3.0))
-            await (_kill_store(valkey, chance) if kill % 2 else _kill_worker(chance.choice(workers)))
+            if kill % 2:
+                await _kill_store(valkey, chance)
+            else:
+                chance.choice(workers).process.kill()
         name = await clients.log_name(kafka.bootstrap)
 
         async def counted() -> bool:
@@ -67,12 +72,6 @@ async def _sources_are_right(store: Store, articles: list[Article]) -> None:
     for item in (await store.top("entity", "24h", limit=50, sources=True)).items:
         sources = {one.source for one in recent if item.id in {entity.id for entity in one.entities}}
         assert item.sources == pytest.approx(len(sources), rel=0.03, abs=1)
-
-
-async def _kill_worker(worker: Child) -> None:
-    worker.process.kill()
-    await worker.process.wait()
-    await worker.start()
 
 
 async def _kill_store(valkey: Valkey, chance: random.Random) -> None:
