@@ -54,8 +54,7 @@ class Writer:
         Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
         """
         journal = await self._open()
-        async for left_out in self._left_out(inputs[0].offset):
-            await self._tell(journal, left_out)
+        await self._heal(journal, inputs[0].offset)
         await self._tell(journal, inputs)
         WINDOW.set(len(journal.grouper))
         REACH.set(journal.grouper.reach.total_seconds())
@@ -73,18 +72,24 @@ class Writer:
         self._sure = True
         return self._journal
 
-    async def _left_out(self, first: int) -> AsyncIterator[list[Original]]:
-        """What lies between the last offset looked at and ``first``, when anything was told before.
+    async def _heal(self, journal: Journal, first: int) -> None:
+        """Tell what lies between the last record looked at and offset ``first``, when anything was told before.
 
-        Nothing, unless what came to nothing (repeated articles, dead letters) was last before a restart, or a worker
-        died when more was committed than told.
+        Mostly that is nothing, or what came to nothing (repeated articles, dead letters) before a restart.
         """
         if self._done < 0 or first <= self._done + 1:
             return
-        log.info("reading back what may have been left out", first=self._done + 1, last=first - 1)
+        place, told = {"first": self._done + 1, "last": first - 1}, 0
+        async for left_out in self._between(self._done + 1, first):
+            told += await self._tell(journal, left_out)
+        if told:
+            log.warning("articles had been left out, and were read back", articles=told, **place)
+
+    async def _between(self, start: int, stop: int) -> AsyncIterator[list[Original]]:
+        """The inputs from offset ``start`` up to but not including ``stop``, as far as they are kept."""
         async with kafka.reader(self._settings.kafka_servers, topics.ANNOTATED.name) as reader:
             some: list[Original] = []
-            async for record in reader.between(max(self._done + 1, await reader.oldest()), first):
+            async for record in reader.between(max(start, await reader.oldest()), stop):
                 some.append(
                     Original(
                         record.topic, record.partition, record.offset, record.key, record.value, list(record.headers)
@@ -96,12 +101,14 @@ class Writer:
             if some:
                 yield some
 
-    async def _tell(self, journal: Journal, inputs: Sequence[Original]) -> None:
+    async def _tell(self, journal: Journal, inputs: Sequence[Original]) -> int:
+        """Publish what these come to; how many of them came to something."""
         # In a thread, as in annotate.
         steps, letters = await asyncio.to_thread(_told, journal, inputs)
         await self._outlet.send(letters)  # before the records that say their inputs are done
         await journal.append(steps)
         self._done = max(self._done, inputs[-1].offset)
+        return len(steps)
 
 
 def _told(journal: Journal, inputs: Sequence[Original]) -> tuple[list[Step], list[Output]]:
