@@ -6,6 +6,7 @@ it came, so that the place to resume at only moves past what the caller is done 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -32,6 +33,7 @@ _LARGEST_FRAME = 16 * 1024 * 1024
 # How long the other side may take to answer our close.
 _CLOSE_SECONDS = 2.0
 _PATH = "/v1/stream"
+_HELLO = '{"op":"ping"}'
 # Messages that tell how far everything was handed over.
 _PLACES = {"subscribed", "heartbeat"}
 # Errors after which asking again can only give the same answer.
@@ -147,6 +149,10 @@ class Stream:
                 if self._socket is None:
                     await asyncio.sleep(max(0.0, self._connect_at - time.monotonic()))
                     self._socket = await self._connect()
+                    if not self._headers:
+                        # A gateway that needs a key waits for it in the first frame: it answers another one at once.
+                        with contextlib.suppress(ConnectionClosed):  # why it closed is still to be read
+                            await self._socket.send(_HELLO)
                 async with asyncio.timeout(SILENCE):
                     frame = await self._socket.recv()
             except InvalidStatus as error:
