@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from services import kafka as kafka_clients
 from services import topics
 from services.embedded.kafka import Kafka
-from tests.api.conftest import Running, Start, Updates, an_article, ids
+from tests.api.conftest import Running, Start, Updates, an_article, eventually, ids
 
 _OWN = TopicPartition(topics.UPDATES.name, 0)
 
@@ -241,3 +241,35 @@ def test_cursors_of_another_installation_are_told_apart() -> None:
     for wrong in (theirs.encode(5), encoded[3].upper() + "x", "", secrets.token_hex(12), ours.encode(10)[:-1] + "g"):
         with pytest.raises(BadCursor):
             ours.decode(wrong)
+
+
+async def test_many_who_catch_up_take_turns(start: Start, updates: Updates) -> None:
+    """Few readers of Kafka serve many who are far behind, a piece each in turn: nobody waits for another's end."""
+    async with start(log_bytes=100_000) as gateway:
+        begin = await _cursor_now(gateway)
+        articles = [an_article(text="كلمة " * 1_000) for _ in range(250)]
+        await updates.send(*articles)
+        await eventually(lambda: gateway.gateway.log.start > 0)
+        opened, open_reader = [], gateway.gateway.backlog._open
+        counts = [0] * 8
+        when_first_had_all: list[int] = []
+
+        async def counted_open() -> Any:
+            opened.append(1)
+            return await open_reader()
+
+        async def catch_up(number: int) -> list[str]:
+            got: list[str] = []
+            async with gateway.stream(cursor=begin) as subscriber:
+                while len(got) < len(articles):
+                    got += ids(await subscriber.events(1))
+                    counts[number] = len(got)
+            if not when_first_had_all:
+                when_first_had_all.extend(counts)
+            return got
+
+        gateway.gateway.backlog._open = counted_open  # type: ignore[method-assign]
+        every = await asyncio.gather(*(catch_up(number) for number in range(len(counts))))
+        assert every == [[one.id for one in articles]] * len(counts)
+        assert len(opened) <= 4
+        assert min(when_first_had_all) > len(articles) / 2
