@@ -7,11 +7,12 @@ the offset in the store and the records at hand, and is read back from Kafka.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
 from services import kafka, topics
+from services.clock import utc_now
 from services.events import Article, Story, Trend
 from services.store import Batch, Gap, Store
 
@@ -47,11 +48,6 @@ Progress = Callable[[int, int], None]
 
 def _unseen(reached: int, goal: int) -> None:
     pass
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 def add(batch: Batch, record: Record) -> None:

@@ -39,6 +39,7 @@ from enrich.stage import (
 from enrich.writer import Writer
 from services import kafka, topics
 from services import settings as settings_module
+from services.clock import utc_now
 from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
@@ -196,7 +197,7 @@ class _Aggregate:
                 end = app.consumer.highwater(TP(topics.UPDATES.name, 0)) or 0
                 # Numbers that are not those of the last minutes yet say nothing of what rises now.
                 if end - self._numbers.reached <= MOST_BEHIND:
-                    for trend in await self._herald.tell(counting.utc_now(), self._numbers.reached):
+                    for trend in await self._herald.tell(utc_now(), self._numbers.reached):
                         TRENDS.labels(trend.kind, trend.phase).inc()
             except (KafkaError, RedisError, OSError, Fenced) as error:
                 log.warning("trends wait", cause=repr(error)[:300])

@@ -28,9 +28,10 @@ import structlog
 from prometheus_client import Counter
 
 from ingest.gzipped import Corrupt, Gunzip, Oversized
-from ingest.producer import MAX_VALUE_BYTES, Intake, Sealed, TooLarge, Unavailable, utc_now
+from ingest.producer import MAX_VALUE_BYTES, Intake, Sealed, TooLarge, Unavailable
 from services import topics
 from services.addresses import PrivateAddress, public_socket
+from services.clock import utc_now
 from services.deadletters import Original
 from services.errors import SettingsError
 from services.events import ArticleIn

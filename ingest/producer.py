@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
 from services import deadletters, kafka, topics
+from services.clock import utc_now
 from services.events import ArticleIn, RawArticle
 from services.identity import article_id
 
@@ -55,11 +56,6 @@ class Sealed:
 
     id: str
     value: bytes
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 class Intake:

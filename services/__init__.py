@@ -7,6 +7,7 @@ identity      the id of an article, from what its publisher sent
 parsing       bytes → a checked article, or the sentence that says why not
 normalization one spelling of Arabic words
 addresses     which network addresses feeds and webhooks may lead to
+clock         the present moment
 files         reading articles from files and directories
 topics        the Kafka topics: names, partitions, how long they are kept
 kafka         Kafka clients as Khabar uses them
