@@ -1,13 +1,15 @@
 """What is older than the shared log, read back from Kafka.
 
-A few consumers serve all who need it, and each read is one bounded chunk: somebody far behind takes turns with
-the others, and a slow one holds no consumer while the chunk goes out.
+A few consumers serve all who need it. They read pages: some consecutive records, parsed once and kept for a while, so
+that thousands who lost their connection at one moment cost as much as one. Whoever needs a page waits for its turn, and
+a slow client holds no consumer while its events go out.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -16,10 +18,15 @@ from aiokafka.structs import ConsumerRecord
 from api.cursor import Cursors
 from api.events import Event, Unparsable, parse
 from api.filters import Filter
-from api.log import CHUNK_BYTES, SCAN, SCAN_SECONDS, Chunk
+from api.log import CHUNK_BYTES, SCAN_SECONDS, Chunk
 from services import kafka, topics
 
 _READERS = 4
+# A page ends where the offset is a multiple of this, or when it has the bytes of a chunk: whoever reads on, wherever it
+# began, comes to the pages that others have read.
+_PAGE = 256
+# Memory for pages, as ``Event.size`` reckons.
+_PAGES_BYTES = 16_000_000
 # A read that finds little ends after this time, well before ``_PATIENCE``: it is slow, and Kafka is well.
 _LONGEST_READ = 1.0
 _PATIENCE = 10.0
@@ -40,6 +47,48 @@ class TooOld(Exception):
         self.oldest = oldest
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The events of some consecutive offsets, and the position behind them."""
+
+    events: tuple[Event, ...]
+    end: int
+
+    @property
+    def size(self) -> int:
+        return sum(event.size for event in self.events)
+
+
+class _Pages:
+    """The pages that were used last, by where they begin, within a bound of bytes. All are of one stream."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pages: dict[int, _Page] = {}
+        self._bytes = 0
+        self._cursors: Cursors | None = None
+
+    def get(self, position: int, cursors: Cursors) -> _Page | None:
+        """The page that begins there."""
+        if cursors is not self._cursors:  # the stream began anew; what was read before is not of it
+            self._pages.clear()
+            self._bytes, self._cursors = 0, cursors
+            return None
+        page = self._pages.pop(position, None)
+        if page is not None:
+            self._pages[position] = page
+        return page
+
+    def put(self, position: int, page: _Page, cursors: Cursors) -> None:
+        """Keep a page; those that were not used for longest make room."""
+        if cursors is not self._cursors or position in self._pages:
+            return
+        self._pages[position] = page
+        self._bytes += page.size
+        while self._bytes > self._most and len(self._pages) > 1:
+            self._bytes -= self._pages.pop(next(iter(self._pages))).size
+
+
 class _Lane:
     """An open consumer and where it stands, so that whoever goes on there finds what it has fetched already."""
 
@@ -52,32 +101,32 @@ class _Lane:
         self.used = time.monotonic()
         self._records: AsyncIterator[ConsumerRecord[bytes, bytes]] | None = None
 
-    async def read(self, position: int, stop: int, wanted: Filter, cursors: Cursors) -> Chunk:
-        """The next chunk from ``position``, which ends at ``stop`` at the latest."""
+    async def read(self, position: int, stop: int, cursors: Cursors) -> _Page:
+        """The page from ``position``, which ends at ``stop`` at the latest."""
         if self._records is None or self.position != position or self.stop > stop:
             self._records = self.reader.between(position, stop)
             self.stop = stop
+        end = (position // _PAGE + 1) * _PAGE
         found: list[Event] = []
-        looked_at = size = 0
-        began = turn_began = self._clock()
+        size = 0
+        turn_began = self._clock()
         async for record in self._records:
             position = record.offset + 1
-            looked_at += 1
             event = _parsed(record, cursors)
-            if event is not None and wanted.matches(event):
+            if event is not None:
                 found.append(event)
                 size += len(event.line)
-            now = self._clock()
-            if size >= CHUNK_BYTES or looked_at >= SCAN or now - began >= _LONGEST_READ:
+            if position >= end or size >= CHUNK_BYTES:
                 break
+            now = self._clock()
             if now - turn_began >= SCAN_SECONDS:
-                await asyncio.sleep(0)  # parsing and matching are work: let the live subscribers have their turn
+                await asyncio.sleep(0)  # parsing is work: let the live subscribers have their turn
                 turn_began = self._clock()
         else:
             position = self.stop
             self._records = None
         self.position = position
-        return Chunk(tuple(found), position)
+        return _Page(tuple(found), position)
 
     async def close(self) -> None:
         """Close the consumer."""
@@ -100,25 +149,65 @@ class Backlog:
         self._clock = clock
         self._turns = asyncio.Semaphore(_READERS)
         self._free: list[_Lane] = []
+        self._pages = _Pages(_PAGES_BYTES)
+        self._reading: dict[tuple[int, int], asyncio.Task[_Page]] = {}
 
     async def read(self, position: int, stop: int, wanted: Filter, cursors: Cursors) -> Chunk:
-        """Matching events from ``position`` on, at most one chunk and not beyond ``stop``. Raises ``TooOld``."""
+        """Matching events from ``position`` on, at most one chunk and not beyond ``stop``. Raises ``TooOld``.
 
-        async def chunk(lane: _Lane) -> Chunk:
+        ``cursors`` are those of the stream that the position is of; of one that began anew they are another object.
+        """
+        found: list[Event] = []
+        size = 0
+        began = turn_began = self._clock()
+        while True:
+            page = self._pages.get(position, cursors) or await self._page(position, stop, cursors)
+            for event in page.events:
+                if event.offset < stop and wanted.matches(event):
+                    found.append(event)
+                    size += len(event.line)
+                if self._clock() - turn_began >= SCAN_SECONDS:
+                    await asyncio.sleep(0)  # matching is work, too
+                    turn_began = self._clock()
+            position = min(page.end, stop)
+            if position >= stop or size >= CHUNK_BYTES or self._clock() - began >= _LONGEST_READ:
+                return Chunk(tuple(found), position)
+
+    async def _page(self, position: int, stop: int, cursors: Cursors) -> _Page:
+        """Read a page, once for all who ask for it meanwhile. Raises ``TooOld``."""
+        asked = (position, id(cursors))
+        reading = self._reading.get(asked)
+        if reading is None:
+            reading = self._reading[asked] = asyncio.create_task(self._keep_page(position, stop, cursors))
+            reading.add_done_callback(lambda done: self._read_was(asked, done))
+        return await asyncio.shield(reading)
+
+    def _read_was(self, asked: tuple[int, int], reading: "asyncio.Task[_Page]") -> None:
+        del self._reading[asked]
+        if not reading.cancelled():
+            reading.exception()  # all who asked may have left
+
+    async def _keep_page(self, position: int, stop: int, cursors: Cursors) -> _Page:
+        page = await self._read_page(position, stop, cursors)
+        self._pages.put(position, page, cursors)
+        return page
+
+    async def _read_page(self, position: int, stop: int, cursors: Cursors) -> _Page:
+        async def read(lane: _Lane) -> _Page:
             try:
-                return await lane.read(position, stop, wanted, cursors)
+                return await lane.read(position, stop, cursors)
             except OffsetOutOfRangeError:
                 raise TooOld(await lane.reader.oldest()) from None
 
-        return await self._with_lane(chunk, position)
+        return await self._with_lane(read, position)
 
     async def event(self, offset: int, cursors: Cursors) -> Event | None:
         """The event at one offset; None when it is no longer there."""
         try:
-            chunk = await self.read(offset, offset + 1, Filter(duplicates="show"), cursors)
+            page = await self._read_page(offset, offset + 1, cursors)
         except TooOld:
             return None
-        return chunk.events[0] if chunk.events else None
+        return page.events[0] if page.events else None
 
     async def oldest(self) -> int:
         """The oldest position that is kept."""
@@ -141,6 +230,8 @@ class Backlog:
                     self._free.remove(lane)
                     await lane.close()
         finally:
+            for reading in tuple(self._reading.values()):
+                reading.cancel()
             while self._free:
                 await self._free.pop().close()
 

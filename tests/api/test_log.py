@@ -82,7 +82,7 @@ async def test_a_search_in_long_texts_lets_others_have_their_turn(start: Start, 
 
 async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Updates) -> None:
     """However long matching takes, each read gets on, so that it never looks as if Kafka did not answer."""
-    articles = [an_article(language="tr" if n % 3 else "ar") for n in range(10)]
+    articles = [an_article(language="tr" if n % 3 else "ar", text="كلمة " * 4_000) for n in range(40)]
     offsets = await updates.send(*articles)
     async with start() as gateway:
         cursors = gateway.gateway.stream.cursors

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from api.events import parse
 from services import kafka as kafka_clients
 from services import topics
 from services.embedded.kafka import Kafka
@@ -243,8 +245,17 @@ def test_cursors_of_another_installation_are_told_apart() -> None:
             ours.decode(wrong)
 
 
-async def test_many_who_catch_up_take_turns(start: Start, updates: Updates) -> None:
-    """Few readers of Kafka serve many who are far behind, a piece each in turn: nobody waits for another's end."""
+async def test_many_who_catch_up_share_what_is_read(
+    start: Start, updates: Updates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few readers of Kafka serve many who are far behind; what one needs is read for all, and nobody is left behind."""
+    parsed = Counter[int]()
+
+    def counting(record: Any, cursors: Any) -> Any:
+        parsed[record.offset] += 1
+        return parse(record, cursors)
+
+    monkeypatch.setattr("api.backlog.parse", counting)
     async with start(log_bytes=100_000) as gateway:
         begin = await _cursor_now(gateway)
         articles = [an_article(text="كلمة " * 1_000) for _ in range(250)]
@@ -272,4 +283,5 @@ async def test_many_who_catch_up_take_turns(start: Start, updates: Updates) -> N
         every = await asyncio.gather(*(catch_up(number) for number in range(len(counts))))
         assert every == [[one.id for one in articles]] * len(counts)
         assert len(opened) <= 4
+        assert sum(parsed.values()) < 2 * len(parsed)
         assert min(when_first_had_all) > len(articles) / 2
