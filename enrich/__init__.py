@@ -3,6 +3,7 @@
 ================ ==========================================================================================
 app              the Faust app: the pipeline in order, one agent a stage
 stage            moving records: batches, acknowledgements, dead letters, retries
+standstill       records that nobody takes although the stage waits
 annotate         RawArticle → AnnotatedArticle, everything that can be known of an article alone
   cleaning       HTML and text as it came → text as it is shown
   spacing        spaces that were lost with a line break

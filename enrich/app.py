@@ -16,6 +16,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 from redis import RedisError
@@ -29,6 +30,7 @@ from enrich.stage import (
     COUNTED,
     RECORDS,
     TRENDS,
+    WAITING,
     Outlet,
     Output,
     batches,
@@ -36,6 +38,7 @@ from enrich.stage import (
     insist,
     original,
 )
+from enrich.standstill import LOOK_SECONDS, PATIENCE_SECONDS, Place, Standstill, StoodStill
 from enrich.writer import Writer
 from services import kafka, topics
 from services import settings as settings_module
@@ -105,7 +108,7 @@ async def annotate(stream: StreamT[bytes]) -> None:
     An article is understood by itself; all that is remembered is what its source repeats.
     """
     repeated: Boilerplate | None = None
-    async for events in batches(stream, limit=128):
+    async for events in batches(stream, topics.RAW, limit=128):
         if repeated is None:
             repeated = await insist("annotate", partial(memory.read_back, settings.kafka_servers))
         async with _annotating:
@@ -141,7 +144,7 @@ async def group(stream: StreamT[bytes]) -> None:
 
     A worker that another one has replaced without its knowledge learns it as it writes, and ends.
     """
-    async for events in batches(stream, limit=200):
+    async for events in batches(stream, topics.ANNOTATED, limit=200):
         async with _writer.busy:
             # Fetched before a rebalance that may have given the partition to another worker: not ours to write.
             # What is, comes again.
@@ -215,7 +218,7 @@ def _record(event: EventT) -> counting.Record:
 async def aggregate(stream: StreamT[bytes]) -> None:
     """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
     # A script holds up all who ask the store: small batches, so that none of them waits long.
-    async for events in batches(stream, limit=100):
+    async for events in batches(stream, topics.UPDATES, limit=100):
         await insist("aggregate", partial(_aggregate.count, events))
         RECORDS.labels("aggregate").inc(len(events))
 
@@ -224,3 +227,30 @@ async def aggregate(stream: StreamT[bytes]) -> None:
 async def tick(app: Any) -> None:
     """store → updates: windows move on, trends start, grow and end."""
     await _aggregate.tick()
+
+
+_standstill = Standstill(PATIENCE_SECONDS)
+
+
+@app.timer(interval=LOOK_SECONDS)
+async def look(app: Any) -> None:
+    """End a worker that does not take what waits for it; whoever runs it starts it again."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            places = await _places(app.consumer)
+    except (KafkaError, OSError, TimeoutError, ConsumerNotStarted) as error:
+        log.debug("Kafka does not say where the partitions are", cause=repr(error)[:300])
+        return
+    stood_still = _standstill.look(places, WAITING)
+    if stood_still:
+        raise StoodStill(", ".join(f"{one.topic}/{one.partition}" for one in stood_still))
+
+
+async def _places(consumer: Any) -> dict[TP, Place]:
+    """Where this worker's partitions are."""
+    mine = consumer.assignment()
+    if not mine:
+        return {}
+    oldest, ends = await consumer.earliest_offsets(*mine), await consumer.highwaters(*mine)
+    # What Faust has committed, or found to be committed; it tells nobody else.
+    return {one: Place(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in mine & ends.keys()}

@@ -29,6 +29,9 @@ LEFT_EARLY = Gauge("khabar_group_left_early_articles", "Articles that group forg
 COUNTED = Gauge("khabar_aggregate_offset", "Offset on updates up to which the store has counted")
 TRENDS = Counter("khabar_trends_total", "Trend events told", ["kind", "phase"])
 
+# Topics whose stage has nothing to do.
+WAITING: set[str] = set()
+
 _T = TypeVar("_T")
 _LONGEST_PAUSE = 5.0
 # An idempotent producer tries for ever, and one whose record was refused refuses all that follow.
@@ -45,8 +48,8 @@ class Output:
     headers: kafka.Headers = field(default_factory=list)
 
 
-async def batches(stream: StreamT[Any], limit: int) -> AsyncIterator[Sequence[EventT]]:
-    """What is ready on a stream, at most ``limit`` events at a time, without waiting for more.
+async def batches(stream: StreamT[Any], topic: topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
+    """What is ready on the stream of a topic, at most ``limit`` events at a time, without waiting for more.
 
     The events are acknowledged when the loop body has finished; when it raises or is cancelled they are not, and
     come again. (Faust's own ``take`` acknowledges in either case.) Nor are those from before a rebalance: they come
@@ -54,11 +57,14 @@ async def batches(stream: StreamT[Any], limit: int) -> AsyncIterator[Sequence[Ev
     """
     manual = stream.noack()
     batch: list[EventT] = []
+    WAITING.add(topic.name)
     async for event in manual.events():
         batch.append(event)
         if len(batch) < limit and not manual.channel.empty():
             continue
+        WAITING.discard(topic.name)
         yield batch
+        WAITING.add(topic.name)
         for done in batch:
             if done.message.generation_id == manual.app.consumer_generation_id:
                 await manual.ack(done)
