@@ -3,6 +3,7 @@
 ========== ==========================================================================
 routes     ``/v1/webhooks``: made, listed, paused, resumed, deleted
 deliveries which webhooks this gateway delivers
+shares     which gateway is to deliver which webhook
 courier    one webhook: read, send, retry, save how far it came
 sending    one event as a signed request (Standard Webhooks)
 targets    which addresses a webhook may have

@@ -2,13 +2,16 @@
 
 An event is sent again until the receiver takes it, and only then comes the next one. What was taken is saved at once;
 what was taken but could not be saved is sent once more, under the same ``webhook-id``.
+
+Who is to ``leave`` finishes and saves the delivery under way, sends nothing more, and then gives up the lease: the next
+gateway begins exactly where this one stopped. Who is cancelled does not wait, and may leave a repetition behind.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 1.0
 # Between a save that the store did not answer and the next one.
 _SAVE_AGAIN = 0.2
+# Between a cancellation and the next one.
+_CANCEL_AGAIN = 0.1
 # Spread of pauses around what they are meant to be, so that what failed at once does not come back at once.
 _JITTER = 0.2
 # What ends a subscription for good, unless somebody says where to go on. ``too_slow``: deleted before it was read.
@@ -44,8 +49,9 @@ class Pace:
     """Times of deliveries, in seconds.
 
     ``first`` pause after a failure, doubled with each up to the ``longest``; ``pause_after`` so long it is given up.
-    ``timeout`` of one request; ``lease``: so long after a gateway died another takes its webhooks over. ``scan``:
-    how often a gateway looks for changes; ``save``: how often a cursor is saved while nothing matches.
+    ``timeout`` of one request; ``lease``: so long after a gateway died others take its webhooks over. ``scan``:
+    how often a gateway looks for changes and says that it is alive; ``save``: how often a cursor is saved while nothing
+    matches.
     """
 
     first: float = 5.0
@@ -79,6 +85,7 @@ class Courier:
         sender: Sender,
         allowance: Allowance,
         pace: Pace,
+        held_until: float,
         on_failure: Callable[[], None],
         clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random,
@@ -93,7 +100,10 @@ class Courier:
         self._on_failure = on_failure
         self._clock = clock
         self._dice = dice
-        self._held_until = time.monotonic() + pace.lease
+        # By the monotonic clock, counted from before the lease was asked for.
+        self._held_until = held_until
+        self._leaving = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._saved = webhook.cursor
         self._saved_at = time.monotonic()
         self._attempts = webhook.attempts
@@ -101,20 +111,27 @@ class Courier:
         self._next_attempt = webhook.next_attempt
 
     async def run(self) -> None:
-        """Deliver until the lease is lost, the webhook paused, changed or deleted, or the gateway stops."""
-        tasks = [asyncio.create_task(self._deliver()), asyncio.create_task(self._keep())]
+        """Deliver until the lease is lost, the webhook paused, changed or deleted, the gateway stops, or ``leave``."""
+        tasks = [asyncio.create_task(part) for part in (self._deliver(), self._keep(), self._leave())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await _ended(tasks)
             with contextlib.suppress(RedisError, TimeoutError):
                 async with asyncio.timeout(_RETRY_SECONDS):
                     await self._webhooks.release(self._lease)
         for end in ends:
             if isinstance(end, Exception) and not isinstance(end, _Over):
                 raise end
+
+    def leave(self) -> None:
+        """End when no delivery is under way: at once, or when the one that is was saved."""
+        self._leaving.set()
+
+    async def _leave(self) -> None:
+        await self._leaving.wait()
+        # Never given back: nothing is sent any more.
+        await self._sending.acquire()
 
     async def _keep(self) -> None:
         """Keep the lease. Raises ``_Over`` when it is lost, also to a store that has not answered for so long."""
@@ -152,7 +169,9 @@ class Courier:
                 await self._ended(error)
                 return
             for event in chunk.events:
-                if not await self._hand_over(event):
+                async with self._sending:
+                    taken = await self._hand_over(event)
+                if not taken:
                     # What was read is dropped: while it waits, a webhook holds its place and nothing else.
                     session.position = event.offset
                     break
@@ -242,3 +261,17 @@ class Courier:
         if cursor != self._saved and time.monotonic() - self._saved_at >= self._pace.save:
             await self._save({"cursor": cursor})
             self._saved, self._saved_at = cursor, time.monotonic()
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> list[BaseException | None]:
+    """Cancel tasks until they have ended; how each of them did.
+
+    Once is not enough: ``asyncio.wait_for`` of Python 3.11, through which the store's client writes, loses a
+    cancellation that comes with the end of what it waits for.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
+    return [None if task.cancelled() else task.exception() for task in tasks]

@@ -17,8 +17,8 @@ from api.backlog import Unavailable
 from api.filters import Filter, FilterError
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented, only
-from api.subscriptions import StreamError, Subscription
 from api.sse import STATUSES
+from api.subscriptions import StreamError, Subscription
 from api.webhooks import sending, targets
 from api.webhooks.deliveries import Deliveries
 from api.webhooks.targets import BadTarget

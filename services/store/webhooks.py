@@ -7,13 +7,16 @@ key                                       type   holds
 ``webhooks:{khabar}:of:OWNER``            set    ids of one owner
 ``webhook:{khabar}:ID``                   hash   the fields of ``Webhook``
 ``webhook:{khabar}:ID:lease``             string token of the gateway that delivers it; expires
+``webhooks:{khabar}:gateways``            zset   gateways that deliver → until when each counts as alive (ms since
+                                                 1970); expires
 ========================================= ====== ================================================================
 
 They lie in the slot of all other keys but do not begin like them: ``Store.clear``, which a rebuild of the aggregates
 calls, leaves them alone. Nothing can make them anew.
 
 A gateway saves a cursor only while the lease is its own and the revision the one that it began with: whoever was
-replaced meanwhile, or delivers what was changed or deleted, saves nothing.
+replaced meanwhile, or delivers what was changed or deleted, saves nothing. What expires does so by the store's clock:
+those of the gateways need not agree.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +31,7 @@ State = Literal["active", "paused"]
 Saved = Literal["saved", "lost", "changed"]
 
 INDEX: Final = f"webhooks:{layout.TAG}"
+GATEWAYS: Final = f"{INDEX}:gateways"
 # All that an installation may have: each costs a gateway a task and a connection.
 MOST: Final = 1_000
 
@@ -65,6 +69,15 @@ _DELETE = """
 redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[4])
 return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
+# Gateways that went without a word leave when their time is over; the key does when no gateway is left.
+_ANNOUNCE = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], string.format('%.0f', now + ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return {redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1)}
 """
 
 
@@ -141,6 +154,7 @@ class Webhooks:
         self._save = redis.register_script(_SAVE)
         self._release = redis.register_script(_RELEASE)
         self._delete = redis.register_script(_DELETE)
+        self._announce = redis.register_script(_ANNOUNCE)
 
     async def create(self, webhook: Webhook, *, most: int) -> None:
         """Add a webhook of an owner who may have ``most``. Raises ``Full``."""
@@ -174,10 +188,18 @@ class Webhooks:
             if answers[at] is not None and answers[at + 1]
         ]
 
-    async def index(self) -> dict[str, str]:
-        """The revision of every webhook by its id; it begins with the state."""
-        found: Any = await self._redis.hgetall(INDEX)
-        return cast(dict[str, str], found)
+    async def announce(self, gateway: str, *, seconds: float) -> tuple[dict[str, str], list[str]]:
+        """Let a gateway count as alive for so many seconds; what there is to deliver, and by whom.
+
+        The revision of every webhook by its id (it begins with the state), and the gateways that are alive, this one
+        among them. One round trip.
+        """
+        flat, gateways = await self._announce(keys=[INDEX, GATEWAYS], args=[gateway, round(seconds * 1000)])
+        return dict(zip(flat[::2], flat[1::2], strict=True)), list(gateways)
+
+    async def withdraw(self, gateway: str) -> None:
+        """A gateway delivers no more: others need not wait until its time is over."""
+        await self._redis.zrem(GATEWAYS, gateway)
 
     async def change(
         self, webhook_id: str, state: State, fields: dict[str, object], *, lease: Lease | None = None

@@ -5,11 +5,14 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import re
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,15 +26,17 @@ from api.service import Server, listen
 from api.subscriptions import Limits
 from api.webhooks import Pace
 from api.webhooks.sending import secret_bytes, sign
+from api.webhooks.shares import whose
 from services import kafka as kafka_clients
 from services import topics
 from services.embedded.kafka import Kafka
-from services.embedded.process import free_port
+from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
-from services.store.webhooks import Full, Lease, Webhook, Webhooks
+from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
 from tests.api.conftest import Running, Updates, a_trend, an_article, eventually
+from tests.harness import eventually as awaited
 
 FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
 
@@ -288,21 +293,318 @@ async def test_another_gateway_goes_on_where_one_stopped(
 
 async def test_two_gateways_deliver_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """One of them has the lease; when it stops the other takes over, and nothing comes twice or not at all."""
-    async with serving(settings) as first:
-        await make(first, receiver)
-        async with serving(settings) as second:
-            articles = [an_article() for _ in range(30)]
-            for article in articles[:15]:
-                await updates.send(article)
-            assert second.server.app.state.deliveries.delivering == []
-            await eventually(lambda: len(receiver.taken) == 15)
-            first.server.stop()
-            await eventually(lambda: second.server.app.state.deliveries.delivering != [])
-            for article in articles[15:]:
-                await updates.send(article)
-            await eventually(lambda: len(receiver.taken) >= 30)
-            await asyncio.sleep(0.3)
+    async with serving(settings) as first, serving(settings) as second:
+        status, made = await ask(first, "POST", body={"url": receiver.url})
+        assert status == 201
+        await eventually(lambda: _delivering(first, second) == [made["id"]])
+        articles = [an_article() for _ in range(30)]
+        for article in articles[:15]:
+            await updates.send(article)
+        await eventually(lambda: len(receiver.taken) == 15)
+        one, other = (first, second) if _delivering(first) else (second, first)
+        one.server.stop()
+        await eventually(lambda: _delivering(other) != [])
+        for article in articles[15:]:
+            await updates.send(article)
+        await eventually(lambda: len(receiver.taken) >= 30)
+        await asyncio.sleep(0.3)
     assert receiver.ids == [article.id for article in articles]
+
+
+def _delivering(*gateways: Running) -> list[str]:
+    """The webhooks that these deliver; one that two of them delivered would be there twice."""
+    return sorted(one for gateway in gateways for one in gateway.server.app.state.deliveries.delivering)
+
+
+@asynccontextmanager
+async def coming(updates: Updates) -> AsyncIterator[list[str]]:
+    """Five events a second; the list of their ids grows until the end."""
+    found: list[str] = []
+
+    async def come() -> None:
+        while not over.is_set():
+            article = an_article()
+            await updates.send(article)
+            found.append(article.id)
+            await asyncio.sleep(0.2)
+
+    over = asyncio.Event()
+    task = asyncio.create_task(come())
+    try:
+        yield found
+    finally:
+        over.set()
+        await task
+
+
+async def test_webhooks_move_without_a_repetition(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """A gateway that comes gets its share, one that goes gives it back; deliveries under way are finished first."""
+    # A slow machine must not look like a slow receiver.
+    pace = replace(FAST, timeout=10.0, lease=6.0)
+    receiver.delay = 0.2
+    async with serving(settings, pace=pace) as first:
+        made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
+        async with coming(updates) as articles:
+            await eventually(lambda: len(receiver.came) > 12)
+            async with serving(settings, pace=pace) as second:
+                # That all fall to the first is once in 4,096 times so.
+                await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+                await asyncio.sleep(0.5)
+            await eventually(lambda: _delivering(first) == made, seconds=5)
+        await eventually(lambda: len(receiver.taken) >= 12 * len(articles))
+        told = [await until(first, {"id": one}, deliveries=len(articles)) for one in made]
+        assert {one["failures"] for one in told} == {0}
+    assert len(receiver.came) == 12 * len(articles)
+    assert _by_webhook(receiver.taken) == dict.fromkeys(made, articles)
+
+
+def _by_webhook(deliveries: Iterable[Delivery]) -> dict[str, list[str]]:
+    """What came, in order, for each webhook."""
+    found: dict[str, list[str]] = {}
+    for delivery in deliveries:
+        found.setdefault(delivery.headers["webhook-id"].rpartition("_")[0], []).append(delivery.id)
+    return found
+
+
+async def test_what_waits_for_its_next_attempt_moves_at_once(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """A pause ends for nobody because a gateway came; nor does the pause hold up the move."""
+    receiver.answer = lambda _: web.Response(status=500)
+    pace = replace(FAST, first=60.0, longest=60.0)
+    async with serving(settings, pace=pace) as first:
+        made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
+        await updates.send(an_article())
+        for one in made:
+            await until(first, {"id": one}, state="failing")
+        async with serving(settings, pace=pace) as second:
+            await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+            await asyncio.sleep(0.3)
+    assert len(receiver.came) == 12
+
+
+async def test_a_cancellation_that_gets_lost_holds_up_nobody(
+    settings: Settings, receiver: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client of the store that swallows one, as ``asyncio.wait_for`` of Python 3.11 may, keeps no lease alive."""
+    saving, lost = asyncio.Event(), asyncio.Event()
+    save = Webhooks.save
+
+    async def deaf(webhooks: Webhooks, lease: Lease, fields: dict[str, object], **given: Any) -> str:
+        saving.set()
+        try:
+            await asyncio.sleep(0.5)
+        except asyncio.CancelledError:
+            lost.set()
+        return await save(webhooks, lease, fields, **given)
+
+    async with serving(settings) as gateway:
+        made = await make(gateway, receiver)
+        monkeypatch.setattr(Webhooks, "save", deaf)
+        await saving.wait()
+        began = time.monotonic()
+        gateway.server.stop()
+        await lost.wait()
+        await eventually(lambda: _delivering(gateway) == [])
+        assert time.monotonic() - began < 2
+    assert await store.redis.exists(f"webhook:{{khabar}}:{made['id']}:lease") == 0
+
+
+async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, receiver: Receiver, store: Store) -> None:
+    """One that cannot reach Kafka does not count: all webhooks stay with the others."""
+    lost = Server(settings.model_copy(update={"kafka": f"127.0.0.1:{free_port()}"}))
+    lost.app.state.deliveries.pace = FAST
+    task = asyncio.create_task(lost.serve(sockets=[listen("127.0.0.1", 0)]))
+    try:
+        async with serving(settings) as gateway:
+            for _ in range(12):
+                await make(gateway, receiver)
+            await asyncio.sleep(0.5)
+            assert len(_delivering(gateway)) == 12
+            assert await store.redis.zcard(GATEWAYS) == 1
+    finally:
+        lost.stop()
+        async with asyncio.timeout(15):
+            await task
+    assert await store.redis.zcard(GATEWAYS) == 0
+
+
+@dataclass
+class Child:
+    """``khabar api`` as a process of its own, with this ``pace``."""
+
+    settings: Settings
+    pace: Pace
+    port: int
+    process: Process
+
+    async def start(self) -> None:
+        """Start it (again)."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
+        environment |= {
+            "KHABAR_KAFKA": self.settings.kafka_servers,
+            "KHABAR_REDIS": self.settings.redis_url,
+            "KHABAR_DATA_DIR": str(self.settings.data_dir),
+            "KHABAR_ALLOW_PRIVATE_ADDRESSES": "true",
+        }
+        command = ["-c", _AT_THIS_PACE, json.dumps(asdict(self.pace)), "api", "--port", self.port]
+        await self.process.start([sys.executable, *map(str, command)], env=environment)
+
+    async def delivers(self, http: aiohttp.ClientSession) -> int:
+        """How many webhooks it delivers now; -1 when it does not answer."""
+        try:
+            async with http.get(f"http://127.0.0.1:{self.port}/metrics") as response:
+                (count,) = re.findall(r"(?m)^khabar_api_webhooks (\S+)$", await response.text())
+                return int(float(count))
+        except aiohttp.ClientError:
+            return -1
+
+
+_AT_THIS_PACE = """
+import json, sys
+from api import service
+from api.webhooks import Pace
+from services.cli import main
+
+pace = Pace(**json.loads(sys.argv.pop(1)))
+
+
+class Server(service.Server):
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.app.state.deliveries.pace = pace
+
+
+service.Server = Server
+main()
+"""
+
+
+@asynccontextmanager
+async def children(settings: Settings, pace: Pace, count: int) -> AsyncIterator[list[Child]]:
+    """So many gateways, started at once; stopped at the end."""
+    found = []
+    for number in range(count):
+        log = settings.data_dir / f"gateway-{number}.log"
+        found.append(Child(settings, pace, free_port(), Process("api", log)))
+    try:
+        for child in found:
+            await child.start()
+        yield found
+    finally:
+        await asyncio.gather(*(child.process.stop() for child in found))
+
+
+# Of 20 webhooks one of two gateways has less than 4 once in 400 times, of 40 less than 8 once in 20,000.
+_WEBHOOKS = 40
+_LEAST = 8
+
+
+async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """Each delivers its share. The other takes over what a killed one had, in order, with one repetition at most."""
+    pace = Pace(first=0.2, longest=1.0, timeout=10.0, lease=3.0, scan=0.2, save=0.5)
+    receiver.delay = 0.05
+    async with children(settings, pace, 2) as (one, other), aiohttp.ClientSession() as http:
+
+        async def shared() -> bool:
+            counts = [await child.delivers(http) for child in (one, other)]
+            return sum(counts) == _WEBHOOKS and min(counts) >= _LEAST
+
+        async def all_with_the_other() -> bool:
+            return await other.delivers(http) == _WEBHOOKS
+
+        async def up() -> bool:
+            return min([await child.delivers(http) for child in (one, other)]) >= 0
+
+        await awaited(up)
+        made = set()
+        for number in range(_WEBHOOKS):
+            url = f"http://127.0.0.1:{(one, other)[number % 2].port}/v1/webhooks"
+            async with http.post(url, json={"url": receiver.url}) as response:
+                assert response.status == 201
+                made.add((await response.json())["id"])
+        await awaited(shared, 5)
+        async with coming(updates) as articles:
+            await eventually(lambda: _least(receiver) >= 5)
+            assert _repetitions(receiver) == {}
+
+            killed = time.monotonic()
+            one.process.kill()
+            await one.process.wait()
+            await awaited(all_with_the_other)
+            assert time.monotonic() - killed < pace.lease + pace.scan + 2
+            at_takeover = len(articles)
+            await eventually(lambda: _least(receiver) > at_takeover)
+            repeated = _repetitions(receiver)
+            assert set(repeated.values()) <= {2}
+
+            await one.start()
+            await awaited(shared)
+            shared_again = len(articles)
+            await eventually(lambda: _least(receiver) > shared_again + 3)
+        await eventually(lambda: _least(receiver) == len(articles))
+        await asyncio.sleep(0.3)
+
+    # A move repeats nothing: all that came twice did so because of the kill.
+    assert _repetitions(receiver) == repeated
+    assert len({name.rpartition("_")[0] for name in repeated}) == len(repeated)
+    came = _by_webhook(receiver.taken)
+    assert came.keys() == made
+    for ids in came.values():
+        assert [now for now, before in zip(ids, [None, *ids], strict=False) if now != before] == articles
+
+
+def _message_ids(receiver: Receiver) -> list[str]:
+    return [delivery.headers["webhook-id"] for delivery in receiver.taken]
+
+
+def _least(receiver: Receiver) -> int:
+    """How many different messages came for the webhook that has the fewest."""
+    counts = Counter(name.rpartition("_")[0] for name in set(_message_ids(receiver)))
+    return min(counts.values()) if len(counts) == _WEBHOOKS else 0
+
+
+def _repetitions(receiver: Receiver) -> dict[str, int]:
+    """How often the messages came that came more than once."""
+    return {name: count for name, count in Counter(_message_ids(receiver)).items() if count > 1}
+
+
+def test_shares_are_alike_and_few_webhooks_move() -> None:
+    """Whoever asks hears the same; each of N has about 1/N; who comes or goes moves no webhook but those it has."""
+    webhooks = [f"wh_{number:016x}" for number in range(1_000)]
+    gateways = [f"{number:016x}" for number in range(4)]
+    before = {one: whose(one, gateways) for one in webhooks}
+    assert before == {one: whose(one, reversed(gateways)) for one in webhooks}
+    assert all(190 < count < 310 for count in Counter(before.values()).values())
+    assert set(before.values()) == set(gateways)
+    for gone in gateways:
+        after = {one: whose(one, [gateway for gateway in gateways if gateway != gone]) for one in webhooks}
+        assert {one for one in webhooks if after[one] != before[one]} == {
+            one for one in webhooks if before[one] == gone
+        }
+        assert all(250 < count < 420 for count in Counter(after.values()).values())
+
+
+async def test_gateways_are_known_while_they_say_so(each_store: Store) -> None:
+    """Who has said nothing for its time is not counted, nor who withdrew; of gateways that are gone nothing stays."""
+    webhooks = Webhooks(each_store.redis)
+
+    async def known(gateway: str, seconds: float) -> set[str]:
+        return set((await webhooks.announce(gateway, seconds=seconds))[1])
+
+    assert await known("one", 0.2) == {"one"}
+    assert await known("two", 10) == {"one", "two"}
+    await asyncio.sleep(0.3)
+    assert await known("two", 10) == {"two"}
+    assert await known("one", 1) == {"one", "two"}
+    await asyncio.sleep(0.6)
+    assert await known("one", 1) == {"one", "two"}
+    await asyncio.sleep(0.6)
+    assert await known("two", 10) == {"one", "two"}
+    await webhooks.withdraw("one")
+    assert await known("two", 0.2) == {"two"}
+    await asyncio.sleep(0.3)
+    assert await each_store.redis.exists(GATEWAYS) == 0
 
 
 async def test_a_gateway_that_lost_its_lease_saves_nothing(store: Store) -> None:
@@ -339,7 +641,8 @@ async def test_webhooks_survive_a_rebuild_and_have_a_limit(each_store: Store) ->
     await each_store.clear()
     assert [one.id for one in await webhooks.owned("a")] == ["wh_1"]
     assert {one.id for one in await webhooks.owned(None)} == {"wh_1", "wh_3"}
-    assert await webhooks.index() == {"wh_1": "active:1", "wh_3": "active:1"}
+    index, _ = await webhooks.announce("one", seconds=5)
+    assert index == {"wh_1": "active:1", "wh_3": "active:1"}
 
 
 def _webhook(name: str, *, owner: str = "", cursor: str = "") -> Webhook:
