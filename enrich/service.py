@@ -8,7 +8,7 @@ import structlog
 
 from enrich import recognition, vectors
 from enrich.annotate import annotate
-from services import telemetry, topics
+from services import groups, telemetry, topics
 from services.events import ArticleIn, RawArticle
 from services.settings import Settings
 
@@ -21,7 +21,7 @@ def run(settings: Settings) -> None:
     telemetry.serve_metrics(settings.metrics_port)
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the parents
     warm_up(settings)
-    asyncio.run(topics.wait_for(settings))
+    asyncio.run(_ready(settings))
     from enrich.app import app  # noqa: PLC0415 - making the app reads settings and opens clients
 
     worker = app.Worker(
@@ -31,7 +31,14 @@ def run(settings: Settings) -> None:
         redirect_stdouts=False,
         quiet=True,
     )
+    worker.spinner = None  # its end would write a terminal's control sequence into the log
     sys.exit(worker.execute_from_commandline())
+
+
+async def _ready(settings: Settings) -> None:
+    """Return when Kafka is there with its topics. Raises ``SettingsError`` when it will not have such a worker."""
+    await topics.wait_for(settings)
+    await groups.check_session(settings.kafka_servers, settings.session_timeout)
 
 
 def warm_up(settings: Settings) -> None:

@@ -17,6 +17,11 @@ clitics      و ف ب ل ك at the beginning of a name's first word: particle or
 How the network was made stands in ``training/README.md``.
 """
 
+import os
+
+# onnxruntime reports its use to Microsoft, unless this stands there before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from enrich.recognition.recognizer import Recognizer, Span
 from enrich.recognition.tiers import TIERS, load
 

@@ -1,5 +1,8 @@
 """Names that no list has: recognition in Arabic texts."""
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -256,3 +259,26 @@ def test_unknown_tiers_are_refused() -> None:
     """A tier that does not exist is a wrong setting."""
     with pytest.raises(OperatorError, match="default, quality, camel"):
         recognition.load("best")
+
+
+def test_recognition_reports_nothing_to_anybody(tmp_path: Path) -> None:
+    """The library that runs the networks finds its telemetry switched off, whatever the environment; it keeps no id."""
+    code = (
+        "import os, sys\n"
+        "class Seen:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
+        "sys.meta_path.insert(0, Seen())\n"
+        "from enrich import recognition\n"
+        "recognition.load()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["1"]
+    assert not list(tmp_path.iterdir())
