@@ -1,14 +1,19 @@
 """What Kafka knows of a consumer group: its members and how far behind they are."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+
+from services.errors import SettingsError
 
 # The one consumer group: every enrich worker is a member.
 GROUP = "khabar"
+_SESSION = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 
 
 async def stable_members(bootstrap: str, group: str) -> int:
@@ -50,6 +55,27 @@ async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, t
             lag + ends[partition] - max(oldest[partition], done),
         )
     return found
+
+
+async def check_session(bootstrap: str, seconds: float) -> None:
+    """See that Kafka allows members whose session ends after so many seconds.
+
+    A member that asks for less or more is refused each time it tries to join; its client only logs that. Raises
+    ``SettingsError``. A Kafka that does not tell what it allows is taken at its best.
+    """
+    allowed: dict[str, float] = {}
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with _admin(bootstrap) as admin:
+            node = (await admin.describe_cluster())["brokers"][0]["node_id"]
+            for response in await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, str(node))]):
+                for *_, entries in response.resources:
+                    allowed |= {name: int(value) / 1000 for name, value, *_ in entries if name in _SESSION and value}
+    shortest, longest = (allowed.get(name, seconds) for name in _SESSION)
+    if not shortest <= seconds <= longest:
+        raise SettingsError(
+            f"KHABAR_SESSION_TIMEOUT: Kafka allows {shortest:g} to {longest:g} s, not {seconds:g}; "
+            f"its own settings are {' and '.join(_SESSION)}"
+        )
 
 
 @asynccontextmanager
