@@ -81,7 +81,7 @@ class _Pages:
 
     def put(self, position: int, page: _Page, cursors: Cursors) -> None:
         """Keep a page; those that were not used for longest make room."""
-        if cursors is not self._cursors or position in self._pages:
+        if cursors is not self._cursors or position in self._pages or page.end <= position:
             return
         self._pages[position] = page
         self._bytes += page.size
@@ -103,7 +103,8 @@ class _Lane:
 
     async def read(self, position: int, stop: int, cursors: Cursors) -> _Page:
         """The page from ``position``, which ends at ``stop`` at the latest."""
-        if self._records is None or self.position != position or self.stop > stop:
+        # Where the last reading was to stop there is nothing more in it.
+        if self._records is None or self.position != position or not position < self.stop <= stop:
             self._records = self.reader.between(position, stop)
             self.stop = stop
         end = (position // _PAGE + 1) * _PAGE

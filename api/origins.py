@@ -6,6 +6,7 @@ proves little while no key is needed: a page may make its own name lead to 127.0
 therefore takes as its own only addresses and ``localhost``, which nobody else can have.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -72,6 +73,7 @@ class Gate:
         self._inner = app
         self._origins = origins
         self._addresses = addresses
+        self._beginning = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or refuse it; a WebSocket before it is accepted."""
@@ -86,6 +88,9 @@ class Gate:
         if scope["type"] == "http" and scope["path"] != _SSE:
             await self._inner(scope, receive, send)
             return
+        # One stream is begun in a turn of the loop: a thousand that come at once let others have theirs between.
+        async with self._beginning:
+            await asyncio.sleep(0)
         client = scope.get("client")
         with ExitStack() as held:
             try:

@@ -23,6 +23,8 @@ from services.settings import Settings, check_reach
 _LARGEST_FRAME = 64 * 1024
 # What the kernel holds for a client that does not read; left alone it grows to megabytes each.
 _SEND_BUFFER = 256 * 1024
+# A client that does not even acknowledge what it is sent, heartbeats at least, is gone: no ping asks over SSE.
+_UNACKNOWLEDGED_SECONDS = 60.0
 _BACKLOG = 4_096
 _SHUTDOWN_SECONDS = 2
 
@@ -64,12 +66,17 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket whose connections have bounded send buffers. Raises ``OSError``."""
+    """A listening socket whose connections have bounded send buffers, and end when nobody is there any more.
+
+    Raises ``OSError``.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(_UNACKNOWLEDGED_SECONDS * 1000))
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError:

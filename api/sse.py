@@ -103,6 +103,10 @@ async def events(request: Request, key: Reader) -> Response:
         ) from None
 
 
+class _TakesNothing(StreamError):
+    """The client does not read: it cannot be told either."""
+
+
 class EventStream(Response):
     """The body of a subscription: it lasts until the client leaves, is too slow, or the gateway stops."""
 
@@ -178,13 +182,14 @@ class EventStream(Response):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             message = f"nothing could be sent for {seconds:g} s"
-            raise StreamError("too_slow", message, cursor=self._session.cursor) from None
+            raise _TakesNothing("too_slow", message, cursor=self._session.cursor) from None
         self._sent_at = time.monotonic()
 
     async def _say_goodbye(self, error: StreamError, send: Send) -> bool:
         """Tell why it ends. False when the client does not read: then only cutting the line frees its memory."""
         if error.code == "too_slow":
             self._gateway.metrics.too_slow.inc()
+        if isinstance(error, _TakesNothing):
             return False
         body = _event("error", error.as_json())
         try:

@@ -18,6 +18,7 @@ from api.log import Log
 from api.session import LiveSession, Session
 from api.subscriptions import Limits, StreamError, Subscription
 from api.transport import WebSocketConnection, as_line, text_frame
+from services.clock import utc_now
 
 # How often it is looked at who is due a heartbeat or takes nothing: at least.
 _LOOK_SECONDS = 1.0
@@ -122,8 +123,9 @@ class Stream:
     async def _at(self, since: datetime) -> int:
         position = await self.backlog.at(max(0, int(since.timestamp() * 1000)))
         oldest = await self.backlog.oldest()
-        # The first record that is kept answers for the time before it only when there was none before.
-        if position <= oldest and oldest > 0 and position < await self.backlog.end():
+        # The first record that is kept answers for the time before it only when there was none before; and where
+        # none is kept, nobody knows what was there since.
+        if position <= oldest and oldest > 0 and (position < await self.backlog.end() or since < utc_now()):
             raise TooOld(oldest)
         return position
 

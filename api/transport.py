@@ -10,15 +10,18 @@ finished frames to it.
 import contextlib
 import fcntl
 import json
+import os
+import socket
 import struct
 import termios
-from asyncio import BaseTransport, TimerHandle, Transport
+from asyncio import BaseTransport, Handle, TimerHandle, Transport
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -29,6 +32,10 @@ _ROOM = 16 * 1024
 # A client that closes has so long to take what it was sent before, and the answer to its close.
 _LINGER_SECONDS = 2.0
 _SHORT, _MEDIUM = 126, 65_536
+# Taken in at once of what a client sends; the loop reads far more, and thousands of frames hold up everybody else.
+_PIECE = 4 * 1024
+# Frames of one message; ops are small, and each frame costs more than its bytes.
+_MOST_FRAMES = 64
 
 
 def text_frame(text: bytes) -> bytes:
@@ -101,6 +108,15 @@ def http_connection(scope: Any) -> HttpConnection:
     return cast(HttpConnection, scope["extensions"][_EXTENSION])
 
 
+def _cut_off(transport: Transport) -> None:
+    """Cut a line at once. The kernel too forgets what was not sent; otherwise it holds it for minutes."""
+    with contextlib.suppress(OSError, ValueError):  # it has just been closed
+        number = transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class WebSockets(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, able to take finished frames and to say goodbye to a client that does not read.
 
@@ -114,9 +130,11 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     _user: WebSocketUser | None = None
     _cut: TimerHandle | None = None
+    _next: Handle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Bound what waits."""
+        self._untaken = bytearray()
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=_FULL, low=_ROOM)
 
@@ -178,8 +196,59 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came; it may be the client's close."""
+        """Take in what came, piece by piece: others get their turn between two, and no more is read meanwhile."""
+        if not self._untaken and len(data) <= _PIECE:
+            self._take(data)
+            return
+        self._untaken += data
+        self.transport.pause_reading()
+        self._go_on()
+
+    async def receive(self) -> Any:
+        """The next message; when the endpoint has all that were taken in, the next piece is."""
+        message = await super().receive()
+        if self._untaken and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._go_on()
+        return message
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take in a part of a message, unless there are too many."""
+        if self.close_sent:
+            return
+        if len(self.frames) < _MOST_FRAMES:
+            super().handle_cont(event)
+            return
+        self.frames = []
+        self.conn.send_close(CloseCode.MESSAGE_TOO_BIG)
+        self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client does not take the answers."""
+        if self.is_full:
+            self.conn.data_to_send()
+        else:
+            super().handle_ping()
+
+    def _go_on(self) -> None:
+        if self._next is None and not self.read_paused:
+            self._next = self.loop.call_soon(self._take_piece)
+
+    def _take_piece(self) -> None:
+        self._next = None
+        if self.disconnected or self.read_paused:
+            return
+        piece = bytes(self._untaken[:_PIECE])
+        del self._untaken[:_PIECE]
+        self._take(piece)
+        if self._untaken:
+            self._go_on()
+        elif not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
         super().data_received(data)
+        # It may be the client's close.
         if self.handshake_complete and not self.is_open:
             self._lose()
             self._cut_later()
@@ -210,7 +279,7 @@ class WebSockets(WebSocketsSansIOProtocol):
     def _cut_later(self) -> None:
         # uvicorn waits until all is sent, which somebody who does not read puts off for ever.
         if self._cut is None and not self.disconnected:
-            self._cut = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+            self._cut = self.loop.call_later(_LINGER_SECONDS, _cut_off, self.transport)
             self.writable.set()
 
     def farewell(self, text: str, code: int, *, grace: float) -> None:
@@ -225,13 +294,27 @@ class WebSockets(WebSocketsSansIOProtocol):
             # Behind what waits already, and a few bytes only: no need to wait until the client reads.
             self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(grace, self.transport.abort)
+        self.close_timer = self.loop.call_later(grace, _cut_off, self.transport)
         if self.read_paused:
             self.read_paused = False
-            self.transport.resume_reading()
+            if self._untaken:
+                self._go_on()
+            else:
+                self.transport.resume_reading()
         # Nothing more will come to the endpoint, nor will it be asked to wait.
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         self.writable.set()
+
+
+class _Line:
+    """The line of a request, for its endpoint. Not the protocol: that has the scope, which would have it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def abort(self) -> None:
+        """Cut the line at once; what was not sent yet is dropped."""
+        _cut_off(self._transport)
 
 
 class Http(HttpToolsProtocol):
@@ -258,6 +341,13 @@ class Http(HttpToolsProtocol):
         self._head_arrived()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the line to the WebSocket protocol."""
+        super().handle_websocket_upgrade()
+        # The parser calls this connection, and this connection the parser: only the garbage collector would end that,
+        # late, and the head of the request hangs on it.
+        self.parser = cast(Any, None)
+
     def data_received(self, data: bytes) -> None:
         """Take in what came, unless the head of the request is out of all proportion."""
         super().data_received(data)
@@ -270,17 +360,13 @@ class Http(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Hand the connection to the endpoint of the request that begins."""
         super().on_message_begin()
-        cast(dict[str, object], self.scope)["extensions"] = {_EXTENSION: self}
+        cast(dict[str, object], self.scope)["extensions"] = {_EXTENSION: _Line(self.transport)}
         self._expect_head()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._head_arrived()
         super().on_headers_complete()
-
-    def abort(self) -> None:
-        """Cut the line at once; what was not sent yet is dropped."""
-        self.transport.abort()
 
     def _expect_head(self) -> None:
         self._reading_head = True

@@ -6,6 +6,8 @@ States of a connection: *unauthenticated* (only with keys set and none in the he
 """
 
 import asyncio
+import math
+import time
 
 from fastapi import APIRouter, WebSocket
 from pydantic_core import from_json
@@ -13,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from api.auth import Forbidden, Key, Unauthorized, header_key
 from api.gateway import Gateway
-from api.limits import Allowance, Allowances, TooMany
+from api.limits import Allowance, Allowances, Bucket, TooMany
 from api.problems import ProblemError, documented
 from api.session import LiveSession
 from api.subscriptions import StreamError, Subscription
@@ -37,6 +39,8 @@ CLOSE_CODES = {
 # What a client got wrong while it was subscribed already: it is told, and the subscription stays.
 _STAYS = {"bad_request", "bad_filter", "bad_cursor", "cursor_too_old", "unavailable"}
 _OPS = "subscribe, ping, auth"
+# What a connection may send: more than any client has a use for, and little enough that the others do not notice.
+_FRAMES_A_SECOND, _FRAMES_AT_ONCE = 20, 200
 
 
 @router.get("/v1/stream", tags=["stream"], status_code=426, responses=documented(426))
@@ -68,6 +72,7 @@ class _Connection:
         self._gateway = gateway
         self._limits = gateway.limits
         self._line = websocket_connection(websocket.scope)
+        self._frames = Bucket(_FRAMES_A_SECOND, _FRAMES_AT_ONCE, time.monotonic)
 
     async def run(self) -> None:
         """Authenticate, subscribe, answer. Raises ``StreamError`` with what to tell a client that cannot begin."""
@@ -129,6 +134,7 @@ class _Connection:
                 answer = error.as_json()
             if answer:
                 session.say(answer)
+            await asyncio.sleep(0)  # others first
 
     async def _answer_to(self, frame: dict[str, object], session: LiveSession) -> dict[str, str] | None:
         match frame.get("op"):
@@ -147,10 +153,13 @@ class _Connection:
                 raise StreamError("bad_request", f"unknown op {str(unknown)[:60]!r}; known are {_OPS}", field="op")
 
     async def _receive(self) -> dict[str, object]:
-        """The next frame's object. Raises ``StreamError`` when it holds none."""
+        """The next frame's object. Raises ``StreamError`` when it holds none, or too many came of late."""
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
+        if wait := self._frames.try_take(1):
+            limit = f"a connection may send {_FRAMES_A_SECOND} frames a second"
+            raise StreamError("too_many", limit, retry_after=str(math.ceil(wait)))
         text = message.get("text")
         if text is None:
             raise StreamError("bad_request", "frames must be text")

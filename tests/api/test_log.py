@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Callable
 
-from api.backlog import Backlog
+from api.backlog import Backlog, _Pages
 from api.cursor import Cursors
 from api.events import Event, Facets
 from api.filters import Filter
@@ -102,3 +102,27 @@ async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Up
             await asyncio.gather(tidy, return_exceptions=True)
     assert [json.loads(one.data)["id"] for one in found] == [one.id for one in articles if one.language == "tr"]
     assert reads > 2
+
+
+async def test_a_read_goes_on_where_the_log_ended(start: Start, updates: Updates) -> None:
+    """Also when a page ended just there, for its size or its offset: the next read does not stay where it is."""
+    sizes = (10, 160_000, 10, 10)
+    offsets = await updates.send(*[an_article(text="ك" * size) for size in sizes])
+    first, end = offsets[0], offsets[-1] + 1
+    async with start() as gateway:
+        cursors = gateway.gateway.stream.cursors
+        backlog = Backlog(gateway.gateway.settings.kafka_servers)
+        tidy = asyncio.create_task(backlog.keep_tidy())
+        await asyncio.sleep(0)
+        try:
+            for stop in range(first + 1, end):
+                backlog._pages = _Pages(1)
+                position, found = first, 0
+                while position < end:
+                    chunk = await backlog.read(position, stop if position < stop else end, Filter(), cursors)
+                    assert chunk.position > position
+                    position, found = chunk.position, found + len(chunk.events)
+                assert found == len(offsets)
+        finally:
+            tidy.cancel()
+            await asyncio.gather(tidy, return_exceptions=True)

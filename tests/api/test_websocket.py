@@ -3,8 +3,6 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from websockets.frames import Frame, Opcode
 
 from api.log import CHUNK_BYTES
 from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually, ids
+from tests.api.raw import raw
 
 
 async def test_events_are_delivered_live_as_they_lie_on_kafka(gateway: Running, updates: Updates) -> None:
@@ -215,23 +214,6 @@ async def test_stopping_tells_subscribers_where_to_resume(start: Start, updates:
         assert await subscriber.close_code() == 1012
 
 
-@asynccontextmanager
-async def _raw(gateway: Running) -> AsyncIterator[socket.socket]:
-    """A connection past its handshake, of which nothing is read but what the test reads."""
-    loop = asyncio.get_running_loop()
-    with socket.socket() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        line.setblocking(False)
-        await loop.sock_connect(line, ("127.0.0.1", gateway.port))
-        await loop.sock_sendall(
-            line,
-            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        )
-        assert b" 101 " in await loop.sock_recv(line, 20)
-        yield line
-
-
 async def test_frames_and_the_control_frames_between_them_stay_whole(gateway: Running, updates: Updates) -> None:
     """Pings of a client are answered between events of every size, and its close ends the stream cleanly."""
     sizes = (1, 100, 10_000, 60_000, 5, 300_000)
@@ -284,7 +266,7 @@ async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start
 async def test_what_waits_for_a_client_is_bounded(start: Start, updates: Updates) -> None:
     """Of one who does not read no more than a chunk and what makes a connection full waits, here and in the kernel."""
     text = "خبر " * 15_000
-    async with start(limits={"send": 30.0}) as gateway, _raw(gateway), gateway.stream() as reader:
+    async with start(limits={"send": 30.0}) as gateway, raw(gateway), gateway.stream() as reader:
         await reader.next()
         connections = gateway.server.server_state.connections
         await eventually(lambda: len(gateway.gateway.stream.live) == 2)
@@ -303,7 +285,7 @@ async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updat
     """Too slow is who takes nothing for so long; one who takes a little all the time gets everything."""
     loop = asyncio.get_running_loop()
     articles = [an_article(text="خبر " * 15_000) for _ in range(30)]
-    async with start(limits={"send": 0.6}) as gateway, _raw(gateway) as line:
+    async with start(limits={"send": 0.6}) as gateway, raw(gateway) as line:
         await eventually(lambda: gateway.gateway.stream.live)
         await updates.send(*articles)
         began, received = loop.time(), b""
@@ -319,7 +301,7 @@ async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updat
 
 async def test_a_client_that_closes_but_never_reads_is_cut(start: Start, updates: Updates) -> None:
     """Its close does not leave a line open that waits for ever to be emptied."""
-    async with start(limits={"send": 60.0}) as gateway, _raw(gateway) as line:
+    async with start(limits={"send": 60.0}) as gateway, raw(gateway) as line:
         connections = gateway.server.server_state.connections
         await eventually(lambda: gateway.gateway.stream.live)
         await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(20)])

@@ -1,0 +1,58 @@
+"""Lines to a gateway on which everything can be sent, byte by byte, and nothing is read but what a test reads."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.frames import Frame, Opcode
+
+from tests.api.conftest import Running
+
+
+@asynccontextmanager
+async def raw(gateway: Running) -> AsyncIterator[socket.socket]:
+    """A connection past its handshake, of which nothing is read but what the test reads."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        line.setblocking(False)
+        await loop.sock_connect(line, ("127.0.0.1", gateway.port))
+        await loop.sock_sendall(
+            line,
+            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        )
+        assert b" 101 " in await loop.sock_recv(line, 20)
+        yield line
+
+
+def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
+    """A client's frame."""
+    return Frame(opcode, data, fin=fin).serialize(mask=True)
+
+
+def op(**message: Any) -> bytes:
+    """An op in a frame of its own."""
+    return frame(Opcode.TEXT, json.dumps(message).encode())
+
+
+async def frames(line: socket.socket, last: bytes | None = None, *, seconds: float = 20) -> list[tuple[int, bytes]]:
+    """Opcode and payload of all frames that come, until ``last`` is among them or the line is closed or cut."""
+    loop, received, found = asyncio.get_running_loop(), b"", []
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(seconds):
+            while (last is None or last not in received) and (part := await loop.sock_recv(line, 65_536)):
+                received += part
+    _, _, received = received.partition(b"\r\n\r\n")
+    while received:
+        size, at = received[1], 2
+        if size >= 126:
+            at = 4 if size == 126 else 10
+            size = int.from_bytes(received[2:at], "big")
+        found.append((received[0] & 0x0F, received[at : at + size]))
+        received = received[at + size :]
+    return found
