@@ -1,14 +1,29 @@
-"""What the stream costs: events delivered a CPU second of the server, against servers that do less.
+"""What the stream costs: events delivered a CPU-second of the server, against servers that do less.
 
 - ``gateway``: the gateway's own ``/v1/stream``, whose log is fed directly, so that Kafka is not measured.
 - ``raw``: an asyncio server that writes a prebuilt frame to every transport, in bursts ten frames a write.
 - ``queues``: FastAPI with a queue and a task a client, as it is commonly written.
 
-All three run on uvloop in a process of their own; all clients are one further process that reads raw sockets. Events
-have 1 KB. ``paced`` is 20 events a second, one at a time; ``bursts`` is 20 events at once, four times a second.
+All three run on uvloop in a process of their own; all clients are one further process that reads raw sockets
+(``benchmarks.receivers``). Events have 1 KB.
 
-    python -m benchmarks.fanout speed --clients 1000 --seconds 5
-    python -m benchmarks.fanout memory --clients 1000
+``paced`` are single events, evenly spread, 20 thousand deliveries a second in all (``--deliveries``), so that nothing
+coalesces: 100 events a second to 200 clients, 4 to 5,000. ``--each 20`` makes it 20 events a second whatever the
+number of clients, which at 5,000 are 100 thousand deliveries a second: about what one core can write one by one, each
+event by itself also when it is overdue. ``bursts`` are 20 events at once, 80 thousand deliveries a
+second in all.
+
+Delays run from when an event was *due*, not from when a busy server came to publish it, and every delivery counts;
+see ``benchmarks.receivers`` for the two times that are taken. A CPU-second is one of the server's process, user and
+system, from the first event until all are delivered. In each round the servers take turns, in another order each
+time; figures are medians of the rounds, ratios those within a round. Trust ratios rather than figures.
+
+Memory is that of the server's process (resident), without what the kernel holds for its sockets: a connection that is
+idle, and one to which events were paced for some seconds (with the gateway's log, of at most 64 MB, in it).
+
+    python -m benchmarks.fanout speed --clients 200 1000 5000 --seconds 5
+    python -m benchmarks.fanout speed --clients 5000 --each 20
+    python -m benchmarks.fanout memory --clients 1000 5000
     python -m benchmarks.fanout filters
 """
 
@@ -17,15 +32,13 @@ import asyncio
 import json
 import os
 import re
-import resource
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
@@ -40,47 +53,56 @@ from api.filters import Filter
 from api.log import Log
 from api.service import Server, listen
 from api.transport import text_frame
+from benchmarks.receivers import Child, crowd, due, prepare, resident, say, settled
+from services import telemetry
 from services.settings import Settings
 
-_KINDS = ("gateway", "raw", "queues")
+KINDS = ("gateway", "raw", "queues")
 _MODES = ("paced", "bursts")
-_RATE = 20
 _BURST = 20
-_BURSTS = 4
+_BURST_DELIVERIES = 80_000
+_FEWEST_BURSTS = 10
 _RAW_AT_ONCE = 10
-_TEXT = "خبر عاجل من غزة " * 28
-_CURSORS = Cursors("bench")
-_AT = re.compile(rb'"at":(\d{19})')
+_BYTES = 1_024
+CURSORS = Cursors("bench")
+_TEXT = "خبر عاجل من غزة " * 40
 _FACETS = Facets(type="article", languages=frozenset(["ar"]))
 
 _Publish = Callable[[list[Event]], None]
 
 
-def _event(offset: int, facets: Facets = _FACETS) -> Event:
-    cursor = _CURSORS.encode(offset)
+def _event(offset: int, planned: int = 10**18, facets: Facets = _FACETS, text: str = _TEXT) -> Event:
+    """An event of 1 KB that is due at ``planned``, in nanoseconds since 1970."""
+    cursor = CURSORS.encode(offset)
     head = f'{{"cursor":"{cursor}","type":"article","time":"2026-11-22T00:00:00.000Z","data":'.encode()
-    data = f'{{"id":"{offset}","text":"{_TEXT}","at":{time.monotonic_ns():019}}}'.encode()
-    return Event(offset, cursor, head + data + b"}", len(head), facets)
+    data = f'{{"id":"{offset}",{due(planned)},"text":"'.encode()
+    room = _BYTES - len(head) - len(data) - 3
+    # Cut between two bytes of a letter: one more of ASCII makes up for it.
+    body = text.encode()[:room].decode(errors="ignore").encode().ljust(room, b".")
+    return Event(offset, cursor, head + data + body + b'"}}', len(head), facets)
 
 
-async def _drive(mode: str, seconds: float, publish: _Publish) -> dict[str, float]:
-    """Publish for so long; events and the CPU seconds of this process."""
-    offsets = count()
-    began, cpu = time.monotonic(), time.process_time()
-    pause = 1 / _RATE if mode == "paced" else 1 / _BURSTS
-    for turn in range(round(seconds / pause)):
-        await asyncio.sleep(max(0.0, began + turn * pause - time.monotonic()))
-        publish([_event(next(offsets)) for _ in range(1 if mode == "paced" else _BURST)])
-    await asyncio.sleep(1)
-    return {"cpu": time.process_time() - cpu, "events": next(offsets)}
+async def _drive(publish: _Publish, offsets: "count[int]", at_once: int, pause: float, turns: int) -> dict[str, float]:
+    """Publish so many events at once, so many times; how many those were, and how late the latest (milliseconds)."""
+    began, clock = time.time_ns(), time.monotonic()
+    latest = 0.0
+    for turn in range(turns):
+        planned = clock + turn * pause
+        await asyncio.sleep(max(0.0, planned - time.monotonic()))
+        latest = max(latest, time.monotonic() - planned)
+        at = began + round(turn * pause * 1e9)
+        publish([_event(next(offsets), at) for _ in range(at_once)])
+    return {"events": turns * at_once, "late": latest * 1000}
 
 
 def _gateway() -> tuple[uvicorn.Server, _Publish]:
-    server = Server(Settings(kafka="127.0.0.1:9", redis="redis://127.0.0.1:9"))
+    settings = Settings(kafka="127.0.0.1:9", redis="redis://127.0.0.1:9", log_level="warning")
+    telemetry.configure(settings, "api")
+    server = Server(settings)
     gateway = server.app.state.gateway
 
     async def follow() -> None:
-        gateway.follower.cursors = _CURSORS
+        gateway.follower.cursors = CURSORS
         gateway.follower.caught_up.set()
         await asyncio.Event().wait()
 
@@ -146,191 +168,230 @@ class _Raw(asyncio.Protocol):
                 transport.write(frames)
 
 
-async def _serve(kind: str, mode: str, seconds: float) -> None:
-    """Tell the port; begin at a line from stdin, tell the figures, end at the next one."""
+async def _serve(kind: str, hosts: list[str]) -> None:
+    """Say the ports; then ``drive``, and say the ``cpu`` seconds since, until stdin ends."""
     loop = asyncio.get_running_loop()
-    with listen("127.0.0.1", 0) as listener:
+    offsets = count()
+    with ExitStack() as open_ones:
+        listeners = [open_ones.enter_context(listen(host, 0)) for host in hosts]
         publish: _Publish
         if kind == "raw":
             publish = _Raw.publish
-            await loop.create_server(_Raw, sock=listener)
+            servers = [await loop.create_server(_Raw, sock=listener, backlog=4_096) for listener in listeners]
         else:
             server, publish = _gateway() if kind == "gateway" else _queues()
             # Held, or the loop would forget it.
-            task = asyncio.create_task(server.serve(sockets=[listener]))
+            task = asyncio.create_task(server.serve(sockets=listeners))
             while not server.started:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.01)
-        before = _resident()
-        _say({"port": listener.getsockname()[1]})
-        await loop.run_in_executor(None, sys.stdin.readline)
-        figures: dict[str, float] = {"memory": _resident() - before}
-        if seconds:
-            figures |= await _drive(mode, seconds, publish)
-        _say(figures)
-        await loop.run_in_executor(None, sys.stdin.readline)
-        if kind != "raw":
+        say(ports=[listener.getsockname()[1] for listener in listeners])
+        cpu = time.process_time()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            asked = json.loads(line)
+            if asked["do"] == "drive":
+                cpu = time.process_time()
+                say(**await _drive(publish, offsets, asked["at_once"], asked["pause"], asked["turns"]))
+            else:
+                say(cpu=time.process_time() - cpu)
+        if kind == "raw":
+            for one in servers:
+                one.close()
+        else:
             task.cancel()
 
 
-class _Client(asyncio.Protocol):
-    """Reads, counts, and takes times."""
+@dataclass(frozen=True)
+class Load:
+    """So many events at once, so many times, a pause between."""
 
-    ready = 0
-    latencies: list[float] = []  # noqa: RUF012 - all of this process
-    _rest = b""
-    _upgraded = False
+    at_once: int
+    pause: float
+    turns: int
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).write(
-            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-
-    def data_received(self, data: bytes) -> None:
-        now = time.monotonic_ns()
-        if not self._upgraded and b"\r\n\r\n" in data:
-            self._upgraded = True
-            type(self).ready += 1
-        data = self._rest + data
-        end = 0
-        for found in _AT.finditer(data):
-            self.latencies.append((now - int(found[1])) / 1e6)
-            end = found.end()
-        self._rest = data[max(end, len(data) - 24) :]
+    @classmethod
+    def of(cls, mode: str, clients: int, seconds: float, deliveries: float) -> "Load":
+        """As the module says."""
+        if mode == "paced":
+            pause = clients / deliveries
+            return cls(1, pause, max(1, round(seconds / pause)))
+        pause = _BURST * clients / _BURST_DELIVERIES
+        return cls(_BURST, pause, max(_FEWEST_BURSTS, round(seconds / pause)))
 
 
-async def _connect(port: int, clients: int) -> None:
-    """Connect all, tell so; at a line from stdin tell what came."""
-    loop = asyncio.get_running_loop()
-    for _ in range(clients):
-        await loop.create_connection(_Client, "127.0.0.1", port)
-    while _Client.ready < clients:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.5)
-    _say({"ready": clients})
-    await loop.run_in_executor(None, sys.stdin.readline)
-    found = sorted(_Client.latencies)
-    _say({"received": len(found)} | {f"p{n}": found[len(found) * n // 100] for n in (50, 99) if found})
+def drive(server: Child, receivers: Child, load: Load, clients: int) -> dict[str, Any]:
+    """Publish, and wait until everybody has everything: the figures of both sides."""
+    receivers.ask("begin")
+    published = server.ask("drive", at_once=load.at_once, pause=load.pause, turns=load.turns)
+    expected = published["events"] * clients
+    figures = settled(receivers, expected)
+    return published | figures | {"spent": server.ask("cpu")["cpu"], "missing": expected - figures["received"]}
 
 
-def _resident() -> int:
-    """Bytes of memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _say(figures: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(figures) + "\n")
-    sys.stdout.flush()
-
-
-@contextmanager
-def _child(*arguments: object) -> Iterator[Callable[..., dict[str, Any]]]:
-    """A process of this module: each call sends it a line if ``go``, and returns what it tells next."""
-    command = [sys.executable, "-m", "benchmarks.fanout", *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        written, told = process.stdin, process.stdout
-        if written is None or told is None:
-            raise RuntimeError("no pipes")
-
-        def ask(*, go: bool = True) -> dict[str, Any]:
-            if go:
-                written.write("\n")
-                written.flush()
-            line = told.readline()
-            return cast(dict[str, Any], json.loads(line or '{"ended": true}'))
-
-        try:
-            yield ask
-        finally:
-            process.kill()
-
-
-def _measure(kind: str, mode: str, clients: int, seconds: float) -> dict[str, Any]:
-    with _child("serve", kind, mode, seconds) as server:
-        port = server(go=False)["port"]
-        with _child("connect", port, clients) as crowd:
-            crowd(go=False)
-            figures = server()
-            return figures | crowd() | {"expected": figures.get("events", 0) * clients}
-
-
-def speed(clients: int, seconds: float, rounds: int) -> None:
-    """Delivered events a CPU second, in turns; the median of the rounds."""
-    print(f"{clients} clients, {seconds:g} s, median of {rounds}")
+def speed(clients: int, seconds: float, rounds: int, deliveries: float) -> None:
+    """Delivered events a CPU-second, in turns."""
+    loads = {mode: Load.of(mode, clients, seconds, deliveries) for mode in _MODES}
+    paced, bursts = loads["paced"], loads["bursts"]
+    print(f"\n{clients} clients, {rounds} rounds; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"paced: {1 / paced.pause:.3g} events/s a client, {clients / paced.pause:,.0f} deliveries/s in all")
+    print(f"bursts: {_BURST} events at once, one burst in {bursts.pause * 1000:.0f} ms")
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {(mode, kind): [] for mode in _MODES for kind in KINDS}
+    for turn in range(rounds):
+        for kind in (*KINDS[turn % len(KINDS) :], *KINDS[: turn % len(KINDS)]):
+            with Child.of("fanout", "serve", kind) as server, crowd(server.hear()["ports"][0], clients) as receivers:
+                # What connecting left to be done is no part of it; and the first events are dearer.
+                time.sleep(0.5)
+                drive(server, receivers, Load(1, 0.05, 10), clients)
+                for mode, load in loads.items():
+                    runs[mode, kind].append(drive(server, receivers, load, clients))
     for mode in _MODES:
-        rates: dict[str, float] = {}
-        for kind in _KINDS:
-            runs = [_measure(kind, mode, clients, seconds) for _ in range(rounds)]
-            lost = sum(run["expected"] - run["received"] for run in runs)
-            rates[kind] = statistics.median(run["received"] / run["cpu"] for run in runs)
-            p50, p99 = (statistics.median(run[name] for run in runs) for name in ("p50", "p99"))
-            print(
-                f"{mode:7} {kind:8} {rates[kind]:9,.0f} events/CPU s  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  "
-                f"{rates[kind] / rates.get('raw', rates[kind]):5.2f} of raw  missing {lost}"
-            )
-        print(f"{mode:7} gateway is {rates['gateway'] / rates['raw']:.2f} of raw")
+        for kind in KINDS:
+            _print(mode, kind, runs[mode, kind])
+        _compare(mode, runs)
+
+
+def _print(mode: str, kind: str, runs: list[dict[str, Any]]) -> None:
+    arrived, read = (
+        "/".join(f"{statistics.median(run[name][at] for run in runs):.1f}" for at in range(3))
+        for name in ("arrived", "read")
+    )
+    print(
+        f"{mode:6} {kind:8} {statistics.median(map(_efficiency, runs)):9,.0f} a CPU-second  "
+        f"p50/p99/p99.9 ms: arrived {arrived}, read {read}; published {_median(runs, 'late'):.0f} ms late at most; "
+        f"receivers {_median(runs, 'cpu'):.0%} of a core{_full(runs)}"
+        f"{_wrong(runs, 'missing')}{_wrong(runs, 'closed')}"
+    )
+
+
+def _median(runs: list[dict[str, Any]], name: str) -> float:
+    return statistics.median(float(run[name]) for run in runs)
+
+
+def _efficiency(run: dict[str, Any]) -> float:
+    return float(run["received"] / run["spent"])
+
+
+def _full(runs: list[dict[str, Any]]) -> str:
+    return " (they are the bottleneck)" if _median(runs, "cpu") > 0.85 else ""
+
+
+def _wrong(runs: list[dict[str, Any]], name: str) -> str:
+    found = sum(run[name] for run in runs)
+    return f"; {found} {name}" if found else ""
+
+
+def _compare(mode: str, runs: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+    ours = [_efficiency(run) for run in runs[mode, "gateway"]]
+    for kind in KINDS[1:]:
+        ratios = sorted(mine / _efficiency(run) for mine, run in zip(ours, runs[mode, kind], strict=True))
+        print(
+            f"{mode:6} gateway / {kind}: {statistics.median(ratios):.2f} (rounds {ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
 
 
 def memory(clients: int) -> None:
-    """Memory a connection that is idle."""
-    for kind in _KINDS:
-        grown = _measure(kind, "paced", clients, 0)["memory"]
-        print(f"{kind:8} {grown / clients / 1024:6.1f} KB a connection, of {clients} idle ones")
+    """Memory a connection, and what it takes to open one."""
+    for kind in KINDS:
+        with Child.of("fanout", "serve", kind) as server:
+            port = server.hear()["ports"][0]
+            before, cpu = resident(server.pid), server.ask("cpu")["cpu"]
+            with crowd(port, clients) as receivers:
+                opened = (server.ask("cpu")["cpu"] - cpu) / clients
+                time.sleep(1)
+                idle = resident(server.pid) - before
+                drive(server, receivers, Load.of("paced", clients, 5, 20_000), clients)
+                busy = resident(server.pid) - before
+        print(
+            f"{clients:6} clients {kind:8} {idle / clients / 1024:6.1f} KB a connection when idle, "
+            f"{busy / clients / 1024:6.1f} KB after events; opening it took {opened * 1000:.2f} CPU ms"
+        )
 
 
-class _Idle:
-    """A parked subscriber that is never full."""
+class _Parked:
+    """A subscriber that is never full."""
 
     def wake(self) -> None:
         """Never."""
 
 
-def filters(events: int = 2_000) -> None:
+def filters(rounds: int, events: int = 1_000) -> None:
     """What an event costs that three subscribers get, of few and of many with a filter of their own."""
-    for distinct in (10, 100, 1_000, 10_000):
-        log = Log(64_000_000)
-        feeds = Feeds(log)
-        handed = [0]
+    for name in ("entity", "source", "q", "q and language"):
+        costs: dict[int, list[float]] = {10: [], 100: [], 1_000: [], 10_000: []}
+        _filtered(name, 10, 100)
+        for _ in range(rounds):
+            for distinct, found in costs.items():
+                found.append(_filtered(name, distinct, events if "q" not in name else events // 10))
+        medians = {distinct: statistics.median(found) for distinct, found in costs.items()}
+        told = ", ".join(f"{cost * 1e6:.1f} µs of {distinct:,}" for distinct, cost in medians.items())
+        print(f"{name:15} an event costs {told}: {medians[10_000] / medians[10]:.2f} times")
 
-        def take(_: bytes, handed: list[int] = handed) -> None:
-            handed[0] += 1
 
-        for number in range(distinct):
-            wanted = Filter(language=frozenset(["ar"]), entity=frozenset([f"Q{number}"]))
-            feeds.park(_Idle(), wanted, take)
-        entities = frozenset(["Q1", "Q5", "Q9"])
-        facets = Facets(type="article", languages=frozenset(["ar"]), entities=entities)
-        made = [_event(offset, facets) for offset in range(events)]
-        began = time.process_time()
-        for event in made:
-            log.append([event], event.offset + 1)
-        spent = (time.process_time() - began) / events
-        print(f"{distinct:6} distinct filters: {spent * 1e6:6.1f} µs an event, {handed[0] / events:g} matches")
+def _filtered(name: str, distinct: int, events: int) -> float:
+    """CPU seconds an event. Raises ``RuntimeError`` when not three get each."""
+    log = Log(64_000_000)
+    feeds = Feeds(log)
+    handed = [0]
+
+    def take(_: bytes) -> None:
+        handed[0] += 1
+
+    # Of these the event names three: the same work is done with what was found.
+    for wanted in _wanted(name, distinct):
+        feeds.park(_Parked(), wanted, take)
+    named = ["w1", "w5", "w9"]
+    facets = Facets(
+        type="article",
+        languages=frozenset(["ar"]),
+        entities=frozenset(named if name == "entity" else ()),
+        sources=frozenset(named if name == "source" else ()),
+    )
+    made = [_event(offset, 10**18, facets, f"{' '.join(named)} {_TEXT}") for offset in range(events)]
+    began = time.process_time()
+    for event in made:
+        log.append([event], event.offset + 1)
+    spent = time.process_time() - began
+    if handed[0] != events * len(named):
+        raise RuntimeError(f"{handed[0]} were handed out of {events * len(named)}")
+    return spent / events
+
+
+def _wanted(name: str, distinct: int) -> Iterable[Filter]:
+    for number in range(distinct):
+        value = frozenset([f"w{number}"])
+        match name:
+            case "entity":
+                yield Filter(language=frozenset(["ar"]), entity=value)
+            case "source":
+                yield Filter(source=value)
+            case "q":
+                yield Filter(q=value)
+            case _:
+                yield Filter(language=frozenset(["ar"]), q=value)
 
 
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "filters", "serve", "connect"])
-    parser.add_argument("of", nargs="*")
-    parser.add_argument("--clients", type=int, default=1_000)
+    parser.add_argument("what", choices=["speed", "memory", "filters", "serve"])
+    parser.add_argument("of", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1_000])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--deliveries", type=float, default=20_000, help="paced: a second, in all")
+    parser.add_argument("--each", type=float, help="paced: events a second to each client, instead")
     given = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    prepare()
     match given.what:
         case "speed":
-            speed(given.clients, given.seconds, given.rounds)
+            for clients in given.clients:
+                speed(clients, given.seconds, given.rounds, given.each * clients if given.each else given.deliveries)
         case "memory":
-            memory(given.clients)
+            for clients in given.clients:
+                memory(clients)
         case "filters":
-            filters()
+            filters(given.rounds)
         case "serve":
-            uvloop.run(_serve(given.of[0], given.of[1], float(given.of[2])))
-        case "connect":
-            uvloop.run(_connect(int(given.of[0]), int(given.of[1])))
+            uvloop.run(_serve(given.of[0], given.of[1:] or ["127.0.0.1"]))
 
 
 if __name__ == "__main__":
