@@ -223,6 +223,18 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.conn.send_close(CloseCode.MESSAGE_TOO_BIG)
         self.handle_parser_exception()
 
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message over, if it is one: text that is no UTF-8 is its client's error, not one for our log."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     def handle_ping(self) -> None:
         """Answer, unless the client does not take the answers."""
         if self.is_full:

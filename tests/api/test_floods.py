@@ -52,6 +52,17 @@ async def test_a_message_in_endless_pieces_is_refused(gateway: Running) -> None:
     assert (code, int.from_bytes(text[:2], "big")) == (8, 1009)
 
 
+async def test_what_is_no_text_is_refused_without_a_word_in_the_log(
+    gateway: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """1007; whoever sends garbage fills no log."""
+    async with raw(gateway) as line:
+        await asyncio.get_running_loop().sock_sendall(line, frame(Opcode.TEXT, b"\xff\xfe"))
+        code, text = (await frames(line))[-1]
+    assert (code, int.from_bytes(text[:2], "big")) == (8, 1007)
+    assert not caplog.records
+
+
 async def test_a_message_in_some_pieces_is_taken(gateway: Running) -> None:
     """Pieces are a part of the protocol."""
     async with raw(gateway) as line:
