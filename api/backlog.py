@@ -81,7 +81,7 @@ class _Pages:
 
     def put(self, position: int, page: _Page, cursors: Cursors) -> None:
         """Keep a page; those that were not used for longest make room."""
-        if cursors is not self._cursors or position in self._pages or page.end <= position:
+        if cursors is not self._cursors or position in self._pages:
             return
         self._pages[position] = page
         self._bytes += page.size

@@ -53,8 +53,8 @@ class Standstill:
         since: dict[TP, tuple[int | None, float]] = {}
         for partition, place in places.items():
             if place.behind and partition.topic in waiting:
-                known = self._since.get(partition)
-                same = known is not None and known[0] == place.committed
-                since[partition] = known if same and known is not None else (place.committed, now)
+                here = (place.committed, now)
+                known = self._since.get(partition, here)
+                since[partition] = known if known[0] == place.committed else here
         self._since = since
         return [partition for partition, (_, at) in since.items() if now - at >= self._patience]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -324,7 +324,8 @@ async def test_every_subscriber_gets_everything_once_in_order(
     first: list[Filter], actions: list[tuple[Any, ...]], reset: tuple[int, bool] | None
 ) -> None:
     """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
-    with patch("api.log.CHUNK_BYTES", _CHUNK):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("api.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 
