@@ -39,6 +39,8 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from itertools import count, islice, repeat
 from typing import IO, Any
 
 import psutil
@@ -283,52 +285,39 @@ async def pieces(told: Told, address: Address) -> None:
     await _together(told, address, 2, once)
 
 
+async def _flood(  # noqa: PLR0913 - in what floods differ
+    told: Told, address: Address, name: str, frames: Iterator[bytes], *, reads: bool, pause: float = 0.0
+) -> None:
+    """Send 200 frames at a time as fast as they go through, until the other side ends it."""
+    client = await _Client.upgrade(told, address)
+    hearing = asyncio.create_task(client.hear(3_600)) if reads else None
+    with suppress(OSError):
+        while hearing is None or not hearing.done():
+            client.writer.write(b"".join(islice(frames, 200)))
+            told[name] += 200
+            await client.writer.drain()
+            await asyncio.sleep(pause)
+    client.close()
+
+
 async def pings(told: Told, address: Address) -> None:
     """See the module."""
-    many = frame(b"x" * 100, 0x89) * 200
+    ping = frame(b"x" * 100, 0x89)
 
     async def once(told: Told, address: Address, reads: bool = True) -> None:
-        client = await _Client.upgrade(told, address)
-        hearing = asyncio.create_task(client.hear(3_600)) if reads else None
-        with suppress(OSError):
-            while hearing is None or not hearing.done():
-                client.writer.write(many)
-                told["pings"] += 200
-                await client.writer.drain()
-                await asyncio.sleep(0.001)
-        client.close()
+        await _flood(told, address, "pings", repeat(ping), reads=reads, pause=0.001)
 
-    async def deaf(told: Told, address: Address) -> None:
-        await once(told, address, reads=False)
-
-    await asyncio.gather(_together(told, address, 1, once), _together(told, address, 1, deaf))
+    await asyncio.gather(_together(told, address, 1, once), _together(told, address, 1, partial(once, reads=False)))
 
 
 async def subscribes(told: Told, address: Address) -> None:
     """See the module."""
 
     async def once(told: Told, address: Address, reads: bool = True) -> None:
-        client = await _Client.upgrade(told, address)
-        number = 0
-        hearing = asyncio.create_task(client.hear(3_600)) if reads else None
-        with suppress(OSError):
-            while hearing is None or not hearing.done():
-                ops = range(number, number + 200)
-                number += 200
-                client.writer.write(
-                    b"".join(
-                        frame(json.dumps({"op": "subscribe", "filter": {"source": f"s{one}"}}).encode()) for one in ops
-                    )
-                )
-                told["ops sent"] += 200
-                await client.writer.drain()
-                await asyncio.sleep(0)
-        client.close()
+        asked = ({"op": "subscribe", "filter": {"source": f"s{number}"}} for number in count())
+        await _flood(told, address, "ops sent", (frame(json.dumps(op).encode()) for op in asked), reads=reads)
 
-    async def deaf(told: Told, address: Address) -> None:
-        await once(told, address, reads=False)
-
-    await asyncio.gather(_together(told, address, 2, once), _together(told, address, 1, deaf))
+    await asyncio.gather(_together(told, address, 2, once), _together(told, address, 1, partial(once, reads=False)))
 
 
 async def slow_heads(told: Told, address: Address) -> None:

@@ -253,6 +253,24 @@ def ids(envelopes: Iterable[dict[str, Any]]) -> list[str]:
 Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 
+@asynccontextmanager
+async def serving(server: Server, *, at: int = 0, wait: bool = True) -> AsyncIterator[Running]:
+    """A server that serves, at a port of its own or ``at`` one; with ``wait`` once it has caught up with the stream."""
+    listener = listen("127.0.0.1", at)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with aiohttp.ClientSession() as http:
+            gateway = Running(server, listener.getsockname()[1], http)
+            if wait:
+                async with asyncio.timeout(20):
+                    await gateway.gateway.follower.caught_up.wait()
+            yield gateway
+    finally:
+        server.stop()
+        async with asyncio.timeout(15):
+            await task
+
+
 def _starter(settings: Settings) -> Start:
     @asynccontextmanager
     async def running(
@@ -260,19 +278,8 @@ def _starter(settings: Settings) -> Start:
     ) -> AsyncIterator[Running]:
         chosen = Limits(**({"heartbeat": 5.0} | (limits or {})))
         server = Server(settings.model_copy(update=changed), chosen)
-        listener = listen("127.0.0.1", at)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            async with aiohttp.ClientSession() as http:
-                gateway = Running(server, listener.getsockname()[1], http)
-                if wait:
-                    async with asyncio.timeout(20):
-                        await gateway.gateway.follower.caught_up.wait()
-                yield gateway
-        finally:
-            server.stop()
-            async with asyncio.timeout(15):
-                await task
+        async with serving(server, at=at, wait=wait) as gateway:
+            yield gateway
 
     return running
 

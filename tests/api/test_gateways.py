@@ -19,7 +19,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -992,6 +992,29 @@ def _connections(server: Server, kind: str) -> str:
     )
 
 
+@asynccontextmanager
+async def _read_from_apart(
+    server: Server, apart: _Apart, script: str, place: str
+) -> AsyncIterator[asyncio.StreamReader]:
+    """What a client on the other network prints that reads from a server on this one, and outlives the connection."""
+    scheme, path = place.split("://")
+    with listen(apart.address, 0) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        url = f"{scheme}://{apart.address}:{listener.getsockname()[1]}{path}"
+        client = await asyncio.create_subprocess_exec(
+            *("nsenter", f"--net=/run/netns/{apart.name}", sys.executable, "-c", script, url), stdout=subprocess.PIPE
+        )
+        try:
+            assert client.stdout is not None
+            yield client.stdout
+            assert client.returncode is None
+        finally:
+            client.kill()
+            await client.wait()
+            server.stop()
+            await serving
+
+
 async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
     """Who answers pings stays; a client whose network is gone, so that no end of it ever comes, is let go."""
     server = Server(settings, Limits())
@@ -1001,30 +1024,17 @@ async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
     assert config.ws_ping_interval + config.ws_ping_timeout <= 60
     config.ws_ping_interval = config.ws_ping_timeout = 0.5
     gateway = server.app.state.gateway
-    with listen(apart.address, 0) as listener:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        url = f"ws://{apart.address}:{listener.getsockname()[1]}/v1/stream"
-        client = await asyncio.create_subprocess_exec(
-            *("nsenter", f"--net=/run/netns/{apart.name}", sys.executable, "-c", _READER, url), stdout=subprocess.PIPE
-        )
-        try:
-            assert client.stdout is not None
-            async with asyncio.timeout(20):
-                assert json.loads(await client.stdout.readline())["type"] == "subscribed"
-            await asyncio.sleep(2.5)
-            assert _connections(server, "websocket") == "1.0"
-            apart.cut()
-            began = time.monotonic()
-            await eventually(lambda: _connections(server, "websocket") == "0.0", seconds=20)
-            assert time.monotonic() - began < 10
-            await eventually(lambda: not server.server_state.connections, seconds=10)
-            assert not gateway.stream.live
-            assert client.returncode is None
-        finally:
-            client.kill()
-            await client.wait()
-            server.stop()
-            await serving
+    async with _read_from_apart(server, apart, _READER, "ws:///v1/stream") as printed:
+        async with asyncio.timeout(20):
+            assert json.loads(await printed.readline())["type"] == "subscribed"
+        await asyncio.sleep(2.5)
+        assert _connections(server, "websocket") == "1.0"
+        apart.cut()
+        began = time.monotonic()
+        await eventually(lambda: _connections(server, "websocket") == "0.0", seconds=20)
+        assert time.monotonic() - began < 10
+        await eventually(lambda: not server.server_state.connections, seconds=10)
+        assert not gateway.stream.live
 
 
 async def test_a_dead_peer_is_found_over_sse_too(
@@ -1033,24 +1043,10 @@ async def test_a_dead_peer_is_found_over_sse_too(
     """Nothing that is sent to it, heartbeats at least, is acknowledged any more: the kernel ends the connection."""
     monkeypatch.setattr("api.service._UNACKNOWLEDGED_SECONDS", 2.0)
     server = Server(settings, Limits(heartbeat=0.3))
-    with listen(apart.address, 0) as listener:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        url = f"http://{apart.address}:{listener.getsockname()[1]}/v1/events"
-        client = await asyncio.create_subprocess_exec(
-            *("nsenter", f"--net=/run/netns/{apart.name}", sys.executable, "-c", _SSE_READER, url),
-            stdout=subprocess.PIPE,
-        )
-        try:
-            assert client.stdout is not None
-            async with asyncio.timeout(20):
-                assert await client.stdout.readline() == b"retry: 2000\n"
-            await asyncio.sleep(4)
-            assert _connections(server, "sse") == "1.0"
-            apart.cut()
-            await eventually(lambda: _connections(server, "sse") == "0.0", seconds=20)
-            assert client.returncode is None
-        finally:
-            client.kill()
-            await client.wait()
-            server.stop()
-            await serving
+    async with _read_from_apart(server, apart, _SSE_READER, "http:///v1/events") as printed:
+        async with asyncio.timeout(20):
+            assert await printed.readline() == b"retry: 2000\n"
+        await asyncio.sleep(4)
+        assert _connections(server, "sse") == "1.0"
+        apart.cut()
+        await eventually(lambda: _connections(server, "sse") == "0.0", seconds=20)

@@ -35,7 +35,7 @@ from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
 from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
-from tests.api.conftest import Running, Updates, a_trend, an_article, eventually
+from tests.api.conftest import Running, Updates, a_trend, an_article, eventually, serving
 from tests.harness import eventually as awaited
 
 FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
@@ -119,25 +119,15 @@ def settings(settings: Settings, store: Store) -> Settings:
 
 
 @asynccontextmanager
-async def serving(
+async def delivering(
     settings: Settings, *, pace: Pace = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
 ) -> AsyncIterator[Running]:
     """A gateway that delivers at this pace; it begins with a ``tail`` of so many events in memory."""
     changed["allow_private_addresses"] = allow_private
     server = Server(settings.model_copy(update=changed), Limits(heartbeat=5.0, tail_records=tail))
     server.app.state.deliveries.pace = pace
-    listener = listen("127.0.0.1", 0)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        async with aiohttp.ClientSession() as http:
-            gateway = Running(server, listener.getsockname()[1], http)
-            async with asyncio.timeout(20):
-                await gateway.gateway.follower.caught_up.wait()
-            yield gateway
-    finally:
-        server.stop()
-        async with asyncio.timeout(15):
-            await task
+    async with serving(server) as gateway:
+        yield gateway
 
 
 async def ask(
@@ -178,7 +168,7 @@ async def until(gateway: Running, webhook: dict[str, Any], **wanted: Any) -> dic
 
 async def test_events_come_in_order_signed_and_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """One POST an event, as Standard Webhooks has it; the envelope is the stream's; what was done is told."""
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver, filter={"language": "ar"})
         assert made["state"] == "active"
         assert made["filter"] == {"language": ["ar"], "duplicates": "hide"}
@@ -242,7 +232,7 @@ async def test_what_fails_is_sent_again_before_anything_else(
 
     articles = [an_article() for _ in range(3)]
     receiver.answer = answer
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await updates.send(*articles)
         await eventually(lambda: len(receiver.taken) == 3)
@@ -258,7 +248,7 @@ async def test_what_fails_is_sent_again_before_anything_else(
 
 async def test_a_slow_receiver_holds_up_no_other(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """One that never answers fails by itself; its neighbour has everything meanwhile."""
-    async with serving(settings) as gateway, receiving() as slow:
+    async with delivering(settings) as gateway, receiving() as slow:
         slow.delay = 30
         made = await make(gateway, slow)
         await make(gateway, receiver)
@@ -275,7 +265,7 @@ async def test_another_gateway_goes_on_where_one_stopped(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
     """Events that come while no gateway runs are delivered by the next one, none twice."""
-    async with serving(settings) as first:
+    async with delivering(settings) as first:
         made = await make(first, receiver)
         before = [an_article() for _ in range(3)]
         await updates.send(*before)
@@ -283,7 +273,7 @@ async def test_another_gateway_goes_on_where_one_stopped(
         await until(first, made, deliveries=3)
     between = [an_article() for _ in range(3)]
     await updates.send(*between)
-    async with serving(settings):
+    async with delivering(settings):
         await eventually(lambda: len(receiver.taken) >= 6)
         after = an_article()
         await updates.send(after)
@@ -293,7 +283,7 @@ async def test_another_gateway_goes_on_where_one_stopped(
 
 async def test_two_gateways_deliver_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """One of them has the lease; when it stops the other takes over, and nothing comes twice or not at all."""
-    async with serving(settings) as first, serving(settings) as second:
+    async with delivering(settings) as first, delivering(settings) as second:
         status, made = await ask(first, "POST", body={"url": receiver.url})
         assert status == 201
         await eventually(lambda: _delivering(first, second) == [made["id"]])
@@ -342,11 +332,11 @@ async def test_webhooks_move_without_a_repetition(settings: Settings, receiver: 
     # A slow machine must not look like a slow receiver.
     pace = replace(FAST, timeout=10.0, lease=6.0)
     receiver.delay = 0.2
-    async with serving(settings, pace=pace) as first:
+    async with delivering(settings, pace=pace) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         async with coming(updates) as articles:
             await eventually(lambda: len(receiver.came) > 12)
-            async with serving(settings, pace=pace) as second:
+            async with delivering(settings, pace=pace) as second:
                 # That all fall to the first is once in 4,096 times so.
                 await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
                 await asyncio.sleep(0.5)
@@ -372,12 +362,12 @@ async def test_what_waits_for_its_next_attempt_moves_at_once(
     """A pause ends for nobody because a gateway came; nor does the pause hold up the move."""
     receiver.answer = lambda _: web.Response(status=500)
     pace = replace(FAST, first=60.0, longest=60.0)
-    async with serving(settings, pace=pace) as first:
+    async with delivering(settings, pace=pace) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         await updates.send(an_article())
         for one in made:
             await until(first, {"id": one}, state="failing")
-        async with serving(settings, pace=pace) as second:
+        async with delivering(settings, pace=pace) as second:
             await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
             await asyncio.sleep(0.3)
     assert len(receiver.came) == 12
@@ -398,7 +388,7 @@ async def test_a_cancellation_that_gets_lost_holds_up_nobody(
             lost.set()
         return await save(webhooks, lease, fields, **given)
 
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         monkeypatch.setattr(Webhooks, "save", deaf)
         await saving.wait()
@@ -416,7 +406,7 @@ async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, re
     lost.app.state.deliveries.pace = FAST
     task = asyncio.create_task(lost.serve(sockets=[listen("127.0.0.1", 0)]))
     try:
-        async with serving(settings) as gateway:
+        async with delivering(settings) as gateway:
             for _ in range(12):
                 await make(gateway, receiver)
             await asyncio.sleep(0.5)
@@ -655,7 +645,7 @@ async def test_long_failure_pauses_and_resuming_goes_on(
     """Paused with its reason after so long; resumed it begins with the very event that failed."""
     receiver.answer = lambda _: web.Response(status=500)
     pace = Pace(first=0.05, longest=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with serving(settings, pace=pace) as gateway:
+    async with delivering(settings, pace=pace) as gateway:
         made = await make(gateway, receiver)
         articles = [an_article() for _ in range(2)]
         await updates.send(*articles)
@@ -674,7 +664,7 @@ async def test_long_failure_pauses_and_resuming_goes_on(
 
 async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """A paused webhook rests; it resumes from now, from a cursor, or from where it was; deleted it is gone."""
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         first = an_article()
         await updates.send(first)
@@ -711,7 +701,7 @@ async def test_gone_pauses_at_once_and_retry_after_is_kept(
     """410 means no more; a receiver that names a pause gets it, up to the longest that there is."""
     receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": "1"})
     pace = Pace(first=0.01, longest=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with serving(settings, pace=pace) as gateway:
+    async with delivering(settings, pace=pace) as gateway:
         made = await make(gateway, receiver)
         await updates.send(an_article())
         await until(gateway, made, state="failing", error="HTTP status 429")
@@ -726,7 +716,7 @@ async def test_a_lost_lease_costs_a_repetition_and_no_event(
     settings: Settings, receiver: Receiver, updates: Updates, store: Store
 ) -> None:
     """What was sent but could not be saved is sent again under the same ``webhook-id`` by whoever goes on."""
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await store.redis.set(f"webhook:{{khabar}}:{made['id']}:lease", "another", px=1_500)
         first, second = an_article(), an_article()
@@ -741,7 +731,7 @@ async def test_a_lost_lease_costs_a_repetition_and_no_event(
 
 async def test_a_cursor_that_means_nothing_is_told(settings: Settings, receiver: Receiver, store: Store) -> None:
     """A webhook that cannot go on where it was says so; resuming there is refused, elsewhere it works."""
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await ask(gateway, "POST", f"/{made['id']}/pause")
         await store.redis.hset(f"webhook:{{khabar}}:{made['id']}", "cursor", "0" * 24)
@@ -762,7 +752,7 @@ async def test_a_cursor_too_old_is_told(
     await node.start()
     try:
         await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
-        async with serving(settings, kafka=node.bootstrap) as gateway:
+        async with delivering(settings, kafka=node.bootstrap) as gateway:
             made = await make(gateway, receiver)
             await ask(gateway, "POST", f"/{made['id']}/pause")
         articles = [an_article() for _ in range(20)]
@@ -773,7 +763,7 @@ async def test_a_cursor_too_old_is_told(
         cut = {TopicPartition(topics.UPDATES.name, 0): RecordsToDelete(before_offset=12)}
         await admin.delete_records(cut)
         await admin.close()
-        async with serving(settings, kafka=node.bootstrap, tail=2) as gateway:
+        async with delivering(settings, kafka=node.bootstrap, tail=2) as gateway:
             status, problem = await ask(gateway, "POST", f"/{made['id']}/resume")
             assert (status, problem["code"]) == (410, "cursor_too_old")
             assert problem["oldest"] > made["cursor"]
@@ -789,7 +779,7 @@ async def test_a_cursor_too_old_is_told(
 
 async def test_wrong_input_is_told_by_field(settings: Settings, receiver: Receiver) -> None:
     """Each problem names the member that is wrong."""
-    async with serving(settings, max_webhooks=1) as gateway:
+    async with delivering(settings, max_webhooks=1) as gateway:
         fine = receiver.url
         for body, status, field in (
             ({}, 422, "url"),
@@ -825,7 +815,7 @@ async def test_wrong_input_is_told_by_field(settings: Settings, receiver: Receiv
 async def test_private_addresses_are_refused(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """When it is made, and again with each connection: a name may lead elsewhere by then."""
     port = receiver.url.split(":")[2].split("/")[0]
-    async with serving(settings, allow_private=False) as gateway:
+    async with delivering(settings, allow_private=False) as gateway:
         for host in ("127.0.0.1", "localhost", "2130706433", "[::1]", "169.254.169.254", "10.0.0.1"):
             status, problem = await ask(gateway, "POST", body={"url": f"http://{host}:{port}/hook"})
             assert (status, problem["field"]) == (422, "url"), host
@@ -841,7 +831,7 @@ async def test_private_addresses_are_refused(settings: Settings, receiver: Recei
 
 async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, receiver: Receiver) -> None:
     """Others do not see it, and without the scope read there are none; a key that is gone gets nothing more."""
-    async with serving(settings, api_keys=("one:read", "two", "writer:write")) as gateway:
+    async with delivering(settings, api_keys=("one:read", "two", "writer:write")) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}))[0] == 401
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="writer"))[0] == 403
         status, made = await ask(gateway, "POST", body={"url": receiver.url}, key="one")
@@ -851,16 +841,16 @@ async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, rec
         for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
             assert (await ask(gateway, method, f"/{made['id']}{path}", key="two"))[0] == 404
         await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
-    async with serving(settings, api_keys=("two",)) as gateway:
+    async with delivering(settings, api_keys=("two",)) as gateway:
         await asyncio.sleep(0.5)
         assert gateway.server.app.state.deliveries.delivering == []
-    async with serving(settings, api_keys=("one:read",)) as gateway:
+    async with delivering(settings, api_keys=("one:read",)) as gateway:
         await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
 
 
 async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """A filter that matches nothing for long must not become too old."""
-    async with serving(settings) as gateway:
+    async with delivering(settings) as gateway:
         made = await make(gateway, receiver, filter={"entity": "Q-none"})
         await updates.send(an_article())
         async with asyncio.timeout(10):
@@ -872,7 +862,7 @@ async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: R
 async def test_events_a_second_hold_for_webhooks(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """The limit of the key that made it."""
     key = hashlib.sha256(b"k").hexdigest()
-    async with serving(settings, api_keys=(f"sha256:{key}:read:events=5",)) as gateway:
+    async with delivering(settings, api_keys=(f"sha256:{key}:read:events=5",)) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="k"))[0] == 201
         await eventually(lambda: gateway.server.app.state.deliveries.delivering != [])
         await updates.send(*(an_article() for _ in range(9)))
@@ -883,7 +873,7 @@ async def test_events_a_second_hold_for_webhooks(settings: Settings, receiver: R
 
 async def test_without_the_store_it_waits(settings: Settings, receiver: Receiver) -> None:
     """Questions are 503; the gateway stays up."""
-    async with serving(settings, redis=f"redis://127.0.0.1:{free_port()}/0") as gateway:
+    async with delivering(settings, redis=f"redis://127.0.0.1:{free_port()}/0") as gateway:
         status, problem = await ask(gateway, "POST", body={"url": receiver.url})
         assert (status, problem["status"]) == (503, 503)
         assert (await gateway.get("/healthz"))[0] == 200
