@@ -47,11 +47,11 @@ $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
 	@touch $@
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
-           --no-header --no-annotate --overrides requirements.overrides --quiet --extra build
+           --no-header --no-annotate --overrides requirements.overrides --quiet --extra camel --group build
 
 lock: setup-dev ## Pin every dependency anew (Python packages and Kafka's jar files)
-	$(COMPILE) --upgrade -o requirements.lock
-	$(COMPILE) --upgrade --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) $(UPGRADE) -o requirements.lock
+	$(COMPILE) $(UPGRADE) --group dev -c requirements.lock -o requirements-dev.lock
 	$(BIN)/python -m services.embedded.jars --lock
 
 clean: ## Remove the virtual environment and the default data directory
