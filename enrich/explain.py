@@ -14,7 +14,7 @@ from enrich.signature import SHINGLE
 from enrich.skeleton import skeleton
 from enrich.terms import terms
 from services import kafka, topics
-from services.errors import OperatorError
+from services.errors import OperatorError, reason
 from services.events import Article
 from services.settings import Settings
 from services.store import Store
@@ -38,9 +38,9 @@ async def told(settings: Settings, one: str, other: str) -> list[str]:
             f"no article {missing.args[0]} arrived in the last {settings.story_window_hours:g} hours"
         ) from None
     except KafkaError as error:
-        raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {error}") from error
+        raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {reason(error)}") from error
     except RedisError as error:
-        raise OperatorError(f"the store at {settings.redis_url} cannot be read: {error}") from error
+        raise OperatorError(f"the store at {settings.redis_url} cannot be read: {reason(error)}") from error
     return list(explain(found, first, later))
 
 

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 
 from ingest.producer import Intake, TooLarge, Unavailable
+from services.errors import reason
 from services.events import ArticleIn
 from services.files import Item, read_articles
 from services.identity import digest
@@ -192,7 +193,7 @@ class HttpTarget:
         except ValueError as error:  # about the address or what goes with it; asking again changes nothing
             raise TargetError(f"{self._url}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Again(str(error) or type(error).__name__) from error
+            raise Again(reason(error)) from error
         if len(outcome.latencies) < _MOST_LATENCIES:
             outcome.latencies.append((time.perf_counter() - started) * 1000)
         if response.status in _AGAIN:
@@ -320,7 +321,8 @@ class _Sender:
                     raise GaveUp(f"gave up: {again}") from again
                 if not waiting:
                     waiting = True
-                    self._say(f"{self._plan.target}: {again}; retrying for up to {self._plan.patience:.0f} s")
+                    limit = f"{self._plan.patience:.0f} s"
+                    self._say(f"{self._plan.target} does not take articles: {again}; retrying for up to {limit}")
                 await self._pause(time.monotonic() + wait)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except TargetError:

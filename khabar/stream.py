@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import random
 import time
 from collections import deque
@@ -170,7 +171,7 @@ class Stream:
             except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
                 await self._interrupted("the gateway does not answer")
             except (OSError, InvalidHandshake, ConnectionClosed) as error:
-                await self._interrupted(str(error) or type(error).__name__)
+                await self._interrupted(_reason(error))
             else:
                 self._arrived.extend(self._messages(frame))
 
@@ -255,3 +256,10 @@ class Stream:
                 raise Refused("unauthorized", f"{self._url} requires an API key")
             raise Refused("no_stream", f"{self._url} answers {status}: no stream is open to you there")
         return f"the gateway answers {status}"
+
+
+def _reason(error: Exception) -> str:
+    # asyncio's message for a failed connection is a tuple of the address.
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
