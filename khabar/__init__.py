@@ -5,7 +5,7 @@
             print(event.cursor, event.type, event.data)
 
 It reconnects and resumes by itself; docs/client.md describes how. The package imports nothing else of Khabar and runs
-on Python 3.10: it is also built as a distribution of its own, ``khabar-client``.
+on Python 3.10: it is also built as a separate distribution, ``khabar-client``.
 
 ========== ===========================================================================
 client     ``connect`` and ``Events``, the interface for programs

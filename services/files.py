@@ -18,7 +18,7 @@ MAX_LINE_BYTES = 16_000_000
 
 _LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _KINDS = (*_LINES, ".json", ".txt")
-# What lies beside articles without being one: the truth about them, and notes for people.
+# Files in the same directory that hold no articles: the truth about them, and notes for people.
 _BESIDE = {"bursts", "gold", "truth"}
 _NOTES = ("readme", "license", "licence", "notice", "changelog")
 _BOM = b"\xef\xbb\xbf"
@@ -27,12 +27,12 @@ _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 
 
 class FilesError(Exception):
-    """A path is missing, unreadable, or of a kind that holds no articles; the message names it."""
+    """A path is missing, unreadable, or of an unknown kind; the message names it."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One article, or why there is none, with its place: ``file:line`` (``file[index]`` in a JSON array)."""
+    """One article, or the error in its place, with its position: ``file:line`` (``file[index]`` in a JSON array)."""
 
     place: str
     article: ArticleIn | None = None
@@ -43,7 +43,7 @@ def read_articles(paths: Sequence[Path]) -> Iterator[Item]:
     """Every article of the files, and of the directories recursively in sorted order.
 
     Raises ``FilesError`` at once for a path that is missing or of an unknown kind; what is wrong inside a
-    file is an item with an error, and reading goes on behind it.
+    file is an item with an error, and reading continues after it.
     """
     files = find(paths)
     return (item for path in files for item in _read(path))
@@ -113,7 +113,7 @@ def _open(path: Path) -> Iterator[io.BufferedIOBase]:
 
 
 def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:
-    """Every article of a stream that holds one JSON object a line; ``name`` stands for it in places."""
+    """Every article of a stream with one JSON object per line; ``name`` is its name in places."""
     number = 0
     while True:
         number += 1
@@ -124,7 +124,7 @@ def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:
             while long and line and not line.endswith(b"\n"):
                 line = file.readline(MAX_LINE_BYTES)
         except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
-            # Behind a damaged place in a compressed file nothing can be read.
+            # Nothing can be read after a damaged part of a compressed file.
             yield Item(place, error=f"the file is damaged from here on: {error}")
             return
         if long:
@@ -145,7 +145,7 @@ def _read_json(path: Path) -> Iterator[Item]:
 
 
 def _read_text(path: Path) -> Iterator[Item]:
-    """A whole file as one article without a title; its name tells it apart from others."""
+    """A whole file as one article without a title; the file's name is its guid."""
     if path.stat().st_size > MAX_LINE_BYTES:
         yield Item(f"{path}:1", error=f"file larger than {MAX_LINE_BYTES} bytes")
         return

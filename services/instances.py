@@ -2,7 +2,7 @@
 
 An instance writes its addresses and process ids to ``endpoints.json`` in its data directory, and the path of that
 directory to an entry in a directory of the user: ``$XDG_RUNTIME_DIR/khabar``, or ``khabar-UID`` in the directory for
-temporary files. Both are removed when it stops. What a killed instance leaves behind is recognised by its process id.
+temporary files. Both are removed when it stops. Those of a killed instance are recognised by its process id.
 """
 
 import contextlib
