@@ -103,14 +103,15 @@ def aggregates(data_dir: Path | None) -> None:
     """
     from enrich import rebuild as rebuilding
 
-    last = [-1]
+    last = -1
 
     def progress(reached: int, goal: int) -> None:
+        nonlocal last
         percent = 100 * reached // max(1, goal)
-        if percent != last[0]:
-            last[0] = percent
-            click.echo(f"\r{percent:3} % of {goal + 1:,} records", nl=False)
+        if percent != last and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            last = percent
+            click.echo(f"\r{percent:3} % of {goal + 1:,} records", nl=percent == 100, err=True)
 
     state = asyncio.run(rebuilding.rebuild(settings_module.load_running(data_dir), progress))
     since = state.complete.since
-    click.echo(f"\rnumbers are complete since {'the beginning' if since is None else since.isoformat()}     ")
+    click.echo(f"numbers are complete since {'the beginning' if since is None else since.isoformat()}")

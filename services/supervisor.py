@@ -97,7 +97,8 @@ class House:
         found = {}
         if self.settings.kafka is None or self.settings.redis is None:
             try:
-                from services.embedded.kafka import Kafka  # noqa: PLC0415 - not everywhere installed
+                from services.embedded import jars  # noqa: PLC0415 - not everywhere installed
+                from services.embedded.kafka import Kafka  # noqa: PLC0415
                 from services.embedded.valkey import Valkey  # noqa: PLC0415
             except ImportError as error:
                 raise StartError(
@@ -106,6 +107,8 @@ class House:
         if self.settings.kafka is None:
             kafka = Kafka(self.settings.data_dir / "kafka")
             self.children.append(Child("Kafka", lambda: kafka.process, kafka.start))
+            if number := jars.missing():
+                click.echo(f"fetching Kafka ({number} jar files, 44 MB in all, only the first time) ...", err=True)
             found["kafka"] = kafka.bootstrap
         if self.settings.redis is None:
             valkey = Valkey(self.settings.data_dir / "valkey")
