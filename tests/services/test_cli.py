@@ -1,13 +1,16 @@
 """The command line: help, suggestions, errors in one sentence."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from services import telemetry
 from services.embedded.process import free_port
+from services.progress import counted
 
 
 def khabar(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -118,3 +121,59 @@ def test_replay_reports_a_target_that_does_not_answer_at_once(tmp_path: Path) ->
         line = child.stderr.readline()
         child.terminate()
     assert line == f"{address} does not take articles: Connection refused; retrying for up to 60 s\n"
+
+
+def test_the_demo_on_a_taken_port_says_how_to_choose_another(tmp_path: Path) -> None:
+    """In the words of make, by which most start it; nothing is left of its data directory."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = khabar("up", "--demo", "--port", str(port), cwd=tmp_path, TMPDIR=str(tmp_path))
+    assert result.returncode == 1
+    hint = 'choose another with --port (make demo ARGS="--port N")'
+    assert result.stderr == f"error: port {port} is taken: stop what uses it, or {hint}\n"
+    assert not list(tmp_path.glob("khabar-demo-*"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "colors"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colours_can_be_switched_off(
+    environment: dict[str, str], colors: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the variable of no-color.org, and by a terminal that has none."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert telemetry._colors() is colors
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert telemetry._colors() is False
+
+
+@pytest.mark.parametrize("total", [3, None])
+def test_the_progress_bar_shows_count_and_rate(
+    total: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With and without a known end; everything is counted when it closes."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with counted(total, "articles", shown=True) as count:
+        for _ in range(3):
+            count(1)
+    shown = capsys.readouterr()
+    assert "articles/s" in shown.err and " 3" in shown.err.replace("3/3", " 3")
+    assert not shown.out
+
+
+def test_the_progress_bar_is_for_terminals_that_redraw_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is printed where it is not shown, or with TERM=dumb."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for shown, term in ((False, "xterm"), (True, "dumb")):
+        monkeypatch.setenv("TERM", term)
+        with counted(3, "articles", shown=shown) as count:
+            count(3)
+    assert capsys.readouterr() == ("", "")
