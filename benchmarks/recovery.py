@@ -28,10 +28,11 @@ from enrich.annotate import annotate
 from enrich.fingerprint import features, signature
 from enrich.group.grouper import Grouper
 from enrich.group.journal import Journal, JournalConfig, JournalEntry
-from enrich.stage import Output, RecordProducer
+from enrich.stage import RecordProducer
 from services import kafka, kafka_topics
 from services.embedded.kafka import Kafka
 from services.events import AnnotatedArticle, ArticleIn, RawArticle
+from services.kafka import Output
 
 SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"
 WINDOW = timedelta(hours=72)

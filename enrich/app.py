@@ -31,7 +31,6 @@ from enrich.stage import (
     RECORDS,
     TRENDS,
     WAITING,
-    Output,
     RecordProducer,
     batches,
     dead_letter,
@@ -48,6 +47,7 @@ from services.clock import utc_now
 from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
+from services.kafka import Output
 from services.store import Store
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,6 @@ store away) is tried again until it works.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -18,6 +17,8 @@ from prometheus_client import Counter, Gauge
 from redis import RedisError
 
 from services import deadletters, kafka, kafka_topics
+from services.backoff import Backoff
+from services.kafka import Output
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +34,8 @@ TRENDS = Counter("khabar_trends_total", "Trend events told", ["kind", "phase"])
 WAITING: set[str] = set()
 
 _T = TypeVar("_T")
-_LONGEST_PAUSE = 5.0
 # An idempotent producer tries for ever, and one whose record was refused refuses all that follow.
 _PATIENCE = 30.0
-
-
-@dataclass(frozen=True)
-class Output:
-    """A record to produce."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: kafka.Headers = field(default_factory=list)
 
 
 async def batches(stream: StreamT[Any], topic: kafka_topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
@@ -91,15 +81,7 @@ class RecordProducer:
                 self._producer = producer
         producer = self._producer
         try:
-            async with asyncio.timeout(_PATIENCE):
-                waiting = [
-                    await producer.send(output.topic, output.value, key=output.key, headers=output.headers)
-                    for output in outputs
-                ]
-                await asyncio.gather(*waiting)
-        except TimeoutError:
-            self._lose(producer)
-            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
+            await kafka.produce_batch(producer, outputs, within=_PATIENCE)
         except KafkaError:
             self._lose(producer)
             raise
@@ -133,15 +115,15 @@ async def retry_until_available(
 
     ``forget`` is called after each failure, to drop state that may no longer agree with what was written.
     """
-    pause = 0.1
+    backoff = Backoff(0.1, 5.0)
     while True:
         try:
             return await attempt()
         except (KafkaError, RedisError, OSError) as error:
-            log.warning("stage waits", stage=stage, cause=repr(error), seconds=pause)
+            seconds = backoff.next()
+            log.warning("stage_waits", stage=stage, cause=repr(error), seconds=seconds)
             forget()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(seconds)
 
 
 def original(event: EventT) -> deadletters.SourceRecord:

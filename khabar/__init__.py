@@ -11,6 +11,7 @@ client     ``connect`` and ``Events``: what programs use
 messages   what the gateway sends, as typed events
 stream     one subscription through every interruption, as plain JSON objects
 errors     what a program may have to handle
+backoff    delays between tries
 ========== ===========================================================================
 """
 

@@ -7,6 +7,8 @@ identity      the id of an article, from what its publisher sent
 parsing       bytes → a checked article, or the reason why it is none
 normalization one spelling of Arabic words
 addresses     which network addresses feeds and webhooks may lead to
+backoff       delays between tries
+blocking      blocking work in threads, with a deadline
 clock         the current time
 files         reading articles from files and directories
 kafka_topics  the Kafka topics: names, partitions, retention

@@ -67,21 +67,12 @@ class FencedProducer:
         Raises ``Fenced``, or ``KafkaError``, after 30 seconds at most: then some of the records may be on the log, and
         others may still follow until the pen is taken anew.
         """
+        outputs = (kafka.Output(self._topic, key, value, headers, partition=0) for key, value, headers in records)
         try:
-            async with asyncio.timeout(_PATIENCE):
-                waiting = [
-                    await self._producer.send(self._topic, value, key=key, headers=headers, partition=0)
-                    for key, value, headers in records
-                ]
-                results = await asyncio.gather(*waiting, return_exceptions=True)
-        except TimeoutError:
-            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
-        failures = [result for result in results if isinstance(result, BaseException)]
-        offsets = [result.offset for result in results if not isinstance(result, BaseException)]
-        if any(isinstance(failure, ProducerFenced) for failure in failures):
-            raise Fenced(f"another worker writes {self._topic} now")
-        if failures:
-            raise failures[0]
+            written = await kafka.produce_batch(self._producer, outputs, within=_PATIENCE)
+        except ProducerFenced:
+            raise Fenced(f"another worker writes {self._topic} now") from None
+        offsets = [one.offset for one in written]
         if any(offset < 0 for offset in offsets):  # acknowledged by a broker that does not know any more where it lies
             raise KafkaError("records were appended at an unknown place")
         return offsets

@@ -22,9 +22,10 @@ from aiokafka.structs import ConsumerRecord
 
 from enrich.group.grouper import Grouper, GroupOutput
 from enrich.group.snapshots import Due, Stretch
-from enrich.stage import Output, RecordProducer
+from enrich.stage import RecordProducer
 from services import fencing, kafka, kafka_topics
 from services.events import Article, Story
+from services.kafka import Output
 
 log = structlog.get_logger(__name__)
 

@@ -13,10 +13,11 @@ import structlog
 
 from enrich.group.grouper import ARTICLE_BYTES, Grouper
 from enrich.group.journal import Journal, JournalConfig, JournalEntry
-from enrich.stage import LEFT_EARLY, REACH, WINDOW, Output, RecordProducer, dead_letter
+from enrich.stage import LEFT_EARLY, REACH, WINDOW, RecordProducer, dead_letter
 from services import kafka, kafka_topics
 from services.deadletters import SourceRecord
 from services.events import AnnotatedArticle
+from services.kafka import Output
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -11,11 +11,12 @@ from aiokafka.errors import KafkaError
 from enrich.group.grouper import Grouper, GroupOutput
 from enrich.group.journal import Journal, JournalConfig, JournalEntry
 from enrich.group.snapshots import Due, Stretch
-from enrich.stage import Output, RecordProducer
+from enrich.stage import RecordProducer
 from services import fencing, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.events import Article, Story
+from services.kafka import Output
 from tests.harness import eventually, log_of
 
 WINDOW = timedelta(hours=72)

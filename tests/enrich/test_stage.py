@@ -4,9 +4,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from enrich.stage import Output, RecordProducer
+from enrich.stage import RecordProducer
 from services import kafka_topics
 from services.embedded.kafka import Kafka
+from services.kafka import Output
 from tests.harness import log_of
 
 
