@@ -1,4 +1,4 @@
-"""What group is made of; ``enrich/group.py`` is the page that puts it together. docs/grouping.md tells what it does.
+"""What group is made of; ``enrich/group.py`` puts it together. docs/explanation/grouping.md says what it does.
 
 ============ ================================================================================
 window       the articles that are remembered: rows in a ring
