@@ -20,9 +20,9 @@ def enrich() -> None:
     """One enrich worker (annotate, group, aggregate)."""
     # Group multiplies small matrices, which threads make slower; to be set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from enrich import service  # Faust takes half a second to load
+    from enrich import worker  # Faust takes half a second to load
 
-    service.run(settings_module.load())
+    worker.run(settings_module.load())
 
 
 @click.command()
@@ -33,9 +33,10 @@ def annotate(paths: tuple[str, ...]) -> None:
     PATH is a file as for replay, a directory, or - for JSONL on stdin. What cannot be annotated is reported on
     stderr with its place, and makes the exit status 1.
     """
-    from enrich import recognition, vectors
     from enrich.annotate import annotate as annotated
-    from enrich.boilerplate import Boilerplate
+    from enrich.entities import recognition
+    from enrich.fingerprint import embedding
+    from enrich.text.boilerplate import Boilerplate
     from services.events import RawArticle
     from services.files import FilesError, read_articles, read_lines
     from services.identity import article_id
@@ -43,7 +44,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     failed = False
     settings = settings_module.load()
     recognizer, memory = recognition.load(settings.ner, settings.ner_model), Boilerplate()
-    encoder = vectors.load(settings.vectors)
+    encoder = embedding.load(settings.vectors)
     try:
         files = [Path(path) for path in paths if path != "-"]
         items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
@@ -74,7 +75,7 @@ def explain(one: str, other: str, data_dir: Path | None) -> None:
 
     Reads group's memory back from Kafka, as a worker does that takes over, and prints the figures it decides by.
     """
-    from enrich import explain as explaining
+    from enrich.group import explain as explaining
 
     async def told() -> list[str]:
         return await explaining.told(settings_module.load(data_dir=data_dir), one, other)
@@ -95,7 +96,7 @@ def aggregates(data_dir: Path | None) -> None:
 
     Not needed after a store was lost: workers notice that and do the same. Articles and subscribers are not held up.
     """
-    from enrich import rebuild as rebuilding
+    from enrich.aggregate import rebuild as rebuilding
 
     last = [-1]
 

@@ -17,7 +17,7 @@ from faust.types import EventT, StreamT
 from prometheus_client import Counter, Gauge
 from redis import RedisError
 
-from services import deadletters, kafka, topics
+from services import deadletters, kafka, kafka_topics
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Output:
     headers: kafka.Headers = field(default_factory=list)
 
 
-async def batches(stream: StreamT[Any], topic: topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
+async def batches(stream: StreamT[Any], topic: kafka_topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
     """What is ready on the stream of a topic, at most ``limit`` events at a time, without waiting for more.
 
     The events are acknowledged when the loop body has finished; when it raises or is cancelled they are not, and
@@ -71,7 +71,7 @@ async def batches(stream: StreamT[Any], topic: topics.Topic, limit: int) -> Asyn
         batch = []
 
 
-class Outlet:
+class RecordProducer:
     """The idempotent producer of a worker; Faust's own cannot be idempotent outside its exactly-once mode."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -113,20 +113,22 @@ class Outlet:
     def _lose(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
             self._producer = None
-            kafka.abandon(producer)
+            kafka.discard(producer)
 
 
-def dead_letter(given: deadletters.Original, stage: str, error: Exception) -> Output:
+def dead_letter(given: deadletters.SourceRecord, stage: str, error: Exception) -> Output:
     """The dead letter of a record that failed for its own sake."""
     REJECTED.labels(stage).inc()
     cause = f"{type(error).__name__}: {error}"
     log.warning("record rejected", stage=stage, offset=given.offset, cause=cause[:300])
     return Output(
-        topics.REJECTED.name, given.key, given.value, deadletters.headers_for(given, stage=stage, cause=cause)
+        kafka_topics.REJECTED.name, given.key, given.value, deadletters.headers_for(given, stage=stage, cause=cause)
     )
 
 
-async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None) -> _T:
+async def retry_until_available(
+    stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None
+) -> _T:
     """Run ``attempt`` until neither Kafka nor the store fails it, with growing pauses.
 
     ``forget`` is called after each failure, to drop state that may no longer agree with what was written.
@@ -142,11 +144,11 @@ async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Ca
             pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def original(event: EventT) -> deadletters.Original:
+def original(event: EventT) -> deadletters.SourceRecord:
     """The record behind an event."""
     message = event.message
     headers = message.headers or ()
     pairs = headers.items() if isinstance(headers, dict) else headers
-    return deadletters.Original(
+    return deadletters.SourceRecord(
         message.topic, message.partition, message.offset, message.key, message.value, list(pairs)
     )

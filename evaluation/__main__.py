@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from enrich import recognition
+from enrich.entities import recognition
 from evaluation import (
     cleaning,
     corpora,

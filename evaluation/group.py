@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from enrich import vectors
+from enrich.fingerprint import embedding
 from evaluation import baselines, crowd, duplicates, grouping, newspapers, overlap, sharding, stories, streams
 from evaluation.report import table
 from services.errors import OperatorError
@@ -132,7 +132,7 @@ def in_a_crowd(data: Path) -> str:
     without = crowd.stream(data / "saudinewsnet")
     sets = {"by entities, numbers and words": without}
     try:
-        encoder = vectors.load()
+        encoder = embedding.load()
     except OperatorError:
         encoder = None
     if encoder is not None:

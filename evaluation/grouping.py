@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from enrich.group import Grouper
+from enrich.group.grouper import Grouper
 from services.events import AnnotatedArticle, Article, Story
 
 WINDOW = timedelta(hours=72)

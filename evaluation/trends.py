@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from enrich.trends import LENGTHS, Rules, Trends
+from enrich.trends.detector import LENGTHS, Rules, Trends
 from evaluation.counter import Counter, Ints, Mentions
 from evaluation.report import table
 from ingest.generator import START, Burst, Stream

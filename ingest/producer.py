@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
-from services import deadletters, kafka, topics
+from services import deadletters, kafka, kafka_topics
 from services.clock import utc_now
 from services.events import ArticleIn, RawArticle
 from services.identity import article_id
@@ -105,11 +105,11 @@ class Intake:
 
     async def write(self, sealed: Sequence[Sealed], *, way: str | None = None) -> list[str]:
         """As ``accept``, for articles that are sealed already."""
-        await self._send([(topics.RAW.name, one.id.encode(), one.value, None) for one in sealed])
+        await self._send([(kafka_topics.RAW.name, one.id.encode(), one.value, None) for one in sealed])
         ACCEPTED.labels(way or self._way).inc(len(sealed))
         return [one.id for one in sealed]
 
-    async def reject(self, places: Sequence[tuple[deadletters.Original, str]], *, stage: str) -> None:
+    async def reject(self, places: Sequence[tuple[deadletters.SourceRecord, str]], *, stage: str) -> None:
         """Write dead letters, each an original and its cause, to ``articles.rejected``.
 
         Raises ``Unavailable``.
@@ -117,7 +117,7 @@ class Intake:
         await self._send(
             [
                 (
-                    topics.REJECTED.name,
+                    kafka_topics.REJECTED.name,
                     place.key,
                     place.value,
                     deadletters.headers_for(place, stage=stage, cause=cause),
@@ -137,8 +137,8 @@ class Intake:
                 cluster = await (await self._connected()).client.fetch_all_metadata()
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable(_reason(error)) from error
-        if topics.RAW.name not in cluster.topics():
-            raise Unavailable(f"Kafka has no topic {topics.RAW.name}")
+        if kafka_topics.RAW.name not in cluster.topics():
+            raise Unavailable(f"Kafka has no topic {kafka_topics.RAW.name}")
 
     async def close(self) -> None:
         """Write what is under way, for at most 2 seconds, and disconnect, within 6 seconds in all."""
@@ -149,7 +149,7 @@ class Intake:
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(producer.flush(), _FAREWELL)
-            await kafka.abandon(producer)
+            await kafka.discard(producer)
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=_FAREWELL)
 
@@ -216,7 +216,7 @@ class Intake:
             self._away = True
             log.warning("kafka_away", kafka=self._bootstrap, cause="an acknowledgement did not come in time")
             self._connecting = asyncio.create_task(self._connect())
-            farewell = kafka.abandon(producer)
+            farewell = kafka.discard(producer)
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
 

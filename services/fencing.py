@@ -31,7 +31,7 @@ class Fenced(Exception):
     """Somebody else has taken the pen. What its former holder knows of the log is out of date."""
 
 
-class Pen:
+class FencedProducer:
     """The right to append to the first partition of a topic, held until somebody else takes it."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
@@ -41,7 +41,7 @@ class Pen:
         self.fence = -1
 
     @classmethod
-    async def take(cls, bootstrap: str, topic: str, name: str | None = None) -> "Pen":
+    async def take(cls, bootstrap: str, topic: str, name: str | None = None) -> "FencedProducer":
         """Take the pen of a topic from whoever has it; several pens of one topic have a ``name`` each.
 
         Appends one record without a meaning, with the header ``type`` of ``FENCE``; its offset is ``fence``. What a
@@ -88,7 +88,7 @@ class Pen:
 
     def drop(self) -> None:
         """Close the connection behind it, in the background. What it has not sent yet is not sent any more."""
-        kafka.abandon(self._producer)
+        kafka.discard(self._producer)
 
 
 async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
@@ -106,7 +106,7 @@ async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
     except TimeoutError:
         raise KafkaError(f"Kafka gives no epoch to {name}: are transactional ids kept (__transaction_state)?") from None
     finally:
-        kafka.abandon(named)
+        kafka.discard(named)
     producer = kafka.producer(bootstrap)
     producer._txn_manager.set_pid_and_epoch(*identity)
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import zstandard
 
 from services.events import ArticleIn
-from services.parsing import Fault, check, parse
+from services.parsing import InvalidArticle, check, parse
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -206,4 +206,4 @@ def _read_text(path: Path) -> Iterator[Item]:
 
 def _item(place: str, value: object) -> Item:
     checked = check(value)
-    return Item(place, error=str(checked)) if isinstance(checked, Fault) else Item(place, checked)
+    return Item(place, error=str(checked)) if isinstance(checked, InvalidArticle) else Item(place, checked)

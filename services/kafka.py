@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from services import topics
+from services import kafka_topics
 
 MAX_RECORD_BYTES = 8_388_608
 
@@ -35,7 +35,7 @@ def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
     )
 
 
-def abandon(producer: AIOKafkaProducer) -> asyncio.Task[None]:
+def discard(producer: AIOKafkaProducer) -> asyncio.Task[None]:
     """Stop a producer and drop what it still holds, in the background and within about 4 seconds.
 
     For one that has failed. An idempotent producer tries for ever: kept, it would write much later what was answered
@@ -90,17 +90,17 @@ async def cluster_id(bootstrap: str) -> str:
     return str(described["cluster_id"])
 
 
-def log_of(cluster: str, topic: str = topics.UPDATES.name) -> str:
+def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
     """What the store knows the first partition of a topic of a Kafka cluster by."""
     return f"{cluster}/{topic}-0"
 
 
-async def log_name(bootstrap: str, topic: str = topics.UPDATES.name) -> str:
+async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
     """What the store knows this log by. Offsets of another Kafka, or of one begun anew, say nothing about it.
 
     Raises ``KafkaError``.
     """
-    return log_of(await cluster_id(bootstrap), topic)
+    return log_id(await cluster_id(bootstrap), topic)
 
 
 class Reader:
