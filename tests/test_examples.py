@@ -1,4 +1,4 @@
-"""The programs in docs/examples and the Python in docs/client.md do what they say, against a real gateway.
+"""The programs in docs/examples and the Python in docs/reference/client.md work against a real gateway.
 
 Those for Node need node (20 or newer) and npm, which fetches what docs/examples/package-lock.json names; the page needs
 a Chromium. Where one is missing its tests are skipped and say so.
@@ -34,7 +34,7 @@ updates = gateways.updates
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _EXAMPLES = _DOCS / "examples"
-_CLIENT = (_DOCS / "client.md").read_text(encoding="utf-8")
+_CLIENT = (_DOCS / "reference" / "client.md").read_text(encoding="utf-8")
 _titles = (f"خبر رقم {number}" for number in itertools.count(1))
 
 
