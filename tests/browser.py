@@ -1,7 +1,6 @@
 """A headless Chromium for tests, over the DevTools protocol."""
 
 import asyncio
-import base64
 import contextlib
 import json
 import os
@@ -72,18 +71,10 @@ class Page:
         """Return once the expression is true."""
         try:
             async with asyncio.timeout(seconds):
-                while not await self.value(expression):
+                while not await self.value(expression):  # noqa: ASYNC110 - the page cannot call
                     await asyncio.sleep(0.05)
         except TimeoutError:
             pytest.fail(f"not true within {seconds} s: {expression}; errors of the page: {self.errors}")
-
-    async def screenshot(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
-        """Write what is visible in a window of this size as a PNG file."""
-        await self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
-        picture = (await self.call("Page.captureScreenshot", format="png"))["data"]
-        path.write_bytes(base64.b64decode(picture))
 
 
 @asynccontextmanager

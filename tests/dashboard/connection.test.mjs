@@ -57,6 +57,12 @@ test('a frame has one event a line; blank lines, other types, broken JSON and bi
   assert.deepEqual([...state.articles.keys()], ['a', 'b']);
 });
 
+test('an article shows that the connection is live, also before the confirmation', () => {
+  FakeWebSocket.last.open();
+  FakeWebSocket.last.frame(article('a'));
+  assert.equal(state.status.name, 'live');
+});
+
 test('articles from before the connection do not count as arrivals while the page catches up', () => {
   confirm();
   FakeWebSocket.last.frame(article('old', {}, '2026-03-01T11:58:00Z'), article('new', {}, '2026-03-01T12:00:01Z'));
@@ -135,9 +141,13 @@ test('the page reconnects at once when the browser is online again, unless it is
   connection.reconnectNow();
   assert.equal(FakeWebSocket.all.length, 2);
   assert.deepEqual(clock.waits, []);
+  // The backoff has started again.
+  FakeWebSocket.last.closeWith(1006);
+  assert.deepEqual(clock.waits, [500]);
+  connection.reconnectNow();
   confirm();
   connection.reconnectNow();
-  assert.equal(FakeWebSocket.all.length, 2);
+  assert.equal(FakeWebSocket.all.length, 3);
 });
 
 test('a change of filter is sent on the open connection, or as soon as it opens', () => {

@@ -77,8 +77,11 @@ test('a request that fails leaves the items and marks only its panel', async () 
   assert.deepEqual(clock.waits, [5_000]);
 });
 
-test('Retry-After delays the next requests, by at most a minute', async () => {
-  const { server, numbers } = numbersWith({ '/v1/trends': { status: 503, headers: { 'Retry-After': '20' } } });
+test('the longest Retry-After delays the next requests, by at most a minute', async () => {
+  const { server, numbers } = numbersWith({
+    '/v1/trends': { status: 503, headers: { 'Retry-After': '20' } },
+    '/v1/stories': { status: 503, headers: { 'Retry-After': '10' } },
+  });
   await numbers.refresh();
   clock.time += 5_000;
   const asked = server.requests.length;
