@@ -25,7 +25,7 @@ coverage: setup-dev ## Run the tests and report the lines they reach in all proc
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-evaluate: setup-dev ## Measure the enrichment and write docs/evaluation.md; DATA=DIR: the public corpora
+evaluate: setup-dev ## Measure the enrichment, write docs/reference/evaluation.md; DATA=DIR: the public corpora
 	$(BIN)/python -m evaluation $(if $(DATA),--data $(DATA)) $(if $(SAMPLES),--samples $(SAMPLES)) $(ARGS)
 
 check: setup-dev ## Check style, types and import rules

@@ -11,11 +11,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from api import aggregates, asyncapi, health, origins, problems, push, routes, sse, webhooks, websocket
-from api.auth import Keys
+from api import problems, webhooks
+from api.access import origins
+from api.access.auth import Keys
+from api.access.limits import Addresses, Allowances
 from api.gateway import Gateway
-from api.limits import Addresses, Allowances
-from api.subscriptions import Limits
+from api.routes import aggregates, articles, asyncapi, health, push, sse, websocket
+from api.stream.subscription import Limits
 from services.settings import Settings
 
 _DASHBOARD = Path(__file__).with_name("dashboard")
@@ -74,7 +76,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
         origins.Origins(settings.origins, named=keys.required),
         Addresses(settings.max_connections_per_address),
     )
-    for module in (websocket, sse, push, routes, aggregates, webhooks, health, asyncapi):
+    for module in (websocket, sse, push, articles, aggregates, webhooks, health, asyncapi):
         app.include_router(module.router)
 
     @app.head("/", include_in_schema=False)

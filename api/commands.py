@@ -19,11 +19,11 @@ from services.events import EventType
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
 def api(host: str | None, port: int | None) -> None:
     """The gateway: streams, REST and dashboard."""
-    from api import service
+    from api import server
 
     settings = settings_module.load(host=host, port=port)
     try:
-        service.run(settings)
+        server.run(settings)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
 
@@ -41,7 +41,7 @@ def keys() -> None:
 @click.option("--posts", type=click.IntRange(1), help="Limit of pushes per minute.")
 def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
     """Print a new key, which is shown only once, and the line to store for it."""
-    from api import auth
+    from api.access import auth
 
     if len(name.split()) != 1 or "#" in name:
         raise click.BadParameter("must be one word", param_hint="--name")

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import aiohttp
 
-from api.auth import Keys
-from api.backlog import Backlog
-from api.follower import Follower
-from api.log import Log
-from api.metrics import Metrics
+from api.access.auth import Keys
 from api.problems import RETRY_AFTER, STORE_AWAY, ProblemError
-from api.stream import Stream
-from api.subscriptions import Limits
+from api.stream.backlog import Backlog
+from api.stream.follower import Follower
+from api.stream.hub import Stream
+from api.stream.log import Log
+from api.stream.metrics import Metrics
+from api.stream.subscription import Limits
 from services.settings import Settings
 from services.store import Store
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import click
 
-from enrich import aggregate
-from enrich.trends import Rules, Trends
+from enrich.aggregate import counter
+from enrich.trends.detector import Rules, Trends
 from ingest.generator import Stream, Truth
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn, Entity, Mention, Story, Topic
@@ -31,16 +31,16 @@ _LARGEST_LIST = 50
 _TICK = timedelta(seconds=15)
 
 
-def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[aggregate.Record]:
+def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[counter.Record]:
     """So many articles and the state of its story behind each, as records of ``updates`` from offset 0 on."""
     stories: dict[str, Story] = {}
     offset = 0
     for fields, truth in Stream(articles, seed, start=start, days=days):
         article = published(ArticleIn.model_validate(fields), truth)
         arrived = int(truth.arrives_at.timestamp() * 1_000)
-        yield aggregate.Record(offset, arrived, [("type", b"article")], article.encode())
+        yield counter.Record(offset, arrived, [("type", b"article")], article.encode())
         story = stories[truth.story] = _told(stories.get(truth.story), article)
-        yield aggregate.Record(offset + 1, arrived, [("type", b"story")], story.encode())
+        yield counter.Record(offset + 1, arrived, [("type", b"story")], story.encode())
         offset += 2
 
 
@@ -156,7 +156,7 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
             async with batches:
                 batch = Batch()
                 for record in some:
-                    aggregate.add(batch, record)
+                    counter.add(batch, record)
                 await store.apply(_LOG, batch, now=now)
             if now - moment >= _TICK:
                 moment = now

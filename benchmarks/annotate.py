@@ -23,21 +23,13 @@ import click
 import psutil
 
 from enrich import annotate as annotating
-from enrich import (
-    boilerplate,
-    cleaning,
-    dates,
-    entities,
-    language,
-    linking,
-    matching,
-    normalization,
-    quotes,
-    signature,
-    spacing,
-    topics,
-)
-from enrich.service import warm_up
+from enrich import quotes
+from enrich.dates import finder
+from enrich.entities import find, linking, matching
+from enrich.fingerprint import signature
+from enrich.text import boilerplate, cleaning, language, spacing, tokens
+from enrich.topics import classifier
+from enrich.worker import warm_up
 from services.events import RawArticle
 from services.files import read_articles
 from services.settings import Settings
@@ -51,16 +43,16 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("spacing", spacing, "split_glued"),
     ("boilerplate", boilerplate.Boilerplate, "find"),
     ("language", language, "detect"),
-    ("words", normalization, "tokens"),
-    ("recognise", entities, "recognise"),
+    ("words", tokens, "tokens"),
+    ("recognise", find, "recognise"),
     ("match", matching, "matches"),
     ("match", matching, "regions"),
     ("link", linking, "names"),
     ("link", linking.Persons, "resolve"),
-    ("topics", topics, "classify"),
+    ("topics", classifier, "classify"),
     ("quotes", quotes, "find"),
-    ("dates", dates, "find"),
-    ("dates", dates, "dateline"),
+    ("dates", finder, "find"),
+    ("dates", finder, "dateline"),
     ("sign", signature, "minhash"),
     ("sign", signature, "fingerprint"),
     ("terms", annotating, "terms"),

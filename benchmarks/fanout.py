@@ -46,13 +46,13 @@ import uvloop
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from websockets.utils import accept_key
 
-from api.cursor import Cursors
-from api.events import Event, Facets
-from api.feeds import Feeds
-from api.filters import Filter
-from api.log import Log
-from api.service import Server, listen
-from api.transport import text_frame
+from api.server import Server, listen
+from api.stream.cursor import Cursors
+from api.stream.fanout import Feeds
+from api.stream.filters import Filter
+from api.stream.log import Log
+from api.stream.protocols import text_frame
+from api.stream.stream_event import Event, Facets
 from benchmarks.receivers import Child, crowd, due, prepare, resident, say, settled
 from services import telemetry
 from services.settings import Settings

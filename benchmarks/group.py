@@ -36,13 +36,13 @@ import numpy as np
 import psutil
 
 from benchmarks import streams
-from enrich.group import Grouper, Told
-from enrich.grouping import duplicates
-from enrich.grouping.duplicates import Duplicates
-from enrich.grouping.index import RecentIndex
-from enrich.grouping.likeness import Likeness
-from enrich.grouping.stories import Stories
-from enrich.grouping.window import Draft
+from enrich.group import duplicates
+from enrich.group.duplicates import Duplicates
+from enrich.group.grouper import Grouper, GroupOutput
+from enrich.group.index import RecentIndex
+from enrich.group.similarity import Similarity
+from enrich.group.stories import Stories
+from enrich.group.window import PendingArticle
 
 WINDOW = timedelta(hours=72)
 # As the worker takes them.
@@ -174,7 +174,7 @@ def _restore(prepared: Path, entries: Path, size: int) -> dict[str, Any]:
 
 def _batch(
     grouper: Grouper, lines: Iterator[bytes], spent: Spent, *, count: int = _BATCH, encode: bool = False
-) -> list[Told]:
+) -> list[GroupOutput]:
     """Process the next lines; adds to ``spent``."""
     some = list(islice(lines, count))
     if not some:
@@ -195,7 +195,7 @@ def _batch(
     return told
 
 
-def _digest(told: Iterable[Told]) -> str:
+def _digest(told: Iterable[GroupOutput]) -> str:
     digest = hashlib.sha256()
     for step in told:
         for part in (step.article.encode(), *(story.encode() for story in step.stories), step.entry):
@@ -252,7 +252,7 @@ def _counting() -> Iterator[_Counts]:
         counts["stories compared"] += len(candidates)
         return candidates
 
-    def alike(self: Likeness, draft: Draft, slots: Any) -> Any:
+    def alike(self: Similarity, draft: PendingArticle, slots: Any) -> Any:
         counts["articles of stories compared"] += len(slots)
         return of(self, draft, slots)
 
@@ -264,12 +264,12 @@ def _counting() -> Iterator[_Counts]:
 
         return asked
 
-    find, share, choose, of = RecentIndex.find, duplicates.share, Stories._candidates, Likeness.of
+    find, share, choose, of = RecentIndex.find, duplicates.share, Stories._candidates, Similarity.of
     patches: tuple[tuple[Any, str, Any], ...] = (
         (RecentIndex, "find", found),
         (duplicates, "share", shared),
         (Stories, "_candidates", chosen),
-        (Likeness, "of", alike),
+        (Similarity, "of", alike),
         (Duplicates, "find", asked_by("duplicates", Duplicates.find)),
         (Stories, "choose", asked_by("stories", Stories.choose)),
     )

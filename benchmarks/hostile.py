@@ -57,10 +57,10 @@ _TOO_MANY = 1_100
 _ERROR = re.compile(rb'"type":"error","code":"(\w+)"')
 
 Address = tuple[str, int]
-_Attack = Callable[["Told", Address], Coroutine[Any, Any, None]]
+_Attack = Callable[["GroupOutput", Address], Coroutine[Any, Any, None]]
 
 
-class Told(Counter[str]):
+class GroupOutput(Counter[str]):
     """How often the hostile ones did what, and were told what."""
 
 
@@ -79,20 +79,20 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 class _Client:
     """A connection that can be asked what it was told."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, told: Told) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, told: GroupOutput) -> None:
         self.reader = reader
         self.writer = writer
         self._told = told
 
     @classmethod
-    async def connect(cls, told: Told, address: Address) -> "_Client":
+    async def connect(cls, told: GroupOutput, address: Address) -> "_Client":
         """A connection, nothing sent."""
         reader, writer = await asyncio.open_connection(*address)
         told["connections"] += 1
         return cls(reader, writer, told)
 
     @classmethod
-    async def upgrade(cls, told: Told, address: Address, path: str = "/v1/stream?source=nobody") -> "_Client":
+    async def upgrade(cls, told: GroupOutput, address: Address, path: str = "/v1/stream?source=nobody") -> "_Client":
         """A subscriber. Raises ``ConnectionError`` when it is refused."""
         client = await cls.connect(told, address)
         client.writer.write(UPGRADE.format(path=path).encode())
@@ -144,7 +144,7 @@ class _Client:
         transport.abort()
 
 
-async def _persist(told: Told, address: Address, once: _Attack, pause: float = 0.1) -> None:
+async def _persist(told: GroupOutput, address: Address, once: _Attack, pause: float = 0.1) -> None:
     """Again and again, whatever comes of it."""
     while True:
         # uvloop has an error of its own for a line that was cut.
@@ -153,15 +153,15 @@ async def _persist(told: Told, address: Address, once: _Attack, pause: float = 0
         await asyncio.sleep(pause)
 
 
-async def _together(told: Told, address: Address, count: int, once: _Attack, pause: float = 0.1) -> None:
+async def _together(told: GroupOutput, address: Address, count: int, once: _Attack, pause: float = 0.1) -> None:
     await asyncio.gather(*(_persist(told, address, once, pause) for _ in range(count)))
 
 
-async def never_reads(told: Told, address: Address) -> None:
+async def never_reads(told: GroupOutput, address: Address) -> None:
     """See the module."""
     beginning = f"/v1/stream?cursor={CURSORS.encode(0)}"
 
-    async def once(told: Told, address: Address, looks: bool = False) -> None:
+    async def once(told: GroupOutput, address: Address, looks: bool = False) -> None:
         loop = asyncio.get_running_loop()
         with socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -181,7 +181,7 @@ async def never_reads(told: Told, address: Address) -> None:
             await client.hear(3)
             client.close()
 
-    async def looking(told: Told, address: Address) -> None:
+    async def looking(told: GroupOutput, address: Address) -> None:
         await once(told, address, looks=True)
 
     await asyncio.gather(_together(told, address, 10, once), _together(told, address, 10, looking))
@@ -193,16 +193,16 @@ def _is_reset(deaf: socket.socket) -> bool:
     return bool(polled.poll(0))
 
 
-async def silent(told: Told, address: Address) -> None:
+async def silent(told: GroupOutput, address: Address) -> None:
     """See the module."""
 
-    async def nothing(told: Told, address: Address) -> None:
+    async def nothing(told: GroupOutput, address: Address) -> None:
         client = await _Client.connect(told, address)
         began = time.monotonic()
         await client.reader.read()
         told[f"cut after {time.monotonic() - began:.0f} s"] += 1
 
-    async def no_pong(told: Told, address: Address) -> None:
+    async def no_pong(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         await client.hear(3_600)
         client.close()
@@ -210,7 +210,7 @@ async def silent(told: Told, address: Address) -> None:
     await asyncio.gather(_together(told, address, 100, nothing), _together(told, address, 20, no_pong))
 
 
-async def garbage(told: Told, address: Address) -> None:
+async def garbage(told: GroupOutput, address: Address) -> None:
     """See the module."""
     chance = random.Random(1)  # noqa: S311 - a choice, not a secret
     kinds = [
@@ -227,13 +227,13 @@ async def garbage(told: Told, address: Address) -> None:
         frame(b"\x00" * 1_000, 0x82),  # binary
     ]
 
-    async def frames(told: Told, address: Address) -> None:
+    async def frames(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         client.writer.write(chance.choice(kinds))
         await client.hear(0.3)
         client.close()
 
-    async def request(told: Told, address: Address) -> None:
+    async def request(told: GroupOutput, address: Address) -> None:
         client = await _Client.connect(told, address)
         client.writer.write(chance.randbytes(200) + b"\r\n\r\n")
         told[f"HTTP {(await client.head()).split(b' ')[1].decode()}"] += 1
@@ -242,22 +242,22 @@ async def garbage(told: Told, address: Address) -> None:
     await asyncio.gather(_together(told, address, 4, frames), _together(told, address, 2, request))
 
 
-async def huge(told: Told, address: Address) -> None:
+async def huge(told: GroupOutput, address: Address) -> None:
     """See the module."""
 
-    async def endless(told: Told, address: Address) -> None:
+    async def endless(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         client.writer.write(struct.pack("!BBQ", 0x81, 0xFF, 2**62) + bytes(4) + bytes(100_000))
         await client.hear(1)
         client.close()
 
-    async def one_more(told: Told, address: Address) -> None:
+    async def one_more(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         client.writer.write(frame(b"x" * (_LIMIT + 1)))
         await client.hear(1)
         client.close()
 
-    async def pieces(told: Told, address: Address) -> None:
+    async def pieces(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         client.writer.write(b"".join(frame(b"x" * 30_000, 0x01 if not number else 0x00) for number in range(10)))
         await client.hear(1)
@@ -266,10 +266,10 @@ async def huge(told: Told, address: Address) -> None:
     await asyncio.gather(*(_together(told, address, 2, once) for once in (endless, one_more, pieces)))
 
 
-async def pieces(told: Told, address: Address) -> None:
+async def pieces(told: GroupOutput, address: Address) -> None:
     """See the module."""
 
-    async def once(told: Told, address: Address) -> None:
+    async def once(told: GroupOutput, address: Address) -> None:
         client = await _Client.upgrade(told, address)
         hearing = asyncio.create_task(client.hear(3_600))
         many = frame(b"", 0x00) * 1_000
@@ -286,7 +286,7 @@ async def pieces(told: Told, address: Address) -> None:
 
 
 async def _flood(  # noqa: PLR0913 - in what floods differ
-    told: Told, address: Address, name: str, frames: Iterator[bytes], *, reads: bool, pause: float = 0.0
+    told: GroupOutput, address: Address, name: str, frames: Iterator[bytes], *, reads: bool, pause: float = 0.0
 ) -> None:
     """Send 200 frames at a time as fast as they go through, until the other side ends it."""
     client = await _Client.upgrade(told, address)
@@ -300,30 +300,30 @@ async def _flood(  # noqa: PLR0913 - in what floods differ
     client.close()
 
 
-async def pings(told: Told, address: Address) -> None:
+async def pings(told: GroupOutput, address: Address) -> None:
     """See the module."""
     ping = frame(b"x" * 100, 0x89)
 
-    async def once(told: Told, address: Address, reads: bool = True) -> None:
+    async def once(told: GroupOutput, address: Address, reads: bool = True) -> None:
         await _flood(told, address, "pings", repeat(ping), reads=reads, pause=0.001)
 
     await asyncio.gather(_together(told, address, 1, once), _together(told, address, 1, partial(once, reads=False)))
 
 
-async def subscribes(told: Told, address: Address) -> None:
+async def subscribes(told: GroupOutput, address: Address) -> None:
     """See the module."""
 
-    async def once(told: Told, address: Address, reads: bool = True) -> None:
+    async def once(told: GroupOutput, address: Address, reads: bool = True) -> None:
         asked = ({"op": "subscribe", "filter": {"source": f"s{number}"}} for number in count())
         await _flood(told, address, "ops sent", (frame(json.dumps(op).encode()) for op in asked), reads=reads)
 
     await asyncio.gather(_together(told, address, 2, once), _together(told, address, 1, partial(once, reads=False)))
 
 
-async def slow_heads(told: Told, address: Address) -> None:
+async def slow_heads(told: GroupOutput, address: Address) -> None:
     """See the module."""
 
-    async def slow(told: Told, address: Address) -> None:
+    async def slow(told: GroupOutput, address: Address) -> None:
         client = await _Client.connect(told, address)
         began = time.monotonic()
         client.writer.write(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n")
@@ -335,7 +335,7 @@ async def slow_heads(told: Told, address: Address) -> None:
         told[f"cut after {time.monotonic() - began:.0f} s"] += 1
         client.close()
 
-    async def endless(told: Told, address: Address) -> None:
+    async def endless(told: GroupOutput, address: Address) -> None:
         client = await _Client.connect(told, address)
         client.writer.write(b"GET /v1/stream HTTP/1.1\r\n" + b"X-More: and more\r\n" * 5_000)
         told[f"HTTP {(await client.head()).split(b' ')[1].decode()}"] += 1
@@ -347,7 +347,7 @@ async def slow_heads(told: Told, address: Address) -> None:
 class _Reader(asyncio.Protocol):
     """Reads and forgets, but for the status."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: GroupOutput) -> None:
         self._told = told
         self._new = True
 
@@ -357,7 +357,7 @@ class _Reader(asyncio.Protocol):
             self._told[f"HTTP {data[9:12].decode()}"] += 1
 
 
-async def many(told: Told, address: Address) -> None:
+async def many(told: GroupOutput, address: Address) -> None:
     """See the module."""
     loop = asyncio.get_running_loop()
     request = UPGRADE.format(path="/v1/stream").encode()
@@ -376,7 +376,7 @@ async def many(told: Told, address: Address) -> None:
         await asyncio.sleep(1)
 
 
-async def spins(told: Told, _: Address) -> None:
+async def spins(told: GroupOutput, _: Address) -> None:
     """See the module."""
     while True:
         told["turns"] += sum(1 for _ in range(20_000)) // 20_000
@@ -398,7 +398,7 @@ ATTACKS: dict[str, _Attack] = {
 
 async def _attack(kind: str, address: Address) -> None:
     """Begin, and say so; at a line from stdin stop, and tell what was told."""
-    told = Told()
+    told = GroupOutput()
     task = asyncio.create_task((ATTACKS | {"spins": spins})[kind](told, address))
     say(begun=kind)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

@@ -24,14 +24,15 @@ import numpy as np
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from enrich import features, signature
 from enrich.annotate import annotate
-from enrich.group import Grouper
-from enrich.journal import Journal, Place, Step
-from enrich.stage import Outlet, Output
-from services import kafka, topics
+from enrich.fingerprint import features, signature
+from enrich.group.grouper import Grouper
+from enrich.group.journal import Journal, JournalConfig, JournalEntry
+from enrich.stage import RecordProducer
+from services import kafka, kafka_topics
 from services.embedded.kafka import Kafka
 from services.events import AnnotatedArticle, ArticleIn, RawArticle
+from services.kafka import Output
 
 SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"
 WINDOW = timedelta(hours=72)
@@ -59,15 +60,15 @@ async def _run(articles: int, data_dir: Path) -> None:
     node = Kafka(data_dir / "kafka")
     await node.start()
     try:
-        await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
-        async with kafka.reader(node.bootstrap, topics.UPDATES.name) as reader:
+        await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+        async with kafka.reader(node.bootstrap, kafka_topics.UPDATES.name) as reader:
             told = await reader.end()
         if told < articles:
             began = time.perf_counter()
             await _tell(node.bootstrap, articles)
             sys.stdout.write(f"told {articles} articles in {time.perf_counter() - began:.0f} s\n")
         async with _empty_topic(node.bootstrap) as no_copies:
-            for name, copies in (("from copies", topics.ENTRIES.name), ("from updates", no_copies)):
+            for name, copies in (("from copies", kafka_topics.ENTRIES.name), ("from updates", no_copies)):
                 # Not in this process: what it has in memory already would hide what recovery takes.
                 command = [sys.executable, "-m", "benchmarks.recovery", "--articles", str(articles)]
                 command += ["--measure", f"{node.bootstrap} {copies}"]
@@ -83,7 +84,7 @@ async def _empty_topic(bootstrap: str) -> AsyncIterator[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, 1, 1, topic_configs=topics.ENTRIES.config)])
+        await admin.create_topics([NewTopic(name, 1, 1, topic_configs=kafka_topics.ENTRIES.config)])
         yield name
     finally:
         await admin.delete_topics([name])
@@ -91,13 +92,13 @@ async def _empty_topic(bootstrap: str) -> AsyncIterator[str]:
 
 
 async def _tell(bootstrap: str, articles: int) -> None:
-    outlet = Outlet(bootstrap)
-    journal = await Journal.open(Place(bootstrap), Grouper(WINDOW, articles), WINDOW, outlet)
-    steps: list[Step] = []
+    outlet = RecordProducer(bootstrap)
+    journal = await Journal.open(JournalConfig(bootstrap), Grouper(WINDOW, articles), WINDOW, outlet)
+    steps: list[JournalEntry] = []
     for number, article in enumerate(_articles(articles)):
         told = journal.grouper.process(article)
         if told is not None:
-            steps.append(Step(number, told))
+            steps.append(JournalEntry(number, told))
         if len(steps) >= BATCH:
             await journal.append(steps)
             steps = []
@@ -139,8 +140,8 @@ def _articles(count: int) -> Iterator[AnnotatedArticle]:
 
 async def _measure(bootstrap: str, copies: str, articles: int) -> dict[str, float]:
     """Take over with a grouper that only counts, then with a real one."""
-    place = Place(bootstrap, entries=copies)
-    outlet = Outlet(bootstrap)
+    place = JournalConfig(bootstrap, entries=copies)
+    outlet = RecordProducer(bootstrap)
     counting = _Counting()
     began = time.perf_counter()
     (await Journal.open(place, counting, WINDOW, _Nowhere(bootstrap))).close()
@@ -184,7 +185,7 @@ class _Counting(Grouper):
         self.bytes += sum(map(len, entries))
 
 
-class _Nowhere(Outlet):
+class _Nowhere(RecordProducer):
     """Takes no copies."""
 
     async def send(self, outputs: Iterable[Output]) -> None:

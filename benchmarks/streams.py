@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from enrich import features, numbers, signature, topics
-from enrich.boilerplate import Boilerplate
-from enrich.marks import marks
-from enrich.normalization import Passage, tokens
+from enrich.fingerprint import features, numbers, signature
+from enrich.fingerprint.fingerprint import marks
+from enrich.text.boilerplate import Boilerplate
+from enrich.text.tokens import Passage, tokens
+from enrich.topics import classifier
 from ingest.generator import Stream, Truth
 from services import zstd
 from services.events import AnnotatedArticle, ArticleIn, Entity, EntityType, Mention, Span, Topic
@@ -111,7 +112,7 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list
         language_score=1.0,
         entities=named,
         topics=[
-            Topic(id=topic, label=topics.tree()[topic].label(code), score=score)
+            Topic(id=topic, label=classifier.tree()[topic].label(code), score=score)
             for topic, score in zip(truth.topics, _SCORES, strict=False)
         ],
         boilerplate=furniture,

@@ -6,24 +6,17 @@ One plain function; ``khabar annotate`` and the Faust agent call the same.
 from datetime import datetime, timedelta
 from typing import Literal
 
-from enrich import (
-    cleaning,
-    dates,
-    entities,
-    features,
-    language,
-    numbers,
-    quotes,
-    recognition,
-    signature,
-    spacing,
-    topics,
-)
-from enrich.boilerplate import Boilerplate
-from enrich.marks import marks
-from enrich.normalization import Passage
-from enrich.recognition.recognizer import Recognizer
-from enrich.vectors import Encoder
+from enrich import quotes
+from enrich.dates import finder
+from enrich.entities import find, recognition
+from enrich.entities.recognition.recognizer import Recognizer
+from enrich.fingerprint import features, numbers, signature
+from enrich.fingerprint.embedding import Encoder
+from enrich.fingerprint.fingerprint import marks
+from enrich.text import cleaning, language, spacing
+from enrich.text.boilerplate import Boilerplate
+from enrich.text.tokens import Passage
+from enrich.topics import classifier
 from services.events import AnnotatedArticle, Date, RawArticle, Span
 
 # Clocks of publishers that run ahead are believed so far.
@@ -56,7 +49,7 @@ def annotate(
     news = body.without(furniture)
     # No news is longer. What is has its beginning understood, and all of it shown and compared.
     beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
-    named = entities.find(heading, beginning, code, recognizer or recognition.load())
+    named = find.find(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,
         received_at=raw.received_at,
@@ -71,10 +64,10 @@ def annotate(
         language=code,
         language_score=score,
         entities=named,
-        topics=topics.classify(heading, news, code),
+        topics=classifier.classify(heading, news, code),
         quotes=quotes.find(beginning, code, named),
         dates=[
-            day for day in dates.find(beginning.text, code, published, raw.received_at) if not _within(day, furniture)
+            day for day in finder.find(beginning.text, code, published, raw.received_at) if not _within(day, furniture)
         ],
         boilerplate=furniture,
         # Not of what was learnt or guessed: the same content has the same fingerprint whenever it is annotated.
@@ -88,7 +81,7 @@ def _published(raw: RawArticle, text: str, code: str) -> tuple[datetime | None, 
     """When the article was published and how that is known: the publisher's word, else its dateline."""
     if raw.published_at is not None:
         return raw.published_at, "given"
-    stamped = dates.dateline(text, code)
+    stamped = finder.dateline(text, code)
     return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _AHEAD else (None, None)
 
 

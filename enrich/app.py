@@ -21,31 +21,33 @@ from faust.types import TP, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
-from enrich import aggregate as counting
-from enrich import memory, recognition, vectors
+from enrich.aggregate import counter as counting
 from enrich.annotate import annotate as annotated
-from enrich.boilerplate import Boilerplate
-from enrich.herald import Herald
+from enrich.entities import recognition
+from enrich.fingerprint import embedding
+from enrich.group.writer import Writer
 from enrich.stage import (
     COUNTED,
     RECORDS,
     TRENDS,
     WAITING,
-    Outlet,
-    Output,
+    RecordProducer,
     batches,
     dead_letter,
-    insist,
     original,
+    retry_until_available,
 )
-from enrich.standstill import LOOK_SECONDS, PATIENCE_SECONDS, Place, Standstill, StoodStill
-from enrich.writer import Writer
-from services import kafka, topics
+from enrich.stall import LOOK_SECONDS, PATIENCE_SECONDS, PartitionLag, StallDetector, Stalled
+from enrich.text import boilerplate_history
+from enrich.text.boilerplate import Boilerplate
+from enrich.trends.publisher import TrendPublisher
+from services import kafka, kafka_topics
 from services import settings as settings_module
 from services.clock import utc_now
 from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
+from services.kafka import Output
 from services.store import Store
 
 log = structlog.get_logger(__name__)
@@ -81,7 +83,7 @@ app = faust.App(
 )
 
 
-def _topic(topic: topics.Topic) -> Any:
+def _topic(topic: kafka_topics.Topic) -> Any:
     return app.topic(topic.name, key_type=bytes, value_type=bytes)
 
 
@@ -92,29 +94,31 @@ _agent = partial(app.agent, supervisor_strategy=CrashingSupervisor)
 # What annotate lets pass, group can publish with its own headers beside it.
 _LARGEST = kafka.MAX_RECORD_BYTES - 1_000_000
 
-outlet = Outlet(settings.kafka_servers)
+outlet = RecordProducer(settings.kafka_servers)
 recognizer = recognition.load(settings.ner, settings.ner_model)
-encoder = vectors.load(settings.vectors)
+encoder = embedding.load(settings.vectors)
 store = Store(settings.redis_url)
 
 
 _annotating = asyncio.Lock()
 
 
-@_agent(_topic(topics.RAW))
+@_agent(_topic(kafka_topics.RAW))
 async def annotate(stream: StreamT[bytes]) -> None:
     """articles.raw → articles.annotated. Scales with partitions and workers.
 
     An article is understood by itself; all that is remembered is what its source repeats.
     """
     repeated: Boilerplate | None = None
-    async for events in batches(stream, topics.RAW, limit=128):
+    async for events in batches(stream, kafka_topics.RAW, limit=128):
         if repeated is None:
-            repeated = await insist("annotate", partial(memory.read_back, settings.kafka_servers))
+            repeated = await retry_until_available(
+                "annotate", partial(boilerplate_history.read_back, settings.kafka_servers)
+            )
         async with _annotating:
             # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
             outputs = await asyncio.to_thread(_annotate_all, events, repeated)
-            await insist("annotate", partial(outlet.send, outputs))
+            await retry_until_available("annotate", partial(outlet.send, outputs))
         RECORDS.labels("annotate").inc(len(events))
 
 
@@ -130,7 +134,7 @@ def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
         value = article.encode()
         if len(value) > _LARGEST:
             raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")
-        return Output(topics.ANNOTATED.name, article.id.encode(), value)
+        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
     except Exception as error:  # whatever an article does to us, the next one is not its fault
         return dead_letter(original(event), "annotate", error)
 
@@ -138,19 +142,21 @@ def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
 _writer = Writer(settings, outlet)
 
 
-@_agent(_topic(topics.ANNOTATED))
+@_agent(_topic(kafka_topics.ANNOTATED))
 async def group(stream: StreamT[bytes]) -> None:
     """articles.annotated → updates. One partition, one writer, state within the window.
 
     A worker that another one has replaced without its knowledge learns it as it writes, and ends.
     """
-    async for events in batches(stream, topics.ANNOTATED, limit=200):
+    async for events in batches(stream, kafka_topics.ANNOTATED, limit=200):
         async with _writer.busy:
             # Fetched before a rebalance that may have given the partition to another worker: not ours to write.
             # What is, comes again.
             mine = [event for event in events if event.message.generation_id == app.consumer_generation_id]
             if mine:
-                await insist("group", partial(_writer.process, [*map(original, mine)]), forget=_writer.forget)
+                await retry_until_available(
+                    "group", partial(_writer.process, [*map(original, mine)]), forget=_writer.forget
+                )
         RECORDS.labels("group").inc(len(mine))
 
 
@@ -166,10 +172,10 @@ async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
 async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
     """Whoever keeps the partition keeps the state; another worker's is no use in memory here."""
     mine = {partition.topic for partition in assigned}
-    if topics.ANNOTATED.name not in mine:
+    if kafka_topics.ANNOTATED.name not in mine:
         async with _writer.busy:
             _writer.forget()
-    _aggregate.mine = topics.UPDATES.name in mine
+    _aggregate.mine = kafka_topics.UPDATES.name in mine
 
 
 class _Aggregate:
@@ -179,7 +185,7 @@ class _Aggregate:
         self.mine = False
         self._busy = asyncio.Lock()
         self._numbers = counting.Aggregate(store, settings.kafka_servers)
-        self._herald = Herald(store, settings.kafka_servers)
+        self._herald = TrendPublisher(store, settings.kafka_servers)
 
     async def count(self, events: Sequence[EventT]) -> None:
         """Bring these events' numbers into the store. Safe to repeat."""
@@ -197,7 +203,7 @@ class _Aggregate:
                 return
             try:
                 await self._numbers.tick()
-                end = app.consumer.highwater(TP(topics.UPDATES.name, 0)) or 0
+                end = app.consumer.highwater(TP(kafka_topics.UPDATES.name, 0)) or 0
                 # Numbers that are not those of the last minutes yet say nothing of what rises now.
                 if end - self._numbers.reached <= MOST_BEHIND:
                     for trend in await self._herald.tell(utc_now(), self._numbers.reached):
@@ -214,12 +220,12 @@ def _record(event: EventT) -> counting.Record:
     return counting.Record(message.offset, int(message.timestamp * 1000), message.headers, event.value)
 
 
-@_agent(_topic(topics.UPDATES))
+@_agent(_topic(kafka_topics.UPDATES))
 async def aggregate(stream: StreamT[bytes]) -> None:
     """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
     # A script holds up all who ask the store: small batches, so that none of them waits long.
-    async for events in batches(stream, topics.UPDATES, limit=100):
-        await insist("aggregate", partial(_aggregate.count, events))
+    async for events in batches(stream, kafka_topics.UPDATES, limit=100):
+        await retry_until_available("aggregate", partial(_aggregate.count, events))
         RECORDS.labels("aggregate").inc(len(events))
 
 
@@ -229,7 +235,7 @@ async def tick(app: Any) -> None:
     await _aggregate.tick()
 
 
-_standstill = Standstill(PATIENCE_SECONDS)
+_standstill = StallDetector(PATIENCE_SECONDS)
 
 
 @app.timer(interval=LOOK_SECONDS)
@@ -243,14 +249,16 @@ async def look(app: Any) -> None:
         return
     stood_still = _standstill.look(places, WAITING)
     if stood_still:
-        raise StoodStill(", ".join(f"{one.topic}/{one.partition}" for one in stood_still))
+        raise Stalled(", ".join(f"{one.topic}/{one.partition}" for one in stood_still))
 
 
-async def _places(consumer: Any) -> dict[TP, Place]:
+async def _places(consumer: Any) -> dict[TP, PartitionLag]:
     """Where this worker's partitions are."""
     mine = consumer.assignment()
     if not mine:
         return {}
     oldest, ends = await consumer.earliest_offsets(*mine), await consumer.highwaters(*mine)
     # What Faust has committed, or found to be committed; it tells nobody else.
-    return {one: Place(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in mine & ends.keys()}
+    return {
+        one: PartitionLag(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in mine & ends.keys()
+    }

@@ -21,9 +21,9 @@ def enrich() -> None:
     """One enrich worker (annotate, group, aggregate)."""
     # group multiplies small matrices, which threads make slower. Must be set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from enrich import service  # Faust takes half a second to load
+    from enrich import worker  # Faust takes half a second to load
 
-    service.run(settings_module.load())
+    worker.run(settings_module.load())
 
 
 @click.command()
@@ -36,9 +36,10 @@ def annotate(paths: tuple[str, ...]) -> None:
     PATH is a file as for replay, a directory, or - for JSONL on stdin. Articles that cannot be annotated are reported
     on stderr with file and line, and the exit status is then 1.
     """
-    from enrich import recognition, vectors
     from enrich.annotate import annotate as annotated
-    from enrich.boilerplate import Boilerplate
+    from enrich.entities import recognition
+    from enrich.fingerprint import embedding
+    from enrich.text.boilerplate import Boilerplate
     from services.events import RawArticle
     from services.files import FilesError, read_articles, read_lines
     from services.identity import article_id
@@ -46,7 +47,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     failed = False
     settings = settings_module.load()
     recognizer, memory = recognition.load(settings.ner, settings.ner_model), Boilerplate()
-    encoder = vectors.load(settings.vectors)
+    encoder = embedding.load(settings.vectors)
     try:
         files = [Path(path) for path in paths if path != "-"]
         items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
@@ -80,7 +81,7 @@ def explain(one: str, other: str, data_dir: Path | None) -> None:
     Restores the state of the stage group from Kafka, as a worker that takes over does, and prints the figures that
     decide.
     """
-    from enrich import explain as explaining
+    from enrich.group import explain as explaining
 
     async def lines() -> list[str]:
         return await explaining.told(settings_module.load_running(data_dir), one, other)
@@ -101,7 +102,7 @@ def aggregates(data_dir: Path | None) -> None:
 
     Not needed after the store was lost: workers detect that and do the same. Articles and subscribers do not wait.
     """
-    from enrich import rebuild as rebuilding
+    from enrich.aggregate import rebuild as rebuilding
 
     last = -1
 

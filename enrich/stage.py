@@ -7,7 +7,6 @@ store away) is tried again until it works.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -17,7 +16,9 @@ from faust.types import EventT, StreamT
 from prometheus_client import Counter, Gauge
 from redis import RedisError
 
-from services import deadletters, kafka, topics
+from services import deadletters, kafka, kafka_topics
+from services.backoff import Backoff
+from services.kafka import Output
 
 log = structlog.get_logger(__name__)
 
@@ -33,22 +34,11 @@ TRENDS = Counter("khabar_trends_total", "Trend events told", ["kind", "phase"])
 WAITING: set[str] = set()
 
 _T = TypeVar("_T")
-_LONGEST_PAUSE = 5.0
 # An idempotent producer tries for ever, and one whose record was refused refuses all that follow.
 _PATIENCE = 30.0
 
 
-@dataclass(frozen=True)
-class Output:
-    """A record to produce."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: kafka.Headers = field(default_factory=list)
-
-
-async def batches(stream: StreamT[Any], topic: topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
+async def batches(stream: StreamT[Any], topic: kafka_topics.Topic, limit: int) -> AsyncIterator[Sequence[EventT]]:
     """What is ready on the stream of a topic, at most ``limit`` events at a time, without waiting for more.
 
     The events are acknowledged when the loop body has finished; when it raises or is cancelled they are not, and
@@ -71,7 +61,7 @@ async def batches(stream: StreamT[Any], topic: topics.Topic, limit: int) -> Asyn
         batch = []
 
 
-class Outlet:
+class RecordProducer:
     """The idempotent producer of a worker; Faust's own cannot be idempotent outside its exactly-once mode."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -91,15 +81,7 @@ class Outlet:
                 self._producer = producer
         producer = self._producer
         try:
-            async with asyncio.timeout(_PATIENCE):
-                waiting = [
-                    await producer.send(output.topic, output.value, key=output.key, headers=output.headers)
-                    for output in outputs
-                ]
-                await asyncio.gather(*waiting)
-        except TimeoutError:
-            self._lose(producer)
-            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
+            await kafka.produce_batch(producer, outputs, within=_PATIENCE)
         except KafkaError:
             self._lose(producer)
             raise
@@ -113,40 +95,42 @@ class Outlet:
     def _lose(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
             self._producer = None
-            kafka.abandon(producer)
+            kafka.discard(producer)
 
 
-def dead_letter(given: deadletters.Original, stage: str, error: Exception) -> Output:
+def dead_letter(given: deadletters.SourceRecord, stage: str, error: Exception) -> Output:
     """The dead letter of a record that failed for its own sake."""
     REJECTED.labels(stage).inc()
     cause = f"{type(error).__name__}: {error}"
     log.warning("record rejected", stage=stage, offset=given.offset, cause=cause[:300])
     return Output(
-        topics.REJECTED.name, given.key, given.value, deadletters.headers_for(given, stage=stage, cause=cause)
+        kafka_topics.REJECTED.name, given.key, given.value, deadletters.headers_for(given, stage=stage, cause=cause)
     )
 
 
-async def insist(stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None) -> _T:
+async def retry_until_available(
+    stage: str, attempt: Callable[[], Awaitable[_T]], *, forget: Callable[[], None] = lambda: None
+) -> _T:
     """Run ``attempt`` until neither Kafka nor the store fails it, with growing pauses.
 
     ``forget`` is called after each failure, to drop state that may no longer agree with what was written.
     """
-    pause = 0.1
+    backoff = Backoff(0.1, 5.0)
     while True:
         try:
             return await attempt()
         except (KafkaError, RedisError, OSError) as error:
-            log.warning("stage waits", stage=stage, cause=repr(error), seconds=pause)
+            seconds = backoff.next()
+            log.warning("stage_waits", stage=stage, cause=repr(error), seconds=seconds)
             forget()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(seconds)
 
 
-def original(event: EventT) -> deadletters.Original:
+def original(event: EventT) -> deadletters.SourceRecord:
     """The record behind an event."""
     message = event.message
     headers = message.headers or ()
     pairs = headers.items() if isinstance(headers, dict) else headers
-    return deadletters.Original(
+    return deadletters.SourceRecord(
         message.topic, message.partition, message.offset, message.key, message.value, list(pairs)
     )

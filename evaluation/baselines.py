@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.normalization import Passage, stem
+from enrich.text.tokens import Passage, stem
 from services.events import AnnotatedArticle, Span
 
 Features = Callable[[AnnotatedArticle], Counter[str]]

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from enrich import cleaning, dates
-from enrich.boilerplate import Boilerplate
-from enrich.spacing import split_glued
+from enrich.dates import finder
+from enrich.text import cleaning
+from enrich.text.boilerplate import Boilerplate
+from enrich.text.spacing import split_glued
 
 SEEDS = Path(__file__).parent.parent / "seeds"
 GOLD = Path(__file__).with_name("gold")
@@ -75,7 +76,7 @@ def day_mentions(path: Path = GOLD / "dates.jsonl") -> Figures:
     hits = extra = missed = 0
     for case in _records(path):
         published = datetime.fromisoformat(case["published_at"])
-        found = dates.find(case["text"], case["language"], published, published)
+        found = finder.find(case["text"], case["language"], published, published)
         got = {(day.text, day.date.isoformat(), day.basis) for day in found}
         wanted = {(day["text"], day["date"], day["basis"]) for day in case["dates"]}
         hits += len(wanted & got)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from enrich.trends import Key
+from enrich.trends.detector import Key
 from services.events import TrendKind, TrendWindow
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
 

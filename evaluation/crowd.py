@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from enrich.annotate import annotate
-from enrich.boilerplate import Boilerplate
-from enrich.vectors import Encoder
+from enrich.fingerprint.embedding import Encoder
+from enrich.text.boilerplate import Boilerplate
 from evaluation import corpora, streams
 from evaluation.bcubed import Item, bcubed
 from evaluation.grouping import grouped

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from enrich.language import detect
+from enrich.text.language import detect
 
 GOLD = Path(__file__).parent / "gold" / "languages.jsonl"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from enrich.normalization import Passage
-from enrich.recognition.recognizer import Recognizer
+from enrich.entities.recognition.recognizer import Recognizer
+from enrich.text.tokens import Passage
 
 TRAIN_FILE = Path("anercorp") / "ANERCorp_CamelLab_train.txt"
 # Sentences of the train part, counted from 0. The borders lie between articles.

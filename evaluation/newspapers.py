@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from enrich.annotate import annotate
-from enrich.boilerplate import Boilerplate
-from enrich.normalization import Passage
-from enrich.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import Span
+from enrich.text.boilerplate import Boilerplate
+from enrich.text.tokens import Passage
 from evaluation import corpora, overlap
 from evaluation.grouping import WINDOW, grouped
 from services.events import AnnotatedArticle, RawArticle

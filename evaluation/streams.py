@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from enrich.annotate import annotate
-from enrich.boilerplate import Boilerplate
+from enrich.text.boilerplate import Boilerplate
 from evaluation.samples import SEEDS
 from ingest.generator import Stream
 from services.events import AnnotatedArticle, ArticleIn, RawArticle

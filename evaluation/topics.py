@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enrich import cleaning
-from enrich.normalization import Passage
-from enrich.topics import classify, parent
+from enrich.text import cleaning
+from enrich.text.tokens import Passage
+from enrich.topics.classifier import classify, parent
 
 _SEEDS = Path(__file__).parents[1] / "seeds"
 _ARCHIVE = Path("antcorpus") / "antcorpus-1.1.tar.gz"

@@ -29,14 +29,14 @@ from prometheus_client import Counter
 
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import MAX_VALUE_BYTES, Intake, Sealed, TooLarge, Unavailable
-from services import topics
+from services import kafka_topics
 from services.addresses import PrivateAddress, public_socket
 from services.clock import utc_now
-from services.deadletters import Original
+from services.deadletters import SourceRecord
 from services.errors import SettingsError
 from services.events import ArticleIn
 from services.identity import digest, make_id
-from services.parsing import Fault, check
+from services.parsing import InvalidArticle, check
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -148,7 +148,7 @@ async def poll(feed: Feed, session: aiohttp.ClientSession, intake: Intake) -> Ou
         return Outcome(changed=False)
     parsed = await _beside(lambda: _parse(body))
     accepted = refused = 0
-    fresh: list[tuple[str, str, Sealed | tuple[Original, str]]] = []
+    fresh: list[tuple[str, str, Sealed | tuple[SourceRecord, str]]] = []
     met: set[str] = set()
     for key, content, made in _convert(feed, parsed, intake):
         if key in met:
@@ -336,7 +336,7 @@ def _parse(body: _Body) -> Any:
     return parsed
 
 
-def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str, Sealed | tuple[Original, str]]]:
+def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str, Sealed | tuple[SourceRecord, str]]]:
     """Each entry's id, the hash of its content, and its record: an article, or a dead letter with its cause."""
     language = parsed.feed.get("language")
     for entry in parsed.entries[:_MOST_ENTRIES]:
@@ -347,7 +347,7 @@ def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str
             try:
                 sealed = intake.seal(checked)
             except TooLarge as error:
-                checked = Fault(str(error))
+                checked = InvalidArticle(str(error))
             else:
                 yield sealed.id, content, sealed
                 continue
@@ -355,11 +355,11 @@ def _convert(feed: Feed, parsed: Any, intake: Intake) -> Iterator[tuple[str, str
         yield (place.key or b"").decode(), content, (place, str(checked))
 
 
-def _check(wanted: dict[str, Any]) -> ArticleIn | Fault:
+def _check(wanted: dict[str, Any]) -> ArticleIn | InvalidArticle:
     """An article of these fields; a language or authors that do not fit are left out rather than refused."""
     checked = check(wanted)
     for _ in range(2):
-        if isinstance(checked, Fault) and checked.field in {"language", "authors"}:
+        if isinstance(checked, InvalidArticle) and checked.field in {"language", "authors"}:
             wanted = {**wanted, checked.field: None}
             checked = check(wanted)
     return checked
@@ -396,7 +396,7 @@ def _moment(parsed: time.struct_time | None) -> datetime | None:
         return None
 
 
-def _dead_letter(entry: Any, wanted: dict[str, Any]) -> Original:
+def _dead_letter(entry: Any, wanted: dict[str, Any]) -> SourceRecord:
     """The record of an entry that is no article: shaped like one, so that a retry can send it, plus the entry.
 
     It never had a place on Kafka. Dead letters are told apart by their places, so it gets a negative offset
@@ -412,8 +412,8 @@ def _dead_letter(entry: Any, wanted: dict[str, Any]) -> Original:
     value = _json({**article, "entry": dict(entry)})
     if len(value) > MAX_VALUE_BYTES:
         value = _json(article)
-    return Original(
-        topic=topics.RAW.name,
+    return SourceRecord(
+        topic=kafka_topics.RAW.name,
         partition=-1,
         offset=-1 - int(digest(identity, wanted["title"], wanted["html"]), 36) % 2**53,
         key=identity.encode(),

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
-from services import deadletters, kafka, topics
+from services import deadletters, kafka, kafka_topics
+from services.backoff import Backoff
 from services.clock import utc_now
 from services.events import ArticleIn, RawArticle
 from services.identity import article_id
@@ -105,19 +104,19 @@ class Intake:
 
     async def write(self, sealed: Sequence[Sealed], *, way: str | None = None) -> list[str]:
         """As ``accept``, for articles that are sealed already."""
-        await self._send([(topics.RAW.name, one.id.encode(), one.value, None) for one in sealed])
+        await self._send([kafka.Output(kafka_topics.RAW.name, one.id.encode(), one.value) for one in sealed])
         ACCEPTED.labels(way or self._way).inc(len(sealed))
         return [one.id for one in sealed]
 
-    async def reject(self, places: Sequence[tuple[deadletters.Original, str]], *, stage: str) -> None:
+    async def reject(self, places: Sequence[tuple[deadletters.SourceRecord, str]], *, stage: str) -> None:
         """Write dead letters, each an original and its cause, to ``articles.rejected``.
 
         Raises ``Unavailable``.
         """
         await self._send(
             [
-                (
-                    topics.REJECTED.name,
+                kafka.Output(
+                    kafka_topics.REJECTED.name,
                     place.key,
                     place.value,
                     deadletters.headers_for(place, stage=stage, cause=cause),
@@ -137,8 +136,8 @@ class Intake:
                 cluster = await (await self._connected()).client.fetch_all_metadata()
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable(_reason(error)) from error
-        if topics.RAW.name not in cluster.topics():
-            raise Unavailable(f"Kafka has no topic {topics.RAW.name}")
+        if kafka_topics.RAW.name not in cluster.topics():
+            raise Unavailable(f"Kafka has no topic {kafka_topics.RAW.name}")
 
     async def close(self) -> None:
         """Write what is under way, for at most 2 seconds, and disconnect, within 6 seconds in all."""
@@ -149,28 +148,24 @@ class Intake:
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 await asyncio.wait_for(producer.flush(), _FAREWELL)
-            await kafka.abandon(producer)
+            await kafka.discard(producer)
         if self._farewells:
             await asyncio.wait(self._farewells, timeout=_FAREWELL)
 
-    async def _send(self, records: Sequence[tuple[str, bytes | None, bytes | None, kafka.Headers | None]]) -> None:
-        """Send records in order and wait until all are acknowledged. Raises ``Unavailable``."""
+    async def _send(self, outputs: Sequence[kafka.Output]) -> None:
+        """Produce in order and wait until all are acknowledged. Raises ``Unavailable``."""
+        deadline = asyncio.get_running_loop().time() + self._timeout
         producer = None
-        futures: list[asyncio.Future[Any]] = []
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(deadline):
                 producer = await self._connected()
-                for topic, key, value, headers in records:
-                    futures.append(await producer.send(topic, value, key=key, headers=headers))
-                await asyncio.gather(*futures)
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            await kafka.produce_batch(producer, outputs, within=left)
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None:
                 self._lose(producer)
-            raise Unavailable(_reason(error), sent=bool(futures)) from error
-        finally:
-            # Whoever failed first has been told; the others are not asked any more, and must not complain.
-            for future in futures:
-                future.add_done_callback(_ignore)
+            sent = error.sent if isinstance(error, kafka.NotAcknowledged) else producer is not None
+            raise Unavailable(_reason(error), sent=sent) from error
 
     async def _connected(self) -> AIOKafkaProducer:
         """The running producer. Raises ``Unavailable`` soon when Kafka is known to be away."""
@@ -185,7 +180,7 @@ class Intake:
 
     async def _connect(self) -> AIOKafkaProducer:
         """Try until Kafka answers."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.3)
         while True:
             producer = kafka.producer(self._bootstrap)
             try:
@@ -201,8 +196,7 @@ class Intake:
                 raise
             else:
                 break
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter, not a secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await backoff.wait()
         if self._away:
             self._away = False
             log.info("kafka_back", kafka=self._bootstrap)
@@ -216,17 +210,12 @@ class Intake:
             self._away = True
             log.warning("kafka_away", kafka=self._bootstrap, cause="an acknowledgement did not come in time")
             self._connecting = asyncio.create_task(self._connect())
-            farewell = kafka.abandon(producer)
+            farewell = kafka.discard(producer)
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
 
 
-def _ignore(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
-
-
 def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | kafka.NotAcknowledged):
         return "Kafka did not acknowledge in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import REFUSED, Intake, Sealed, TooLarge, Unavailable
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
-from services.parsing import Fault, check, parse
+from services.parsing import InvalidArticle, check, parse
 from services.settings import Settings
 
 REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by the status of their answer", ["status"])
@@ -107,18 +107,18 @@ async def _push(request: Request, settings: Settings, intake: Intake, budget: Bu
     body = await _body(request, settings.max_body_bytes, budget)
     count = 0
     accepted: list[tuple[int, Sealed]] = []
-    faults: list[tuple[int, Fault]] = []
+    faults: list[tuple[int, InvalidArticle]] = []
     for index, item in enumerate(_items(body, kind, settings.max_articles)):
         count += 1
         checked = check(item)
-        if isinstance(checked, Fault):
+        if isinstance(checked, InvalidArticle):
             faults.append((index, checked))
             continue
         try:
             accepted.append((index, intake.seal(checked)))
         except TooLarge as error:
             field, _, cause = str(error).partition(": ")
-            faults.append((index, Fault(cause, field)))
+            faults.append((index, InvalidArticle(cause, field)))
         if index % 50 == 49:
             await asyncio.sleep(0)  # a push of a thousand articles lets others have their turn
     REFUSED.labels("push").inc(len(faults))
@@ -184,7 +184,7 @@ async def _body(request: Request, limit: int, budget: Budget) -> bytes:
 
 
 def _items(body: bytes, kind: str, most: int) -> Iterator[object]:
-    """The articles of a body as Python objects; a ``Fault`` for a line that is not JSON.
+    """The articles of a body as Python objects; a ``InvalidArticle`` for a line that is not JSON.
 
     Refuses the whole request when a JSON body is not JSON, or there are more than ``most``.
     """
@@ -195,7 +195,7 @@ def _items(body: bytes, kind: str, most: int) -> Iterator[object]:
             yield parse(line)
         return
     parsed = parse(body)
-    if isinstance(parsed, Fault):
+    if isinstance(parsed, InvalidArticle):
         _refuse(400, parsed.cause)
     items = parsed if isinstance(parsed, list) else [parsed]
     _check_count(len(items), most)
@@ -209,7 +209,7 @@ def _check_count(count: int, most: int) -> None:
         _refuse(422, "the request holds no article")
 
 
-def _refuse_all(count: int, faults: list[tuple[int, Fault]]) -> NoReturn:
+def _refuse_all(count: int, faults: list[tuple[int, InvalidArticle]]) -> NoReturn:
     index, fault = faults[0]
     of = f" (none of {count} articles is acceptable)" if count > 1 else ""
     _refuse(400 if fault.malformed else 422, f"index {index}: {fault}{of}", field=fault.field)

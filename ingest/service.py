@@ -11,7 +11,7 @@ import uvicorn
 
 from ingest import feeds, push
 from ingest.producer import Intake
-from services import telemetry, topics
+from services import kafka_topics, telemetry
 from services.errors import SettingsError
 from services.settings import Settings
 
@@ -47,7 +47,7 @@ async def run(settings: Settings) -> None:
     intake = Intake(settings.kafka_servers)
     server = _Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    background = [asyncio.create_task(topics.wait_for(settings))]
+    background = [asyncio.create_task(kafka_topics.wait_for(settings))]
     if polled:
         background.append(asyncio.create_task(feeds.Poller(polled, settings, intake).run()))
     host, port = listening.getsockname()[:2]

@@ -4,8 +4,8 @@
         async for event in events:
             print(event.cursor, event.type, event.data)
 
-It reconnects and resumes by itself; docs/client.md describes how. The package imports nothing else of Khabar and runs
-on Python 3.10: it is also built as a separate distribution, ``khabar-client``.
+It reconnects and resumes by itself; docs/reference/client.md describes how. The package imports nothing else of Khabar
+and runs on Python 3.10: it is also built as a separate distribution, ``khabar-client``.
 
 ========== ===========================================================================
 client     ``connect`` and ``Events``, the interface for programs
@@ -13,6 +13,7 @@ messages   the messages of the gateway as typed events
 stream     one subscription across reconnects, as plain JSON objects
 events     the public event models, which the server uses too
 errors     the exceptions that end a subscription
+backoff    delays between attempts
 ========== ===========================================================================
 """
 

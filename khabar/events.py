@@ -142,7 +142,7 @@ class Story(Record):
 
 
 class Trend(Record):
-    """Something mentioned more often than its own past and the day's volume predict; docs/trends.md describes how.
+    """Something mentioned more often than its own past and the day's volume predict; see docs/explanation/trends.md.
 
     ``count`` is the number of articles that mention it in the ``window`` that ends at ``at``, ``expected`` the expected
     number, ``score`` the surprise: -log10 of the probability of at least ``count`` by chance. ``phase``: the trend

@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from khabar.backoff import Backoff
 from khabar.errors import Refused, TooOld
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Stream:
         self._delivered: str | None = None
         self._reading: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
-        self._delay = 0.0
+        self._backoff = Backoff(_FIRST_DELAY, _MAX_DELAY)
         self._connect_at = 0.0
         self._active = False
         self._closed = False
@@ -188,8 +189,7 @@ class Stream:
 
     async def _interrupted(self, reason: str) -> None:
         await self._disconnect()
-        self._delay = min(self._delay * 2, _MAX_DELAY) or _FIRST_DELAY
-        self._connect_at = time.monotonic() + self._delay * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self._connect_at = time.monotonic() + self._backoff.next() * random.uniform(0.5, 1)  # noqa: S311 - jitter
         self._report("stream_interrupted", url=self._url, reason=reason)
 
     async def _disconnect(self) -> None:
@@ -210,7 +210,7 @@ class Stream:
         except (ValueError, TypeError, KeyError):
             raise Refused("no_stream", f"{self._url} does not send Khabar's stream") from None
         if valid:
-            self._delay = 0.0
+            self._backoff.reset()
             self._active = True
         return messages
 

@@ -1,27 +1,32 @@
-"""What every room shares and what runs them.
+"""What all packages share, and what runs them.
 
-============= =============================================================================
+============= =================================================================================
 settings      environment variables ``KHABAR_*``, checked once at start
 events        the one definition of every record
 identity      the id of an article, from what its publisher sent
-parsing       bytes → a checked article, or the sentence that says why not
+parsing       bytes → a checked article, or the reason why it is none
 normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
 addresses     which network addresses feeds and webhooks may lead to
-clock         the present moment
+backoff       delays between tries
+blocking      blocking work in threads, with a deadline
+clock         the current time
 files         reading articles from files and directories
 zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
-topics        the Kafka topics: names, partitions, how long they are kept
+kafka_topics  the Kafka topics: names, partitions, retention
 kafka         Kafka clients as Khabar uses them
-fencing       one writer at a time on a log, whoever else believes to be it
+fencing       one writer at a time on a log; Kafka refuses all older ones
 groups        what Kafka knows of a consumer group: members and lag
-deadletters   what was refused, with its cause, and again
-store         every key of Redis or Valkey, and the scripts (``lua/``) that write and read them
+deadletters   dead letters: the record, its cause, retry
+store/        every key of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes
 supervisor    ``khabar up``
+instances     the running instances of ``khabar up``, for the other commands
 status        ``khabar status``
-cli           the ``khabar`` command; rooms bring theirs as entry points
-============= =============================================================================
+errors        errors that end a command with one sentence
+options       what the commands of all packages share
+cli           the ``khabar`` command; packages register theirs as entry points
+============= =================================================================================
 """

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 
 from aiokafka.structs import ConsumerRecord
 
-from services import kafka, topics
+from services import kafka, kafka_topics
 
 _PREFIX = "khabar-"
 _RETRIED = "khabar-retried"
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceRecord:
     """What a dead letter keeps of a refused record; also for one that never was on Kafka, at a place made up."""
 
     topic: str
@@ -45,7 +45,7 @@ class DeadLetter:
     headers: kafka.Headers
 
 
-def headers_for(original: Original, *, stage: str, cause: str) -> kafka.Headers:
+def headers_for(original: SourceRecord, *, stage: str, cause: str) -> kafka.Headers:
     """Headers of the dead letter made of ``original``: its own, then where and why it failed."""
     kept = [(name, value) for name, value in original.headers if not name.startswith(_PREFIX)]
     notes = {
@@ -62,7 +62,7 @@ def headers_for(original: Original, *, stage: str, cause: str) -> kafka.Headers:
 async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
     """All dead letters that were not retried, oldest first; a record refused twice appears once."""
     letters: dict[tuple[str, int, int], DeadLetter] = {}
-    async with kafka.reader(bootstrap, topics.REJECTED.name) as reader:
+    async with kafka.reader(bootstrap, kafka_topics.REJECTED.name) as reader:
         async for record in reader.between(await reader.oldest(), await reader.end()):
             retried = kafka.header(record.headers, _RETRIED)
             if retried is not None:
@@ -81,7 +81,7 @@ async def retry(bootstrap: str, letters: Iterable[DeadLetter]) -> int:
         for letter in letters:
             await producer.send_and_wait(letter.topic, letter.value, key=letter.key, headers=letter.headers)
             note = [(_RETRIED, str(letter.number).encode())]
-            await producer.send_and_wait(topics.REJECTED.name, None, key=letter.key, headers=note)
+            await producer.send_and_wait(kafka_topics.REJECTED.name, None, key=letter.key, headers=note)
             count += 1
     return count
 
@@ -92,7 +92,7 @@ def _parse(record: ConsumerRecord) -> DeadLetter:
         number=record.offset,
         stage=notes.get("stage", "unknown"),
         cause=notes.get("cause", "unknown"),
-        topic=notes.get("topic", topics.RAW.name),
+        topic=notes.get("topic", kafka_topics.RAW.name),
         partition=int(notes.get("partition", -1)),
         offset=int(notes.get("offset", -1)),
         time=datetime.fromisoformat(notes["time"])

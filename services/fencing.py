@@ -31,7 +31,7 @@ class Fenced(Exception):
     """Somebody else has taken the pen. What its former holder knows of the log is out of date."""
 
 
-class Pen:
+class FencedProducer:
     """The right to append to the first partition of a topic, held until somebody else takes it."""
 
     def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
@@ -41,7 +41,7 @@ class Pen:
         self.fence = -1
 
     @classmethod
-    async def take(cls, bootstrap: str, topic: str, name: str | None = None) -> "Pen":
+    async def take(cls, bootstrap: str, topic: str, name: str | None = None) -> "FencedProducer":
         """Take the pen of a topic from whoever has it; several pens of one topic have a ``name`` each.
 
         Appends one record without a meaning, with the header ``type`` of ``FENCE``; its offset is ``fence``. What a
@@ -67,28 +67,19 @@ class Pen:
         Raises ``Fenced``, or ``KafkaError``, after 30 seconds at most: then some of the records may be on the log, and
         others may still follow until the pen is taken anew.
         """
+        outputs = (kafka.Output(self._topic, key, value, headers, partition=0) for key, value, headers in records)
         try:
-            async with asyncio.timeout(_PATIENCE):
-                waiting = [
-                    await self._producer.send(self._topic, value, key=key, headers=headers, partition=0)
-                    for key, value, headers in records
-                ]
-                results = await asyncio.gather(*waiting, return_exceptions=True)
-        except TimeoutError:
-            raise KafkaError(f"Kafka did not acknowledge within {_PATIENCE:g} s") from None
-        failures = [result for result in results if isinstance(result, BaseException)]
-        offsets = [result.offset for result in results if not isinstance(result, BaseException)]
-        if any(isinstance(failure, ProducerFenced) for failure in failures):
-            raise Fenced(f"another worker writes {self._topic} now")
-        if failures:
-            raise failures[0]
+            written = await kafka.produce_batch(self._producer, outputs, within=_PATIENCE)
+        except ProducerFenced:
+            raise Fenced(f"another worker writes {self._topic} now") from None
+        offsets = [one.offset for one in written]
         if any(offset < 0 for offset in offsets):  # acknowledged by a broker that does not know any more where it lies
             raise KafkaError("records were appended at an unknown place")
         return offsets
 
     def drop(self) -> None:
         """Close the connection behind it, in the background. What it has not sent yet is not sent any more."""
-        kafka.abandon(self._producer)
+        kafka.discard(self._producer)
 
 
 async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
@@ -106,7 +97,7 @@ async def _successor(bootstrap: str, name: str) -> AIOKafkaProducer:
     except TimeoutError:
         raise KafkaError(f"Kafka gives no epoch to {name}: are transactional ids kept (__transaction_state)?") from None
     finally:
-        kafka.abandon(named)
+        kafka.discard(named)
     producer = kafka.producer(bootstrap)
     producer._txn_manager.set_pid_and_epoch(*identity)
     try:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from services import zstd
 from services.events import ArticleIn
-from services.parsing import Fault, check, parse
+from services.parsing import InvalidArticle, check, parse
 
 MAX_LINE_BYTES = 16_000_000
 
@@ -159,4 +159,4 @@ def _read_text(path: Path) -> Iterator[Item]:
 
 def _item(place: str, value: object) -> Item:
     checked = check(value)
-    return Item(place, error=str(checked)) if isinstance(checked, Fault) else Item(place, checked)
+    return Item(place, error=str(checked)) if isinstance(checked, InvalidArticle) else Item(place, checked)

@@ -2,19 +2,40 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import topics
+from services import kafka_topics
 
 MAX_RECORD_BYTES = 8_388_608
 
 Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A record to produce. Without a ``partition`` the key decides."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = field(default_factory=list)
+    partition: int | None = None
+
+
+class NotAcknowledged(KafkaError):  # type: ignore[misc]
+    """Kafka did not acknowledge a batch. ``sent``: some of it may be written, or may still be."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
 
 # Seconds for each step of taking leave of a producer.
 _FAREWELL = 2.0
@@ -35,7 +56,47 @@ def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
     )
 
 
-def abandon(producer: AIOKafkaProducer) -> asyncio.Task[None]:
+async def produce_batch(
+    producer: AIOKafkaProducer, outputs: Iterable[Output], *, within: float
+) -> list[RecordMetadata]:
+    """Produce in order; return what Kafka says of each record when all are acknowledged.
+
+    Raises ``NotAcknowledged`` after ``within`` seconds, and the first ``KafkaError`` of any record; a
+    ``ProducerFenced`` comes before all others. The producer must then be discarded: an idempotent one tries for ever,
+    and Kafka refuses what it sends after a refused record.
+    """
+    pending: list[asyncio.Future[RecordMetadata]] = []
+    try:
+        async with asyncio.timeout(within):
+            for output in outputs:
+                pending.append(
+                    await producer.send(
+                        output.topic,
+                        output.value,
+                        key=output.key,
+                        headers=output.headers,
+                        partition=output.partition,
+                    )
+                )
+            results = await asyncio.gather(*pending, return_exceptions=True)
+    except TimeoutError:
+        raise NotAcknowledged(f"Kafka did not acknowledge within {within:g} s", sent=bool(pending)) from None
+    finally:
+        for future in pending:
+            future.add_done_callback(_retrieve)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise next((failure for failure in failures if isinstance(failure, ProducerFenced)), failures[0])
+    return results
+
+
+def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
+    # The first failure was raised; asyncio shall not warn of the others.
+    if not future.cancelled():
+        future.exception()
+
+
+def discard(producer: AIOKafkaProducer) -> asyncio.Task[None]:
     """Stop a producer and drop what it still holds, in the background and within about 4 seconds.
 
     For one that has failed. An idempotent producer tries for ever: kept, it would write much later what was answered
@@ -90,17 +151,17 @@ async def cluster_id(bootstrap: str) -> str:
     return str(described["cluster_id"])
 
 
-def log_of(cluster: str, topic: str = topics.UPDATES.name) -> str:
+def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
     """What the store knows the first partition of a topic of a Kafka cluster by."""
     return f"{cluster}/{topic}-0"
 
 
-async def log_name(bootstrap: str, topic: str = topics.UPDATES.name) -> str:
+async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
     """What the store knows this log by. Offsets of another Kafka, or of one begun anew, say nothing about it.
 
     Raises ``KafkaError``.
     """
-    return log_of(await cluster_id(bootstrap), topic)
+    return log_id(await cluster_id(bootstrap), topic)
 
 
 class Reader:

@@ -10,7 +10,7 @@ import psutil
 from aiokafka.errors import KafkaError
 from redis import RedisError
 
-from services import deadletters, topics
+from services import deadletters, kafka_topics
 from services.errors import reason
 from services.groups import GROUP, lags, stable_members
 from services.instances import endpoints
@@ -53,7 +53,7 @@ async def _gateway(settings: Settings) -> dict[str, Any]:
 
 async def _kafka(settings: Settings) -> dict[str, Any]:
     servers = settings.kafka_servers
-    names = [topic.name for topic in (topics.RAW, topics.ANNOTATED, topics.UPDATES)]
+    names = [topic.name for topic in (kafka_topics.RAW, kafka_topics.ANNOTATED, kafka_topics.UPDATES)]
     try:
         began = time.monotonic()
         before = await lags(servers, GROUP, names)

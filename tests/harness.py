@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from services import kafka, topics
+from services import kafka, kafka_topics
 from services.embedded.process import Process
 from services.events import Article, ArticleIn, RawArticle, Story
 
@@ -101,7 +101,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 30) -
         await asyncio.sleep(0.1)
 
 
-async def log_of(bootstrap: str, topic: topics.Topic, partition: int = 0) -> list[Any]:
+async def log_of(bootstrap: str, topic: kafka_topics.Topic, partition: int = 0) -> list[Any]:
     """All records of a partition."""
     async with kafka.reader(bootstrap, topic.name, partition) as reader:
         return [record async for record in reader.between(await reader.oldest(), await reader.end())]
@@ -111,7 +111,7 @@ async def updates(bootstrap: str) -> list[Article | Story]:
     """Everything on ``updates`` that is an article or a story, in order."""
     kinds: dict[str | None, type[Article] | type[Story]] = {"article": Article, "story": Story}
     found: list[Article | Story] = []
-    for record in await log_of(bootstrap, topics.UPDATES):
+    for record in await log_of(bootstrap, kafka_topics.UPDATES):
         kind = kinds.get(kafka.header(record.headers, "type"))
         if kind is not None:
             found.append(kind.model_validate_json(record.value))

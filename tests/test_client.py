@@ -18,7 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 import khabar
 from khabar import stream
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from tests.api import conftest as gateways
@@ -295,7 +295,7 @@ async def test_what_is_no_longer_kept(
     """``TooOld`` names the oldest cursor; with ``on_gap="skip"`` it goes on there by itself."""
     kafka = Kafka(tmp_path_factory.mktemp("own-kafka"))
     await kafka.start()
-    await topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
     articles = [an_article() for _ in range(10)]
     async with kafka_clients.producer(kafka.bootstrap) as producer, start(kafka=kafka.bootstrap) as first:
         async with khabar.connect(first.url) as events:
@@ -303,7 +303,7 @@ async def test_what_is_no_longer_kept(
         await Updates(producer).send(*articles)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
-    await admin.delete_records({TopicPartition(topics.UPDATES.name, 0): RecordsToDelete(before_offset=4)})
+    await admin.delete_records({TopicPartition(kafka_topics.UPDATES.name, 0): RecordsToDelete(before_offset=4)})
     await admin.close()
     async with start(kafka=kafka.bootstrap, limits={"tail_records": 2}) as second, asyncio.timeout(30):
         with pytest.raises(khabar.TooOld) as too_old:

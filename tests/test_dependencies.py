@@ -133,8 +133,8 @@ def test_private_parts_of_faust() -> None:
 
 
 async def test_private_parts_of_uvicorn() -> None:
-    """api/transport.py extends both protocols, which are not documented."""
-    from api.transport import Http, WebSockets
+    """api/stream/protocols.py extends both protocols, which are not documented."""
+    from api.stream.protocols import Http, WebSockets
 
     async def app(scope: object, receive: object, send: object) -> None:
         raise AssertionError("not called")

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from enrich import gazetteer
 from enrich.annotate import annotate
+from enrich.entities.gazetteer import entries
 from evaluation import linking, quotes, samples, topics
 from services.events import ArticleIn, EntityType
 from tests.harness import raw, seed_articles, seed_labels
@@ -60,7 +60,7 @@ def test_composition_is_what_the_readme_promises() -> None:
 
 def test_labels_agree_with_the_gazetteer() -> None:
     """An id that both know has the same type in both."""
-    known = gazetteer.load().entries
+    known = entries.load().entries
     for _, label in PAIRS:
         for entity in label["entities"]:
             if entity["id"] in known:

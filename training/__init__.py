@@ -1,1 +1,8 @@
-"""How the shipped models are made: not part of the installed package, with its own requirements."""
+"""How the shipped models are made: not part of the installed package, with separate requirements.
+
+========== =======================================
+topics     the Arabic topic model
+vocabulary the word list used to split glued words
+ner/       the network that recognises names
+========== =======================================
+"""

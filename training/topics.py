@@ -1,8 +1,8 @@
 """Train the Arabic topic model on the ANT corpus: ``python -m training.topics <folder of the corpora>``.
 
 Needs scikit-learn, which Khabar itself does not. Writes ``enrich/topics/arabic.npz`` and prints the coefficients of
-the score for ``enrich/topics.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and those that share more
-than half of their text with one of these, are left out.
+the score for ``enrich/topics/classifier.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and
+those that share more than half of their text with one of these, are left out.
 
 The sections that are topics are taken at their word. For all other topics, and for the sections that are none, the
 vocabulary teaches: what it is sure of is an example, what it knows nothing of a counter-example, the rest neither.
@@ -18,26 +18,26 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
-from enrich import topics
-from enrich.normalization import Passage
+from enrich.text.tokens import Passage
+from enrich.topics import classifier
 from evaluation.topics import SECTIONS, CorpusArticle, corpus
 
-_MODEL = Path(topics.__file__).with_name("topics") / "arabic.npz"
+_MODEL = Path(classifier.__file__).with_name("arabic.npz")
 _FEWEST_ARTICLES, _MOST_ARTICLES = 6, 0.25
 _SURE, _UNSURE = 6.0, 1.0
 _FEWEST_EXAMPLES = 40
 _STRENGTH = 3.0
 
-TOP = sorted(id_ for id_, topic in topics.tree().items() if topic.parent is None)
+TOP = sorted(id_ for id_, topic in classifier.tree().items() if topic.parent is None)
 
 
 def main(data: Path) -> None:
     """Read, train, calibrate, write."""
     articles = unseen_by_the_measurement(list(corpus(data)))
     passages = [(Passage(article.title), Passage(article.text)) for article in articles]
-    said = np.array([[found.get(t, 0.0) for t in TOP] for found in (topics.evidence(*p, "ar") for p in passages)])
+    said = np.array([[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, "ar") for p in passages)])
     lengths = np.array([len(text.words) for _, text in passages])
-    bags = [topics.stems(*p) for p in passages]
+    bags = [classifier.stems(*p) for p in passages]
     stems, idf = features(bags)
     matrix = vectors(bags, stems, idf)
     labels = teach(articles, said)
@@ -140,7 +140,7 @@ def calibrate(
     columns = [TOP.index(topic) for own in SECTIONS.values() if len(own) == 1 for topic in own]
     rows = [row for row, article in enumerate(articles) if article.section in SECTIONS]
     truth = np.array([[TOP[c] in SECTIONS[articles[r].section] for c in columns] for r in rows])
-    told = np.array([[topics.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
+    told = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
     grid = np.ix_(rows, columns)
     for name, parts in (("vocabulary", told), ("with model", np.concatenate([told, linear[grid][..., None]], axis=-1))):
         flat = parts.reshape(-1, parts.shape[-1])

@@ -1,7 +1,7 @@
 """Make the word list by which glued words are told: ``python -m training.vocabulary CORPUS OUT``.
 
-CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is ``enrich/vocabulary/ar.txt.gz``, whose
-format ``enrich/vocabulary/README.md`` tells. The same corpus gives the same bytes.
+CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is ``enrich/text/vocabulary/ar.txt.gz``.
+``enrich/text/vocabulary/README.md`` describes its format. The same corpus gives the same bytes.
 """
 
 import gzip
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from enrich.normalization import is_arabic, tokens
+from enrich.text.tokens import is_arabic, tokens
 
 # What a word must have been counted to stand in a tier; the rarest are often slips of the pen or glued themselves.
 TIERS = (1000, 300, 100, 30, 10, 3, 2)

@@ -1,20 +1,20 @@
-"""Webhooks: events sent to the addresses that subscribers name, in order, again until they are taken.
+"""Webhooks: events sent to the addresses that subscribers name, in order, retried until accepted.
 
-========== ==========================================================================
-routes     ``/v1/webhooks``: made, listed, paused, resumed, deleted
-deliveries which webhooks this gateway delivers
-shares     which gateway is to deliver which webhook
-courier    one webhook: read, send, retry, save how far it came
-sending    one event as a signed request (Standard Webhooks)
+========== =====================================================
+routes     ``/v1/webhooks``: create, list, pause, resume, delete
+manager    which webhooks this gateway delivers
+assignment which gateway delivers which webhook
+delivery   one webhook: read, send, retry, save its position
+sender     one event as a signed request (Standard Webhooks)
 targets    which addresses a webhook may have
-names      looking up host names that strangers chose
-========== ==========================================================================
+resolver   look-up of host names that strangers chose
+========== =====================================================
 
-They lie in the store (``services/store/webhooks.py``).
+They are stored by ``services/store/webhooks.py``.
 """
 
-from api.webhooks.courier import Pace
-from api.webhooks.deliveries import Deliveries
+from api.webhooks.delivery import Pace
+from api.webhooks.manager import Deliveries
 from api.webhooks.routes import router
 
 __all__ = ["Deliveries", "Pace", "router"]

@@ -11,16 +11,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect
 
-from api import filters
-from api.auth import Keys, Reader, owner_of
-from api.backlog import Unavailable
-from api.filters import Filter, FilterError
+from api.access.auth import Keys, Reader, owner_of
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented, only
-from api.sse import STATUSES
-from api.subscriptions import StreamError, Subscription
-from api.webhooks import sending, targets
-from api.webhooks.deliveries import Deliveries
+from api.routes.sse import STATUSES
+from api.stream import filters
+from api.stream.backlog import Unavailable
+from api.stream.filters import Filter, FilterError
+from api.stream.subscription import StreamError, Subscription
+from api.webhooks import sender, targets
+from api.webhooks.manager import Deliveries
 from api.webhooks.targets import BadTarget
 from services.store.webhooks import Full, Webhook
 
@@ -111,9 +111,9 @@ async def create(request: Request, key: Reader) -> Response:
         wanted = filters.parse_json(asked.filter or {})
     except FilterError as error:
         raise ProblemError(422, str(error), field=error.name) from None
-    secret = asked.secret if asked.secret is not None else sending.new_secret()
+    secret = asked.secret if asked.secret is not None else sender.new_secret()
     try:
-        sending.secret_bytes(secret)
+        sender.secret_bytes(secret)
     except ValueError as error:
         raise ProblemError(422, str(error), field="secret") from None
     webhook = Webhook(

@@ -5,7 +5,7 @@ from typing import Final
 
 from yarl import URL
 
-from api.webhooks.names import Names
+from api.webhooks.resolver import Names
 from services.addresses import is_public
 
 _LONGEST: Final = 2_000

@@ -1,19 +1,21 @@
 """Who said what: words in quotation marks and reported clauses, with the word of saying and the speaker.
 
-lexicon.py     the words of a language by their job (ar.toml, en.toml, fr.toml, ru.toml)
-marks.py       pairs of quotation marks, lines of dialogue
-segments.py    what is spoken word for word, without the author's words inside
-page.py        a text with all that it is read by, looked up once
-sentences.py   where sentences begin and end
-cues.py        the words of saying of a sentence
-names.py       people, bodies and places among the words; which can be the subject of a verb
-clauses.py     where a reported clause begins and ends
-speakers.py    whom a word of saying belongs to, and who goes on speaking
-direct.py      quotations in quotation marks
-reported.py    reported speech: clauses behind a word of saying or before it
-sources.py     reported speech according to somebody
-flash.py       a name and a colon before what is said
-reading.py     all of it, sentence by sentence
+=============== =========================================================================================
+lexicon         the words of a language by their job (``ar.toml``, ``en.toml``, ``fr.toml``, ``ru.toml``)
+quotation_marks pairs of quotation marks, lines of dialogue
+segments        what is spoken word for word, without the author's words inside
+annotated_text  a text with everything the rules look up, computed once
+sentences       where sentences begin and end
+verbs           the reporting verbs of a sentence
+names           people, bodies and places among the words; which can be the subject of a verb
+clauses         where a reported clause begins and ends
+speakers        to whom a reporting verb belongs, and who goes on speaking
+direct          quotations in quotation marks
+reported        reported speech: clauses after or before a reporting verb
+sources         reported speech according to somebody
+headline_quotes a name and a colon before what is said
+extract         all of it, sentence by sentence
+=============== =========================================================================================
 
 A quotation must have a word of saying in its own sentence or follow one of the same speaker; the name of a newspaper
 or a film between quotation marks is none. A clause behind «أن», «that», «que», «что» or a colon is reported speech;
@@ -22,9 +24,9 @@ where part of it stands in quotation marks, that part is the quotation and the c
 
 from collections.abc import Sequence
 
-from enrich.normalization import Passage
+from enrich.quotes.extract import read
 from enrich.quotes.lexicon import load
-from enrich.quotes.reading import read
+from enrich.text.tokens import Passage
 from services.events import Entity, Quote
 
 

@@ -1,10 +1,10 @@
 """Where the clause that a word of saying reports begins and ends."""
 
-from enrich.quotes.cues import according, plain
+from enrich.quotes.annotated_text import Page
 from enrich.quotes.lexicon import ACCORDING, ASIDE, COMPLEMENTIZER, PARTICIPLE, SAY
 from enrich.quotes.names import REACH
-from enrich.quotes.page import Page
 from enrich.quotes.sentences import Sentence
+from enrich.quotes.verbs import according, plain
 
 SHORTEST = 3
 # So far from a conjunction behind a comma stands the verb of the clause that it begins.

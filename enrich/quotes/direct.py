@@ -3,14 +3,14 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from enrich.quotes.cues import Cue
+from enrich.quotes.annotated_text import Page
 from enrich.quotes.lexicon import ACCORDING, QUOTE, SAY
-from enrich.quotes.marks import LONGEST
 from enrich.quotes.names import REACH
-from enrich.quotes.page import Page
+from enrich.quotes.quotation_marks import LONGEST
 from enrich.quotes.segments import EDGE, Segment
 from enrich.quotes.sentences import Sentence
 from enrich.quotes.speakers import GROUP, Said, Speakers
+from enrich.quotes.verbs import Cue
 
 _SHORTEST = 2
 # With nothing that leads from a verb to the marks, fewer words are a name or emphasis.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from enrich.normalization import form
+from enrich.text.tokens import form
 
 LANGUAGES = ("ar", "en", "fr", "ru")
 

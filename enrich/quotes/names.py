@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from enrich.quotes.page import Page
+from enrich.quotes.annotated_text import Page
 from services.events import Entity
 
 # A name stands no further from its verb, in words.

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from enrich.quotes import clauses, sources
-from enrich.quotes.cues import Cue
 from enrich.quotes.lexicon import ACCORDING, QUOTE, SAY
 from enrich.quotes.sentences import Sentence
 from enrich.quotes.speakers import GROUP, Said, Speakers
+from enrich.quotes.verbs import Cue
 
 # Behind a verb at the end of a sentence stand its subject, a day and a place.
 _TAIL = 8

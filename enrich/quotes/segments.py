@@ -7,7 +7,7 @@ from typing import NamedTuple
 import regex
 
 from enrich.quotes.lexicon import QUOTE, SAY
-from enrich.quotes.marks import LONGEST, dashed, lines_of_dialogue, marked
+from enrich.quotes.quotation_marks import LONGEST, dashed, lines_of_dialogue, marked
 
 # What is neither part of a clause at its beginning nor at its end.
 EDGE = " \t\n\u00a0\u202f.,،;؛:—–-…"

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from enrich.quotes.page import Page
+from enrich.quotes.annotated_text import Page
 
 # A longer sentence is read in pieces, so that hostile input costs no more than other input of its size.
 _LONGEST = 4_000

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from enrich.quotes import clauses
+from enrich.quotes.annotated_text import Page
 from enrich.quotes.names import REACH, Name
-from enrich.quotes.page import Page
 from enrich.quotes.sentences import Sentence
 from enrich.quotes.speakers import GROUP, Speakers
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from enrich.quotes import clauses
-from enrich.quotes.cues import Cue, plain
+from enrich.quotes.annotated_text import Page
 from enrich.quotes.lexicon import PARTICIPLE, QUOTE, SAY
 from enrich.quotes.names import Name, Names
-from enrich.quotes.page import Page
 from enrich.quotes.segments import Segment
 from enrich.quotes.sentences import Sentence
+from enrich.quotes.verbs import Cue, plain
 
 # Between the closing mark and the verb stand a title and a name.
 GROUP = 12

@@ -1,15 +1,17 @@
-"""The store (Redis or Valkey): live aggregates, places, stories, trends.
+"""The store (Redis or Valkey): live aggregates, record locations, stories, trends.
 
-- ``layout``: every key, what is counted by minutes, hours and days, the windows over them
-- ``batch``: a stretch of the log, added up before it is applied
-- ``client``: ``Store``, all that is written and read
-- ``answers``: what the store answers
-- ``snapshot``: what the trend detector sees
-- ``webhooks``: ``Webhooks``, which no rebuild touches
-- ``lua/``: the scripts that write and read; ``common.lua`` stands before each of them
+======== ============================================================================
+layout   every key, what is counted by minutes, hours and days, the windows over them
+batch    a segment of the log, added up before it is applied
+client   ``Store``, all that is written and read
+answers  what the store answers
+snapshot what the trend detector reads
+webhooks ``Webhooks``, which no rebuild touches
+lua/     the scripts that write and read; ``common.lua`` is prepended to each of them
+======== ============================================================================
 """
 
-from services.store.answers import Completeness, Count, Place, Series, State, Top
+from services.store.answers import Completeness, Count, RecordLocation, Series, State, Top
 from services.store.batch import Batch
 from services.store.client import Gap, Store
 from services.store.layout import DIMENSIONS, WINDOWS, Dimension, Span, Window
@@ -25,7 +27,7 @@ __all__ = [
     "Dimension",
     "Gap",
     "Observation",
-    "Place",
+    "RecordLocation",
     "Series",
     "Snapshot",
     "Span",

@@ -49,7 +49,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordLocation:
     """Where the newest record of an article or a story lies on ``updates``; ``moved``: the story an article is in now,
     where that is another than the article's record says."""
 

@@ -13,7 +13,7 @@ from redis.commands.core import AsyncScript
 
 from services.events import Story, Trend, TrendKind, TrendWindow
 from services.store import layout
-from services.store.answers import Completeness, Count, Place, Series, State, Top
+from services.store.answers import Completeness, Count, RecordLocation, Series, State, Top
 from services.store.batch import Batch
 from services.store.layout import Dimension, Span, Window
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
@@ -183,11 +183,11 @@ class Store:
         """The last event of everything that rises or has ended lately."""
         return [Trend.model_validate_json(found) for found in await self.redis.hvals(layout.TRENDS)]
 
-    async def place(self, name: str) -> Place | None:
+    async def locate(self, name: str) -> RecordLocation | None:
         """Where an article or a story is; None when it is not known. One round trip."""
         today = layout.bucket("d", _now())
         offset, moved = await self._run("place", (), name, today, _DAYS_BACK)
-        return None if offset is None else Place(int(offset), moved)
+        return None if offset is None else RecordLocation(int(offset), moved)
 
     async def story(self, story_id: str) -> Story | None:
         """One of the newest stories as it was told last, also when it was merged into another; None for any other."""

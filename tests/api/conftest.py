@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaProducer
 from websockets.asyncio.client import ClientConnection, connect
 
 from api.gateway import Gateway
-from api.service import Server, listen
-from api.subscriptions import Limits
+from api.server import Server, listen
+from api.stream.subscription import Limits
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Mention, Story, Topic, Trend
@@ -109,7 +109,7 @@ class Updates:
         """Publish in order; their offsets."""
         sent = [
             await self.producer.send(
-                topics.UPDATES.name,
+                kafka_topics.UPDATES.name,
                 record.encode(),
                 key=record.id.encode(),
                 headers=[("type", _KINDS[type(record)]), ("other", b"x")],
@@ -120,7 +120,7 @@ class Updates:
 
     async def send_raw(self, value: bytes | None, *headers: tuple[str, bytes]) -> int:
         """Publish anything; its offset."""
-        sent = await self.producer.send_and_wait(topics.UPDATES.name, value, key=b"k", headers=list(headers))
+        sent = await self.producer.send_and_wait(kafka_topics.UPDATES.name, value, key=b"k", headers=list(headers))
         return int(sent.offset)
 
 

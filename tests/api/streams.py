@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from api.cursor import Cursors
-from api.events import Event, Facets
-from api.filters import Filter
+from api.stream.cursor import Cursors
+from api.stream.filters import Filter
+from api.stream.stream_event import Event, Facets
 
 CURSORS = Cursors("one")
 _LANGUAGES = ["ar", "fr"]

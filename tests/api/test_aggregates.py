@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from pydantic import TypeAdapter
 
-from api.aggregates import Aggregates, Counted, Timeseries
-from api.aggregates import Trends as TrendsAnswer
+from api.routes.aggregates import Aggregates, Counted, Timeseries
+from api.routes.aggregates import Trends as TrendsAnswer
 from services.events import Article
 from services.store import DIMENSIONS, Store, layout
 from tests.api.conftest import Running, a_story, a_topic, a_trend, an_article, an_entity
@@ -125,7 +125,7 @@ async def test_there_is_no_page_beyond_the_farthest(
     gateway: Running, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link never leads to what would be refused; behind the end there is an empty page with the way back."""
-    monkeypatch.setattr("api.pages._FARTHEST", 10)
+    monkeypatch.setattr("api.routes.pages._FARTHEST", 10)
     await _fill(store, *(an_article(source=f"source {number}") for number in range(23)))
     _, _, response = await gateway.get("/v1/aggregates?by=source&limit=5&offset=5")
     assert set(response.links) == {"next", "prev"}

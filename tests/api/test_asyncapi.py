@@ -14,7 +14,8 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft7Validator, ValidationError
 
-from api import filters, sse, websocket
+from api.routes import sse, websocket
+from api.stream import filters
 from services.events import Date, EventType, Quote, Span
 from tests.api.conftest import (
     Running,

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from starlette.datastructures import Headers
 
 from api import commands
-from api.auth import Forbidden, Keys, Unauthorized
-from api.limits import Quota
-from api.origins import Origins
+from api.access.auth import Forbidden, Keys, Unauthorized
+from api.access.limits import Quota
+from api.access.origins import Origins
 from api.problems import ProblemError
 from services.embedded.process import free_port
 from services.errors import SettingsError

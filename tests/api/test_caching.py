@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.caching import SECONDS
+from api.routes.caching import SECONDS
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, count, tell
 

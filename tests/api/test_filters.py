@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import filters
-from api.events import Event, Facets, words
-from api.filters import Filter, FilterError, FilterIndex
+from api.stream import filters
+from api.stream.filters import Filter, FilterError, FilterIndex
+from api.stream.stream_event import Event, Facets, words
 from services.events import Article, Story
 from tests.api.conftest import Running, Updates, a_story, a_topic, an_article, an_entity, ids
 from tests.api.streams import EVENTS, FILTERS, event

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from websockets.frames import Opcode
 
-from api.transport import Http
+from api.stream.protocols import Http
 from tests.api.conftest import Running, Start, Updates, an_article, eventually
 from tests.api.raw import frame, frames, op, raw
 

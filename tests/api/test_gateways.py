@@ -35,11 +35,11 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from api.cursor import Cursors
-from api.service import Server, listen
-from api.subscriptions import Limits
+from api.server import Server, listen
+from api.stream.cursor import Cursors
+from api.stream.subscription import Limits
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
@@ -48,7 +48,7 @@ from services.settings import Settings
 from tests.api.conftest import a_story, a_topic, a_trend, an_article, an_entity, eventually
 from tests.harness import Child, service
 
-_UPDATES = TopicPartition(topics.UPDATES.name, 0)
+_UPDATES = TopicPartition(kafka_topics.UPDATES.name, 0)
 # The log of a gateway then holds some dozens of small events, or one large one: all else is read back from Kafka.
 _LOG_BYTES = 100_000
 # With little room at the client's end, few large events fill what is between it and the gateway.
@@ -345,7 +345,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Asy
     await node.start()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(node.stop)
-        await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+        await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
         producer = await stack.enter_async_context(kafka_clients.producer(node.bootstrap, linger_ms=0))
         marking = AIOKafkaProducer(bootstrap_servers=node.bootstrap, transactional_id="gaps")
         await stack.enter_async_context(marking)
@@ -354,7 +354,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Asy
         stack.push_async_callback(admin.close)
         made = _World(producer, marking, admin)
         made.log = _Log(Cursors(await kafka_clients.cluster_id(node.bootstrap)))
-        reader = kafka_clients.reader(node.bootstrap, topics.UPDATES.name)
+        reader = kafka_clients.reader(node.bootstrap, kafka_topics.UPDATES.name)
         made.reader = await stack.enter_async_context(reader)
         connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_small_socket)
         http = aiohttp.ClientSession(connector=connector, read_bufsize=_RECEIVE_BUFFER)
@@ -815,7 +815,7 @@ class _History:
         kind, value = (made.type, made.record().encode()) if made else _NO_EVENTS[str(one)]
         headers = [("type", kind.encode())] if kind else []
         now = int(time.time() * 1000)
-        waiting = await producer.send(topics.UPDATES.name, value, key=b"k", headers=headers, timestamp_ms=now)
+        waiting = await producer.send(kafka_topics.UPDATES.name, value, key=b"k", headers=headers, timestamp_ms=now)
         return waiting, now, made, value or b""
 
     async def _settle(self) -> None:
@@ -1041,7 +1041,7 @@ async def test_a_dead_peer_is_found_over_sse_too(
     settings: Settings, apart: _Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that is sent to it, heartbeats at least, is acknowledged any more: the kernel ends the connection."""
-    monkeypatch.setattr("api.service._UNACKNOWLEDGED_SECONDS", 2.0)
+    monkeypatch.setattr("api.server._UNACKNOWLEDGED_SECONDS", 2.0)
     server = Server(settings, Limits(heartbeat=0.3))
     async with _read_from_apart(server, apart, _SSE_READER, "http:///v1/events") as printed:
         async with asyncio.timeout(20):

@@ -43,7 +43,7 @@ async def _ingest() -> AsyncIterator[str]:
 
 
 async def _log(settings: Settings) -> str:
-    return await kafka_clients.log_name(settings.kafka_servers)
+    return await kafka_clients.read_log_id(settings.kafka_servers)
 
 
 async def _asked(gateway: Running) -> tuple[int, dict[str, Any]]:
@@ -85,7 +85,7 @@ async def test_numbers_are_behind_when_what_came_a_while_ago_is_not_counted(
         (last,) = await updates.send(an_article())
         await eventually(lambda: gateway.gateway.log.end > last)
         assert (await _asked(gateway))[1]["aggregates"]["state"] == "complete"
-        monkeypatch.setattr("api.health._COUNTED_AFTER", timedelta())
+        monkeypatch.setattr("api.routes.health._COUNTED_AFTER", timedelta())
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
     monkeypatch.undo()

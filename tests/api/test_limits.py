@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from api.auth import Key, Keys
-from api.limits import Addresses, Allowance, Allowances, Quota, TooMany
+from api.access.auth import Key, Keys
+from api.access.limits import Addresses, Allowance, Allowances, Quota, TooMany
 from tests.api.conftest import Start, Updates, an_article, ids
 
 

@@ -5,11 +5,11 @@ import itertools
 import json
 from collections.abc import Callable
 
-from api.backlog import Backlog, _Pages
-from api.cursor import Cursors
-from api.events import Event, Facets
-from api.filters import Filter
-from api.log import SCAN_SECONDS, Log
+from api.stream.backlog import Backlog, _Pages
+from api.stream.cursor import Cursors
+from api.stream.filters import Filter
+from api.stream.log import SCAN_SECONDS, Log
+from api.stream.stream_event import Event, Facets
 from tests.api.conftest import Start, Updates, an_article
 
 _CURSORS = Cursors("one")

@@ -12,13 +12,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from api.events import parse
+from api.stream.stream_event import parse
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from tests.api.conftest import Running, Start, Updates, an_article, eventually, ids
 
-_OWN = TopicPartition(topics.UPDATES.name, 0)
+_OWN = TopicPartition(kafka_topics.UPDATES.name, 0)
 
 
 async def _cursor_now(gateway: Running) -> str:
@@ -147,7 +147,7 @@ async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[K
     """A Kafka whose ``updates`` may be cut and which may go away."""
     node = Kafka(Path(tmp_path_factory.mktemp("own-kafka")))
     await node.start()
-    await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+    await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
     yield node
     await node.stop()
 
@@ -203,11 +203,11 @@ async def test_a_stream_that_begins_anew_ends_old_subscriptions(start: Start, ow
         await subscriber.next()
         admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)
         await admin.start()
-        await admin.delete_topics([topics.UPDATES.name])
-        while topics.UPDATES.name in await admin.list_topics():  # noqa: ASYNC110
+        await admin.delete_topics([kafka_topics.UPDATES.name])
+        while kafka_topics.UPDATES.name in await admin.list_topics():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await admin.close()
-        await topics.ensure(own_kafka.bootstrap, raw_partitions=1, replication=1)
+        await kafka_topics.ensure(own_kafka.bootstrap, raw_partitions=1, replication=1)
         assert (await subscriber.until("error", seconds=20))["code"] == "bad_cursor"
         assert await subscriber.close_code() == 4400
         article = an_article()
@@ -232,7 +232,7 @@ async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:
 
 def test_cursors_of_another_installation_are_told_apart() -> None:
     """A cursor means something only in the cluster it comes from, and grows as a string with its offset."""
-    from api.cursor import BadCursor, Cursors
+    from api.stream.cursor import BadCursor, Cursors
 
     ours, theirs = Cursors("one"), Cursors("two")
     offsets = [-1, 0, 1, 9, 10, 255, 256, 10**6, 10**12]
@@ -255,7 +255,7 @@ async def test_many_who_catch_up_share_what_is_read(
         parsed[record.offset] += 1
         return parse(record, cursors)
 
-    monkeypatch.setattr("api.backlog.parse", counting)
+    monkeypatch.setattr("api.stream.backlog.parse", counting)
     async with start(log_bytes=100_000) as gateway:
         begin = await _cursor_now(gateway)
         articles = [an_article(text="كلمة " * 1_000) for _ in range(250)]

@@ -8,7 +8,7 @@ import pytest
 
 from services.events import Story
 from services.settings import Settings
-from services.store import Batch, Place, Store, layout
+from services.store import Batch, RecordLocation, Store, layout
 from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids, tell
 
 
@@ -42,7 +42,7 @@ async def test_an_offset_that_points_at_something_else_is_not_found(
     for name, offset in zip(("old", "older", "ahead"), (*offsets, 10**9), strict=True):
         key = f"{layout.TAG}:place:{today}:{layout.shard(name, layout.PLACE_SHARDS)}"
         await store.redis.hset(key, name, str(offset))
-        assert await store.place(name) == Place(offset)
+        assert await store.locate(name) == RecordLocation(offset)
         for kind in ("articles", "stories"):
             assert (await gateway.get(f"/v1/{kind}/{name}"))[0] == 404
 

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.backlog import TooOld
-from api.cursor import Cursors
-from api.events import Event, Facets
-from api.filters import Filter
-from api.log import Chunk, Log
-from api.session import LiveSession, Session
-from api.stream import Stream
-from api.subscriptions import Limits, StreamError, Subscription
-from api.transport import WebSocketUser
+from api.stream.backlog import TooOld
+from api.stream.cursor import Cursors
+from api.stream.filters import Filter
+from api.stream.hub import Stream
+from api.stream.log import Chunk, Log
+from api.stream.protocols import WebSocketUser
+from api.stream.session import LiveSession, Session
+from api.stream.stream_event import Event, Facets
+from api.stream.subscription import Limits, StreamError, Subscription
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
@@ -325,7 +325,7 @@ async def test_every_subscriber_gets_everything_once_in_order(
 ) -> None:
     """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("api.log.CHUNK_BYTES", _CHUNK)
+        patched.setattr("api.stream.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from api.transport import Http
+from api.stream.protocols import Http
 from tests.api.conftest import Running
 
 

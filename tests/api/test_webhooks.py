@@ -22,13 +22,13 @@ from aiohttp import web
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from api.service import Server, listen
-from api.subscriptions import Limits
+from api.server import Server, listen
+from api.stream.subscription import Limits
 from api.webhooks import Pace
-from api.webhooks.sending import secret_bytes, sign
-from api.webhooks.shares import whose
+from api.webhooks.assignment import whose
+from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
@@ -205,7 +205,7 @@ async def test_events_come_in_order_signed_and_once(settings: Settings, receiver
 
 
 def _documented() -> Callable[[str, dict[str, str], bytes], None]:
-    """The function that docs/webhooks.md shows to receivers."""
+    """The function that docs/howto/webhooks.md shows to receivers."""
     page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
@@ -751,7 +751,7 @@ async def test_a_cursor_too_old_is_told(
     node = Kafka(tmp_path_factory.mktemp("cut-kafka"))
     await node.start()
     try:
-        await topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
+        await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
         async with delivering(settings, kafka=node.bootstrap) as gateway:
             made = await make(gateway, receiver)
             await ask(gateway, "POST", f"/{made['id']}/pause")
@@ -760,7 +760,7 @@ async def test_a_cursor_too_old_is_told(
             await Updates(producer).send(*articles)
         admin = AIOKafkaAdminClient(bootstrap_servers=node.bootstrap)
         await admin.start()
-        cut = {TopicPartition(topics.UPDATES.name, 0): RecordsToDelete(before_offset=12)}
+        cut = {TopicPartition(kafka_topics.UPDATES.name, 0): RecordsToDelete(before_offset=12)}
         await admin.delete_records(cut)
         await admin.close()
         async with delivering(settings, kafka=node.bootstrap, tail=2) as gateway:

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Frame, Opcode
 
-from api.log import CHUNK_BYTES
+from api.stream.log import CHUNK_BYTES
 from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_entity, eventually, ids
 from tests.api.raw import raw
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import zip_longest
 
-from enrich.group import ARTICLE_BYTES, Grouper
+from enrich.group.grouper import ARTICLE_BYTES, Grouper
 from services import settings as configured
 from services.events import AnnotatedArticle, Article, Story
 

@@ -3,7 +3,7 @@
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from enrich.aggregate import Record
+from enrich.aggregate.counter import Record
 from services import kafka as clients
 from services.events import Article, Trend
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from enrich.aggregate import Aggregate, Record, Refused, batches
+from enrich.aggregate.counter import Aggregate, Record, Refused, batches
 from services import kafka as clients
-from services import topics
+from services import kafka_topics
 from services.cli import cli
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
@@ -54,7 +54,7 @@ async def test_a_store_that_lost_everything_gets_it_back(store: Store, written: 
     await store.redis.flushdb()
     await numbers.apply(records[20:])
     assert await counted(store) == 30
-    state = await store.state(await clients.log_name(written.bootstrap, written.topic))
+    state = await store.state(await clients.read_log_id(written.bootstrap, written.topic))
     assert (state.applied, state.complete.since, state.complete.rebuilding) == (29, None, False)
 
 
@@ -86,7 +86,7 @@ async def test_numbers_say_since_when_they_are_complete(store: Store, written: L
     await written.delete_before(6)
     await make(store, written).tick()
     assert await counted(store) == 4
-    state = await store.state(await clients.log_name(written.bootstrap, written.topic))
+    state = await store.state(await clients.read_log_id(written.bootstrap, written.topic))
     assert state.complete.since == NOW.replace(microsecond=0)
 
 
@@ -149,8 +149,8 @@ async def test_the_command_rebuilds(store: Store, kafka: Kafka, valkey: Valkey, 
     done = await asyncio.to_thread(CliRunner().invoke, cli, ["rebuild", "aggregates"], env=environment)
     assert done.exit_code == 0, done.output
     assert "numbers are complete since the beginning" in done.output
-    async with clients.reader(kafka.bootstrap, topics.UPDATES.name) as reader:
-        assert await store.applied(await clients.log_name(kafka.bootstrap)) == await reader.end() - 1
+    async with clients.reader(kafka.bootstrap, kafka_topics.UPDATES.name) as reader:
+        assert await store.applied(await clients.read_log_id(kafka.bootstrap)) == await reader.end() - 1
     assert not await store.redis.exists("{khabar}:n:language:d:1:0")
     away = environment | {"KHABAR_REDIS": f"redis://127.0.0.1:{free_port()}/0"}
     refused = await asyncio.to_thread(CliRunner().invoke, cli, ["rebuild", "aggregates"], env=away)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.annotate import annotate
-from enrich.cleaning import EmptyText
+from enrich.text.cleaning import EmptyText
 from services.events import AnnotatedArticle, ArticleIn
 from tests.harness import ARRIVAL, raw, seed_articles, seed_labels
 

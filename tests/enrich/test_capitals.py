@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.normalization import Passage
-from enrich.recognition.capitals import LANGUAGES, find
+from enrich.entities.recognition.capitals import LANGUAGES, find
+from enrich.text.tokens import Passage
 
 
 def names(text: str, language: str) -> list[tuple[str, str]]:

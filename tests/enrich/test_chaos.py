@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services import kafka as clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
@@ -27,7 +27,7 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
     chance = random.Random(SEED)
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1)
     store = Store(valkey.url)
     async with AsyncExitStack() as stack:
         settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
@@ -57,14 +57,14 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
         assert len(published) == len(ids), "nothing comes twice"
         expected = told_by_one(
             AnnotatedArticle.model_validate_json(record.value)
-            for record in await log_of(kafka.bootstrap, topics.ANNOTATED)
+            for record in await log_of(kafka.bootstrap, kafka_topics.ANNOTATED)
         )
         assert first_difference(events, expected) is None, "articles and stories are those of an uninterrupted run"
         top = await store.top("language", "all", limit=100)
         assert top.total == len(ids), "each is counted once"
         assert sum(count.count for count in top.items) == len(ids)
         assert top.duplicates == sum(article.duplicate_of is not None for article in published)
-        assert not await log_of(kafka.bootstrap, topics.REJECTED)
+        assert not await log_of(kafka.bootstrap, kafka_topics.REJECTED)
     await store.close()
     await asyncio.gather(kafka.stop(), valkey.stop())
 
@@ -72,7 +72,7 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
 async def _state(kafka: Kafka, workers: list[Child]) -> str:
     """Where the records are, and what the workers said last."""
     ends = {}
-    for topic in (topics.ANNOTATED, topics.UPDATES):
+    for topic in (kafka_topics.ANNOTATED, kafka_topics.UPDATES):
         async with clients.reader(kafka.bootstrap, topic.name) as reader:
             ends[topic.name] = await reader.end()
     articles = {event.id for event in await updates(kafka.bootstrap) if isinstance(event, Article)}
@@ -89,6 +89,6 @@ async def _feed(bootstrap: str, ids: list[str], chance: random.Random) -> None:
             words = (seed.text or seed.html or "").split()
             text = " ".join(chance.sample(words, k=max(1, len(words) // 2)))
             record = raw(seed, article_id, text=text, html=None)
-            await producer.send(topics.RAW.name, record.encode(), key=article_id.encode())
+            await producer.send(kafka_topics.RAW.name, record.encode(), key=article_id.encode())
             if number % 25 == 0:
                 await asyncio.sleep(0.3)

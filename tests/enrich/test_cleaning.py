@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrich.cleaning import EmptyText, clean, clean_title, headline, shorten_tags
+from enrich.text.cleaning import EmptyText, clean, clean_title, headline, shorten_tags
 
 
 def test_invisible_characters_and_spaces_go_and_paragraphs_stay() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.dates import dateline, find
+from enrich.dates.finder import dateline, find
 
 GOLD = Path(__file__).parents[2] / "evaluation" / "gold" / "dates.jsonl"
 CASES = [json.loads(line) for line in GOLD.read_text(encoding="utf-8").splitlines()]

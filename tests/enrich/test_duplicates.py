@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks import streams
 from enrich.annotate import annotate
-from enrich.group import Grouper
-from enrich.grouping import duplicates
+from enrich.group import duplicates
+from enrich.group.grouper import Grouper
 from ingest.generator import LANGUAGES, copying
 from ingest.generator.writing import language
 from services.events import AnnotatedArticle, Article, ArticleIn

@@ -2,9 +2,10 @@
 
 import pytest
 
-from enrich import entities, recognition
 from enrich.annotate import annotate
-from enrich.normalization import Passage, form
+from enrich.entities import recognition
+from enrich.entities.find import find as find_entities
+from enrich.text.tokens import Passage, form
 from services.events import ArticleIn, Entity
 from tests.harness import raw, seed_articles
 
@@ -13,7 +14,7 @@ PUTIN, MACRON, ZELENSKYY, LAVROV = "Q7747", "Q3052772", "Q3874799", "Q58217"
 
 def find(title: str | None, text: str, language: str) -> list[Entity]:
     """The entities of an article."""
-    return entities.find(Passage(title or ""), Passage(text), language, recognition.load())
+    return find_entities(Passage(title or ""), Passage(text), language, recognition.load())
 
 
 def ids(text: str, language: str = "ar") -> list[str]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from enrich.explain import explain, told
-from enrich.group import Grouper
+from enrich.group.explain import explain, told
+from enrich.group.grouper import Grouper
+from services import kafka_topics
 from services import settings as settings_module
-from services import topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.errors import OperatorError
@@ -57,7 +57,7 @@ async def test_the_command_reads_what_runs(tmp_path: Path, kafka: Kafka, valkey:
         async with producer(kafka.bootstrap) as sending:
             for article_id, title in (("bridge-1", "الجسر"), ("bridge-2", "جسر جديد")):
                 record = raw(ArticleIn(text=text, title=title), article_id).encode()
-                await sending.send_and_wait(topics.RAW.name, record, key=b"one partition")
+                await sending.send_and_wait(kafka_topics.RAW.name, record, key=b"one partition")
 
         async def ready() -> list[str]:
             try:

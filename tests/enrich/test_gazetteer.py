@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from enrich import gazetteer
-from enrich.gazetteer import ENTITY_FILES, LANGUAGES, Alias, load, written
-from enrich.normalization import form, tokens
+from enrich.entities.gazetteer import entries
+from enrich.entities.gazetteer.entries import ENTITY_FILES, LANGUAGES, Alias, load, written
+from enrich.text.tokens import form, tokens
 
-FOLDER = Path(gazetteer.__file__).parent / "gazetteer"
+FOLDER = Path(entries.__file__).parent
 ALWAYS_NAMED = ("ar", "en", "fr", "ru")
 
 

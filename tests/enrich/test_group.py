@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich import features, signature, vectors
 from enrich.annotate import annotate
-from enrich.group import Grouper, Told
+from enrich.fingerprint import embedding, features, signature
+from enrich.group.grouper import Grouper, GroupOutput
 from evaluation import baselines, duplicates, stories, streams
 from evaluation.grouping import grouped
 from services.events import AnnotatedArticle, Article, ArticleIn
@@ -45,7 +45,7 @@ def process(grouper: Grouper, article: AnnotatedArticle) -> Article:
 
 
 @functools.cache
-def seeds_told() -> list[Told | None]:
+def seeds_told() -> list[GroupOutput | None]:
     """What one grouper tells of the seeds."""
     grouper = Grouper(WINDOW, SMALL)
     return [grouper.process(article) for article in seeds_annotated()]
@@ -268,7 +268,7 @@ def test_sentence_vectors_bring_languages_together() -> None:
     one, other = np.random.default_rng(1).standard_normal((2, 512))
     near = one + 0.3 * other
     meaning = {
-        name: base64.b64encode(vectors.pack((vector / np.linalg.norm(vector)).astype(np.float32)).tobytes()).decode()
+        name: base64.b64encode(embedding.pack((vector / np.linalg.norm(vector)).astype(np.float32)).tobytes()).decode()
         for name, vector in {"one": one, "near": near, "other": other}.items()
     }
     english = {"language": "en", "terms": features.pack({"t:en:bridge": 1.0})}

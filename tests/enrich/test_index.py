@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.grouping.index import WAYS, RecentIndex
+from enrich.group.index import WAYS, RecentIndex
 
 BUCKETS = 64
 KEYS_EACH = 5

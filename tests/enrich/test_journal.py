@@ -8,14 +8,15 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from enrich.copies import Due, Stretch
-from enrich.group import Grouper, Told
-from enrich.journal import Journal, Place, Step
-from enrich.stage import Outlet, Output
-from services import fencing, topics
+from enrich.group.grouper import Grouper, GroupOutput
+from enrich.group.journal import Journal, JournalConfig, JournalEntry
+from enrich.group.snapshots import Due, Stretch
+from enrich.stage import RecordProducer
+from services import fencing, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.events import Article, Story
+from services.kafka import Output
 from tests.harness import eventually, log_of
 
 WINDOW = timedelta(hours=72)
@@ -35,12 +36,12 @@ def stories_of(number: int, stories: int) -> tuple[Story, ...]:
     return tuple(Story.model_validate(base | times | {"id": f"story.{number}.{at}"}) for at in range(stories))
 
 
-def step(number: int, stories: int = 1, arrived: datetime = NOW, kind: str = "entry") -> Step:
+def step(number: int, stories: int = 1, arrived: datetime = NOW, kind: str = "entry") -> JournalEntry:
     """The step of input ``number``."""
     values = {"id": f"article.{number}", "revision": 1, "text": "", "received_at": arrived, "story": "", "topics": []}
     unknown = dict.fromkeys(("source", "url", "title", "published_at", "duplicate_of", "similarity"))
     article = Article.model_validate(values | unknown | {"language": "ar", "language_score": 1, "entities": []})
-    return Step(number, Told(article, stories_of(number, stories), entry(number, stories, kind)))
+    return JournalEntry(number, GroupOutput(article, stories_of(number, stories), entry(number, stories, kind)))
 
 
 class Recorder(Grouper):
@@ -62,7 +63,7 @@ class Recorder(Grouper):
         return stories_of(int(number), int(stories))
 
 
-class Leaky(Outlet):
+class Leaky(RecordProducer):
     """An outlet that Kafka refuses some records of."""
 
     def __init__(self, bootstrap: str, refused: set[int]) -> None:
@@ -82,8 +83,8 @@ class World:
 
     def __init__(self, bootstrap: str) -> None:
         name = f"journal.{next(_names)}"
-        self.place = Place(bootstrap, f"{name}.updates", f"{name}.entries")
-        self.outlet = Outlet(bootstrap)
+        self.place = JournalConfig(bootstrap, f"{name}.updates", f"{name}.entries")
+        self.outlet = RecordProducer(bootstrap)
         self.open_journals: list[Journal] = []
         self.next = 0
 
@@ -91,7 +92,7 @@ class World:
         """Create the topics (again)."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.place.bootstrap)
         await admin.start()
-        config = topics.UPDATES.config
+        config = kafka_topics.UPDATES.config
         response = await admin.create_topics([NewTopic(name, 1, 1, topic_configs=config) for name in names])
         assert not any(code for _, code, *_ in response.topic_errors)
         await admin.close()
@@ -129,13 +130,13 @@ class World:
 
     async def cut_short(self, stories: int, parts: int) -> None:
         """A worker tells one more input and is killed when only some of its records are appended."""
-        source = Place(self.place.bootstrap, f"{self.place.updates}.elsewhere.{self.next}", self.place.entries)
+        source = JournalConfig(self.place.bootstrap, f"{self.place.updates}.elsewhere.{self.next}", self.place.entries)
         await self.create(source.updates)
         journal = await Journal.open(source, Recorder(), WINDOW, self.outlet)
         await journal.append([step(self.next, stories)])
         journal.close()
-        records = (await log_of(source.bootstrap, topics.Topic(source.updates)))[1:]
-        pen = await fencing.Pen.take(self.place.bootstrap, self.place.updates)
+        records = (await log_of(source.bootstrap, kafka_topics.Topic(source.updates)))[1:]
+        pen = await fencing.FencedProducer.take(self.place.bootstrap, self.place.updates)
         await pen.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
         pen.drop()
         self.next += 1
@@ -149,7 +150,7 @@ class World:
 
     async def copies(self) -> list[bytes]:
         """The values on the topic of copies."""
-        return [record.value for record in await log_of(self.place.bootstrap, topics.Topic(self.place.entries))]
+        return [record.value for record in await log_of(self.place.bootstrap, kafka_topics.Topic(self.place.entries))]
 
 
 @pytest.fixture
@@ -354,7 +355,7 @@ async def test_the_next_worker_knows_every_step_once(world: World, case: Callabl
         parts = [
             (int(headers["input"]), headers["part"].decode())
             for headers in (
-                dict(r.headers) for r in await log_of(world.place.bootstrap, topics.Topic(world.place.updates))
+                dict(r.headers) for r in await log_of(world.place.bootstrap, kafka_topics.Topic(world.place.updates))
             )
             if headers.get("type") in (b"article", b"story")
             and len(headers.get("part", b"").split(b"/")) == 2
@@ -423,7 +424,7 @@ async def test_trends_between_change_nothing(world: World) -> None:
     """What others tell on ``updates``, and the fences of their pens, are no reason to read everything back."""
     journal = await world.worker()
     await journal.append([step(0)])
-    herald = await fencing.Pen.take(world.place.bootstrap, world.place.updates, "trends")
+    herald = await fencing.FencedProducer.take(world.place.bootstrap, world.place.updates, "trends")
     await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
     assert await journal.renew()
     await journal.append([step(1)])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.language import detect
+from enrich.text.language import detect
 from evaluation.language import measure
 
 

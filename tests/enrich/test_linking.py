@@ -2,10 +2,10 @@
 
 import pytest
 
-from enrich import linking, matching
-from enrich.linking import Name, Persons
-from enrich.normalization import Passage
-from enrich.recognition.recognizer import Span
+from enrich.entities import linking, matching
+from enrich.entities.linking import Name, Persons
+from enrich.entities.recognition.recognizer import Span
+from enrich.text.tokens import Passage
 
 PUTIN, MACRON, CAIRO = "Q7747", "Q3052772", "Q85"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from enrich.numbers import numbers
+from enrich.fingerprint.numbers import numbers
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich import quotes
-from enrich.normalization import Passage
+from enrich.text.tokens import Passage
 from services.events import Entity, Mention, Quote
 
 PUTIN, MACRON, LAVROV, KREMLIN, MOSCOW = "Q7747", "Q3052772", "Q58217", "Q133274", "Q649"

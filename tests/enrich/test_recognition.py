@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich import recognition
-from enrich.normalization import Passage
-from enrich.recognition import clitics, decoding, features
-from enrich.recognition.recognizer import Span
-from enrich.recognition.sentences import LONGEST, sentences
-from enrich.recognition.student import Student
+from enrich.entities import recognition
+from enrich.entities.recognition import clitics, decoding, word_features
+from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.sentences import LONGEST, sentences
+from enrich.entities.recognition.student import Student
+from enrich.text.tokens import Passage
 from services.errors import OperatorError
 from tests.harness import seed_articles
 
@@ -169,10 +169,10 @@ def test_what_was_read_before_changes_nothing() -> None:
 def test_full_memory_of_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """When no more words can be kept they are made anew, with the same result."""
     texts = [seed.text for seed in seed_articles() if seed.text][:20]
-    monkeypatch.setattr("enrich.recognition.student._AT_ONCE", 100)
+    monkeypatch.setattr("enrich.entities.recognition.student._AT_ONCE", 100)
     remembering = Student()
     expected = [remembering.find(Passage(text)) for text in texts]
-    monkeypatch.setattr("enrich.recognition.student._KEPT", 300)
+    monkeypatch.setattr("enrich.entities.recognition.student._KEPT", 300)
     forgetful = Student()
     assert [forgetful.find(Passage(text)) for text in texts] == expected
 
@@ -223,7 +223,7 @@ def test_decoding_is_legal() -> None:
 
 def test_pieces_are_the_likeliest() -> None:
     """Of all ways to cut a word the one with the best score is taken; unknown characters are marked."""
-    cut = features.Pieces([("<unk>", 0.0), ("▁", -1.0), ("▁ab", -2.0), ("a", -3.0), ("b", -3.0), ("c", -1.5)], 0)
+    cut = word_features.Pieces([("<unk>", 0.0), ("▁", -1.0), ("▁ab", -2.0), ("a", -3.0), ("b", -3.0), ("c", -1.5)], 0)
     assert cut.of("abc") == [2, 5]
     assert cut.of("ax") == [1, 3, 0]
 
@@ -250,7 +250,7 @@ def test_the_camel_tier_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr("enrich.recognition.camel.importlib.import_module", missing)
+    monkeypatch.setattr("enrich.entities.recognition.camel.importlib.import_module", missing)
     with pytest.raises(OperatorError, match=r"khabar\[camel\].*camel_data"):
         recognition.load("camel")
 
@@ -269,7 +269,7 @@ def test_recognition_reports_nothing_to_anybody(tmp_path: Path) -> None:
         "    def find_spec(self, name, *_):\n"
         "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
         "sys.meta_path.insert(0, Seen())\n"
-        "from enrich import recognition\n"
+        "from enrich.entities import recognition\n"
         "recognition.load()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services import kafka as clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Topic
@@ -30,7 +30,7 @@ async def test_every_number_is_that_of_a_recount(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
     store = Store(valkey.url)
     async with AsyncExitStack() as stack:
         settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
@@ -47,7 +47,7 @@ async def test_every_number_is_that_of_a_recount(tmp_path: Path) -> None:
                 await _kill_store(valkey, chance)
             else:
                 chance.choice(workers).process.kill()
-        name = await clients.log_name(kafka.bootstrap)
+        name = await clients.read_log_id(kafka.bootstrap)
 
         async def counted() -> bool:
             return await store.applied(name) >= last
@@ -88,7 +88,7 @@ async def _write(bootstrap: str, chance: random.Random) -> int:
         for number in range(ARTICLES):
             age = timedelta(minutes=chance.paretovariate(0.5) - 1) % timedelta(hours=30)
             article = _article(number, now - age, chance)
-            sent = await producer.send(topics.UPDATES.name, article.encode(), headers=[("type", b"article")])
+            sent = await producer.send(kafka_topics.UPDATES.name, article.encode(), headers=[("type", b"article")])
         return int((await sent).offset)
 
 

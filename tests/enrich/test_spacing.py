@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.spacing import gaps, split_glued
+from enrich.text.spacing import gaps, split_glued
 
 PIECES = st.sampled_from(
     "الولايات المتحدة الأمريكية وزارة الخارجية القاهرة كأس العرب عبد الله على مستقبلاً إيران في من هذا قالَ جي بي "

@@ -4,9 +4,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from enrich.stage import Outlet, Output
-from services import topics
+from enrich.stage import RecordProducer
+from services import kafka_topics
 from services.embedded.kafka import Kafka
+from services.kafka import Output
 from tests.harness import log_of
 
 
@@ -16,7 +17,7 @@ async def test_a_refused_record_does_not_refuse_those_after_it(kafka: Kafka) -> 
     await admin.start()
     await admin.create_topics([NewTopic("narrow", 1, 1, topic_configs={"max.message.bytes": "1000"})])
     await admin.close()
-    outlet = Outlet(kafka.bootstrap)
+    outlet = RecordProducer(kafka.bootstrap)
     try:
         await outlet.send([Output("narrow", None, b"first")])
         with pytest.raises(KafkaError):
@@ -25,5 +26,5 @@ async def test_a_refused_record_does_not_refuse_those_after_it(kafka: Kafka) -> 
         await outlet.send([Output("narrow", None, b"third")])
     finally:
         await outlet.close()
-    narrow = topics.Topic("narrow")
+    narrow = kafka_topics.Topic("narrow")
     assert [record.value for record in await log_of(kafka.bootstrap, narrow)] == [b"first", b"second", b"third"]

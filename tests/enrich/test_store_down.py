@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services import groups, topics
+from services import groups, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
@@ -45,19 +45,19 @@ class _House:
         """New articles to ``articles.raw``, each of words that no other has."""
         named = [f"raw-{len(self.sent) + number:05}" for number in range(count)]
         articles = [raw(ArticleIn(text=self._words(), source="raw.example"), article_id) for article_id in named]
-        await self._produce(topics.RAW, [(article.id, article.encode(), []) for article in articles])
+        await self._produce(kafka_topics.RAW, [(article.id, article.encode(), []) for article in articles])
         self.sent += named
 
     async def tell(self, count: int, first: int = 0) -> None:
         """Articles to ``updates`` as if group had told them."""
         told = [_told(f"told-{number:05}") for number in range(first, first + count)]
         await self._produce(
-            topics.UPDATES, [(article.id, article.encode(), [("type", b"article")]) for article in told]
+            kafka_topics.UPDATES, [(article.id, article.encode(), [("type", b"article")]) for article in told]
         )
 
     async def all_out(self) -> bool:
         """Whether all articles that were sent are on ``updates``, each once."""
-        async with clients.reader(self.kafka.bootstrap, topics.UPDATES.name) as reader:
+        async with clients.reader(self.kafka.bootstrap, kafka_topics.UPDATES.name) as reader:
             end = await reader.end()
             async for record in reader.between(self.read, end):
                 # Their stories have keys of their own.
@@ -86,8 +86,8 @@ class _House:
 
     async def right(self, store: Store) -> None:
         """Wait until the store reflects the whole log, and compare its numbers with it."""
-        name = f"{await clients.cluster_id(self.kafka.bootstrap)}/{topics.UPDATES.name}-0"
-        last = (await log_of(self.kafka.bootstrap, topics.UPDATES))[-1].offset
+        name = f"{await clients.cluster_id(self.kafka.bootstrap)}/{kafka_topics.UPDATES.name}-0"
+        last = (await log_of(self.kafka.bootstrap, kafka_topics.UPDATES))[-1].offset
 
         async def caught_up() -> bool:
             return await store.applied(name) >= last
@@ -102,7 +102,7 @@ class _House:
     def _words(self) -> str:
         return " ".join("".join(self.chance.choices("ابتجحدرزسصطعفقكلمنهوي", k=6)) for _ in range(12))
 
-    async def _produce(self, topic: topics.Topic, records: list[tuple[str, bytes, clients.Headers]]) -> None:
+    async def _produce(self, topic: kafka_topics.Topic, records: list[tuple[str, bytes, clients.Headers]]) -> None:
         async with clients.producer(self.kafka.bootstrap) as producer:
             sent = [
                 await producer.send(topic.name, value, key=key.encode(), headers=headers)
@@ -143,7 +143,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[_Hous
     """Kafka, Valkey and one worker, which has counted its first article."""
     own = _House(tmp_path_factory.mktemp("down"))
     await asyncio.gather(own.kafka.start(), own.valkey.start())
-    await topics.ensure(own.kafka.bootstrap, raw_partitions=2, replication=1)
+    await kafka_topics.ensure(own.kafka.bootstrap, raw_partitions=2, replication=1)
     async with service("enrich", log=own.base / "enrich.log", **own.settings) as own.worker:
         yield own
     await asyncio.gather(own.kafka.stop(), own.valkey.stop())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.normalization import Passage
-from enrich.topics import classify, parent, tree, vocabulary
+from enrich.text.tokens import Passage
+from enrich.topics.classifier import classify, parent, tree, vocabulary
 from services.events import Topic
 
 SPORT, DISASTER, ECONOMY = "medtop:15000000", "medtop:03000000", "medtop:04000000"

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from enrich.trends import Rules, Trends, surprise
+from enrich.trends.detector import Rules, Trends, surprise
 from services.events import Trend, TrendKind
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
 

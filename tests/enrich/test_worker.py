@@ -11,13 +11,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from enrich.annotate import annotate
-from enrich.group import Grouper
-from services import deadletters, topics
+from enrich.group.grouper import Grouper
+from services import deadletters, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
-from services.fencing import Pen
+from services.fencing import FencedProducer
 from services.groups import GROUP
 from services.store import Store
 from tests.harness import Child, eventually, log_of, raw, service, updates
@@ -31,14 +31,14 @@ async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[K
     base = tmp_path_factory.mktemp("worker")
     kafka, valkey = Kafka(base / "kafka"), Valkey(base / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1, window_hours=30 * 24)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1, window_hours=30 * 24)
     settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": base, "session_timeout": 2}
     async with service("enrich", log=base / "enrich.log", **settings) as child:
         yield kafka, valkey, child
     await asyncio.gather(kafka.stop(), valkey.stop())
 
 
-async def send(kafka: Kafka, topic: topics.Topic, value: bytes, key: bytes = b"k") -> None:
+async def send(kafka: Kafka, topic: kafka_topics.Topic, value: bytes, key: bytes = b"k") -> None:
     """One record with a header of its own."""
     async with clients.producer(kafka.bootstrap) as producer:
         await producer.send_and_wait(topic.name, value, key=key, headers=[("trace", b"1")])
@@ -68,9 +68,9 @@ async def test_bad_records_become_dead_letters_and_stop_nothing(own: tuple[Kafka
         raw(ArticleIn(text="۱۲۳ !!"), "blank").encode(): "annotate",
     }
     for value in bad:
-        await send(kafka, topics.RAW, value)
-    await send(kafka, topics.ANNOTATED, b'{"id": 7}')
-    await send(kafka, topics.RAW, good.encode())
+        await send(kafka, kafka_topics.RAW, value)
+    await send(kafka, kafka_topics.ANNOTATED, b'{"id": 7}')
+    await send(kafka, kafka_topics.RAW, good.encode())
     assert (await published(kafka, "good-1")).text == good.text
 
     async def letters() -> list[deadletters.DeadLetter]:
@@ -94,7 +94,7 @@ async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
 
     before = await total()
     await valkey.stop()
-    await send(kafka, topics.RAW, raw(ArticleIn(text="افتتح المعرض أبوابه للزوار"), "away-1").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="افتتح المعرض أبوابه للزوار"), "away-1").encode())
     await published(kafka, "away-1")
     await valkey.start()
 
@@ -137,7 +137,7 @@ async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: t
     kafka, _, child = own
     child.process._child.terminate()
     assert await child.process.wait() == 0
-    await send(kafka, topics.RAW, raw(ArticleIn(text="عادت القطارات إلى العمل"), "later-1").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="عادت القطارات إلى العمل"), "later-1").encode())
     await child.start()
     await published(kafka, "later-1")
 
@@ -157,12 +157,12 @@ async def test_what_a_source_repeats_is_known_after_a_restart(own: tuple[Kafka, 
         for at, body in enumerate(bodies)
     ]
     for article in articles[:3]:
-        await send(kafka, topics.RAW, article.encode(), key=b"same partition")
+        await send(kafka, kafka_topics.RAW, article.encode(), key=b"same partition")
     third = await published(kafka, "blurb-2")
     assert [third.text[span.start : span.end] for span in third.boilerplate] == [blurb]
     await child.process.stop()
     await child.start()
-    await send(kafka, topics.RAW, articles[3].encode(), key=b"same partition")
+    await send(kafka, kafka_topics.RAW, articles[3].encode(), key=b"same partition")
     fourth = await published(kafka, "blurb-3")
     assert [fourth.text[span.start : span.end] for span in fourth.boilerplate] == [blurb]
 
@@ -173,10 +173,12 @@ async def test_what_group_remembers_is_kept_for_as_long_as_it_looks_back(own: tu
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     days = {}
-    for topic in (topics.UPDATES, topics.ENTRIES):
+    for topic in (kafka_topics.UPDATES, kafka_topics.ENTRIES):
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
         ((*_, settings),) = answer.resources
-        days[topic.name] = next(int(value) / topics.DAY_MS for name, value, *_ in settings if name == "retention.ms")
+        days[topic.name] = next(
+            int(value) / kafka_topics.DAY_MS for name, value, *_ in settings if name == "retention.ms"
+        )
     await admin.close()
     assert days == {"updates": 7, "group.entries": 31}
 
@@ -186,23 +188,23 @@ async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Ka
     kafka, _, child = own
     await child.process.stop()
     before = await updates(kafka.bootstrap)
-    end = (await log_of(kafka.bootstrap, topics.ANNOTATED))[-1].offset
+    end = (await log_of(kafka.bootstrap, kafka_topics.ANNOTATED))[-1].offset
     told = Grouper(WINDOW).process(annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1")))
     assert told is not None
-    pen = await Pen.take(kafka.bootstrap, topics.UPDATES.name)
+    pen = await FencedProducer.take(kafka.bootstrap, kafka_topics.UPDATES.name)
     headers = [("type", b"article"), ("input", b"%d" % (end + 1)), ("part", b"1/2"), ("entry", told.entry)]
     await pen.append([(b"owed-1", told.article.encode(), headers)])
     pen.drop()
-    await send(kafka, topics.ANNOTATED, b"the input that was told by half")
+    await send(kafka, kafka_topics.ANNOTATED, b"the input that was told by half")
     await child.start()
-    await send(kafka, topics.RAW, raw(ArticleIn(text="أغلقت المدارس أبوابها بسبب العاصفة"), "owed-2").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="أغلقت المدارس أبوابها بسبب العاصفة"), "owed-2").encode())
     await published(kafka, "owed-2")
     after = (await updates(kafka.bootstrap))[len(before) :]
     assert [event.id for event in after[:3]] == ["owed-1", told.stories[0].id, "owed-2"]
     assert after[1].encode() == told.stories[0].encode()
     await child.process.stop()
     await child.start()
-    await send(kafka, topics.RAW, raw(ArticleIn(text="وصلت سفينة الأبحاث إلى القطب"), "owed-3").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="وصلت سفينة الأبحاث إلى القطب"), "owed-3").encode())
     await published(kafka, "owed-3")
     last = (await updates(kafka.bootstrap))[len(before) + 4 :]
     assert last[0].id == "owed-3", "nothing is told again"
@@ -211,23 +213,23 @@ async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Ka
 async def test_what_was_committed_but_not_told_is_told(own: tuple[Kafka, Valkey, Child]) -> None:
     """Group goes on behind what it has told, whatever offset the consumer group has: nothing is left out."""
     kafka, _, child = own
-    await send(kafka, topics.RAW, raw(ArticleIn(text="بدأت قمة المناخ في العاصمة صباح اليوم"), "told").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="بدأت قمة المناخ في العاصمة صباح اليوم"), "told").encode())
     await published(kafka, "told")
     await child.process.stop()
     left_out = [
         annotate(raw(ArticleIn(text=f"رست السفينة رقم {at} في الميناء القديم"), f"left-{at}")) for at in range(3)
     ]
     for one in left_out:
-        await send(kafka, topics.ANNOTATED, one.encode())
-    await _commit_all(kafka, topics.ANNOTATED)
+        await send(kafka, kafka_topics.ANNOTATED, one.encode())
+    await _commit_all(kafka, kafka_topics.ANNOTATED)
     await child.start()
-    await send(kafka, topics.RAW, raw(ArticleIn(text="افتتح الوزير جسرا جديدا على النهر"), "next").encode())
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="افتتح الوزير جسرا جديدا على النهر"), "next").encode())
     await published(kafka, "next")
     articles = [event.id for event in await updates(kafka.bootstrap) if isinstance(event, Article)]
     assert articles[-5:] == ["told", "left-0", "left-1", "left-2", "next"]
 
 
-async def _commit_all(kafka: Kafka, topic: topics.Topic) -> None:
+async def _commit_all(kafka: Kafka, topic: kafka_topics.Topic) -> None:
     """Commit for the workers' group what they have not seen, as a worker that dies at the wrong moment might."""
     partition = TopicPartition(topic.name, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=GROUP, enable_auto_commit=False)

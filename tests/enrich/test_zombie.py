@@ -11,7 +11,7 @@ import pytest
 
 from enrich.annotate import annotate
 from services import kafka as clients
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
@@ -30,7 +30,7 @@ async def test_a_worker_that_comes_back_from_a_pause_corrupts_nothing(tmp_path: 
     """
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
     articles = _articles()
     some = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
 
@@ -57,7 +57,7 @@ async def test_a_worker_that_comes_back_from_a_pause_corrupts_nothing(tmp_path: 
     told = await updates(kafka.bootstrap)
     assert [event.id for event in told if isinstance(event, Article)] == [article.id for article in articles]
     assert first_difference(told, told_by_one(articles)) is None
-    assert not await log_of(kafka.bootstrap, topics.REJECTED)
+    assert not await log_of(kafka.bootstrap, kafka_topics.REJECTED)
     await asyncio.gather(kafka.stop(), valkey.stop())
 
 
@@ -77,4 +77,4 @@ def _articles() -> list[AnnotatedArticle]:
 async def _send(kafka: Kafka, articles: Sequence[AnnotatedArticle]) -> None:
     async with clients.producer(kafka.bootstrap) as producer:
         for article in articles:
-            await producer.send(topics.ANNOTATED.name, article.encode(), key=article.id.encode())
+            await producer.send(kafka_topics.ANNOTATED.name, article.encode(), key=article.id.encode())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from enrich import features
+from enrich.fingerprint import features
 from evaluation import bcubed, duplicates
 from evaluation.grouping import grouped
 from evaluation.sharding import FORMS, Message, Sharded, Stitcher, meeting, sharded

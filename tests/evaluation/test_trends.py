@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from enrich.trends import LENGTHS, Key, Rules, Trends
+from enrich.trends.detector import LENGTHS, Key, Rules, Trends
 from evaluation import trends as measured
 from evaluation.counter import Counter, Mentions
 from ingest.generator import START, Burst

@@ -14,7 +14,7 @@ import uvicorn
 from ingest import service
 from ingest.producer import Intake
 from services import kafka as kafka_clients
-from services import topics
+from services import kafka_topics
 from services.embedded.process import free_port
 from services.events import RawArticle
 from services.settings import Settings
@@ -111,7 +111,7 @@ async def on_kafka(bootstrap: str, topic: str, partitions: int) -> list:
 async def raw(bootstrap: str, *, partitions: int = 4) -> dict[str, list[RawArticle]]:
     """What lies on articles.raw, by key, in order."""
     found: dict[str, list[RawArticle]] = {}
-    for record in await on_kafka(bootstrap, topics.RAW.name, partitions):
+    for record in await on_kafka(bootstrap, kafka_topics.RAW.name, partitions):
         if not record.key.isascii():
             continue  # no article's key: some other test's record on the shared Kafka
         found.setdefault(record.key.decode(), []).append(RawArticle.model_validate_json(record.value))

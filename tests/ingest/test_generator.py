@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from enrich.language import detect
+from enrich.text.language import detect
 from ingest.commands import generate
 from ingest.generator import LANGUAGES, START, Stream, Truth
 from ingest.generator.names import invented, known

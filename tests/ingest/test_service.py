@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from ingest.producer import Intake, Unavailable
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.events import ArticleIn
@@ -94,7 +94,7 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
     """While Kafka is silent or gone a push is 503 with Retry-After; when it is back, pushes are accepted."""
     if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
         await spare.start()
-    await topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
+    await kafka_topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
     intake = Intake(spare.bootstrap, timeout=1.0)
     try:
         async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
@@ -140,7 +140,7 @@ async def test_what_an_error_says_about_what_was_sent(spare: Kafka) -> None:
 
     if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
         await spare.start()
-    await topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
+    await kafka_topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
     intake = Intake(spare.bootstrap, timeout=1.0)
     try:
         async with asyncio.timeout(15):

@@ -2,28 +2,28 @@
 
 import uuid
 
-from services import deadletters, topics
+from services import deadletters, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from tests.harness import log_of
 
 
-async def refuse(kafka: Kafka, record: deadletters.Original, cause: str = "ValueError: no") -> None:
+async def refuse(kafka: Kafka, record: deadletters.SourceRecord, cause: str = "ValueError: no") -> None:
     """Put a record on articles.rejected as a stage does."""
     async with clients.producer(kafka.bootstrap) as producer:
         headers = deadletters.headers_for(record, stage="annotate", cause=cause)
-        await producer.send_and_wait(topics.REJECTED.name, record.value, key=record.key, headers=headers)
+        await producer.send_and_wait(kafka_topics.REJECTED.name, record.value, key=record.key, headers=headers)
 
 
-def a_record() -> deadletters.Original:
+def a_record() -> deadletters.SourceRecord:
     """A record with a key of its own, at a place of its own."""
     key = b"\xff" + uuid.uuid4().bytes  # no key that an article could have
-    return deadletters.Original(
-        topics.RAW.name, 1, int.from_bytes(key[1:5], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
+    return deadletters.SourceRecord(
+        kafka_topics.RAW.name, 1, int.from_bytes(key[1:5], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
     )
 
 
-async def letters_of(kafka: Kafka, record: deadletters.Original) -> list[deadletters.DeadLetter]:
+async def letters_of(kafka: Kafka, record: deadletters.SourceRecord) -> list[deadletters.DeadLetter]:
     """The dead letters of one record."""
     return [letter async for letter in deadletters.read(kafka.bootstrap) if letter.key == record.key]
 
@@ -55,7 +55,7 @@ async def test_a_retry_sends_the_original_and_leaves_the_list(kafka: Kafka) -> N
     sent = [
         again
         for part in range(4)
-        for again in await log_of(kafka.bootstrap, topics.RAW, part)
+        for again in await log_of(kafka.bootstrap, kafka_topics.RAW, part)
         if again.key == record.key
     ]
     assert [(again.value, list(again.headers)) for again in sent] == [(record.value, record.headers)]

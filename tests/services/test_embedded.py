@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from services import kafka as clients
-from services import topics
+from services import kafka_topics
 from services.embedded import jars
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port, port_taken
@@ -20,9 +20,9 @@ async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
     """What was acknowledged before kill -9 is there after a start on the same directory, on another port."""
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
-    await topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
     async with clients.producer(kafka.bootstrap) as producer:
-        await producer.send_and_wait(topics.UPDATES.name, b"kept")
+        await producer.send_and_wait(kafka_topics.UPDATES.name, b"kept")
     async with Redis.from_url(valkey.url) as client:
         await client.set("kept", "yes")
     await asyncio.sleep(1.1)  # Valkey's append-only file is synced every second
@@ -32,7 +32,7 @@ async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
     try:
-        assert [record.value for record in await log_of(kafka.bootstrap, topics.UPDATES)] == [b"kept"]
+        assert [record.value for record in await log_of(kafka.bootstrap, kafka_topics.UPDATES)] == [b"kept"]
         async with Redis.from_url(valkey.url) as client:
             assert await client.get("kept") == b"yes"
     finally:
@@ -41,7 +41,7 @@ async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
 
 async def test_ensuring_topics_twice_is_fine(kafka: Kafka) -> None:
     """Several services may start at once."""
-    await asyncio.gather(*(topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1) for _ in range(3)))
+    await asyncio.gather(*(kafka_topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1) for _ in range(3)))
 
 
 async def test_a_child_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:

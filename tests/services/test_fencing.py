@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
-from services.fencing import FENCE, Fenced, Pen, Record
+from services.fencing import FENCE, Fenced, FencedProducer, Record
 from tests.harness import log_of
 
 
@@ -17,16 +17,16 @@ def record(value: str) -> Record:
     return None, value.encode(), []
 
 
-async def topic(kafka: Kafka, name: str) -> topics.Topic:
+async def topic(kafka: Kafka, name: str) -> kafka_topics.Topic:
     """A new topic of the test's own."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
     await admin.close()
-    return topics.Topic(name)
+    return kafka_topics.Topic(name)
 
 
-async def values(kafka: Kafka, on: topics.Topic) -> list[str]:
+async def values(kafka: Kafka, on: kafka_topics.Topic) -> list[str]:
     """What is on the topic; a fence as its type."""
     return [
         record.value.decode() or dict(record.headers)["type"].decode() for record in await log_of(kafka.bootstrap, on)
@@ -36,16 +36,16 @@ async def values(kafka: Kafka, on: topics.Topic) -> list[str]:
 async def test_a_pen_that_was_taken_away_writes_no_more(kafka: Kafka) -> None:
     """Each pen writes until the next one is taken, never after, and each begins with its fence."""
     log = await topic(kafka, "fencing.taken")
-    first = await Pen.take(kafka.bootstrap, log.name)
+    first = await FencedProducer.take(kafka.bootstrap, log.name)
     assert first.fence == 0
     assert await first.append([record("a"), record("b")]) == [1, 2]
-    second = await Pen.take(kafka.bootstrap, log.name)
+    second = await FencedProducer.take(kafka.bootstrap, log.name)
     assert second.fence == 3
     for _ in range(2):
         with pytest.raises(Fenced):
             await first.append([record("late")])
     assert await second.append([record("c")]) == [4]
-    third = await Pen.take(kafka.bootstrap, log.name)
+    third = await FencedProducer.take(kafka.bootstrap, log.name)
     for former in (first, second):
         with pytest.raises(Fenced):
             await former.append([record("late")])
@@ -58,8 +58,11 @@ async def test_a_pen_that_was_taken_away_writes_no_more(kafka: Kafka) -> None:
 async def test_a_pen_that_has_written_nothing_yet_is_fenced_too(kafka: Kafka) -> None:
     """It does not matter where in its life the former holder was stopped, nor that topics share a cluster."""
     log, other = await topic(kafka, "fencing.idle"), await topic(kafka, "fencing.other")
-    first, elsewhere = await Pen.take(kafka.bootstrap, log.name), await Pen.take(kafka.bootstrap, other.name)
-    second = await Pen.take(kafka.bootstrap, log.name)
+    first, elsewhere = (
+        await FencedProducer.take(kafka.bootstrap, log.name),
+        await FencedProducer.take(kafka.bootstrap, other.name),
+    )
+    second = await FencedProducer.take(kafka.bootstrap, log.name)
     with pytest.raises(Fenced):
         await first.append([record("late")])
     assert await elsewhere.append([record("mine")]) == [1], "another topic has another pen"
@@ -70,7 +73,7 @@ async def test_a_pen_that_has_written_nothing_yet_is_fenced_too(kafka: Kafka) ->
 async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka) -> None:
     """Batches that were on their way lie before the fence in their order, or nowhere."""
     log = await topic(kafka, "fencing.burst")
-    former = await Pen.take(kafka.bootstrap, log.name)
+    former = await FencedProducer.take(kafka.bootstrap, log.name)
 
     async def write() -> None:
         for number in range(10_000):
@@ -78,7 +81,7 @@ async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka)
 
     writing = asyncio.create_task(write())
     await asyncio.sleep(0.3)
-    pens = [await Pen.take(kafka.bootstrap, log.name) for _ in range(3)]
+    pens = [await FencedProducer.take(kafka.bootstrap, log.name) for _ in range(3)]
     with pytest.raises(Fenced):
         await writing
     lying = await values(kafka, log)
@@ -94,7 +97,10 @@ async def test_a_broker_that_was_killed_still_knows_who_may_write(tmp_path: Path
     kafka = Kafka(tmp_path / "kafka")
     await kafka.start()
     log = await topic(kafka, "fencing.killed")
-    former, pen = await Pen.take(kafka.bootstrap, log.name), await Pen.take(kafka.bootstrap, log.name)
+    former, pen = (
+        await FencedProducer.take(kafka.bootstrap, log.name),
+        await FencedProducer.take(kafka.bootstrap, log.name),
+    )
     kafka.process.kill()
     await kafka.process.wait()
     await kafka.start()

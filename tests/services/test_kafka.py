@@ -1,6 +1,6 @@
 """Kafka clients."""
 
-from services import topics
+from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.kafka import reader
 
@@ -8,5 +8,5 @@ from services.kafka import reader
 async def test_a_reader_can_be_closed_at_once(kafka: Kafka) -> None:
     """Whoever finds that there is nothing to read gets no error from closing, however soon."""
     for _ in range(3):
-        async with reader(kafka.bootstrap, topics.UPDATES.name):
+        async with reader(kafka.bootstrap, kafka_topics.UPDATES.name):
             pass

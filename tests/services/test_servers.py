@@ -81,7 +81,7 @@ async def _walk(store: Store) -> None:
         assert [(item.id, item.count) for item in top.items] == [("ar", 2), ("en", 1)]
     named = (await store.top("entity", "all", limit=10)).items
     assert {(item.id, item.name, item.count) for item in named} == {("Q7747", "بوتين", 3), ("Q649", "موسكو", 3)}
-    offsets = [place and place.offset for place in [await store.place(name) for name in ("a1", "a2", "a3", "a4")]]
+    offsets = [place and place.offset for place in [await store.locate(name) for name in ("a1", "a2", "a3", "a4")]]
     assert offsets == [0, 2, 4, None]
     assert await store.survivor("s2") == "s1"
     assert await store.story("s3") == second[0]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.events import Article, Entity, Story, Trend
-from services.store import Batch, Counts, Gap, Place, Store, layout
+from services.store import Batch, Counts, Gap, RecordLocation, Store, layout
 from services.store.layout import WINDOWS, bucket
 
 # Half a minute after a full one; places and sources are looked for from today on back.
@@ -286,9 +286,9 @@ async def test_articles_and_stories_are_found_again(store: Store) -> None:
     told = story("s1", "a1")
     batch.add_story(1, told, MS)
     await store.apply("updates-0", batch, now=NOW)
-    assert await store.place("a1") == Place(offset=0)
-    assert await store.place("s1") == Place(offset=1)
-    assert await store.place("nobody") is None
+    assert await store.locate("a1") == RecordLocation(offset=0)
+    assert await store.locate("s1") == RecordLocation(offset=1)
+    assert await store.locate("nobody") is None
     assert await store.story("s1") == told
     assert await store.story("nothing") is None
     assert [found async for found in store.stories(NOW)] == [told]
@@ -317,17 +317,17 @@ async def test_a_split_takes_its_articles_along(store: Store) -> None:
     await tell(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
     assert await tell(store, 5, split, rest) == 2
-    assert [(await store.place(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
-    assert await store.place("unknown") is None
+    assert [(await store.locate(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
+    assert await store.locate("unknown") is None
     assert await tell(store, 5, split, rest, article(1)) == 1
-    assert await store.place("a1") == Place(offset=7)
+    assert await store.locate("a1") == RecordLocation(offset=7)
     # What is not its first event moves nothing.
     await tell(store, 8, story("new", "a2", "a1"))
-    assert await store.place("a1") == Place(offset=7)
+    assert await store.locate("a1") == RecordLocation(offset=7)
     # In one batch the order decides, too.
     await tell(store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
-    assert await store.place("a2") == Place(offset=9, moved="newer")
-    assert await store.place("a1") == Place(offset=11)
+    assert await store.locate("a2") == RecordLocation(offset=9, moved="newer")
+    assert await store.locate("a1") == RecordLocation(offset=11)
 
 
 async def test_merges_in_a_circle_end(store: Store) -> None:
@@ -358,7 +358,7 @@ async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.
     await few.apply("updates-0", batch, now=NOW)
     assert await listed(few) == ["s2", "s3", "s4"]
     assert await few.story("s1") is None
-    assert await few.place("s1") == Place(offset=1)
+    assert await few.locate("s1") == RecordLocation(offset=1)
     await few.close()
 
 

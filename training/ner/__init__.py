@@ -1,6 +1,13 @@
-"""How the network in ``enrich/recognition/model`` is made.
+"""How the network in ``enrich/entities/recognition/model`` is made.
 
-``corpora`` reads the data, ``encoder`` the multilingual encoder, ``teacher`` fine-tunes it, ``silver`` labels news
-with it, ``network`` is the small network, ``student`` trains it, ``export`` writes what is shipped, ``quality``
-writes the fine-tuned encoder itself for the quality tier.
+======= ==================================================
+corpora reads the training data
+encoder the multilingual encoder
+teacher fine-tunes the encoder
+silver  labels news with it
+network the small network
+student trains the small network
+export  writes what is shipped
+quality writes the fine-tuned encoder for the quality tier
+======= ==================================================
 """

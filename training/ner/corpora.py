@@ -9,8 +9,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from enrich.normalization import Passage
-from enrich.recognition.sentences import sentences
+from enrich.entities.recognition.sentences import sentences
+from enrich.text.tokens import Passage
 from evaluation.ner import DEVELOPMENT_FROM, HELD_OUT_FROM, TRAIN_FILE, Sentence, read_conll
 
 # A training sentence that shares more of its five-word sequences with the held-out part is left out.

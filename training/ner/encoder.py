@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
-from enrich.recognition import features
+from enrich.entities.recognition import word_features
 
 _MAGIC = 8
 _BLOCK = 32
@@ -167,7 +167,7 @@ def build(packed: Packed, numbers: list[int]) -> BertModel:
 
 
 def write_pieces(path: Path, packed: Packed, numbers: list[int]) -> None:
-    """Write some pieces with their scores, a line each, as ``enrich.recognition.features`` reads them."""
+    """Write some pieces with their scores, a line each, as ``enrich.entities.recognition.word_features`` reads them."""
     # A piece with white space in it could not be read back; no word has any, so its line may hold anything else.
     pieces = ["" if any(char.isspace() for char in packed.pieces[i]) else packed.pieces[i] for i in numbers]
     lines = [f"{piece}\t{np.float32(packed.scores[i])!s}\n" for piece, i in zip(pieces, numbers, strict=True)]
@@ -178,13 +178,13 @@ class Pieces:
     """Words as numbers of pieces, remembered."""
 
     def __init__(self, packed: Packed, numbers: list[int]) -> None:
-        self._cut = features.Pieces([(packed.pieces[i], packed.scores[i]) for i in numbers], UNKNOWN)
+        self._cut = word_features.Pieces([(packed.pieces[i], packed.scores[i]) for i in numbers], UNKNOWN)
         self._known: dict[str, list[int]] = {}
 
     def of(self, word: str) -> list[int]:
         """The pieces of a word without its diacritics; at least one, at most twelve."""
         found = self._known.get(word)
         if found is None:
-            bare = features.bare(word[: features.LONGEST])
+            bare = word_features.bare(word[: word_features.LONGEST])
             found = self._known[word] = self._cut.of(bare)[:_MOST_PIECES]
         return found

@@ -1,6 +1,6 @@
 """Write what is shipped: the network in 8 bits, its tables, its pieces, and how often words were seen in names.
 
-    python -m training.ner.export enrich/recognition/model WEIGHTS SILVER [SILVER ...] --data DATA
+    python -m training.ner.export enrich/entities/recognition/model WEIGHTS SILVER [SILVER ...] --data DATA
 
 Weights have 7 bits, so that processors without dot products of 8-bit numbers get the same sums.
 """
@@ -17,10 +17,10 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from enrich.gazetteer import load as gazetteer
-from enrich.normalization import form, is_arabic, tokens
-from enrich.recognition.decoding import LABELS
-from enrich.recognition.student import LARGEST
+from enrich.entities.gazetteer.entries import load as gazetteer
+from enrich.entities.recognition.decoding import LABELS
+from enrich.entities.recognition.student import LARGEST
+from enrich.text.tokens import form, is_arabic, tokens
 from training.ner import corpora, encoder, student
 from training.ner.network import DILATIONS, WIDTH, Network, Words
 

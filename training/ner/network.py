@@ -11,21 +11,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from enrich.recognition import features
-from enrich.recognition.decoding import LABELS
+from enrich.entities.recognition import word_features
+from enrich.entities.recognition.decoding import LABELS
 from training.ner import encoder
 
 PIECE_WIDTH, HASH_WIDTH = 160, 96
 WIDTH = 192
 DILATIONS = (1, 1, 2, 3, 1)
 # The features that name a whole word or its stem are hidden more often: new words have none that were learnt.
-_HIDDEN = (0.5, 0.45, 0.45, *([0.08] * (features.FEATURES - 3)))
+_HIDDEN = (0.5, 0.45, 0.45, *([0.08] * (word_features.FEATURES - 3)))
 
 
 class Words:
     """All words that were met, by number, with their pieces and features."""
 
-    def __init__(self, pieces: features.Pieces) -> None:
+    def __init__(self, pieces: word_features.Pieces) -> None:
         self._cut = pieces
         self._numbers: dict[str, int] = {}
         self.pieces: list[list[int]] = []
@@ -33,13 +33,13 @@ class Words:
 
     def number(self, surface: str) -> int:
         """The number of a word."""
-        word = features.bare(surface[: features.LONGEST])
+        word = word_features.bare(surface[: word_features.LONGEST])
         found = self._numbers.get(word)
         if found is None:
             found = self._numbers[word] = len(self.pieces)
-            cut = self._cut.of(word)[: features.MOST_PIECES]
-            self.pieces.append(cut + [encoder.PAD] * (features.MOST_PIECES - len(cut)))
-            self.hashed.append(features.hashed(word))
+            cut = self._cut.of(word)[: word_features.MOST_PIECES]
+            self.pieces.append(cut + [encoder.PAD] * (word_features.MOST_PIECES - len(cut)))
+            self.hashed.append(word_features.hashed(word))
         return found
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,7 +98,7 @@ class Network(nn.Module):
     def __init__(self, pieces: int, dropout: float = 0.2) -> None:
         super().__init__()
         self.pieces = nn.EmbeddingBag(pieces, PIECE_WIDTH, mode="sum", sparse=True, padding_idx=encoder.PAD)
-        self.hashed = nn.EmbeddingBag(features.BUCKETS, HASH_WIDTH, mode="sum", sparse=True, padding_idx=0)
+        self.hashed = nn.EmbeddingBag(word_features.BUCKETS, HASH_WIDTH, mode="sum", sparse=True, padding_idx=0)
         nn.init.normal_(self.hashed.weight, std=0.15)
         with torch.no_grad():
             self.hashed.weight[0] = 0

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from enrich.recognition.decoding import LABELS, decode
+from enrich.entities.recognition.decoding import LABELS, decode
 from evaluation.ner import Sentence, score
 from training.ner import corpora, encoder
 

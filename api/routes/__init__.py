@@ -1,0 +1,14 @@
+"""The endpoints.
+
+========== ==========================================
+websocket  ``/v1/stream``
+sse        ``/v1/events``
+asyncapi   ``/asyncapi.json``
+articles   articles and stories
+aggregates aggregates, time series, trends
+push       ``POST /v1/articles``, forwarded to ingest
+health     ``/healthz``, ``/readyz``, ``/metrics``
+pages      paging of long answers
+caching    ``ETag`` and ``Cache-Control`` of answers
+========== ==========================================
+"""

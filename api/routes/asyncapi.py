@@ -1,0 +1,234 @@
+"""``GET /asyncapi.json``: the stream as an AsyncAPI 3.0 document, made from what the gateway itself works with.
+
+Payloads come from the models of events and messages; filters, error codes and close codes from the tables that the
+routes use; what query parameters mean and how keys are sent from the OpenAPI description of the same stream.
+"""
+
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter, FastAPI, Request
+from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import models_json_schema
+from starlette.datastructures import URL
+
+from api.routes import sse, websocket
+from api.stream import filters
+from api.stream.filters import Filter
+from khabar import messages
+from services.events import EventType, Record
+
+router = APIRouter()
+
+_VERSION = "3.0.0"
+_SCHEMA = "#/components/schemas/{model}"
+_STREAM, _EVENTS = "/v1/stream", "/v1/events"
+
+
+class Subscribe(Record):
+    """Replaces the filter. Goes on where the connection stands unless ``cursor`` or ``since`` (RFC 3339) is given.
+
+    The answer says after which cursor the new filter holds.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    op: Literal["subscribe"]
+    filter: dict[str, Any] | None = None
+    cursor: str | None = None
+    since: str | None = None
+
+
+class Ping(Record):
+    """Asks for a pong."""
+
+    op: Literal["ping"]
+
+
+class Auth(Record):
+    """The first frame of a client that cannot set headers, where a key is needed."""
+
+    op: Literal["auth"]
+    key: str
+
+
+_OPS: dict[str, type[BaseModel]] = {"subscribe": Subscribe, "ping": Ping, "auth": Auth}
+_ANSWERS = {"subscribe": ("subscribed", "error"), "ping": ("pong",), "auth": ("subscribed", "error")}
+_EXAMPLES: dict[str, Record] = {
+    "subscribe": Subscribe(op="subscribe", filter={"entity": ["Q7747"], "duplicates": "show"}),
+    "ping": Ping(op="ping"),
+    "auth": Auth(op="auth", key="KEY"),
+}
+_NOTES: dict[str, type[BaseModel]] = {
+    "subscribed": messages.Subscribed,
+    "heartbeat": messages.Heartbeat,
+    "pong": messages.Pong,
+    "error": messages.StreamError,
+}
+_MESSAGES: dict[str, type[BaseModel]] = {**messages.EVENTS, **_NOTES, **_OPS}
+_TOLD = (*messages.EVENTS, "subscribed", "heartbeat", "error")
+_TOLD_AS_SSE = (*messages.EVENTS, "heartbeat", "error")
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+async def document(request: Request) -> dict[str, Any]:
+    """The document, with this gateway's address as the client knows it."""
+    app: FastAPI = request.app
+    if not hasattr(app.state, "asyncapi"):
+        app.state.asyncapi = _description(app)
+    needs_key: bool = app.state.gateway.keys.required
+    servers = _servers(request.url, request.scope.get("root_path", ""))
+    if needs_key:
+        for server in servers.values():
+            server["security"] = [_reference("securitySchemes", name) for name in _security(app)]
+    return {**app.state.asyncapi, "servers": servers}
+
+
+def _servers(url: URL, path: str) -> dict[str, dict[str, Any]]:
+    safe = "s" if url.scheme == "https" else ""
+    where = {"host": url.netloc, **({"pathname": path} if path else {})}
+    return {
+        "websocket": {**where, "protocol": f"ws{safe}", "description": "The stream over WebSocket."},
+        "sse": {**where, "protocol": f"http{safe}", "description": "The stream as server-sent events."},
+    }
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    """The document without the servers."""
+    query = _query(app)
+    return {
+        "asyncapi": _VERSION,
+        "info": {
+            "title": app.title,
+            "version": app.version,
+            "description": "Enriched and grouped news, live. Two ways lead to the same stream; cursors of one are good "
+            "for the other. What is not the stream is described in /openapi.json.",
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "stream": {
+                "address": _STREAM,
+                "title": "WebSocket",
+                "description": "The gateway's text frames hold one or more messages, one a line; a client's hold one. "
+                "Without filters in the query everything comes at once.",
+                "servers": [{"$ref": "#/servers/websocket"}],
+                "messages": {name: _reference("messages", name) for name in _MESSAGES},
+                "bindings": {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}},
+            },
+            "events": {
+                "address": _EVENTS,
+                "title": "Server-sent events",
+                "description": "The payload is in `data:`, its type in `event:`, its cursor in `id:`. "
+                "The header Last-Event-ID resumes, and wins over cursor and since.",
+                "servers": [{"$ref": "#/servers/sse"}],
+                "messages": {name: _reference("messages", name) for name in _TOLD_AS_SSE},
+            },
+        },
+        "operations": _operations(query),
+        "components": {
+            "messages": {name: _message(name) for name in _MESSAGES},
+            "schemas": _schemas(),
+            "securitySchemes": _security(app),
+        },
+    }
+
+
+def _query(app: FastAPI) -> dict[str, Any]:
+    """The query of both channels."""
+    parameters = app.openapi()["paths"][_EVENTS]["get"]["parameters"]
+    texts = {one["name"]: one["description"] for one in parameters if one["in"] == "query"}
+    properties = {name: {"type": "string", "description": texts[name]} for name in (*filters.NAMES, "cursor", "since")}
+    properties["duplicates"] |= _duplicates()
+    return {
+        "type": "object",
+        "description": "Each filter can be repeated or comma-separated (any of these), different ones apply together.",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _operations(query: dict[str, Any]) -> dict[str, Any]:
+    """What the gateway sends and receives; the point of view is the gateway's."""
+    operations: dict[str, Any] = {
+        "sendToWebSocket": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/stream"},
+            "summary": "Events as they come, and word of how it goes on.",
+            "messages": _of_channel("stream", _TOLD),
+        },
+        "sendServerSentEvents": {
+            "action": "send",
+            "channel": {"$ref": "#/channels/events"},
+            "summary": "Events as they come, and word of how it goes on.",
+            "messages": _of_channel("events", _TOLD_AS_SSE),
+            "bindings": {"http": {"method": "GET", "query": query, "bindingVersion": "0.3.0"}},
+        },
+    }
+    for name in _OPS:
+        operations[f"receive{name.title()}"] = {
+            "action": "receive",
+            "channel": {"$ref": "#/channels/stream"},
+            "messages": _of_channel("stream", (name,)),
+            "reply": {"channel": {"$ref": "#/channels/stream"}, "messages": _of_channel("stream", _ANSWERS[name])},
+        }
+    return operations
+
+
+def _message(name: str) -> dict[str, Any]:
+    model = _MESSAGES[name]
+    message: dict[str, Any] = {
+        "name": name,
+        "title": name.title(),
+        "summary": (model.__doc__ or "").split("\n")[0],
+        "payload": {"$ref": _SCHEMA.format(model=model.__name__)},
+    }
+    if name in _EXAMPLES:
+        message["examples"] = [{"payload": _EXAMPLES[name].model_dump(exclude_none=True)}]
+    if name == "error":
+        message["x-close-codes"] = dict(websocket.CLOSE_CODES)
+        message["x-statuses"] = {code: int(status) for code, status in sse.STATUSES.items()}
+        message["description"] = (
+            "After an error that ends the connection a WebSocket closes with the code of `x-close-codes`. Before the "
+            "first server-sent event it is a problem document with the status of `x-statuses` instead."
+        )
+    return message
+
+
+def _schemas() -> dict[str, Any]:
+    _, made = models_json_schema([(model, "validation") for model in _MESSAGES.values()], ref_template=_SCHEMA)
+    schemas: dict[str, Any] = made["$defs"]
+    schemas["StreamError"]["properties"]["code"]["enum"] = sorted({*websocket.CLOSE_CODES, *sse.STATUSES})
+    schemas["Filter"] = _filter({"type": "array", "items": {"type": "string"}})
+    schemas["Filter"]["properties"]["type"]["items"] = {"enum": list(get_args(EventType))}
+    asked = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    schemas["FilterAsked"] = _filter(asked) | {"type": ["object", "null"]}
+    schemas["Subscribed"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="Filter")}
+    schemas["Subscribe"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="FilterAsked")}
+    return schemas
+
+
+def _filter(values: dict[str, Any]) -> dict[str, Any]:
+    properties = {name: dict(values) for name in filters.NAMES}
+    properties["duplicates"] = _duplicates()
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _duplicates() -> dict[str, Any]:
+    return {"type": "string", "enum": list(get_args(filters.Duplicates)), "default": Filter().duplicates}
+
+
+def _security(app: FastAPI) -> dict[str, Any]:
+    """The ways to send a key, as OpenAPI has them in other words."""
+    schemes = app.openapi()["components"]["securitySchemes"]
+    return {
+        name: {**scheme, "type": "httpApiKey"} if scheme["type"] == "apiKey" else scheme
+        for name, scheme in schemes.items()
+    }
+
+
+def _of_channel(channel: str, names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names]
+
+
+def _reference(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}

@@ -1,0 +1,181 @@
+"""Is it alive, is it ready, and how is it doing: open to all, whatever keys are set."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import aiohttp
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import AwareDatetime, BaseModel, Field
+from pydantic_core import from_json
+
+from api.gateway import Gateway
+from api.stream.backlog import TooOld, Unavailable
+from services import kafka
+from services.store import State
+
+router = APIRouter(tags=["health"])
+
+_PATIENCE = 2.0
+# Anybody may ask, so asking often must not cost Kafka, ingest and the store anything.
+_FRESH = 0.5
+# What came longer ago than this should have been counted.
+_COUNTED_AFTER = timedelta(seconds=10)
+# Records without an event (where a worker took over) are passed by, so many at most.
+_PASSED_BY = 20
+_OK = "ok"
+
+
+class Counting(BaseModel):
+    """How far the numbers are.
+
+    ``complete``: all that came is counted, but for what came just now; ``behind``: some that came a while ago is not;
+    ``rebuilding``: they are being counted again; ``unavailable``: the store does not answer.
+    """
+
+    state: Literal["complete", "rebuilding", "behind", "unavailable"]
+    complete_since: AwareDatetime | None = Field(
+        description="Everything that came since then is counted, once the state is complete; null: since the beginning."
+    )
+    behind: int | None = Field(description="Events that are not counted yet; null: nobody knows.")
+    progress: float | None = Field(None, description="While rebuilding: the share that is done, 0 to 1.")
+
+
+class Ready(BaseModel):
+    """Whether an article would go through, and what each part says: ``ok`` or the reason why not."""
+
+    ready: bool
+    checks: dict[str, str]
+    aggregates: Counting
+
+
+@dataclass
+class _Found:
+    """What two checks find out besides."""
+
+    end: int | None = None
+    state: State | None = None
+
+
+class Readiness:
+    """Whether an article would go through: what is asked again at most every half second."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._report: Ready | None = None
+        self._checked_at = float("-inf")
+        self._turn = asyncio.Lock()
+
+    async def report(self) -> Ready:
+        """All of it. Without the store an article goes through and the stream goes on: it is told of, no more."""
+        async with self._turn:
+            if self._report is None or time.monotonic() - self._checked_at > _FRESH:
+                found = _Found()
+                names = ("kafka", "ingest", "store")
+                reasons = await asyncio.gather(*map(_reason, (self._kafka(found), self._ingest(), self._store(found))))
+                checks = dict(zip(names, reasons, strict=True))
+                ready = checks["kafka"] == checks["ingest"] == _OK
+                self._report = Ready(ready=ready, checks=checks, aggregates=await self._counting(found))
+                self._checked_at = time.monotonic()
+            return self._report
+
+    async def _kafka(self, found: _Found) -> str:
+        found.end = await self._gateway.follower.end()
+        return _OK if self._gateway.follower.caught_up.is_set() else "still reading updates"
+
+    async def _ingest(self) -> str:
+        url = f"{self._gateway.settings.ingest_url.rstrip('/')}/readyz"
+        async with self._gateway.http.get(url, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as answer:
+            return _OK if answer.status == 200 else f"not ready: {answer.status}"
+
+    async def _store(self, found: _Found) -> str:
+        cursors = self._gateway.follower.cursors
+        # Until Kafka was there once nobody knows which log it is; whether the store answers is seen all the same.
+        found.state = await self._gateway.store.state("" if cursors is None else kafka.log_id(cursors.cluster))
+        return _OK
+
+    async def _counting(self, found: _Found) -> Counting:
+        state = found.state
+        if state is None:
+            return Counting(state="unavailable", complete_since=None, behind=None)
+        since, applied = state.complete.since, state.applied
+        if self._gateway.follower.cursors is None:
+            name: Literal["rebuilding", "complete"] = "rebuilding" if state.complete.rebuilding else "complete"
+            return Counting(state=name, complete_since=since, behind=None)
+        log = self._gateway.log
+        end = log.end if found.end is None else found.end
+        # What Kafka no longer keeps will never be counted. It is asked only where that may make a difference.
+        oldest = await self._oldest() if state.complete.rebuilding or applied + 1 < log.start else 0
+        behind = max(0, end - max(applied + 1, oldest))
+        if state.complete.rebuilding:
+            left, whole = (max(0, (state.goal or 0) - place) for place in (max(applied, oldest - 1), oldest - 1))
+            progress = round(1 - left / whole, 3) if whole else 0.0
+            return Counting(state="rebuilding", complete_since=since, behind=behind, progress=progress)
+        late = behind > 0 and self._is_late(applied + 1)
+        return Counting(state="behind" if late else "complete", complete_since=since, behind=behind)
+
+    def _is_late(self, offset: int) -> bool:
+        """Whether the event at this offset, or the next behind it, came a while ago."""
+        log = self._gateway.log
+        if offset < log.start:
+            return True
+        for event in filter(None, map(log.get, range(offset, min(offset + _PASSED_BY, log.end)))):
+            head = from_json(event.line[: event.data_at] + b"null}")
+            return datetime.now(UTC) - datetime.fromisoformat(head["time"]) > _COUNTED_AFTER
+        return False
+
+    async def _oldest(self) -> int:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._gateway.backlog.oldest()
+        except (Unavailable, TooOld, TimeoutError):
+            return 0
+
+
+async def _reason(check: Awaitable[str]) -> str:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await check
+    except TimeoutError:
+        return f"no answer within {_PATIENCE:g} s"
+    except Exception as error:  # whatever it is, it is the reason
+        return f"{type(error).__name__}: {error}"[:300]
+
+
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """200 as long as the process answers."""
+    return {"status": "ok"}
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get(
+    "/readyz",
+    response_class=Response,
+    responses={
+        200: {"model": Ready},
+        503: {"model": Ready, "description": "Something that an article needs is missing; the body tells what."},
+    },
+)
+async def ready(request: Request) -> Response:
+    """200 when an article would go through. It would without the store: then only the numbers are missing."""
+    readiness: Readiness = request.app.state.readiness
+    report = await readiness.report()
+    body = report.model_dump(mode="json")
+    if report.aggregates.progress is None:
+        del body["aggregates"]["progress"]
+    return JSONResponse(body, 200 if report.ready else 503, headers={"Cache-Control": "no-store"})
+
+
+@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Metrics for Prometheus."""
+    gateway: Gateway = request.app.state.gateway
+    return Response(gateway.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})

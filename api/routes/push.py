@@ -1,0 +1,123 @@
+"""``POST /v1/articles``: handed on to ingest, whose answer comes back unchanged."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+
+from api.access.auth import Writer
+from api.access.limits import Allowances, TooMany
+from api.gateway import Gateway
+from api.problems import RETRY_AFTER, ProblemError, documented
+from services.events import ArticleIn, PushResult
+
+router = APIRouter(tags=["push"])
+
+_FORWARDED = ("content-type", "content-encoding", "content-length")
+_RETURNED = ("content-type", "retry-after")
+# Ingest answers once Kafka has acknowledged, for which its producer waits 15 s a request at most.
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
+
+_log = structlog.get_logger(__name__)
+
+_ARTICLE: dict[str, Any] = ArticleIn.model_json_schema()
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [_ARTICLE, {"type": "array", "items": _ARTICLE}], "title": "Article or articles"}
+        },
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "one article a line, each an object as in application/json"}
+        },
+    },
+}
+
+
+class _Body:
+    """The body of a push on its way to ingest, and how it ended."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self.begun = False
+        self.too_large = False
+        self.abandoned = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they arrive; breaks the request to ingest off when they are too many or stop coming."""
+        size = 0
+        try:
+            async for chunk in self._request.stream():
+                self.begun = True
+                size += len(chunk)
+                if size > self._limit:
+                    self.too_large = True
+                    raise ValueError("the body is too large")
+                yield chunk
+        except ClientDisconnect:
+            self.abandoned = True
+            raise
+
+
+@router.post(
+    "/v1/articles",
+    status_code=202,
+    response_class=Response,
+    responses={
+        202: {"model": PushResult, "description": "Kafka has acknowledged every accepted article."},
+        **documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def push(request: Request, key: Writer) -> Response:
+    """Send articles. Sending again is safe: the same article has the same id."""
+    gateway: Gateway = request.app.state.gateway
+    allowances: Allowances = request.app.state.allowances
+    status = 500
+    try:
+        try:
+            allowances.of(key).post()
+        except TooMany as refused:
+            raise refused.as_problem() from None
+        answer = await _forward(gateway, request)
+        status = answer.status_code
+        return answer
+    except ProblemError as problem:
+        status = problem.status
+        raise
+    finally:
+        gateway.metrics.pushes.labels(str(status)).inc()
+
+
+async def _forward(gateway: Gateway, request: Request) -> Response:
+    limit = gateway.settings.max_body_bytes
+    too_large = ProblemError(413, f"the body has more than {limit} bytes")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large
+    headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
+    headers.setdefault("content-type", "application/octet-stream")
+    body = _Body(request, limit)
+    url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
+    try:
+        async with gateway.http.post(url, data=body.chunks(), headers=headers, timeout=_TIMEOUT) as answer:
+            content = await answer.read()
+            returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
+            return Response(content, answer.status, headers=returned)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        if body.too_large:
+            raise too_large from None
+        if body.abandoned:
+            raise ProblemError(400, "the body ended too early; nothing was accepted") from None
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not body.begun:
+            _log.warning("ingest cannot be reached", url=url, error=repr(error))
+            detail = "articles cannot be taken at the moment; nothing was accepted"
+        else:
+            _log.warning("the connection to ingest was lost", url=url, error=repr(error))
+            detail = "no answer came to this push: articles may have been accepted; sending them again is safe"
+        raise ProblemError(503, detail, headers=RETRY_AFTER) from None

@@ -1,0 +1,214 @@
+"""``GET /v1/events``: the stream as server-sent events."""
+
+import asyncio
+import json
+import time
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api import problems
+from api.access.auth import Reader
+from api.access.limits import Allowance, Allowances, TooMany
+from api.gateway import Gateway
+from api.problems import RETRY_AFTER, ProblemError, documented
+from api.stream.protocols import http_connection
+from api.stream.session import Session
+from api.stream.subscription import StreamError, Subscription
+
+router = APIRouter(tags=["stream"])
+
+_RETRY_MS = 2_000
+# So often one that has to wait looks whether the gateway stops.
+_LOOK_SECONDS = 1.0
+# How errors before the first event are answered.
+STATUSES = {
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "bad_filter": HTTPStatus.BAD_REQUEST,
+    "bad_cursor": HTTPStatus.BAD_REQUEST,
+    "cursor_too_old": HTTPStatus.GONE,
+    "too_many": HTTPStatus.TOO_MANY_REQUESTS,
+    "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_OLDEST = {"type": "string", "description": "the cursor to resume with for everything that is still kept"}
+_PARAMETERS = [
+    {
+        "name": name,
+        "in": place,
+        "required": False,
+        "description": text,
+        "schema": {"type": "string"},
+    }
+    for name, place, text in (
+        ("type", "query", "article, story, trend"),
+        ("language", "query", "language codes"),
+        ("source", "query", "sources"),
+        ("entity", "query", "entity ids"),
+        ("topic", "query", "IPTC Media Topics, medtop:…"),
+        ("story", "query", "story ids"),
+        ("q", "query", "words in title or text, Arabic-normalised"),
+        ("duplicates", "query", "hide (default), show or only"),
+        ("cursor", "query", "resume after this event"),
+        ("since", "query", "begin at this time (RFC 3339)"),
+        ("Last-Event-ID", "header", "resume after this event; wins over cursor and since"),
+    )
+]
+
+
+def _code(status: HTTPStatus) -> dict[str, Any]:
+    """The schema of ``code`` in problems of this status."""
+    return {"type": "string", "enum": [code for code, known in STATUSES.items() if known == status]}
+
+
+@router.get(
+    "/v1/events",
+    response_class=Response,
+    responses={
+        200: {"description": "The stream: id is the cursor, data the envelope.", "content": {"text/event-stream": {}}},
+        **documented(400, code=_code(HTTPStatus.BAD_REQUEST)),
+        **documented(401, 403),
+        **documented(410, code=_code(HTTPStatus.GONE), oldest=_OLDEST),
+        **documented(429, code=_code(HTTPStatus.TOO_MANY_REQUESTS)),
+        **documented(503, code=_code(HTTPStatus.SERVICE_UNAVAILABLE)),
+    },
+    openapi_extra={"parameters": _PARAMETERS},
+)
+async def events(request: Request, key: Reader) -> Response:
+    """Subscribe with server-sent events. Each filter can be repeated or comma-separated."""
+    gateway: Gateway = request.app.state.gateway
+    allowances: Allowances = request.app.state.allowances
+    parameters = request.query_params.multi_items()
+    last = request.headers.get("last-event-id")
+    if last:
+        parameters = [(name, value) for name, value in parameters if name not in {"cursor", "since"}]
+        parameters.append(("cursor", last))
+    try:
+        subscription = Subscription.of_query(parameters)
+        return EventStream(gateway, await gateway.stream.open(subscription), allowances.of(key))
+    except StreamError as error:
+        headers = RETRY_AFTER if error.code in {"going_away", "unavailable"} else None
+        extra = {name: value for name, value in error.extra.items() if name != "field"}
+        raise ProblemError(
+            STATUSES[error.code],
+            error.message,
+            field=error.extra.get("field"),
+            headers=headers,
+            code=error.code,
+            **extra,
+        ) from None
+
+
+class _TakesNothing(StreamError):
+    """The client does not read: it cannot be told either."""
+
+
+class EventStream(Response):
+    """The body of a subscription: it lasts until the client leaves, is too slow, or the gateway stops."""
+
+    def __init__(self, gateway: Gateway, session: Session, allowance: Allowance) -> None:
+        self.status_code = HTTPStatus.OK
+        self.background = None
+        self.body = b""
+        self._gateway = gateway
+        self._session = session
+        self._allowance = allowance
+        self._sent_at = 0.0
+        self.init_headers(
+            {
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-cache, no-transform",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Deliver until one side ends it."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._allowance.connection())
+            except TooMany as refused:
+                await problems.response(refused.as_problem())(scope, receive, send)
+                return
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with self._gateway.metrics.connections.labels("sse").track_inprogress(), self._gateway.stream.counted():
+            tasks = [asyncio.create_task(self._deliver(send)), asyncio.create_task(_left(receive))]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                end, _ = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(end, StreamError):
+            if not await self._say_goodbye(end, send):
+                http_connection(scope).abort()
+                await _left(receive)
+        elif isinstance(end, Exception):
+            raise end
+
+    async def _deliver(self, send: Send) -> None:
+        """Send what comes, and heartbeats when nothing does. Ends with an exception only."""
+        session, limits = self._session, self._gateway.limits
+        delivered = self._gateway.metrics.delivered.labels("sse")
+        # The first heartbeat at once: even one who leaves before the first event knows where to resume.
+        await self._send(send, b"retry: %d\n\n" % _RETRY_MS + self._heartbeat())
+        while True:
+            wait = self._allowance.take_events(0)
+            if not wait:
+                chunk = await session.read()
+                chunk = chunk.head(self._allowance.share(len(chunk.events)))
+                if chunk.events:
+                    await self._send(send, chunk.sse)
+                    delivered.inc(len(chunk.events))
+                session.position = chunk.position
+                wait = self._allowance.take_events(len(chunk.events))
+            if time.monotonic() - self._sent_at >= limits.heartbeat:
+                await self._send(send, self._heartbeat())
+            rest = max(0.0, self._sent_at + limits.heartbeat - time.monotonic())
+            await (asyncio.sleep(min(wait, rest, _LOOK_SECONDS)) if wait else session.wait(rest))
+
+    async def _send(self, send: Send, body: bytes) -> None:
+        seconds = self._gateway.limits.send
+        try:
+            async with asyncio.timeout(seconds):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        except TimeoutError:
+            message = f"nothing could be sent for {seconds:g} s"
+            raise _TakesNothing("too_slow", message, cursor=self._session.cursor) from None
+        self._sent_at = time.monotonic()
+
+    async def _say_goodbye(self, error: StreamError, send: Send) -> bool:
+        """Tell why it ends. False when the client does not read: then only cutting the line frees its memory."""
+        if error.code == "too_slow":
+            self._gateway.metrics.too_slow.inc()
+        if isinstance(error, _TakesNothing):
+            return False
+        body = _event("error", error.as_json())
+        try:
+            async with asyncio.timeout(self._gateway.limits.farewell):
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+        except TimeoutError:
+            return False
+        return True
+
+    def _heartbeat(self) -> bytes:
+        cursor = self._session.cursor
+        return b"id: %b\n" % cursor.encode() + _event("heartbeat", {"type": "heartbeat", "cursor": cursor})
+
+
+def _event(name: str, data: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,172 @@
+"""``GET /v1/stream``: the stream over WebSocket.
+
+States of a connection: *unauthenticated* (only with keys set and none in the headers; the first frame must be
+``auth``) → *subscribed* (its session delivers by itself while this task answers ops) → *closed*, always with an
+``error`` frame that says why when it was the gateway that closed.
+"""
+
+import asyncio
+import math
+import time
+
+from fastapi import APIRouter, WebSocket
+from pydantic_core import from_json
+from starlette.websockets import WebSocketDisconnect
+
+from api.access.auth import Forbidden, Key, Unauthorized, header_key
+from api.access.limits import Allowance, Allowances, Bucket, TooMany
+from api.gateway import Gateway
+from api.problems import ProblemError, documented
+from api.stream.protocols import as_line, websocket_connection
+from api.stream.session import LiveSession
+from api.stream.subscription import StreamError, Subscription
+
+router = APIRouter()
+
+# The codes with which the gateway closes, by the code of the error sent before.
+CLOSE_CODES = {
+    "bad_request": 4400,
+    "bad_filter": 4400,
+    "bad_cursor": 4400,
+    "cursor_too_old": 4400,
+    "unauthorized": 4401,
+    "forbidden": 4403,
+    "too_many": 4429,
+    "too_slow": 4408,
+    "going_away": 1012,
+    "unavailable": 1013,
+}
+# What a client got wrong while it was subscribed already: it is told, and the subscription stays.
+_STAYS = {"bad_request", "bad_filter", "bad_cursor", "cursor_too_old", "unavailable"}
+_OPS = "subscribe, ping, auth"
+# What a connection may send: more than any client has a use for, and little enough that the others do not notice.
+_FRAMES_A_SECOND, _FRAMES_AT_ONCE = 20, 200
+
+
+@router.get("/v1/stream", tags=["stream"], status_code=426, responses=documented(426))
+async def upgrade() -> None:
+    """The stream over WebSocket: connect here with an upgrade. Filters and cursor as for `/v1/events`."""
+    raise ProblemError(426, "connect with WebSocket, or use /v1/events", headers={"Upgrade": "websocket"})
+
+
+@router.websocket("/v1/stream")
+async def stream(websocket: WebSocket) -> None:
+    """Deliver events until one side ends it."""
+    gateway: Gateway = websocket.app.state.gateway
+    await websocket.accept()
+    connection = _Connection(websocket, gateway)
+    try:
+        with gateway.metrics.connections.labels("websocket").track_inprogress():
+            await connection.run()
+    except WebSocketDisconnect:
+        pass
+    except StreamError as error:
+        connection.say_goodbye(error)
+
+
+class _Connection:
+    """One client."""
+
+    def __init__(self, websocket: WebSocket, gateway: Gateway) -> None:
+        self._websocket = websocket
+        self._gateway = gateway
+        self._limits = gateway.limits
+        self._line = websocket_connection(websocket.scope)
+        self._frames = Bucket(_FRAMES_A_SECOND, _FRAMES_AT_ONCE, time.monotonic)
+
+    async def run(self) -> None:
+        """Authenticate, subscribe, answer. Raises ``StreamError`` with what to tell a client that cannot begin."""
+        allowances: Allowances = self._websocket.app.state.allowances
+        allowance = allowances.of(await self._authenticate())
+        try:
+            with allowance.connection():
+                await self._serve(allowance)
+        except TooMany as refused:
+            raise StreamError("too_many", refused.message, retry_after=str(refused.retry_after)) from None
+
+    async def _serve(self, allowance: Allowance) -> None:
+        subscription = Subscription.of_query(self._websocket.query_params.multi_items())
+        session = await self._gateway.stream.open_live(subscription, self._line, self.say_goodbye, allowance)
+        with self._gateway.stream.counted():
+            try:
+                session.begin()
+                await self._answer(session)
+            finally:
+                session.close()
+
+    def say_goodbye(self, error: StreamError) -> None:
+        """Tell why it ends, and close."""
+        if error.code == "too_slow":
+            self._gateway.metrics.too_slow.inc()
+        self._line.farewell(as_line(error.as_json()), CLOSE_CODES[error.code], grace=self._limits.farewell)
+
+    async def _authenticate(self) -> Key | None:
+        keys = self._gateway.keys
+        key = header_key(self._websocket.headers)
+        try:
+            if keys.required and key is None:
+                key = await self._first_frame_key()
+            return keys.check(key, "read")
+        except Unauthorized:
+            raise StreamError("unauthorized", 'a valid key is needed, in a header or as {"op":"auth"}') from None
+        except Forbidden:
+            raise StreamError("forbidden", "this key does not have the scope read") from None
+
+    async def _first_frame_key(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.authenticate):
+                frame = await self._receive()
+        except (TimeoutError, StreamError):
+            raise Unauthorized from None
+        if frame.get("op") != "auth" or not isinstance(frame.get("key"), str):
+            raise Unauthorized
+        return str(frame["key"]).encode("utf-8", "replace")
+
+    async def _answer(self, session: LiveSession) -> None:
+        """Answer ops until the client has gone; one that does not read the answers gets no more."""
+        while True:
+            await session.room()
+            try:
+                answer = await self._answer_to(await self._receive(), session)
+            except StreamError as error:
+                if error.code not in _STAYS:
+                    raise
+                answer = error.as_json()
+            if answer:
+                session.say(answer)
+            await asyncio.sleep(0)  # others first
+
+    async def _answer_to(self, frame: dict[str, object], session: LiveSession) -> dict[str, str] | None:
+        match frame.get("op"):
+            case "ping":
+                return {"type": "pong"}
+            case "auth":
+                return None  # it was checked, or none is needed
+            case "subscribe":
+                asked = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
+                continues = asked.cursor is None and asked.since is None
+                session.change(asked.filter, None if continues else await self._gateway.stream.place(asked))
+                return None
+            case None:
+                raise StreamError("bad_request", f"op is missing; known are {_OPS}", field="op")
+            case unknown:
+                raise StreamError("bad_request", f"unknown op {str(unknown)[:60]!r}; known are {_OPS}", field="op")
+
+    async def _receive(self) -> dict[str, object]:
+        """The next frame's object. Raises ``StreamError`` when it holds none, or too many came of late."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        if wait := self._frames.try_take(1):
+            limit = f"a connection may send {_FRAMES_A_SECOND} frames a second"
+            raise StreamError("too_many", limit, retry_after=str(math.ceil(wait)))
+        text = message.get("text")
+        if text is None:
+            raise StreamError("bad_request", "frames must be text")
+        try:
+            frame = from_json(text)
+        except ValueError as error:
+            raise StreamError("bad_request", f"not JSON: {error}") from None
+        if not isinstance(frame, dict):
+            raise StreamError("bad_request", "a frame must hold one JSON object")
+        return frame

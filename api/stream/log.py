@@ -1,0 +1,161 @@
+"""The shared log: the newest events of ``updates`` in memory, once for all connections.
+
+Every subscriber reads from it at a position of its own, so a slow one holds nothing but its position. A
+*position* is the offset of the next record to look at; offsets whose record could not be parsed belong to the
+log but have no event.
+"""
+
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from api.stream.filters import Filter
+from api.stream.protocols import text_frame
+from api.stream.stream_event import Event
+
+# Coalesced events of one write. A chunk may be larger by its last event.
+CHUNK_BYTES = 256_000
+# Events looked at before others get their turn, when hardly any matches.
+SCAN = 2_000
+# The same in time: a ``q`` normalises each text once, and a long one takes milliseconds.
+SCAN_SECONDS = 0.005
+_CACHED_CHUNKS = 32
+
+
+@dataclass
+class Chunk:
+    """Consecutive matching events, encoded once for all who read them, and the position behind them."""
+
+    events: tuple[Event, ...]
+    position: int
+
+    def head(self, count: int) -> "Chunk":
+        """The first so many events, and the position behind them."""
+        if count >= len(self.events):
+            return self
+        return Chunk(self.events[:count], self.events[count - 1].offset + 1)
+
+    @cached_property
+    def frame(self) -> bytes:
+        """One envelope a line, as a whole WebSocket frame: what is written to every connection that gets it."""
+        return text_frame(b"\n".join(event.line for event in self.events))
+
+    @cached_property
+    def sse(self) -> bytes:
+        """The same events as server-sent events."""
+        return b"".join(
+            b"id: %b\nevent: %b\ndata: %b\n\n" % (event.cursor.encode(), event.facets.type.encode(), event.line)
+            for event in self.events
+        )
+
+
+def chunks(events: Sequence[Event], position: int) -> Iterator[Chunk]:
+    """These events in chunks of bounded size; the last one ends at ``position``."""
+    part: list[Event] = []
+    size = 0
+    for event in events:
+        if size >= CHUNK_BYTES:
+            yield Chunk(tuple(part), part[-1].offset + 1)
+            part, size = [], 0
+        part.append(event)
+        size += len(event.line)
+    yield Chunk(tuple(part), position)
+
+
+class Listener(Protocol):
+    """Who is told at once when the log changes."""
+
+    def appended(self, events: Sequence[Event], begin: int) -> None:
+        """The log has grown from ``begin`` up to its present end by these events."""
+
+    def forgetting(self) -> None:
+        """The log is about to be reset."""
+
+
+class Log:
+    """Events from position ``start`` up to position ``end``, bounded in bytes; the oldest go first."""
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.max_bytes = max_bytes
+        self._clock = clock
+        self.start = 0
+        self.end = 0
+        self.bytes = 0
+        self.generation = 0
+        self._events: deque[Event] = deque()
+        self._chunks: dict[tuple[Filter, int], Chunk] = {}
+        self.listener: Listener | None = None
+
+    def reset(self, position: int, *, anew: bool = False) -> None:
+        """Forget everything and go on at ``position``; ``anew`` when older positions mean nothing any more."""
+        if self.listener is not None:
+            self.listener.forgetting()
+        self.generation += anew
+        self._events.clear()
+        self._chunks.clear()
+        self.bytes = 0
+        self.start = self.end = position
+
+    def append(self, events: Iterable[Event], end: int) -> None:
+        """Take in what lies between the present end and ``end``, and hand it to who waits for it."""
+        new, begin = tuple(events), self.end
+        for event in new:
+            self._events.append(event)
+            self.bytes += event.size
+        # The newest event stays whatever its size: those who are up to date must not go to Kafka for it.
+        while self.bytes > self.max_bytes and len(self._events) > 1:
+            oldest = self._events.popleft()
+            self.bytes -= oldest.size
+            self.start = oldest.offset + 1
+        self.end = end
+        if self.listener is not None:
+            self.listener.appended(new, begin)
+
+    def get(self, offset: int) -> Event | None:
+        """The event at an offset, when it is in memory."""
+        at = bisect_left(self._events, offset, key=_offset)
+        found = self._events[at] if at < len(self._events) else None
+        return found if found is not None and found.offset == offset else None
+
+    def read(self, position: int, wanted: Filter) -> Chunk:
+        """The next matching events from ``position`` (not before ``start``), possibly none; returns within a few ms.
+
+        When there is anything to look at, the chunk's position lies behind ``position``: whoever reads on arrives.
+        What one subscriber has read is kept for a while for others with the same filter at the same position.
+        """
+        key = (wanted, position)
+        known = self._chunks.get(key)
+        if known is not None:
+            return known
+        chunk = self._scan(position, wanted)
+        if chunk.position > position:
+            if len(self._chunks) >= _CACHED_CHUNKS:
+                del self._chunks[next(iter(self._chunks))]
+            self._chunks[key] = chunk
+        return chunk
+
+    def _scan(self, position: int, wanted: Filter) -> Chunk:
+        first = bisect_left(self._events, position, key=_offset)
+        found: list[Event] = []
+        size = 0
+        began = self._clock()
+        for at in range(first, min(first + SCAN, len(self._events))):
+            event = self._events[at]
+            position = event.offset + 1
+            if wanted.matches(event):
+                found.append(event)
+                size += len(event.line)
+            if size >= CHUNK_BYTES or self._clock() - began >= SCAN_SECONDS:
+                return Chunk(tuple(found), position)
+        if first + SCAN >= len(self._events):
+            # Behind the last event there may be offsets without one; a reader may be ahead of this log.
+            position = max(position, self.end)
+        return Chunk(tuple(found), position)
+
+
+def _offset(event: Event) -> int:
+    return event.offset

@@ -1,0 +1,182 @@
+"""From a record of ``updates`` to an event that is ready to be sent, with what filters look at beside it."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from sys import intern
+
+from aiokafka.structs import ConsumerRecord
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from api.stream.cursor import Cursors
+from services import kafka
+from services.arabic import normalize_unicode
+from services.events import Article, EventType, Story
+from services.normalization import arabic
+
+_WORD = re.compile(r"\w+")
+# Beside its bytes an event occupies the object, its sets, and the words that a ``q`` may ask for.
+_OVERHEAD = 1_500
+_OVERHEAD_PER_ID = 128
+
+
+class Unparsable(ValueError):
+    """A record of ``updates`` is not what group publishes; the message says in which way."""
+
+
+class _Trend(BaseModel):
+    """The parts of a trend that filters look at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: str
+    id: str
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in the form in which they are compared.
+
+    NFKC, one spelling of Arabic, no case.
+    """
+    return _WORD.findall(arabic(normalize_unicode(text)).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What filters compare, for events of every type: any of the values may match."""
+
+    type: EventType
+    languages: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+    entities: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+    stories: frozenset[str] = frozenset()
+    duplicate: bool = False
+
+    @classmethod
+    def of_article(cls, article: Article) -> "Facets":
+        """Facets of an article. One without a source goes by the name it is counted under."""
+        return cls(
+            type="article",
+            languages=_ids([article.language]),
+            sources=_ids([article.source or "unknown"]),
+            entities=_ids(entity.id for entity in article.entities),
+            topics=_ids(topic.id for topic in article.topics),
+            stories=frozenset([article.story]),
+            duplicate=article.duplicate_of is not None,
+        )
+
+    @classmethod
+    def of_story(cls, story: Story) -> "Facets":
+        """Facets of a story: those of all its articles. Its first event also tells the story it was split from."""
+        return cls(
+            type="story",
+            languages=_ids(story.languages),
+            sources=_ids(story.sources),
+            entities=_ids(entity.id for entity in story.entities),
+            topics=_ids(topic.id for topic in story.topics),
+            stories=frozenset([story.id, story.split_from] if story.split_from else [story.id]),
+        )
+
+    @classmethod
+    def of_trend(cls, trend: _Trend) -> "Facets":
+        """Facets of a trend: the one thing that rises."""
+        ids = frozenset([trend.id])
+        return cls(
+            type="trend",
+            entities=ids if trend.kind == "entity" else frozenset(),
+            topics=ids if trend.kind == "topic" else frozenset(),
+            stories=ids if trend.kind == "story" else frozenset(),
+        )
+
+
+def _ids(found: Iterable[str]) -> frozenset[str]:
+    # The same few languages, sources and names come again and again.
+    return frozenset(intern(one) for one in found)
+
+
+@dataclass(slots=True)
+class Event:
+    """One event of the stream: its envelope as it is sent, and its facets."""
+
+    offset: int
+    cursor: str
+    line: bytes
+    data_at: int
+    facets: Facets
+    _words: str | None = field(default=None, repr=False)
+
+    @property
+    def data(self) -> bytes:
+        """The JSON inside the envelope, as it lies on Kafka."""
+        return self.line[self.data_at : -1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory to account for this event, its words included should a filter ask for them."""
+        ids = len(self.facets.entities) + len(self.facets.topics)
+        return 2 * len(self.line) + _OVERHEAD + _OVERHEAD_PER_ID * ids
+
+    def has_words(self, wanted: Iterable[str]) -> bool:
+        """Whether all these words (as ``words`` gives them) occur in title or text."""
+        text = self._compared()
+        return all(f" {word} " in text for word in wanted)
+
+    def words(self) -> frozenset[str]:
+        """The words (as ``words`` gives them) of title and text, each once."""
+        return frozenset(self._compared().split(" "))
+
+    def _compared(self) -> str:
+        # Kept as one string: a set of the same words takes ten times the memory.
+        if self._words is None:
+            data = from_json(self.data)
+            texts = (data.get(name) for name in ("title", "text", "name"))
+            self._words = f" {' '.join(words(' '.join(text for text in texts if isinstance(text, str))))} "
+        return self._words
+
+
+def parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:
+    """The event in a record. Raises ``Unparsable``."""
+    kind = kafka.header(record.headers, "type")
+    if record.value is None:
+        raise Unparsable("the record has no value")
+    try:
+        facets = _facets(kind, record.value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "value"
+        raise Unparsable(f"the value is no {kind}: {where}: {first['msg']}") from error
+    cursor = cursors.encode(record.offset)
+    head = f'{{"cursor":"{cursor}","type":"{kind}","time":"{_rfc3339(record.timestamp)}","data":'.encode()
+    return Event(
+        offset=record.offset,
+        cursor=cursor,
+        line=head + _one_line(record.value) + b"}",
+        data_at=len(head),
+        facets=facets,
+    )
+
+
+def _facets(kind: str | None, value: bytes) -> Facets:
+    match kind:
+        case "article":
+            return Facets.of_article(Article.model_validate_json(value))
+        case "story":
+            return Facets.of_story(Story.model_validate_json(value))
+        case "trend":
+            return Facets.of_trend(_Trend.model_validate_json(value))
+    raise Unparsable(f"the header type is {kind!r}")
+
+
+def _rfc3339(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _one_line(value: bytes) -> bytes:
+    # Valid JSON has line breaks only between its tokens, where a space means the same.
+    if b"\n" in value or b"\r" in value:
+        return value.replace(b"\n", b" ").replace(b"\r", b" ")
+    return value

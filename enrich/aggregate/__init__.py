@@ -1,0 +1,7 @@
+"""Aggregate: Article and Story → counters in the store.
+
+======= =========================================================
+counter applies batches of ``updates`` to the store, exactly once
+rebuild counts everything that Kafka keeps again
+======= =========================================================
+"""

@@ -1,0 +1,10 @@
+"""Entities: recognised, matched with the gazetteer, linked to one identity.
+
+============ ===================================================
+find         all entities of an article
+matching     names that the gazetteer has
+linking      one identity for each name
+gazetteer/   known names in many languages under Wikidata ids
+recognition/ names recognised by a neural network or by capitals
+============ ===================================================
+"""

@@ -1,0 +1,53 @@
+"""Who and what an article names: recognise, match, link.
+
+A recogniser finds names by their looks and company (Arabic: a neural network; languages with capitals: rules), the
+gazetteer knows names by heart; linking decides where both have a say, and gives everybody one identity.
+"""
+
+from collections.abc import Iterable
+
+from enrich.entities import linking, matching
+from enrich.entities.linking import Name, Persons
+from enrich.entities.recognition import capitals
+from enrich.entities.recognition.recognizer import Recognizer, Span
+from enrich.text.tokens import Passage
+from services.events import Entity, Mention
+
+
+def find(title: Passage, text: Passage, language: str, recognizer: Recognizer) -> list[Entity]:
+    """The entities of an article in the order of their first mention.
+
+    Mentions are those in the text; one named only in the title comes last and has none.
+    """
+    heading, body = recognise(title, language, recognizer), recognise(text, language, recognizer)
+    in_heading, in_body = matching.matches(title, language, heading), matching.matches(text, language, body)
+    in_heading += matching.regions(title, language, in_heading, {match.entry.id for match in in_body})
+    in_body += matching.regions(text, language, in_body, {match.entry.id for match in in_heading})
+    persons = Persons()
+    in_text = persons.resolve(text, linking.names(text, in_body, body), language)
+    in_title = persons.resolve(title, linking.names(title, in_heading, heading), language)
+    return _entities(text.text, in_text, in_title, language)
+
+
+def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[Span]:
+    """The names in a passage by their looks and company; rules where the recogniser does not know the language."""
+    if recognizer.languages is None or language in recognizer.languages:
+        return recognizer.find(passage)
+    return capitals.find(passage, language)
+
+
+def _entities(text: str, in_text: Iterable[Name], in_title: Iterable[Name], language: str) -> list[Entity]:
+    found: dict[str, tuple[Name, list[Mention]]] = {}
+    for name in in_text:
+        _, mentions = found.setdefault(name.id, (name, []))
+        mentions.append(Mention(start=name.start, end=name.end, text=text[name.start : name.end]))
+    for name in in_title:
+        found.setdefault(name.id, (name, []))
+    return [
+        Entity(id=key, name=_shown(name, language), type=name.type, mentions=mentions)
+        for key, (name, mentions) in found.items()
+    ]
+
+
+def _shown(name: Name, language: str) -> str:
+    return name.entry.name(language) if name.entry else name.text

@@ -1,0 +1,7 @@
+"""The gazetteer: known names in many languages under Wikidata ids.
+
+========== =========================================
+entries    entries and aliases, read from the tables
+name_words titles, demonyms, given names
+========== =========================================
+"""

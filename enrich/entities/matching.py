@@ -1,0 +1,170 @@
+"""Where a passage names somebody or something that the gazetteer knows.
+
+Longest name first, left to right, no overlaps. Arabic particles that are written onto a name (و ف ب ل ك س) stay
+outside the match. A weak name (one that is also a common word, a first name, a smaller place) counts only where a
+recogniser has found a name of its type.
+"""
+
+import functools
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import regex
+
+from enrich.entities.gazetteer.entries import Alias, Entry, load
+from enrich.entities.recognition.recognizer import Span
+from enrich.text.spacing import vocabulary
+from enrich.text.tokens import Passage, Token, after_letters, is_arabic
+
+_PARTICLES = "وفبلكس"
+_MOST_PARTICLES = 2
+_JOINT = regex.compile(r"[\s\-‐‑'’.·\u200c]{1,3}")
+_SHORTEST_NAME = 3
+# How often a word is counted in the news from when on it is a word, and not a region (الشرقية, البيضاء).
+_ORDINARY = 30
+_NONE: list[Alias] = []
+
+
+class Match(NamedTuple):
+    """A gazetteer entry where it is named: ``text[start:end]``, the words ``first`` to ``last`` (excluded)."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+    entry: Entry
+
+
+def matches(passage: Passage, language: str, recognised: Iterable[Span]) -> list[Match]:
+    """The names in a passage that stand by themselves or are recognised as names of their type, in order."""
+    confirmed = {(span.start, span.end, span.type) for span in recognised}
+    return list(_matches(passage, language, lambda alias, start, end: (start, end, alias.entry.type) in confirmed))
+
+
+def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Container[str] = ()) -> list[Match]:
+    """The weak names of regions whose country is named, among words that belong to no match.
+
+    The country is one of ``elsewhere`` (ids) or matched before the end of the region's paragraph: what comes in later
+    paragraphs changes nothing.
+    """
+    taken = {at for match in matched for at in range(match.first, match.last)}
+    common: Mapping[str, int] = vocabulary() if language == "ar" else {}
+    named: dict[str, int] = {}
+    for match in matched:
+        named.setdefault(match.entry.id, match.start)
+
+    def is_region(alias: Alias, start: int, end: int) -> bool:
+        country = alias.entry.within
+        if not country or (len(alias.forms) == 1 and common.get(alias.forms[0], 0) >= _ORDINARY):
+            return False
+        if country in elsewhere:
+            return True
+        paragraph = passage.text.find("\n", end)
+        return country in named and (paragraph < 0 or named[country] < paragraph)
+
+    found = _matches(passage, language, is_region, weak_only=True)
+    return [match for match in found if taken.isdisjoint(range(match.first, match.last))]
+
+
+# Whether something speaks for a weak name from offset ``start`` to ``end``.
+_Sign = Callable[[Alias, int, int], bool]
+# Names by the form of their second word («» for names of one word), longest first.
+_Beginnings = dict[str, list[Alias]]
+
+
+def _matches(passage: Passage, language: str, sign: _Sign, weak_only: bool = False) -> Iterator[Match]:
+    """Names from left to right; a weak one only where ``sign`` speaks for it."""
+    words = passage.words
+    at = 0
+    while at < len(words):
+        here = _openings(words[at].form, weak_only)
+        best = _longest(here, passage, at, language, sign) if here else None
+        if best is None:
+            at += 1
+        else:
+            yield best
+            at = best.last
+
+
+def _longest(
+    openings: tuple[tuple[int, _Beginnings], ...], passage: Passage, at: int, language: str, sign: _Sign
+) -> Match | None:
+    words = passage.words
+    second = words[at + 1].form if at + 1 < len(words) else None
+    for letters, beginnings in openings:
+        aliases = beginnings.get("", _NONE)
+        if second in beginnings:
+            aliases = beginnings[second] + aliases
+        if not aliases:
+            continue
+        start = words[at].start + (after_letters(words[at].surface, letters) if letters else 0)
+        fitting: list[Alias] = []
+        for alias in aliases:
+            if fitting and len(alias.forms) < len(fitting[0].forms):
+                break
+            if _follows(alias, passage.text, words, at) and (
+                not alias.weak or sign(alias, start, words[at + len(alias.forms) - 1].end)
+            ):
+                fitting.append(alias)
+        if fitting:
+            last = at + len(fitting[0].forms)
+            chosen = fitting[0]
+            if len(fitting) > 1:
+                surfaces = [word.surface for word in words[at:last]]
+                chosen = max(fitting, key=lambda alias: _preference(alias, surfaces, language))
+            return Match(start, words[last - 1].end, at, last, chosen.entry)
+    return None
+
+
+def _preference(alias: Alias, surfaces: list[str], language: str) -> tuple[bool, bool, bool]:
+    """Which of several names that fit is meant: one written just so («Нигер» and «Нигерия» share a stem), then
+    one that is nobody else's, then one in the article's own language."""
+    spelled = all(word.casefold() == surface.casefold() for word, surface in zip(alias.words, surfaces, strict=True))
+    return spelled, not alias.weak, alias.language == language
+
+
+def _follows(alias: Alias, text: str, words: list[Token], at: int) -> bool:
+    length = len(alias.forms)
+    if length == 1:
+        return alias.fits([words[at].surface])
+    there = words[at : at + length]
+    if len(there) < length:
+        return False
+    if any(word.form != form for word, form in zip(there[1:], alias.forms[1:], strict=True)):
+        return False
+    if not alias.fits([word.surface for word in there]):
+        return False
+    return all(_JOINT.fullmatch(text, a.end, b.start) for a, b in pairwise(there))
+
+
+@functools.lru_cache(100_000)
+def _openings(form: str, weak_only: bool) -> tuple[tuple[int, _Beginnings], ...]:
+    """The names that may begin with a word of this form: as it stands, then without its first letters (how many)."""
+    found = ((letters, _beginnings(rest, weak_only)) for letters, rest in first_forms(form))
+    return tuple((letters, names) for letters, names in found if names)
+
+
+@functools.lru_cache(50_000)
+def _beginnings(first: str, weak_only: bool) -> _Beginnings:
+    names: _Beginnings = {}
+    for alias in load().weak.get(first, ()) if weak_only else load().opening(first):
+        names.setdefault(alias.forms[1] if len(alias.forms) > 1 else "", []).append(alias)
+    return names
+
+
+def first_forms(form: str) -> Iterator[tuple[int, str]]:
+    """The forms a name's first word may have here, each with the number of letters before the name: as it stands,
+    then without particles. In ``لل`` the article's alef is not written, so it is put back to compare."""
+    yield 0, form
+    if not is_arabic(form):
+        return
+    for letters in range(1, _MOST_PARTICLES + 1):
+        if form[letters - 1] not in _PARTICLES:
+            return
+        rest = form[letters:]
+        if len(rest) < _SHORTEST_NAME:
+            return
+        yield letters, rest
+        if form[letters - 1] == "ل" and rest.startswith("ل"):
+            yield letters, "ا" + rest

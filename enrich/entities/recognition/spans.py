@@ -1,0 +1,72 @@
+"""From labelled words to names in the text."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+from enrich.entities.recognition import clitics, decoding
+from enrich.entities.recognition.decoding import Scores
+from enrich.entities.recognition.recognizer import Span
+from enrich.text.tokens import Token, is_arabic
+from services.events import EntityType
+
+# First word, word behind the last, type, score from 0 to 1.
+Name = tuple[int, int, EntityType, float]
+
+
+def decoded(scores: Scores, lengths: Sequence[int]) -> Iterator[list[Name]]:
+    """The names of each sentence, from the log-probabilities [words, labels] of sentences of these lengths."""
+    best: list[int] = scores.argmax(1).tolist()
+    likely = decoding.types(scores)
+    begin = 0
+    for length in lengths:
+        labels = best[begin : begin + length]
+        if not any(labels):
+            yield []
+        else:
+            if not decoding.legal(labels):
+                labels = decoding.decode(scores[begin : begin + length])
+            yield [
+                (first, last, decoding.TYPES[kind], _mean(likely[begin + first : begin + last, kind].tolist()))
+                for first, last, kind in decoding.names(labels)
+            ]
+        begin += length
+
+
+def _mean(probabilities: Sequence[float]) -> float:
+    return round(min(1.0, sum(probabilities) / len(probabilities)), 3)
+
+
+def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[Span]:
+    """Where the names of sentences, given with them, stand. Particles and marks at their ends are left out.
+
+    What has no letter is no name. A particle inside a person's name begins another name: ``ماكرون لبوتين`` are two.
+    """
+    found: list[Span] = []
+    seen: set[str] = set()
+    for units, named in sentences:
+        for first, last, kind, score in named:
+            begin = first
+            for at in range(first + 1, last + 1):
+                if at < last and not (kind == "PER" and _particles(units[at], seen)):
+                    continue
+                words = _without_marks(units[begin:at])
+                begin = at
+                if not any(char.isalpha() for word in words for char in word.form):
+                    continue
+                head = words[0]
+                skipped = _particles(head, seen)
+                seen.update(word.form for word in words[1:])
+                if not skipped:
+                    seen.add(head.form)
+                found.append(Span(head.start + skipped, words[-1].end, kind, score))
+    return found
+
+
+def _particles(word: Token, seen: Container[str]) -> int:
+    """How many characters of a word are particles; only Arabic has them."""
+    return clitics.length(word.surface, word.form, seen) if word.form and is_arabic(word.surface) else 0
+
+
+def _without_marks(words: Sequence[Token]) -> Sequence[Token]:
+    """Words without punctuation before the first and behind the last."""
+    at = [number for number, word in enumerate(words) if word.form]
+    return words[at[0] : at[-1] + 1] if at else []

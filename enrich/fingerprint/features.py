@@ -1,0 +1,76 @@
+"""What of an article matters to its story, as numbers: features below ``FEATURES``.
+
+Shared features speak all languages: entities by id, numbers, consonants of names. Terms belong to one language.
+Annotate finds both, with how much of each the article has; group, where all articles meet, weighs them by rarity.
+"""
+
+import base64
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enrich.fingerprint.consonants import skeleton
+from services.events import Entity, Span
+
+# Features are distinguished by 22 bits of their hash.
+FEATURES: Final = 1 << 22
+
+PACKED: Final = np.dtype([("feature", "<u4"), ("weight", "<f4")])
+_MOST = 64
+# An identity of the article's language alone; elsewhere the name is known by its consonants.
+_LOCAL = "x"
+_NUMBER = 0.8
+
+
+def shared(entities: Sequence[Entity], boilerplate: Sequence[Span], numbers: Sequence[str]) -> dict[str, float]:
+    """Entities by their mentions (``e:ID``, ``k:CONSONANTS``) and numbers (``n:NUMBER``), and how much of each.
+
+    Who is named in boilerplate alone has no part in the news.
+    """
+    found: dict[str, float] = {}
+    for entity in entities:
+        count = mentions(entity, boilerplate)
+        if count or not entity.mentions:
+            consonants = skeleton(entity.name) if entity.id.startswith(_LOCAL) else None
+            name = f"k:{consonants}" if consonants else f"e:{entity.id}"
+            found[name] = max(found.get(name, 0.0), 1.0 + math.log1p(count))
+    return found | dict.fromkeys((f"n:{number}" for number in numbers), _NUMBER)
+
+
+def terms(words: Sequence[str], language: str) -> dict[str, float]:
+    """Content words (``t:LANGUAGE:WORD``), and how much of each: by rank."""
+    return {f"t:{language}:{word}": 1.0 / math.sqrt(1 + at / 8) for at, word in enumerate(words)}
+
+
+def number(name: str) -> int:
+    """The number of a feature: 1 and up, below ``FEATURES``."""
+    return crc32(name.encode("utf-8", "surrogatepass")) % (FEATURES - 1) + 1
+
+
+def pack(found: Mapping[str, float]) -> str:
+    """Features and weights as base64 of ``PACKED``; the first 64 when there are more."""
+    rows = [(number(name), weight) for name, weight in itertools.islice(found.items(), _MOST)]
+    return base64.b64encode(np.array(rows, PACKED).tobytes()).decode()
+
+
+def unpack(packed: str) -> NDArray[np.void]:
+    """Features and weights as ``PACKED``. Raises ``ValueError`` for what is none."""
+    found = np.frombuffer(base64.b64decode(packed), PACKED)
+    if len(found) and not (found["feature"].min() >= 1 and found["feature"].max() < FEATURES):
+        raise ValueError(f"features are numbers from 1 to {FEATURES - 1}")
+    return found
+
+
+def mentions(entity: Entity, boilerplate: Sequence[Span]) -> int:
+    """How often an entity is mentioned outside boilerplate."""
+    if not boilerplate:
+        return len(entity.mentions)
+    return sum(
+        not any(span.start <= mention.start and mention.end <= span.end for span in boilerplate)
+        for mention in entity.mentions
+    )

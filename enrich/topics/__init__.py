@@ -1,0 +1,6 @@
+"""IPTC Media Topics.
+
+========== =================================
+classifier topics of an article, with scores
+========== =================================
+"""
