@@ -264,12 +264,8 @@ def _counting() -> Iterator[_Counts]:
 
         return asked
 
-    find, containment, candidates_of, score = (
-        RecentIndex.find,
-        duplicates.containment,
-        Stories._candidates,
-        Similarity.score,
-    )
+    find, containment = RecentIndex.find, duplicates.containment
+    candidates_of, score = Stories._candidates, Similarity.score
     patches: tuple[tuple[Any, str, Any], ...] = (
         (RecentIndex, "find", found),
         (duplicates, "containment", shared),

@@ -328,7 +328,7 @@ class _Recovery:
         return False
 
     async def _restore_from_updates(self, start: int, stop: int, pending: PendingSegment | None = None) -> None:
-        """Restore the entries on ``updates`` from ``start`` up to but not including ``stop``; add them to ``pending``."""
+        """Restore the entries on ``updates`` from ``start`` up to, not including, ``stop``; add them to ``pending``."""
         async for record in self.updates.between(max(start, self._oldest), stop):
             origin = _origin(record)
             if origin is None:
