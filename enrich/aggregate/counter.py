@@ -1,8 +1,8 @@
 """Aggregate: records of ``updates`` → live numbers in the store, with the offset they reflect.
 
 The store follows the log: one atomic script applies a batch and stores the offset it reaches, and refuses a batch that
-would skip a record. So whatever is lost (a worker, the last second of the store, all of it) shows as a gap between the
-offset in the store and the next records, and is read again from Kafka.
+would skip a record. So any loss (of a worker, of the last second of the store, of all of it) shows as a gap between the
+offset in the store and the next records, which are then read again from Kafka.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ def batches(records: Iterable[UpdateRecord], uncountable: list[Uncountable]) -> 
 def _add(batch: Batch, record: UpdateRecord, uncountable: list[Uncountable]) -> None:
     try:
         add(batch, record)
-    except Exception as error:  # whatever one record causes must not affect the next
+    except Exception as error:  # an error in one record must not affect the next
         uncountable.append(Uncountable(record.offset, error))
         batch.add_nothing(record.offset)
 

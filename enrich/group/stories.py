@@ -99,7 +99,7 @@ class Stories:
         return opened
 
     def matching(self, article: PendingArticle) -> list[OpenStory]:
-        """The stories that an article is similar enough to to join, the most similar first."""
+        """The stories that an article is similar enough to join, the most similar first."""
         candidates = self._candidates(article.row)
         if not candidates:
             return []

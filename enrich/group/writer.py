@@ -123,7 +123,7 @@ def _process(journal: Journal, inputs: Sequence[SourceRecord]) -> tuple[list[Jou
             continue
         try:
             output = journal.grouper.process(AnnotatedArticle.model_validate_json(record.value or b""))
-        except Exception as error:  # whatever one article causes must not affect the next
+        except Exception as error:  # an error in one article must not affect the next
             letters.append(dead_letter(record, "group", error))
             continue
         if output is not None:

@@ -15,7 +15,7 @@ from services import fencing, kafka_topics
 from services.events import Trend
 from services.store import Store
 
-# Trends have their own write fence beside that of group.
+# The write fence of trends, separate from that of group.
 _FENCE_NAME = "trends"
 
 

@@ -113,7 +113,7 @@ async def test_uncountable_records_are_returned_and_block_nothing(store: Store, 
 
 
 async def test_a_rebuild_counts_what_kafka_keeps(store: Store, log: Log) -> None:
-    """It starts from nothing, whatever the store holds, and reports progress; keys of other programs stay."""
+    """It clears what the store holds and reports progress; keys of other programs stay."""
     await log.write(*(an_article() for _ in range(2_500)))
     await store.redis.set("another", 1)
     await make(store, log).apply((await log.read())[:700])
