@@ -84,7 +84,7 @@ def explain(one: str, other: str, data_dir: Path | None) -> None:
     from enrich.group import explain as explaining
 
     async def lines() -> list[str]:
-        return await explaining.told(settings_module.load_running(data_dir), one, other)
+        return await explaining.explain(settings_module.load_running(data_dir), one, other)
 
     for line in asyncio.run(lines()):
         click.echo(line)

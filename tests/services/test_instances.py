@@ -109,7 +109,7 @@ def test_records_are_for_this_user_only_and_never_half_written(tmp_path: Path, r
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1.5, "data_dir": 7}'])
 def test_damaged_entries_are_ignored(content: str, tmp_path: Path, runtime: Path) -> None:
-    """Whatever is in the directory, a running instance is found."""
+    """A running instance is found despite them."""
     data_dir = _data_dir(tmp_path, "data")
     _publish(data_dir, "127.0.0.1:3")
     (runtime / "khabar" / "1.json").write_text(content)
