@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import get_args
 
 import click
 
+from services import options
 from services import settings as settings_module
 from services.events import EventType
 
@@ -16,7 +18,7 @@ from services.events import EventType
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
 def api(host: str | None, port: int | None) -> None:
-    """The gateway: WebSocket, SSE, REST and the dashboard."""
+    """The gateway: streams, REST and dashboard."""
     from api import server
 
     settings = settings_module.load(host=host, port=port)
@@ -26,23 +28,23 @@ def api(host: str | None, port: int | None) -> None:
         raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
 
 
-@click.group()
+@click.group(cls=options.Group)
 def keys() -> None:
     """API keys of the gateway."""
 
 
 @keys.command("new")
-@click.option("--name", default="key", show_default=True, help="What the key is for; stands in the file of keys.")
-@click.option("--scope", multiple=True, type=click.Choice(["read", "write"]), help="What it may; by default both.")
-@click.option("--connections", type=click.IntRange(1), help="Most streams at a time.")
-@click.option("--events", type=click.IntRange(1), help="Most events a second.")
-@click.option("--posts", type=click.IntRange(1), help="Most pushes a minute.")
+@click.option("--name", default="key", show_default=True, help="What the key is for; its name in the file of keys.")
+@click.option("--scope", multiple=True, type=click.Choice(["read", "write"]), help="What it allows; by default both.")
+@click.option("--connections", type=click.IntRange(1), help="Limit of concurrent streams.")
+@click.option("--events", type=click.IntRange(1), help="Limit of events per second.")
+@click.option("--posts", type=click.IntRange(1), help="Limit of pushes per minute.")
 def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
-    """Print a new key, which is shown only now, and the line that stands for it where keys are kept."""
+    """Print a new key, which is shown only once, and the line to store for it."""
     from api.access import auth
 
     if len(name.split()) != 1 or "#" in name:
-        raise click.BadParameter("one word, please", param_hint="--name")
+        raise click.BadParameter("must be one word", param_hint="--name")
     key = auth.new_key()
     scopes = [one for one in auth.SCOPES if not scope or one in scope]
     hashed = f"sha256:{auth.digest(key.encode()).hex()}"
@@ -54,7 +56,7 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
 
 
 @click.command()
-@click.option("--to", "url", help="Address of the gateway; by default that of the running khabar up.")
+@click.option("--to", "url", help="Address of the gateway; default: the running one.")
 @click.option("--type", "type_", multiple=True, type=click.Choice(get_args(EventType)), help="Kinds of event.")
 @click.option("--language", multiple=True, help="Language codes.")
 @click.option("--source", multiple=True, help="Sources.")
@@ -64,10 +66,11 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
 @click.option("--q", multiple=True, help="Words in title or text.")
 @click.option("--duplicates", type=click.Choice(["hide", "show", "only"]), help="What to do with duplicates (hide).")
 @click.option("--cursor", help="Resume after this event.")
-@click.option("--since", help="Begin at this time, as in 2025-01-31T09:30:00Z.")
-@click.option("--json", "as_json", is_flag=True, help="The envelopes, one a line.")
+@click.option("--since", help="Start at this time, as in 2025-01-31T09:30:00Z.")
+@click.option("--json", "as_json", is_flag=True, help="Print the envelopes as JSON, one per line.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
-@click.option("--api-key", help="API key, where one is needed (KHABAR_API_KEY).")
+@click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+@options.data_dir
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
@@ -78,16 +81,17 @@ def watch(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
     limit: int | None,
     api_key: str | None,
+    data_dir: Path | None,
     **filters: tuple[str, ...],
 ) -> None:
-    """A live subscription in this terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
+    """A live subscription in the terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
     from api import watch as watching
 
     parameters = [("type", one) for one in type_]
     parameters += [(name, one) for name, values in filters.items() for one in values]
     if duplicates:
         parameters.append(("duplicates", duplicates))
-    settings = settings_module.load()
+    settings = settings_module.load_running(data_dir)
     watcher = watching.Watcher(
         url or settings.gateway_url,
         parameters,
@@ -103,5 +107,5 @@ def watch(  # noqa: PLR0913 - one parameter an option
         except watching.Refused as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing may be flushed into it any more.
+            # The reader has closed the pipe. Python would fail again when it flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

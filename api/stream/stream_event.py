@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from sys import intern
 
 from aiokafka.structs import ConsumerRecord
-from camel_tools.utils.normalize import normalize_unicode
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from api.stream.cursor import Cursors
 from services import kafka
+from services.arabic import normalize_unicode
 from services.events import Article, EventType, Story
 from services.normalization import arabic
 
