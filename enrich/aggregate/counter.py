@@ -174,7 +174,7 @@ class Aggregate:
         expected = min(first, stop - 1)
         async for record in reader.between(first, stop):
             if record.offset > expected:  # compaction and transactions leave offsets out
-                batch.pass_over(expected, record.offset - 1)
+                batch.skip(expected, record.offset - 1)
             _add(batch, Record(record.offset, record.timestamp, record.headers, record.value), refused)
             expected = record.offset + 1
             if len(batch) >= _READ_BACK:
@@ -182,7 +182,7 @@ class Aggregate:
                 progress(batch.last, stop - 1)
                 gone_after, batch = None, Batch()
         if expected < stop:
-            batch.pass_over(expected, stop - 1)
+            batch.skip(expected, stop - 1)
         await self._store.apply(name, batch, now=self._clock(), gone_after=gone_after)
         progress(stop - 1, stop - 1)
         if refused:  # they became dead letters when they were read first

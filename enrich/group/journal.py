@@ -102,7 +102,7 @@ class Journal:
         ``grouper`` must be new; ``outlet`` takes the copies. Raises ``fencing.Fenced`` or ``KafkaError``.
         """
         began = time.monotonic()
-        pen = await fencing.FencedProducer.take(place.bootstrap, place.updates)
+        pen = await fencing.FencedProducer.acquire(place.bootstrap, place.updates)
         journal = cls(place, grouper, pen, outlet)
         try:
             async with (
@@ -146,15 +146,15 @@ class Journal:
     @property
     def stale(self) -> bool:
         """Whether it is time to ``renew``."""
-        return self._pen.stale
+        return self._pen.needs_renewal
 
     async def renew(self) -> bool:
         """Take the pen anew. False when somebody else has had it meanwhile: then this journal's state is out of date.
 
         Raises ``fencing.Fenced`` or ``KafkaError``.
         """
-        pen = await fencing.FencedProducer.take(self._place.bootstrap, self._place.updates)
-        self._pen.drop()
+        pen = await fencing.FencedProducer.acquire(self._place.bootstrap, self._place.updates)
+        self._pen.close()
         self._pen = pen
         unchanged = await self._unchanged(self._end, pen.fence)
         self._end = pen.fence + 1
@@ -174,7 +174,7 @@ class Journal:
 
     def close(self) -> None:
         """Lay the pen down. A copy under way is still written."""
-        self._pen.drop()
+        self._pen.close()
 
     async def _pay(self, recovery: "_Recovery") -> None:
         """Write what the last input still owes, when its worker ended among its records."""

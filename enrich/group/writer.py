@@ -65,7 +65,7 @@ class Writer:
         if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():
             self.forget()
         if self._journal is None:
-            await kafka_topics.ensure_as_set(self._settings)
+            await kafka_topics.ensure_from_settings(self._settings)
             grouper = Grouper(self._window, self._settings.story_memory_bytes // ARTICLE_BYTES)
             place = JournalConfig(self._settings.kafka_servers)
             self._journal = await Journal.open(place, grouper, self._window, self._outlet)

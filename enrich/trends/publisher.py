@@ -33,7 +33,7 @@ class TrendPublisher:
     def forget(self) -> None:
         """Another worker may tell from here on, or what was told is not known."""
         if self._pen is not None:
-            self._pen.drop()
+            self._pen.close()
         self._pen = self._trends = None
 
     async def tell(self, now: datetime, reached: int) -> list[Trend]:
@@ -50,10 +50,10 @@ class TrendPublisher:
             raise
 
     async def _tell(self, now: datetime, reached: int) -> list[Trend]:
-        if self._pen is not None and self._pen.stale:
+        if self._pen is not None and self._pen.needs_renewal:
             self.forget()
         if self._pen is None:
-            self._pen = await fencing.FencedProducer.take(self._bootstrap, self._topic, _PEN)
+            self._pen = await fencing.FencedProducer.acquire(self._bootstrap, self._topic, _PEN)
         if reached < self._pen.fence:
             return []
         if self._trends is None:
@@ -62,7 +62,7 @@ class TrendPublisher:
                 trends.hear(trend)
             self._trends = trends
         told = [(kind, name) for kind, name, _ in self._trends.active()]
-        snapshot = await self._store.rising(now, floors=self._rules.floors, told=told)
+        snapshot = await self._store.trend_candidates(now, floors=self._rules.floors, active=told)
         news = self._trends.judge(now, snapshot)
         if news:
             names = await self._store.names([(trend.kind, trend.id) for trend in news])

@@ -1,6 +1,6 @@
 """Kafka's jar files: resolved from Maven by jgo, pinned in ``kafka.lock.toml``, checked by sha256.
 
-``python -m services.embedded.jars`` fetches what is missing; with ``--lock`` it writes the lock anew.
+``python -m services.embedded.jars`` downloads missing jars; with ``--lock`` it resolves and writes the lock again.
 """
 
 import sys
@@ -15,13 +15,13 @@ from services.errors import OperatorError
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 
-# Kafka logs through SLF4J 1.7 and its own jars bring no binding for it. The "!" keeps the binding's parent
-# from managing Kafka's own dependencies (it would bring an older kafka-clients).
+# Kafka logs through SLF4J 1.7, and its jars include no binding for it. The "!" keeps the binding's parent POM from
+# managing Kafka's own dependencies (it would select an older kafka-clients).
 WANTED = ("org.apache.kafka:kafka_2.13:4.3.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3!")
 
 
 class JarsError(OperatorError):
-    """Jars could not be had or are not the locked ones; the message says what to do."""
+    """Jars could not be downloaded or do not match the lock; the message says what to do."""
 
 
 def _artifact(context: MavenContext, locked: LockedDependency) -> Artifact:
@@ -30,14 +30,14 @@ def _artifact(context: MavenContext, locked: LockedDependency) -> Artifact:
 
 
 def install() -> list[Path]:
-    """Paths of all locked jars, fetched where missing, every one checked against the lock.
+    """Download missing jars and check all against the lock; return their paths.
 
-    Raises ``JarsError`` when Maven cannot be reached or a jar is not the one that was locked.
+    Raises ``JarsError`` when Maven cannot be reached or a jar does not match the lock.
     """
     context = MavenContext(timeout=60)
     lock = LockFile.load(LOCK)
     try:
-        # Small files from one host: the wait is mostly round trips, so several at once.
+        # Small files from one host: most of the time is round trips, so download several at once.
         with ThreadPoolExecutor(8) as pool:
             paths = list(pool.map(lambda locked: _artifact(context, locked).resolve(), lock.dependencies))
     except Exception as error:

@@ -136,9 +136,9 @@ class World:
         await journal.append([step(self.next, stories)])
         journal.close()
         records = (await log_of(source.bootstrap, kafka_topics.Topic(source.updates)))[1:]
-        pen = await fencing.FencedProducer.take(self.place.bootstrap, self.place.updates)
+        pen = await fencing.FencedProducer.acquire(self.place.bootstrap, self.place.updates)
         await pen.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
-        pen.drop()
+        pen.close()
         self.next += 1
 
     async def lay(
@@ -424,12 +424,12 @@ async def test_trends_between_change_nothing(world: World) -> None:
     """What others tell on ``updates``, and the fences of their pens, are no reason to read everything back."""
     journal = await world.worker()
     await journal.append([step(0)])
-    herald = await fencing.FencedProducer.take(world.place.bootstrap, world.place.updates, "trends")
+    herald = await fencing.FencedProducer.acquire(world.place.bootstrap, world.place.updates, "trends")
     await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
     assert await journal.renew()
     await journal.append([step(1)])
     await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
-    herald.drop()
+    herald.close()
     later = await world.worker()
     assert isinstance(later.grouper, Recorder)
     assert later.grouper.restored == [entry(0), entry(1)]

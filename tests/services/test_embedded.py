@@ -52,7 +52,7 @@ async def test_a_child_that_ends_at_once_is_reported_with_its_log(tmp_path: Path
     async def never() -> None:
         raise ConnectionError
 
-    with pytest.raises(StartError, match="false stopped with status 1; its log: "):
+    with pytest.raises(StartError, match="false exited with status 1; its log: "):
         await child.until(never, seconds=30)
 
 

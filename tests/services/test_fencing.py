@@ -36,44 +36,44 @@ async def values(kafka: Kafka, on: kafka_topics.Topic) -> list[str]:
 async def test_a_pen_that_was_taken_away_writes_no_more(kafka: Kafka) -> None:
     """Each pen writes until the next one is taken, never after, and each begins with its fence."""
     log = await topic(kafka, "fencing.taken")
-    first = await FencedProducer.take(kafka.bootstrap, log.name)
+    first = await FencedProducer.acquire(kafka.bootstrap, log.name)
     assert first.fence == 0
     assert await first.append([record("a"), record("b")]) == [1, 2]
-    second = await FencedProducer.take(kafka.bootstrap, log.name)
+    second = await FencedProducer.acquire(kafka.bootstrap, log.name)
     assert second.fence == 3
     for _ in range(2):
         with pytest.raises(Fenced):
             await first.append([record("late")])
     assert await second.append([record("c")]) == [4]
-    third = await FencedProducer.take(kafka.bootstrap, log.name)
+    third = await FencedProducer.acquire(kafka.bootstrap, log.name)
     for former in (first, second):
         with pytest.raises(Fenced):
             await former.append([record("late")])
     assert await third.append([record("d")]) == [6]
     assert await values(kafka, log) == [FENCE, "a", "b", FENCE, "c", FENCE, "d"]
     for pen in (first, second, third):
-        pen.drop()
+        pen.close()
 
 
 async def test_a_pen_that_has_written_nothing_yet_is_fenced_too(kafka: Kafka) -> None:
     """It does not matter where in its life the former holder was stopped, nor that topics share a cluster."""
     log, other = await topic(kafka, "fencing.idle"), await topic(kafka, "fencing.other")
     first, elsewhere = (
-        await FencedProducer.take(kafka.bootstrap, log.name),
-        await FencedProducer.take(kafka.bootstrap, other.name),
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
+        await FencedProducer.acquire(kafka.bootstrap, other.name),
     )
-    second = await FencedProducer.take(kafka.bootstrap, log.name)
+    second = await FencedProducer.acquire(kafka.bootstrap, log.name)
     with pytest.raises(Fenced):
         await first.append([record("late")])
     assert await elsewhere.append([record("mine")]) == [1], "another topic has another pen"
     for pen in (first, second, elsewhere):
-        pen.drop()
+        pen.close()
 
 
 async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka) -> None:
     """Batches that were on their way lie before the fence in their order, or nowhere."""
     log = await topic(kafka, "fencing.burst")
-    former = await FencedProducer.take(kafka.bootstrap, log.name)
+    former = await FencedProducer.acquire(kafka.bootstrap, log.name)
 
     async def write() -> None:
         for number in range(10_000):
@@ -81,7 +81,7 @@ async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka)
 
     writing = asyncio.create_task(write())
     await asyncio.sleep(0.3)
-    pens = [await FencedProducer.take(kafka.bootstrap, log.name) for _ in range(3)]
+    pens = [await FencedProducer.acquire(kafka.bootstrap, log.name) for _ in range(3)]
     with pytest.raises(Fenced):
         await writing
     lying = await values(kafka, log)
@@ -89,7 +89,7 @@ async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka)
     assert lying[1 : pens[0].fence] == [f"{at // 20}.{at % 20}" for at in range(pens[0].fence - 1)]
     assert lying[pens[0].fence :] == [FENCE] * 3
     for pen in (former, *pens):
-        pen.drop()
+        pen.close()
 
 
 async def test_a_broker_that_was_killed_still_knows_who_may_write(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ async def test_a_broker_that_was_killed_still_knows_who_may_write(tmp_path: Path
     await kafka.start()
     log = await topic(kafka, "fencing.killed")
     former, pen = (
-        await FencedProducer.take(kafka.bootstrap, log.name),
-        await FencedProducer.take(kafka.bootstrap, log.name),
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
     )
     kafka.process.kill()
     await kafka.process.wait()
@@ -108,6 +108,6 @@ async def test_a_broker_that_was_killed_still_knows_who_may_write(tmp_path: Path
         await former.append([record("late")])
     await pen.append([record("mine")])
     assert await values(kafka, log) == [FENCE, FENCE, "mine"]
-    former.drop()
-    pen.drop()
+    former.close()
+    pen.close()
     await kafka.stop()

@@ -399,7 +399,7 @@ async def test_what_may_be_rising(store: Store) -> None:
         for number in range(12)
     ]
     await store.apply("updates-0", batch_of(0, *usual, *burst), now=NOW)
-    snapshot = await store.rising(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
+    snapshot = await store.trend_candidates(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
     assert snapshot.volume == Counts(
         recent=(4, 4, 4, 0, 0), quarter=12, hour=12, day=24, all=45, seasonal=(3,) * 7 + (0,) * 7
     )
@@ -407,7 +407,7 @@ async def test_what_may_be_rising(store: Store) -> None:
     assert set(found) == {("entity", "Q649"), ("story", "burst")}
     assert await store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
     assert found["entity", "Q649"].counts == Counts((4, 4, 4, 0, 0), 12, 12, 12, 12, (0,) * 14)
-    asked = await store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
+    asked = await store.trend_candidates(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, active=[("entity", "Q7747")])
     # Whatever is asked for, and what was met several times within two minutes.
     assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
     assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
