@@ -43,7 +43,7 @@ class FencedProducer:
 
     @classmethod
     async def acquire(cls, bootstrap: str, topic: str, name: str | None = None) -> "FencedProducer":
-        """Acquire the write fence of a topic, whoever holds it; ``name`` distinguishes several fences of one topic.
+        """Acquire the write fence of a topic from its holder; ``name`` distinguishes several fences of one topic.
 
         Appends a record that has only a header, ``type``: ``FENCE``; its offset is ``fence``. All records of the
         former holder are before it; none of them can follow.

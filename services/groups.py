@@ -58,7 +58,7 @@ async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, t
 
 
 async def check_session(bootstrap: str, seconds: float) -> None:
-    """Check that Kafka allows a session timeout of so many seconds. Raises ``SettingsError`` when it does not.
+    """Check that Kafka allows a session timeout of ``seconds``. Raises ``SettingsError`` when it does not.
 
     Otherwise Kafka would reject the member each time it tries to join, and its client would only log that. When
     Kafka's limits cannot be read, every timeout passes.

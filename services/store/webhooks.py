@@ -190,7 +190,7 @@ class Webhooks:
         ]
 
     async def heartbeat(self, gateway: str, *, seconds: float) -> tuple[dict[str, str], list[str]]:
-        """Mark a gateway as alive for so many seconds; return all webhooks and all live gateways.
+        """Mark a gateway as alive for ``seconds``; return all webhooks and all live gateways.
 
         The webhooks as id → revision (which begins with the state); the gateways include this one. One round trip.
         """
@@ -219,7 +219,7 @@ class Webhooks:
         return bool(await self._delete(keys=keys, args=[webhook.id]))
 
     async def lease(self, wanted: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Acquire those of the leases that no gateway holds, for so many seconds; return the acquired ones."""
+        """Acquire those of the leases that no gateway holds, for ``seconds``; return the acquired ones."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for one in wanted:
                 pipeline.set(_lease(one.id), one.token, nx=True, px=round(seconds * 1000))
@@ -235,7 +235,7 @@ class Webhooks:
         delivered: int = 0,
         failed: int = 0,
     ) -> Saved:
-        """Set fields, add to the counters and extend the lease by so many seconds; do nothing if it is lost.
+        """Set fields, add to the counters and extend the lease by ``seconds``; do nothing if it is lost.
 
         Returns ``saved``, or ``lost`` when another gateway may hold the lease, or ``changed`` when the webhook has
         another revision or was deleted.
