@@ -55,15 +55,15 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
 
     @app.exception_handler(Refusal)
     async def _refused(_: Request, refusal: Refusal) -> Response:
-        return _response(refusal.problem, refusal.headers)
+        return _answer(refusal.problem, refusal.headers)
 
     @app.exception_handler(HTTPException)
     async def _http_error(_: Request, error: HTTPException) -> Response:
-        return _response(_problem(error.status_code, error.detail), dict(error.headers or {}))
+        return _answer(_problem(error.status_code, error.detail), dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> Response:
-        return _response(_problem(500, "Internal error; see the service log."), {})
+        return _answer(_problem(500, "Internal error; see the service log."), {})
 
     @app.post("/v1/articles", status_code=202, response_model=PushResult, openapi_extra=_OPENAPI)
     async def push(request: Request) -> Response:
@@ -208,11 +208,11 @@ def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict
 
 
 def _problem(status: int, detail: str, field: str | None = None) -> Problem:
-    """A problem document of the type about:blank, for which RFC 9457 wants the status phrase as title."""
+    """A problem of no type of its own (about:blank), whose title RFC 9457 wants to be that of the status."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
 
 
-def _response(problem: Problem, headers: dict[str, str]) -> Response:
+def _answer(problem: Problem, headers: dict[str, str]) -> Response:
     content = problem.model_dump_json(exclude_none=True)
     return Response(content, problem.status, headers=headers, media_type="application/problem+json")
 

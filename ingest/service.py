@@ -23,7 +23,7 @@ _HEADER_BYTES = 65_536
 
 
 class _Server(uvicorn.Server):
-    """A server that does not handle signals: ``run`` does, because it stops the poller too."""
+    """A server that leaves signals to ``run``, which stops the poller too."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -1,8 +1,8 @@
-"""Errors that the operator can fix: the command line prints their message as one sentence, without a traceback."""
+"""Errors that a person can mend: the command line shows their message as one sentence, without a traceback."""
 
 
 class OperatorError(Exception):
-    """Something outside Khabar is missing or wrong; the message says what, and how to fix it."""
+    """Something outside Khabar is not as it must be; the message says what, and what to do."""
 
 
 class SettingsError(OperatorError):
@@ -10,4 +10,4 @@ class SettingsError(OperatorError):
 
 
 class StartError(OperatorError):
-    """A process did not start; the message says which one, and where its log is."""
+    """Something did not come up; the message says which, and where its log is."""

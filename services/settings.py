@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         500_000_000, ge=5_000_000, description="maximum memory for these articles; beyond it the oldest are evicted"
     )
     ner: str = Field(
-        "default", pattern="^(default|quality|camel)$", description="entity recogniser: default, quality or camel"
+        "default", pattern="^(default|quality|camel)$", description="what recognises names: default, quality or camel"
     )
     ner_model: Path | None = Field(None, description="directory of the quality recogniser's model")
     vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
@@ -116,22 +116,22 @@ class Settings(BaseSettings):
 
     @property
     def kafka_servers(self) -> str:
-        """Bootstrap servers: from the settings, else of a running ``khabar up``, else the default local port."""
+        """Bootstrap servers: as set, else those of a running ``khabar up``, else the usual local port."""
         return self.kafka or _running(self.data_dir).get("kafka") or "127.0.0.1:9092"
 
     @property
     def redis_url(self) -> str:
-        """Store URL: from the settings, else of a running ``khabar up``, else the default local port."""
+        """Store URL: as set, else that of a running ``khabar up``, else the usual local port."""
         return self.redis or _running(self.data_dir).get("redis") or "redis://127.0.0.1:6379/0"
 
     @property
     def gateway_url(self) -> str:
-        """URL of the gateway: of a running ``khabar up``, else from the settings ``host`` and ``port``."""
+        """Address of the gateway: that of a running ``khabar up``, else from host and port."""
         return _running(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
 
 
 def endpoints_file(data_dir: Path) -> Path:
-    """The file in which ``khabar up`` stores the addresses of its services, for the other commands."""
+    """Where ``khabar up`` notes the addresses of what it runs, for the other commands."""
     return data_dir / "endpoints.json"
 
 

@@ -99,7 +99,7 @@ class Supervisor:
         found = {}
         if self.settings.kafka is None or self.settings.redis is None:
             try:
-                from services.embedded.kafka import Kafka  # noqa: PLC0415 - not installed everywhere
+                from services.embedded.kafka import Kafka  # noqa: PLC0415 - not everywhere installed
                 from services.embedded.valkey import Valkey  # noqa: PLC0415
             except ImportError as error:
                 raise StartError(

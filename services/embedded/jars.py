@@ -30,14 +30,14 @@ def _artifact(context: MavenContext, locked: LockedDependency) -> Artifact:
 
 
 def install() -> list[Path]:
-    """Download missing jars and check all against the lock; return their paths.
+    """Paths of all locked jars, fetched where missing, every one checked against the lock.
 
-    Raises ``JarsError`` when Maven cannot be reached or a jar does not match the lock.
+    Raises ``JarsError`` when Maven cannot be reached or a jar is not the one that was locked.
     """
     context = MavenContext(timeout=60)
     lock = LockFile.load(LOCK)
     try:
-        # Small files from one host: most of the time is round trips, so download several at once.
+        # Small files from one host: the wait is mostly round trips, so several at once.
         with ThreadPoolExecutor(8) as pool:
             paths = list(pool.map(lambda locked: _artifact(context, locked).resolve(), lock.dependencies))
     except Exception as error:
