@@ -18,8 +18,8 @@ from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
 from services.parsing import Articles, InvalidArticle, MalformedBody, articles
 from services.settings import Settings
 
-REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by the status of their answer", ["status"])
-SECONDS = Histogram("khabar_ingest_request_seconds", "Time from the first byte of a push to its answer")
+REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by response status", ["status"])
+SECONDS = Histogram("khabar_ingest_request_seconds", "Seconds from the first byte of a push to its response")
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"

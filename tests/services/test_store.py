@@ -313,7 +313,7 @@ async def test_stories_merge_and_reappear(store: Store) -> None:
 
 
 async def test_a_split_moves_its_articles(store: Store) -> None:
-    """Listed articles are in the new story, others stay; a later revision has its own story; unknown ids are ignored."""
+    """Listed articles move to the new story; a later revision has its own story; unknown ids are ignored."""
     await apply(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
     assert await apply(store, 5, split, rest) == 2
