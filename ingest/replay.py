@@ -54,7 +54,7 @@ class TargetUnavailable(TargetError):
 class Plan:
     """What to send where, and how fast: ``rate`` articles per second, or ``speed`` times the original timing.
 
-    Neither: as fast as possible. ``repeat`` 0: for ever. ``max_wait``: seconds for which one batch is retried.
+    Neither: as fast as possible. ``repeat`` 0: forever. ``max_wait``: seconds for which one batch is retried.
     """
 
     paths: Sequence[Path]

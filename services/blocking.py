@@ -23,21 +23,21 @@ async def run_in_thread(
     once when none was started: it can release what the work occupies even after the caller has timed out.
     """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[_T] = loop.create_future()
+    future: asyncio.Future[_T] = loop.create_future()
 
-    def settle(set_answer: Callable[[], None]) -> None:
+    def settle(complete: Callable[[], None]) -> None:
         on_end()
-        if not answer.done():
-            set_answer()
+        if not future.done():
+            complete()
 
     def run() -> None:
         try:
             result = work()
         except Exception as raised:
             error = raised
-            settled = lambda: answer.set_exception(error)  # noqa: E731
+            settled = lambda: future.set_exception(error)  # noqa: E731
         else:
-            settled = lambda: answer.set_result(result)  # noqa: E731
+            settled = lambda: future.set_result(result)  # noqa: E731
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, settled)
 
@@ -47,4 +47,4 @@ async def run_in_thread(
         on_end()
         raise
     async with asyncio.timeout(deadline):
-        return await answer
+        return await future

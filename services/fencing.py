@@ -91,7 +91,7 @@ async def _next_epoch(bootstrap: str, transactional_id: str) -> AIOKafkaProducer
     """
     transactional = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id)
     try:
-        # A broker that cannot store the epoch gives none, and the client waits for ever.
+        # A broker that cannot store the epoch gives none, and the client waits forever.
         async with asyncio.timeout(_TIMEOUT):
             await transactional.start()
         identity = transactional._txn_manager.producer_id, transactional._txn_manager.producer_epoch

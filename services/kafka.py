@@ -62,7 +62,7 @@ async def produce_batch(
     """Produce in order and await all acknowledgements; return the metadata of each record.
 
     Raises ``NotAcknowledged`` after ``within`` seconds, or the first ``KafkaError`` of any record; ``ProducerFenced``
-    takes precedence. After an error the caller must discard the producer: an idempotent one retries for ever, and
+    takes precedence. After an error the caller must discard the producer: an idempotent one retries forever, and
     Kafka rejects all that it sends after a rejected record.
     """
     pending: list[asyncio.Future[RecordMetadata]] = []
@@ -99,7 +99,7 @@ def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
 def discard(producer: AIOKafkaProducer) -> asyncio.Task[None]:
     """Close a failed producer and drop its unsent records, in the background and within about 4 seconds.
 
-    An idempotent producer retries for ever: if it were kept, it would write records much later that were already
+    An idempotent producer retries forever: if it were kept, it would write records much later that were already
     reported as failed, and use more and more memory until then. After a record that Kafka rejected, its sequence
     numbers no longer match, so that Kafka rejects all that follow.
     """

@@ -27,7 +27,7 @@ from redis.asyncio import Redis
 
 from services.store import layout
 
-State = Literal["active", "paused"]
+WebhookState = Literal["active", "paused"]
 Saved = Literal["saved", "lost", "changed"]
 
 INDEX: Final = f"webhooks:{layout.TAG}"
@@ -105,7 +105,7 @@ class Webhook:
     secret: str
     cursor: str
     created: float
-    state: State = "active"
+    state: WebhookState = "active"
     reason: str = ""
     error: str = ""
     deliveries: int = 0
@@ -122,7 +122,7 @@ class Webhook:
         for name, kind in _NUMBERS.items():
             if name in fields:
                 fields[name] = kind(fields[name])
-        return cls(**fields, state=cast(State, revision.partition(":")[0]), revision=revision)
+        return cls(**fields, state=cast(WebhookState, revision.partition(":")[0]), revision=revision)
 
 
 _NUMBERS: Final = {
@@ -202,7 +202,7 @@ class Webhooks:
         await self._redis.zrem(GATEWAYS, gateway)
 
     async def change(
-        self, webhook_id: str, state: State, fields: dict[str, object], *, lease: Lease | None = None
+        self, webhook_id: str, state: WebhookState, fields: dict[str, object], *, lease: Lease | None = None
     ) -> bool:
         """Set a state and other fields; a gateway that delivers the former revision can no longer save.
 

@@ -8,7 +8,7 @@ from services.errors import SettingsError
 
 
 async def test_a_session_timeout_that_kafka_does_not_allow_is_an_error(kafka: Kafka) -> None:
-    """The error names the setting and the allowed range; otherwise the worker would try to join for ever."""
+    """The error names the setting and the allowed range; otherwise the worker would try to join forever."""
     await groups.check_session(kafka.bootstrap, 1.0)
     await groups.check_session(kafka.bootstrap, 300.0)
     with pytest.raises(SettingsError, match=r"KHABAR_SESSION_TIMEOUT: Kafka allows 1 to 1800 s, not 0.5"):
