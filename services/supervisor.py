@@ -28,16 +28,16 @@ SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 # -P: a file in the working directory must not shadow a module of the same name.
 KHABAR = (sys.executable, "-P", "-m", "services")
 _SERVERS = {"Kafka", "Valkey"}
-_READY_WITHIN = 90.0
+READY_TIMEOUT = 90.0
 # A start that takes longer than this is reported: on a healthy machine none does.
-_SLOW_START_SECONDS = 20.0
+SLOW_START_SECONDS = 20.0
 _DEMO_RATE = "2"
 _DEMO_EVENTS = "8"
 # A little less than one pass over seeds/ takes, so that articles of the next pass are not near-duplicates.
 _DEMO_WINDOW_SECONDS = 40
 # A child that ran this long is stable: its next crash does not count as part of a crash loop.
-_STABLE_SECONDS = 30.0
-_MAX_CRASHES = 3
+STABLE_SECONDS = 30.0
+MAX_CRASHES = 3
 
 
 class Child:
@@ -67,7 +67,7 @@ class Child:
             started = time.monotonic()
             status = await self.process.wait()
             self.crashes += 1
-            if time.monotonic() - started > _STABLE_SECONDS:
+            if time.monotonic() - started > STABLE_SECONDS:
                 backoff.reset()
             delay = backoff.next()
             say(f"{self.name} exited with status {status}; restarting it in {delay:g} s")
@@ -159,7 +159,7 @@ class Supervisor:
     async def until_ready(self, gateway: str, workers: int) -> None:
         """Return when the system can process an article. Raises ``StartError`` when it is not ready in time."""
         started = time.monotonic()
-        deadline = started + _READY_WITHIN
+        deadline = started + READY_TIMEOUT
         reported = False
         state = ""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
@@ -176,11 +176,11 @@ class Supervisor:
                             return
                 except (aiohttp.ClientError, TimeoutError) as error:
                     state = repr(error)
-                if not reported and time.monotonic() - started > _SLOW_START_SECONDS:
+                if not reported and time.monotonic() - started > SLOW_START_SECONDS:
                     reported = True
                     sys.stderr.write(f"still waiting: {state}\n")
                 await asyncio.sleep(0.1)
-        raise StartError(f"not ready after {_READY_WITHIN:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}")
+        raise StartError(f"not ready after {READY_TIMEOUT:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}")
 
     def _check(self, child: Child) -> None:
         """Raise ``StartError`` for a child that exited with an error message, or that keeps crashing."""
@@ -189,7 +189,7 @@ class Supervisor:
             last = next((line for line in reversed(lines) if line.strip()), "")
             if last.startswith("error: "):
                 raise StartError(last.removeprefix("error: "))
-        if child.crashes >= _MAX_CRASHES:
+        if child.crashes >= MAX_CRASHES:
             raise StartError(f"{child.name} keeps crashing; its log: {child.process.log}")
 
     async def stop(self) -> None:
