@@ -180,7 +180,7 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
 async def _tick(store: Store, trends: TrendDetector, now: datetime) -> None:
     await store.roll(now)
     active = [(kind, name) for kind, name, _ in trends.active()]
-    for trend in trends.evaluate(now, await store.rising(now, floors=Rules().floors, told=active)):
+    for trend in trends.evaluate(now, await store.trend_candidates(now, floors=Rules().floors, active=active)):
         trends.apply(trend)
 
 

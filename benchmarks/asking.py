@@ -161,7 +161,7 @@ async def write(url: str, load: Load) -> None:
         if time.monotonic() - ticked > _TICK_SECONDS:
             ticked = time.monotonic()
             await store.roll(now)
-            await store.rising(now, floors=_FLOORS)
+            await store.trend_candidates(now, floors=_FLOORS)
         due += _APPLIED_EVERY
         if due < time.monotonic():
             sys.stderr.write(f"the writer is {time.monotonic() - due:.2f} s late\n")

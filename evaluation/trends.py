@@ -13,7 +13,7 @@ from enrich.trends.detector import LENGTHS, Rules, TrendDetector
 from evaluation.counter import Counter, Ints, Mentions
 from evaluation.report import table
 from ingest.generator import START, Burst, Stream
-from ingest.generator.schedule import Clock, Schedule
+from ingest.generator.schedule import Schedule, Timeline
 from services.events import Trend, TrendKind
 
 ARTICLES = 100_000
@@ -85,7 +85,7 @@ def mentions(days: Iterable[Day], bursts: Sequence[tuple[int, str]] = (), *, lea
 def flat(day: Day, start: datetime, seed: int, *, times: int = 1) -> Day:
     """Articles of a day, drawn anew, at times drawn from the hours' curve: nothing rises but by chance. No stories."""
     rng = np.random.default_rng(seed)
-    clock = Clock(start, 1)
+    clock = Timeline(start, 1)
     count = len(day.times)
     drawn = np.concatenate([rng.permutation(count) for _ in range(times)])
     arrivals = sorted(clock.at(place) for place in rng.random(len(drawn)).tolist())
@@ -100,7 +100,7 @@ def flat(day: Day, start: datetime, seed: int, *, times: int = 1) -> Day:
 
 def planted(articles: int, start: datetime, seed: int) -> tuple[list[tuple[int, str]], list[Burst]]:
     """The bursts that the generator plants into such a day: when each entity is named, and the bursts."""
-    clock = Clock(start, 1)
+    clock = Timeline(start, 1)
     schedule = Schedule(random.Random(seed), articles, clock, BURSTS)  # noqa: S311 - to be repeated
     forced = schedule.forced
     named = [(int(clock.time(at).timestamp()), forced[story].id) for at, story in schedule if story in forced]

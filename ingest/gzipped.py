@@ -1,4 +1,4 @@
-"""Bounded gzip decompression: what a stranger sends cannot grow past a limit, however small it arrives."""
+"""Bounded gzip decompression: untrusted input cannot expand beyond a limit (zip bombs)."""
 
 import zlib
 
@@ -6,33 +6,33 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 class Oversized(Exception):
-    """More bytes than the limit."""
+    """The decompressed data exceed the limit."""
 
 
 class Corrupt(Exception):
-    """Not gzip, damaged, or cut off."""
+    """The data are not gzip, damaged, or truncated."""
 
 
 class Gunzip:
-    """Decompresses a gzip body that arrives in chunks; several members in a row are one body.
+    """Decompresses a gzip body that arrives in chunks; a body may have several gzip members.
 
-    ``limit`` bounds the decompressed bytes in all; no more than that is ever held.
+    ``limit``: the maximum number of decompressed bytes of the whole body. Memory stays within it too.
     """
 
     def __init__(self, limit: int) -> None:
         self._left = limit
         self._member = zlib.decompressobj(_GZIP)
-        self._fresh = True
+        self._empty = True
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that ``data`` expands to. Raises ``Oversized`` or ``Corrupt``."""
+        """Decompress a chunk. Raises ``Oversized`` or ``Corrupt``."""
         out = []
         while data:
             if self._member.eof:
                 self._member = zlib.decompressobj(_GZIP)
-            self._fresh = False
+            self._empty = False
             try:
-                # One byte more than allowed tells that the limit is passed without producing the rest.
+                # One byte more than allowed shows that the limit is exceeded, without decompressing the rest.
                 plain = self._member.decompress(data, self._left + 1)
             except zlib.error as error:
                 raise Corrupt(f"not gzip: {error}") from error
@@ -44,6 +44,6 @@ class Gunzip:
         return b"".join(out)
 
     def finish(self) -> None:
-        """Call at the end of the body. Raises ``Corrupt`` when it was cut off."""
-        if not self._fresh and not self._member.eof:
+        """Call at the end of the body. Raises ``Corrupt`` when it is truncated."""
+        if not self._empty and not self._member.eof:
             raise Corrupt("the gzip body ends too early")

@@ -1,43 +1,40 @@
-"""Writing to Kafka what came in: acknowledged by all in-sync replicas, or an error that says it was not."""
+"""Writes articles to Kafka: acknowledged by all in-sync replicas, or an error that says why not."""
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Counter
 
-from services import deadletters, kafka, kafka_topics
+from services import deadletters, identity, kafka, kafka_topics
 from services.backoff import Backoff
-from services.clock import utc_now
+from services.clock import Clock, utc_now
 from services.events import ArticleIn, RawArticle
-from services.identity import article_id
 
 log = structlog.get_logger(__name__)
 
 ACCEPTED = Counter("khabar_ingest_accepted_total", "Articles that Kafka acknowledged", ["way"])
 REFUSED = Counter("khabar_ingest_refused_total", "Articles that were refused", ["way"])
 
-# Room for key, headers and framing beside the value.
+# Leaves space for the key, headers and framing of the record.
 MAX_VALUE_BYTES = kafka.MAX_RECORD_BYTES - 16_384
 
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 2.0
-# While Kafka is known to be away a request waits only this long for it to come back.
-_HOPELESS = 1.0
-# Seconds for each step of taking leave of a producer.
-_FAREWELL = 2.0
+_FIRST_DELAY = 0.1
+_MAX_DELAY = 2.0
+# While Kafka is known to be unavailable, a request waits only this long for it.
+FAST_FAIL_SECONDS = 1.0
 
 
 class Unavailable(Exception):
-    """Kafka did not acknowledge in time; whoever sent this should send it again later, which is safe.
+    """Kafka did not acknowledge in time; sending the same articles again later is safe.
 
-    ``sent``: records had been handed to the producer by then, so that some of them may be on Kafka, or come there
-    yet. Without it none of them was accepted.
+    ``sent``: records had been passed to the producer, so that some of them may be, or may still be, written. Otherwise
+    none of them was accepted.
     """
 
     def __init__(self, cause: str, *, sent: bool = False) -> None:
@@ -46,29 +43,34 @@ class Unavailable(Exception):
 
 
 class TooLarge(Exception):
-    """An article does not fit into one Kafka record; the message names the field to shorten."""
+    """An article does not fit into one Kafka record. ``field``: the field to shorten."""
+
+    def __init__(self, field: str, cause: str) -> None:
+        super().__init__(f"{field}: {cause}")
+        self.field = field
+        self.cause = cause
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """An article ready to be written: its id and its record."""
+class PreparedRecord:
+    """An article that is ready to be written: its id and the value of its record."""
 
     id: str
     value: bytes
 
 
 class Intake:
-    """The one way onto ``articles.raw``.
+    """The only writer of ``articles.raw``.
 
-    Connects when it is first needed and again whenever Kafka comes back, so that it can be made, and asked,
-    while Kafka is away. ``timeout`` (seconds) bounds every call.
+    Connects on first use, and reconnects when Kafka is available again, so that it can be created and used while
+    Kafka is unavailable. ``timeout``: the maximum duration of a call in seconds. ``way``: the label of its metrics.
     """
 
     def __init__(
         self,
         bootstrap: str,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         timeout: float = 15.0,
         way: str = "push",
     ) -> None:
@@ -79,37 +81,37 @@ class Intake:
         self._producer: AIOKafkaProducer | None = None
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._away = False
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def seal(self, article: ArticleIn) -> Sealed:
-        """Give an article its id and arrival time, in the form in which it is written.
+    def prepare(self, article: ArticleIn, *, article_id: str | None = None) -> PreparedRecord:
+        """Add the id and the time of arrival to an article, and encode it. ``article_id``: its id, if known.
 
         Raises ``TooLarge``.
         """
         raw = RawArticle.model_construct(
-            **dict(article), id=article_id(article), received_at=self._clock().astimezone(UTC)
+            **dict(article), id=article_id or identity.article_id(article), received_at=self._clock().astimezone(UTC)
         )
         value = raw.encode()
         if len(value) > MAX_VALUE_BYTES:
             field = "html" if len(article.html or "") > len(article.text or "") else "text"
-            raise TooLarge(f"{field}: the article takes {len(value)} bytes, more than {MAX_VALUE_BYTES}")
-        return Sealed(raw.id, value)
+            raise TooLarge(field, f"the article takes {len(value)} bytes, more than {MAX_VALUE_BYTES}")
+        return PreparedRecord(raw.id, value)
 
     async def accept(self, articles: Sequence[ArticleIn], *, way: str | None = None) -> list[str]:
-        """Write articles to ``articles.raw``, in order; their ids, once Kafka has acknowledged every one.
+        """Write articles to ``articles.raw``, in order; return their ids when Kafka has acknowledged all of them.
 
-        Raises ``TooLarge`` before anything is written, ``Unavailable`` when not all were acknowledged.
+        Raises ``TooLarge`` before anything is written, or ``Unavailable`` when not all were acknowledged.
         """
-        return await self.write([self.seal(article) for article in articles], way=way)
+        return await self.write([self.prepare(article) for article in articles], way=way)
 
-    async def write(self, sealed: Sequence[Sealed], *, way: str | None = None) -> list[str]:
-        """As ``accept``, for articles that are sealed already."""
-        await self._send([kafka.Output(kafka_topics.RAW.name, one.id.encode(), one.value) for one in sealed])
-        ACCEPTED.labels(way or self._way).inc(len(sealed))
-        return [one.id for one in sealed]
+    async def write(self, prepared: Sequence[PreparedRecord], *, way: str | None = None) -> list[str]:
+        """As ``accept``, for articles that are already prepared."""
+        await self._send([kafka.Output(kafka_topics.RAW.name, one.id.encode(), one.value) for one in prepared])
+        ACCEPTED.labels(way or self._way).inc(len(prepared))
+        return [one.id for one in prepared]
 
-    async def reject(self, places: Sequence[tuple[deadletters.SourceRecord, str]], *, stage: str) -> None:
-        """Write dead letters, each an original and its cause, to ``articles.rejected``.
+    async def reject(self, letters: Sequence[tuple[deadletters.SourceRecord, str]], *, stage: str) -> None:
+        """Write dead letters, given as source record and cause, to ``articles.rejected``.
 
         Raises ``Unavailable``.
         """
@@ -117,17 +119,17 @@ class Intake:
             [
                 kafka.Output(
                     kafka_topics.REJECTED.name,
-                    place.key,
-                    place.value,
-                    deadletters.headers_for(place, stage=stage, cause=cause),
+                    source.key,
+                    source.value,
+                    deadletters.headers_for(source, stage=stage, cause=cause),
                 )
-                for place, cause in places
+                for source, cause in letters
             ]
         )
-        REFUSED.labels(stage).inc(len(places))
+        REFUSED.labels(stage).inc(len(letters))
 
     async def check(self) -> None:
-        """Return when Kafka answers and has the topic of raw articles.
+        """Check that Kafka responds and has the topic of raw articles.
 
         Raises ``Unavailable`` with the reason, after 3 seconds at most.
         """
@@ -140,20 +142,20 @@ class Intake:
             raise Unavailable(f"Kafka has no topic {kafka_topics.RAW.name}")
 
     async def close(self) -> None:
-        """Write what is under way, for at most 2 seconds, and disconnect, within 6 seconds in all."""
+        """Flush for at most 2 seconds and disconnect, within 6 seconds in all."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         producer, self._producer = self._producer, None
         if producer is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(producer.flush(), _FAREWELL)
+                await asyncio.wait_for(producer.flush(), kafka.CLOSE_TIMEOUT)
             await kafka.discard(producer)
-        if self._farewells:
-            await asyncio.wait(self._farewells, timeout=_FAREWELL)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=kafka.CLOSE_TIMEOUT)
 
     async def _send(self, outputs: Sequence[kafka.Output]) -> None:
-        """Produce in order and wait until all are acknowledged. Raises ``Unavailable``."""
+        """Produce in order and await all acknowledgements. Raises ``Unavailable``."""
         deadline = asyncio.get_running_loop().time() + self._timeout
         producer = None
         try:
@@ -163,24 +165,24 @@ class Intake:
             await kafka.produce_batch(producer, outputs, within=left)
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None:
-                self._lose(producer)
+                self._replace(producer)
             sent = error.sent if isinstance(error, kafka.NotAcknowledged) else producer is not None
             raise Unavailable(_reason(error), sent=sent) from error
 
     async def _connected(self) -> AIOKafkaProducer:
-        """The running producer. Raises ``Unavailable`` soon when Kafka is known to be away."""
+        """The running producer. Raises ``Unavailable`` quickly when Kafka is known to be unavailable."""
         if self._producer is not None:
             return self._producer
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect())
-        done, _ = await asyncio.wait({self._connecting}, timeout=_HOPELESS if self._away else None)
+        done, _ = await asyncio.wait({self._connecting}, timeout=FAST_FAIL_SECONDS if self._away else None)
         if not done:
             raise Unavailable(f"Kafka at {self._bootstrap} cannot be reached")
         return done.pop().result()
 
     async def _connect(self) -> AIOKafkaProducer:
-        """Try until Kafka answers."""
-        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.3)
+        """Start a producer, retrying until Kafka is available."""
+        backoff = Backoff(_FIRST_DELAY, _MAX_DELAY, jitter=0.3)
         while True:
             producer = kafka.producer(self._bootstrap)
             try:
@@ -203,16 +205,16 @@ class Intake:
         self._producer = producer
         return producer
 
-    def _lose(self, producer: AIOKafkaProducer) -> None:
-        """Stop using a producer that failed."""
+    def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Discard a producer that failed, and start another one."""
         if self._producer is producer:
             self._producer = None
             self._away = True
-            log.warning("kafka_away", kafka=self._bootstrap, cause="an acknowledgement did not come in time")
+            log.warning("kafka_away", kafka=self._bootstrap, cause="no acknowledgement in time")
             self._connecting = asyncio.create_task(self._connect())
-            farewell = kafka.discard(producer)
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
+            closing = kafka.discard(producer)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def _reason(error: BaseException) -> str:

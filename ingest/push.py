@@ -1,10 +1,9 @@
-"""The HTTP side of ingest: ``POST /v1/articles``, health and metrics.
+"""The HTTP API of ingest: ``POST /v1/articles``, health and metrics.
 
-Who may push is the gateway's business: this service listens where only the gateway and its like reach it.
+It has no authentication: the gateway does that, and only the gateway and trusted clients can reach this service.
 """
 
 import asyncio
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -14,27 +13,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ingest.gzipped import Corrupt, Gunzip, Oversized
-from ingest.producer import REFUSED, Intake, Sealed, TooLarge, Unavailable
+from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
-from services.parsing import InvalidArticle, check, parse
+from services.parsing import Articles, InvalidArticle, MalformedBody, articles
 from services.settings import Settings
 
-REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by the status of their answer", ["status"])
-SECONDS = Histogram("khabar_ingest_request_seconds", "Time from the first byte of a push to its answer")
+REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by response status", ["status"])
+SECONDS = Histogram("khabar_ingest_request_seconds", "Seconds from the first byte of a push to its response")
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
-# A body that takes longer is not coming.
+# The maximum time to read a body.
 _READ_SECONDS = 60.0
-# Bodies being read at one time may take this many times the largest allowed one; more have to come again.
+# All bodies being read may take this many times the size limit of one body; further requests get a 503.
 _BODIES = 8
-# Of what was answered with 503.
-_NOTHING = "nothing was accepted"
-_PERHAPS = "some or all may still have been accepted; sending all of them again is safe"
+# In the detail of a 503: whether articles may have been accepted.
+_NOTHING_ACCEPTED = "nothing was accepted"
+_MAYBE_ACCEPTED = "some or all may still have been accepted; sending all of them again is safe"
 
 
 class Refusal(Exception):
-    """A request that is answered with a problem instead of a result."""
+    """The request is refused: the response is this problem document."""
 
     def __init__(self, problem: Problem, headers: dict[str, str] | None = None) -> None:
         super().__init__(problem.detail)
@@ -42,17 +41,17 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-class Budget:
-    """Memory that all bodies being read share."""
+class MemoryBudget:
+    """The memory, in bytes, that is left for all bodies being read."""
 
     def __init__(self, limit: int) -> None:
         self.left = limit
 
 
 def create_app(settings: Settings, intake: Intake) -> FastAPI:
-    """The application that pushes to ``intake``, within the limits of ``settings``."""
+    """The application that writes pushed articles to ``intake``, within the limits of ``settings``."""
     app = FastAPI(title="Khabar ingest", docs_url=None, redoc_url=None)
-    budget = Budget(settings.max_body_bytes * _BODIES)
+    budget = MemoryBudget(settings.max_body_bytes * _BODIES)
 
     @app.exception_handler(Refusal)
     async def _refused(_: Request, refusal: Refusal) -> Response:
@@ -64,7 +63,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> Response:
-        return _answer(_problem(500, "this is our fault; the log says more"), {})
+        return _answer(_problem(500, "Internal error; see the service log."), {})
 
     @app.post("/v1/articles", status_code=202, response_model=PushResult, openapi_extra=_OPENAPI)
     async def push(request: Request) -> Response:
@@ -77,7 +76,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
                 raise
             except ClientDisconnect:
                 REQUESTS.labels("gone").inc()
-                return Response(status_code=400)  # nobody is there to read it
+                return Response(status_code=400)  # the client has disconnected and will not read it
             REQUESTS.labels(202).inc()
             return Response(result.encode(), status_code=202, media_type=_JSON)
 
@@ -88,7 +87,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> dict[str, str]:
-        """Kafka answers, so that a push would be accepted."""
+        """Kafka responds, so that a push would be accepted."""
         try:
             await intake.check()
         except Unavailable as error:
@@ -102,43 +101,40 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
     return app
 
 
-async def _push(request: Request, settings: Settings, intake: Intake, budget: Budget) -> PushResult:
+async def _push(request: Request, settings: Settings, intake: Intake, budget: MemoryBudget) -> PushResult:
     kind = _content_type(request)
     body = await _body(request, settings.max_body_bytes, budget)
-    count = 0
-    accepted: list[tuple[int, Sealed]] = []
-    faults: list[tuple[int, InvalidArticle]] = []
-    for index, item in enumerate(_items(body, kind, settings.max_articles)):
-        count += 1
-        checked = check(item)
-        if isinstance(checked, InvalidArticle):
-            faults.append((index, checked))
+    pushed = _articles(body, kind, settings.max_articles)
+    accepted: list[tuple[int, PreparedRecord]] = []
+    rejected: list[tuple[int, InvalidArticle]] = []
+    for index, article in pushed:
+        if isinstance(article, InvalidArticle):
+            rejected.append((index, article))
             continue
         try:
-            accepted.append((index, intake.seal(checked)))
+            accepted.append((index, intake.prepare(article)))
         except TooLarge as error:
-            field, _, cause = str(error).partition(": ")
-            faults.append((index, InvalidArticle(cause, field)))
+            rejected.append((index, InvalidArticle(error.cause, error.field)))
         if index % 50 == 49:
-            await asyncio.sleep(0)  # a push of a thousand articles lets others have their turn
-    REFUSED.labels("push").inc(len(faults))
+            await asyncio.sleep(0)  # so that a push of a thousand articles does not block other requests
+    REFUSED.labels("push").inc(len(rejected))
     if not accepted:
-        _refuse_all(count, faults)
+        _refuse_all(len(pushed), *rejected[0])
     try:
-        await intake.write([sealed for _, sealed in accepted], way="push")
+        await intake.write([prepared for _, prepared in accepted], way="push")
     except asyncio.CancelledError:
-        # Only the end of the service cancels a request.
-        _refuse(503, f"{_PERHAPS}: the service stopped before Kafka acknowledged", headers={"Retry-After": "5"})
+        # A request is cancelled only when the service stops.
+        _refuse(503, f"{_MAYBE_ACCEPTED}: the service stopped before Kafka acknowledged", headers={"Retry-After": "5"})
     except Unavailable as error:
-        _refuse(503, f"{_PERHAPS if error.sent else _NOTHING}: {error}", headers={"Retry-After": "5"})
+        _refuse(503, f"{_MAYBE_ACCEPTED if error.sent else _NOTHING_ACCEPTED}: {error}", headers={"Retry-After": "5"})
     return PushResult(
-        accepted=[Accepted(index=index, id=sealed.id) for index, sealed in accepted],
-        rejected=[Rejected(index=index, error=str(fault)) for index, fault in faults],
+        accepted=[Accepted(index=index, id=prepared.id) for index, prepared in accepted],
+        rejected=[Rejected(index=index, error=str(invalid)) for index, invalid in rejected],
     )
 
 
 def _content_type(request: Request) -> str:
-    """``application/json`` or ``application/x-ndjson``, in UTF-8; anything else is refused."""
+    """The content type, ``application/json`` or ``application/x-ndjson`` in UTF-8; any other is refused."""
     kind, *parameters = request.headers.get("content-type", "").lower().split(";")
     charset = next((p.split("=", 1)[1].strip(' "') for p in parameters if p.strip().startswith("charset=")), "utf-8")
     if kind.strip() not in {_JSON, _NDJSON} or charset not in {"utf-8", "utf8", "us-ascii"}:
@@ -147,8 +143,8 @@ def _content_type(request: Request) -> str:
     return kind.strip()
 
 
-async def _body(request: Request, limit: int, budget: Budget) -> bytes:
-    """The whole body, decompressed; never more than ``limit`` bytes of it are held."""
+async def _body(request: Request, limit: int, budget: MemoryBudget) -> bytes:
+    """The whole body, decompressed. More than ``limit`` bytes are refused while reading."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
         detail = f"{encoding} is not understood; send gzip or no encoding"
@@ -168,7 +164,8 @@ async def _body(request: Request, limit: int, budget: Budget) -> bytes:
                 if size > limit or received > limit:
                     _too_large(limit)
                 if budget.left < 0:
-                    _refuse(503, f"{_NOTHING}: too many large requests at one time", headers={"Retry-After": "1"})
+                    detail = f"{_NOTHING_ACCEPTED}: too many large requests at one time"
+                    _refuse(503, detail, headers={"Retry-After": "1"})
                 chunks.append(plain)
         if gunzip:
             gunzip.finish()
@@ -183,36 +180,23 @@ async def _body(request: Request, limit: int, budget: Budget) -> bytes:
     return b"".join(chunks)
 
 
-def _items(body: bytes, kind: str, most: int) -> Iterator[object]:
-    """The articles of a body as Python objects; a ``InvalidArticle`` for a line that is not JSON.
-
-    Refuses the whole request when a JSON body is not JSON, or there are more than ``most``.
-    """
-    if kind == _NDJSON:
-        lines = [line for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
-        _check_count(len(lines), most)
-        for line in lines:
-            yield parse(line)
-        return
-    parsed = parse(body)
-    if isinstance(parsed, InvalidArticle):
-        _refuse(400, parsed.cause)
-    items = parsed if isinstance(parsed, list) else [parsed]
-    _check_count(len(items), most)
-    yield from items
-
-
-def _check_count(count: int, most: int) -> None:
-    if count > most:
-        _refuse(413, f"{count} articles in one request, at most {most} are allowed")
-    if count == 0:
+def _articles(body: bytes, kind: str, limit: int) -> Articles:
+    """The articles of a body. Refuses a body that is not JSON, or that has none or more than ``limit``."""
+    try:
+        found = articles(body, lines=kind == _NDJSON)
+    except MalformedBody as error:
+        _refuse(400, str(error))
+    if len(found) > limit:
+        _refuse(413, f"{len(found)} articles in one request, at most {limit} are allowed")
+    if not len(found):
         _refuse(422, "the request holds no article")
+    return found
 
 
-def _refuse_all(count: int, faults: list[tuple[int, InvalidArticle]]) -> NoReturn:
-    index, fault = faults[0]
+def _refuse_all(count: int, index: int, invalid: InvalidArticle) -> NoReturn:
+    """Refuse a request in which all articles are invalid; ``index`` and ``invalid``: the first of them."""
     of = f" (none of {count} articles is acceptable)" if count > 1 else ""
-    _refuse(400 if fault.malformed else 422, f"index {index}: {fault}{of}", field=fault.field)
+    _refuse(400 if invalid.malformed else 422, f"index {index}: {invalid}{of}", field=invalid.field)
 
 
 def _too_large(limit: int) -> NoReturn:
@@ -240,17 +224,17 @@ _OPENAPI: dict[str, Any] = {
         "required": True,
         "content": {
             _JSON: {"schema": {"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}},
-            _NDJSON: {"schema": {"type": "string", "description": "one article a line"}},
+            _NDJSON: {"schema": {"type": "string", "description": "one article per line"}},
         },
     },
     "responses": {
         "400": {"description": "not JSON, not UTF-8, not gzip", **_PROBLEM},
-        "408": {"description": "the body came too slowly", **_PROBLEM},
+        "408": {"description": "the body arrived too slowly", **_PROBLEM},
         "413": {"description": "too large, or too many articles", **_PROBLEM},
         "415": {"description": "another content type or encoding", **_PROBLEM},
-        "422": {"description": "none is acceptable; field names the first offending one", **_PROBLEM},
+        "422": {"description": "no article is valid; field names the first invalid field", **_PROBLEM},
         "503": {
-            "description": "Kafka cannot take them; detail says whether some may have been accepted; come again",
+            "description": "Kafka is unavailable; detail says whether some may have been accepted; retry later",
             **_PROBLEM,
         },
     },

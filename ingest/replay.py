@@ -1,4 +1,4 @@
-"""``khabar replay``: sends articles from files to a running Khabar, at a pace, and counts what became of each."""
+"""``khabar replay``: sends articles from files to a running Khabar at a given rate, and counts the results."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 
 from ingest.producer import Intake, TooLarge, Unavailable
+from services.backoff import Backoff
+from services.clock import utc_now
 from services.errors import reason
 from services.events import ArticleIn
 from services.files import Item, read_articles
@@ -25,36 +27,36 @@ from services.progress import counted
 
 BATCH = 100
 _BATCH_BYTES = 4_000_000
-# How long one batch is offered again before it counts as lost.
-PATIENCE = 60.0
+# How long one batch is retried before it counts as lost.
+MAX_WAIT = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
-_LONGEST_PAUSE = 5.0
-_MOST_COMPLAINTS = 20
-_MOST_LATENCIES = 1_000_000
-_AGAIN = {429, 500, 502, 503, 504}
-# Answers that say something about the articles; any other 4xx is about the request as such.
-_ABOUT_ARTICLES = {400, 413, 422}
+_MAX_DELAY = 5.0
+_MAX_COMPLAINTS = 20
+_MAX_LATENCIES = 1_000_000
+_RETRY_STATUSES = {429, 500, 502, 503, 504}
+# Statuses that are about the articles; any other 4xx is about the request as such.
+_ARTICLE_STATUSES = {400, 413, 422}
 _GUID_LENGTH = 1_000
 _INTERRUPTED = 130
 _SCHEMES = {"http", "https", "kafka"}
 _FORMS = "http://HOST:PORT, https://HOST:PORT or kafka://HOST:PORT"
-# Names and addresses, also with a zone; what is more than letters, digits and these is a slip of the pen.
+# Host names and IP addresses, also with a zone id; any other character is a typing error.
 _HOST = re.compile(r"[\w.:%-]+")
 
 
 class TargetError(Exception):
-    """The target is no address to send to, or it will not have anything from us; the message says why."""
+    """The target is not a valid address, or it rejects all requests; the message says why."""
 
 
-class GaveUp(TargetError):
-    """The target did not answer for too long."""
+class TargetUnavailable(TargetError):
+    """The target did not respond for too long."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send where, and how fast: ``rate`` articles a second, or ``speed`` times the original timing.
+    """What to send where, and how fast: ``rate`` articles per second, or ``speed`` times the original timing.
 
-    Neither: as fast as it goes. ``repeat`` 0 is for ever.
+    Neither: as fast as possible. ``repeat`` 0: forever. ``max_wait``: seconds for which one batch is retried.
     """
 
     paths: Sequence[Path]
@@ -65,17 +67,17 @@ class Plan:
     limit: int | None = None
     rebase: bool = False
     api_key: str | None = None
-    patience: float = PATIENCE
+    max_wait: float = MAX_WAIT
 
     @property
     def paced(self) -> bool:
-        """Whether anything holds it back."""
+        """Whether articles are sent at given times, not as fast as possible."""
         return self.rate is not None or self.speed is not None
 
 
 @dataclass(frozen=True)
-class Due:
-    """An article to be sent: where it comes from, and when, in seconds from the start."""
+class ScheduledArticle:
+    """An article to send, its place in the files, and when to send it, in seconds from the start."""
 
     place: str
     article: ArticleIn
@@ -84,7 +86,7 @@ class Due:
 
 @dataclass
 class Outcome:
-    """What became of the articles. ``rejected`` counts those refused by the target and those that are none."""
+    """The results. ``rejected`` counts articles that the target refused and ``unreadable`` ones of the files."""
 
     sent: int = 0
     accepted: int = 0
@@ -95,41 +97,41 @@ class Outcome:
     failure: str | None = None
     latencies: list[float] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    _silent: int = 0
+    _unlisted: int = 0
 
     @property
     def lost(self) -> int:
-        """Articles that were sent and never answered."""
+        """Articles that were sent and never accepted or rejected."""
         return self.sent - self.accepted - (self.rejected - self.unreadable)
 
     @property
     def status(self) -> int:
-        """Exit status: 1 when something was lost or refused."""
+        """Exit status: 1 when an article was lost or rejected."""
         if self.rejected or self.lost or self.failure:
             return 1
         return _INTERRUPTED if self.interrupted else 0
 
-    def complain(self, place: str, cause: str) -> None:
-        """Count a refused article, and say so unless too many were."""
+    def reject(self, place: str, cause: str) -> None:
+        """Count a rejected article, and list it unless too many are listed already."""
         self.rejected += 1
-        if len(self.complaints) < _MOST_COMPLAINTS:
+        if len(self.complaints) < _MAX_COMPLAINTS:
             self.complaints.append(f"{place}: {cause}")
         else:
-            self._silent += 1
+            self._unlisted += 1
 
     def summary(self) -> str:
-        """One line."""
+        """The results in one line."""
         rate = self.accepted / self.seconds if self.seconds else 0.0
         parts = [f"{self.accepted} accepted", f"{self.rejected} rejected", f"{self.lost} lost"]
-        line = f"{self.sent} sent: {', '.join(parts)}; {self.seconds:.1f} s, {rate:.1f} a second"
-        if self._silent:
-            line += f"; {self._silent} more refusals are not shown"
+        line = f"{self.sent} sent: {', '.join(parts)}; {self.seconds:.1f} s, {rate:.1f} per second"
+        if self._unlisted:
+            line += f"; {self._unlisted} more rejections are not shown"
         if self.failure:
             line += f"; stopped: {self.failure}"
         return line + ("; interrupted" if self.interrupted else "")
 
     def report(self) -> str:
-        """The same as JSON."""
+        """The results as JSON."""
         ordered = sorted(self.latencies)
         percentiles = {
             f"p{share:g}": round(ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))], 3)
@@ -151,12 +153,12 @@ class Outcome:
         return json.dumps(report, ensure_ascii=False, indent=2) + "\n"
 
 
-class Refused(Exception):
-    """The target accepted nothing of a batch, for what is in it."""
+class BatchRejected(Exception):
+    """The target rejected a whole batch because of its content."""
 
 
-class Again(Exception):
-    """The target could not take a batch now; ``after`` is the pause it asked for, in seconds."""
+class RetryLater(Exception):
+    """The target could not accept a batch now; ``after``: the delay that it requested, in seconds."""
 
     def __init__(self, cause: str, after: float | None = None) -> None:
         super().__init__(cause)
@@ -164,83 +166,83 @@ class Again(Exception):
 
 
 class Target(Protocol):
-    """Where articles go."""
+    """The destination of the articles."""
 
-    async def send(self, batch: Sequence[Due], outcome: Outcome) -> None:
-        """Offer a batch once and note what became of each.
+    async def send(self, batch: Sequence[ScheduledArticle], outcome: Outcome) -> None:
+        """Send a batch once and count the result of each article in ``outcome``.
 
-        Raises ``Again`` when it should be offered again, ``Refused`` when nothing of it was accepted and
-        ``TargetError`` when there is no use in going on; none of these has noted anything.
+        Raises ``RetryLater`` when it should be sent again, ``BatchRejected`` when no article was accepted, and
+        ``TargetError`` when sending more is useless; in these cases nothing was counted.
         """
         ...
 
 
 class HttpTarget:
-    """``POST /v1/articles`` of a gateway, or of ingest itself."""
+    """``POST /v1/articles`` of a gateway or of ingest."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self._url = url.rstrip("/") + "/v1/articles"
         self._session = session
 
-    async def send(self, batch: Sequence[Due], outcome: Outcome) -> None:
+    async def send(self, batch: Sequence[ScheduledArticle], outcome: Outcome) -> None:
         """As ``Target.send``."""
-        body = b"\n".join(_encode(due.article) for due in batch)
+        body = b"\n".join(_encode(scheduled.article) for scheduled in batch)
         started = time.perf_counter()
         try:
             headers = {"Content-Type": "application/x-ndjson"}
             async with self._session.post(self._url, data=body, headers=headers) as response:
                 answer = await response.read()
-        except ValueError as error:  # about the address or what goes with it; asking again changes nothing
+        except ValueError as error:  # about the URL or the headers: a retry would fail in the same way
             raise TargetError(f"{self._url}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Again(reason(error)) from error
-        if len(outcome.latencies) < _MOST_LATENCIES:
+            raise RetryLater(reason(error)) from error
+        if len(outcome.latencies) < _MAX_LATENCIES:
             outcome.latencies.append((time.perf_counter() - started) * 1000)
-        if response.status in _AGAIN:
-            raise Again(_detail(answer, response.status), _seconds(response.headers.get("Retry-After")))
+        if response.status in _RETRY_STATUSES:
+            raise RetryLater(_detail(answer, response.status), _seconds(response.headers.get("Retry-After")))
         if response.status == 202:
-            _note(batch, answer, outcome)
-        elif response.status not in _ABOUT_ARTICLES:
+            _count(batch, answer, outcome)
+        elif response.status not in _ARTICLE_STATUSES:
             hint = ": give --api-key or set KHABAR_API_KEY" if response.status == HTTPStatus.UNAUTHORIZED else ""
             raise TargetError(f"{self._url} answers {_detail(answer, response.status)}{hint}")
         else:
-            raise Refused(_detail(answer, response.status))
+            raise BatchRejected(_detail(answer, response.status))
 
 
 class KafkaTarget:
-    """Straight to ``articles.raw``."""
+    """Writes to ``articles.raw`` directly."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
-    async def send(self, batch: Sequence[Due], outcome: Outcome) -> None:
+    async def send(self, batch: Sequence[ScheduledArticle], outcome: Outcome) -> None:
         """As ``Target.send``."""
-        fitting = []
-        refused = []
-        for due in batch:
+        prepared = []
+        rejected = []
+        for scheduled in batch:
             try:
-                fitting.append(self._intake.seal(due.article))
+                prepared.append(self._intake.prepare(scheduled.article))
             except TooLarge as error:
-                refused.append((due.place, str(error)))
+                rejected.append((scheduled.place, str(error)))
         started = time.perf_counter()
         try:
-            written = await self._intake.write(fitting)
+            written = await self._intake.write(prepared)
         except Unavailable as error:
-            raise Again(str(error)) from error
-        if len(outcome.latencies) < _MOST_LATENCIES:
+            raise RetryLater(str(error)) from error
+        if len(outcome.latencies) < _MAX_LATENCIES:
             outcome.latencies.append((time.perf_counter() - started) * 1000)
         outcome.accepted += len(written)
-        for place, cause in refused:
-            outcome.complain(place, cause)
+        for place, cause in rejected:
+            outcome.reject(place, cause)
 
 
 async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Send everything; what became of it. SIGINT ends it early, after what is under way was answered.
+    """Send all articles of a plan; return the results. SIGINT ends it early, after the response to the last batch.
 
-    ``say`` gets a line when the target takes nothing, once for each interruption.
+    ``say`` gets a line when the target accepts nothing, once per interruption.
 
-    Raises ``FilesError`` for paths that cannot be read and ``TargetError`` for a target that is no address; a
-    target that stops answering is a failure in the outcome.
+    Raises ``FilesError`` for paths that cannot be read and ``TargetError`` for a target that is not a valid address. A
+    target that stops responding is a failure in the outcome.
     """
     outcome = Outcome()
     items = schedule(plan, outcome)
@@ -258,9 +260,9 @@ async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] 
 
 
 class _Sender:
-    """Collects what is due into batches and sends them in order, each when the one before has been answered.
+    """Sends articles that are due in batches, in order, one batch at a time.
 
-    Several under way at one time could overtake each other: the same input would not give the same result.
+    Several batches at a time could overtake each other: the same input would not give the same result.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a run is made of
@@ -279,13 +281,13 @@ class _Sender:
         self._count = count
         self._say = say
 
-    async def send_all(self, items: Iterator[Due], started: float) -> None:
+    async def send_all(self, items: Iterator[ScheduledArticle], started: float) -> None:
         """Send until the items end or ``stop`` is set. Raises ``TargetError``."""
-        waiting: Due | None = next(items, None)
+        waiting: ScheduledArticle | None = next(items, None)
         while waiting is not None and not self._stop.is_set():
             if self._plan.paced:
-                await self._pause(started + waiting.at)
-            batch: list[Due] = []
+                await self._sleep_until(started + waiting.at)
+            batch: list[ScheduledArticle] = []
             size = 0
             now = time.monotonic() - started
             while waiting is not None and len(batch) < BATCH and (not self._plan.paced or waiting.at <= now):
@@ -296,91 +298,94 @@ class _Sender:
                 waiting = next(items, None)
             if batch:
                 self._outcome.sent += len(batch)
-                await self._insist(batch)
+                await self._send_with_retry(batch)
                 self._count(len(batch))
 
-    async def _pause(self, until: float) -> None:
+    async def _sleep_until(self, moment: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), max(0.0, until - time.monotonic()))
+            await asyncio.wait_for(self._stop.wait(), max(0.0, moment - time.monotonic()))
 
-    async def _insist(self, batch: Sequence[Due]) -> None:
-        """Offer a batch until it is answered. Raises ``GaveUp`` when patience ends, and ``TargetError``."""
-        deadline = time.monotonic() + self._plan.patience
-        pause = 0.2
+    async def _send_with_retry(self, batch: Sequence[ScheduledArticle]) -> None:
+        """Send a batch until the target responds.
+
+        Raises ``TargetUnavailable`` after ``max_wait`` seconds, or ``TargetError``.
+        """
+        deadline = time.monotonic() + self._plan.max_wait
+        backoff = Backoff(0.2, _MAX_DELAY)
         waiting = False
         while True:
             try:
                 await self._target.send(batch, self._outcome)
                 return
-            except Refused as error:
-                refused = str(error)
+            except BatchRejected as error:
+                cause = str(error)
                 break
-            except Again as again:
-                wait = pause if again.after is None else again.after
+            except RetryLater as error:
+                delay = backoff.next()
+                wait = delay if error.after is None else error.after
                 if self._stop.is_set() or time.monotonic() + wait > deadline:
-                    raise GaveUp(f"gave up: {again}") from again
+                    raise TargetUnavailable(f"gave up: {error}") from error
                 if not waiting:
                     waiting = True
-                    limit = f"{self._plan.patience:.0f} s"
-                    self._say(f"{self._plan.target} does not take articles: {again}; retrying for up to {limit}")
-                await self._pause(time.monotonic() + wait)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                    limit = f"{self._plan.max_wait:.0f} s"
+                    self._say(f"{self._plan.target} does not accept articles: {error}; retrying for up to {limit}")
+                await self._sleep_until(time.monotonic() + wait)
             except TargetError:
                 self._outcome.rejected += len(batch)
                 raise
         if len(batch) == 1:
-            self._outcome.complain(batch[0].place, refused)
+            self._outcome.reject(batch[0].place, cause)
             return
-        # Only the first of them is named: halves tell which ones are at fault, and why each.
+        # The response names only the first invalid article; halving the batch finds all of them.
         middle = len(batch) // 2
-        await self._insist(batch[:middle])
-        await self._insist(batch[middle:])
+        await self._send_with_retry(batch[:middle])
+        await self._send_with_retry(batch[middle:])
 
 
-def schedule(plan: Plan, outcome: Outcome) -> Iterator[Due]:
-    """The articles of all passes with their times. What is wrong in a file is noted in ``outcome``, once.
+def schedule(plan: Plan, outcome: Outcome) -> Iterator[ScheduledArticle]:
+    """The articles of all passes with their times. Invalid articles in the files are counted in ``outcome``, once.
 
-    Raises ``FilesError`` at once.
+    Raises ``FilesError`` at once, not during iteration.
     """
     first = read_articles(plan.paths)  # raises before anything is sent
     return _schedule(plan, outcome, first)
 
 
-def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[Due]:
+def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[ScheduledArticle]:
     newest = _newest(plan) if plan.rebase else None
     sent = 0
     at = 0.0
     number = 0
     while True:
         number += 1
-        shift = datetime.now(UTC) - newest if newest is not None else None
+        shift = utc_now() - newest if newest is not None else None
         origin: datetime | None = None
-        begun = at
+        pass_start = at
         before = sent
         for item in items:
             if item.article is None:
                 if number == 1:
                     outcome.unreadable += 1
-                    outcome.complain(item.place, item.error or "")
+                    outcome.reject(item.place, item.error or "")
                 continue
             article = item.article
             if plan.rate is not None:
                 at = sent / plan.rate
             elif plan.speed is not None and article.published_at is not None:
                 origin = origin or article.published_at
-                # An older article behind a newer one goes at once, as one without a date does.
-                at = max(at, begun + (article.published_at - origin).total_seconds() / plan.speed)
-            yield Due(item.place, _again(_shifted(article, shift), number), at)
+                # An article that is older than the one before it is due at once, like one without a date.
+                at = max(at, pass_start + (article.published_at - origin).total_seconds() / plan.speed)
+            yield ScheduledArticle(item.place, _for_pass(_shifted(article, shift), number), at)
             sent += 1
             if sent == plan.limit:
                 return
         if number == plan.repeat or sent == before:
-            return  # also when there is nothing to repeat
+            return  # the second condition: there is nothing to repeat
         items = read_articles(plan.paths)
 
 
 def _newest(plan: Plan) -> datetime | None:
-    """The latest date among the articles of one pass, which are read once for it."""
+    """The latest date of the articles of one pass. Reads all files."""
     newest: datetime | None = None
     count = 0
     for item in read_articles(plan.paths):
@@ -400,12 +405,12 @@ def _shifted(article: ArticleIn, shift: timedelta | None) -> ArticleIn:
         return article
     try:
         return article.model_copy(update={"published_at": article.published_at.astimezone(UTC) + shift})
-    except OverflowError:  # at either end of the calendar
+    except OverflowError:  # outside of the range of datetime
         return article
 
 
-def _again(article: ArticleIn, number: int) -> ArticleIn:
-    """The article as a new one of pass ``number``; itself in the first."""
+def _for_pass(article: ArticleIn, number: int) -> ArticleIn:
+    """The article with an id that is unique to pass ``number``; in the first pass it is unchanged."""
     if number == 1:
         return article
     suffix = f"#{number}"
@@ -420,7 +425,7 @@ async def _open(plan: Plan) -> AsyncIterator[Target]:
     """The target of a plan. Raises ``TargetError``."""
     parts = _address(plan.target)
     if parts.scheme == "kafka":
-        intake = Intake(parts.netloc, timeout=min(15.0, plan.patience), way="replay")
+        intake = Intake(parts.netloc, timeout=min(15.0, plan.max_wait), way="replay")
         try:
             yield KafkaTarget(intake)
         finally:
@@ -432,20 +437,20 @@ async def _open(plan: Plan) -> AsyncIterator[Target]:
 
 
 def _address(target: str) -> SplitResult:
-    """The parts of a target's address; HOST:PORT alone means http. Raises ``TargetError`` when it is none."""
+    """The parts of a target's address; HOST:PORT alone means http. Raises ``TargetError`` when it is not valid."""
     try:
         parts = urlsplit(target if "://" in target else f"http://{target}")
         if parts.scheme not in _SCHEMES or parts.query or parts.fragment:
             raise ValueError(f"not {_FORMS}")
-        # Only Kafka may have several.
+        # Only Kafka can have several addresses.
         for one in parts.netloc.split(",") if parts.scheme == "kafka" else [parts.netloc]:
             node = urlsplit(f"//{one}")
             host = node.hostname or ""
             if not _HOST.fullmatch(host):
-                raise ValueError(f"no host, or one that is no name; give {_FORMS}")
-            host.encode("idna")  # as the resolver does, which then complains of empty and of long parts
+                raise ValueError(f"the host is missing or not valid; give {_FORMS}")
+            host.encode("idna")  # as the resolver does; raises for empty and for long labels
             if node.port == 0:
-                raise ValueError("0 is no port to send to")
+                raise ValueError("port 0 is not valid")
     except ValueError as error:
         raise TargetError(f"{target}: {error}") from error
     return parts
@@ -453,7 +458,7 @@ def _address(target: str) -> SplitResult:
 
 @contextlib.asynccontextmanager
 async def _until_interrupted(outcome: Outcome) -> AsyncIterator[asyncio.Event]:
-    """An event that the first Ctrl-C sets; the second one interrupts as usual."""
+    """An event that the first SIGINT sets; the second one interrupts as usual."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -476,27 +481,30 @@ def _encode(article: ArticleIn) -> bytes:
 
 
 def _size(article: ArticleIn) -> int:
-    """About the bytes that an article takes: most Arabic letters take two."""
+    """An estimate of the encoded size of an article in bytes: most Arabic letters take two."""
     return 2 * (len(article.text or "") + len(article.html or "")) + 1_000
 
 
-def _note(batch: Sequence[Due], answer: bytes, outcome: Outcome) -> None:
-    """Count a 202: what the answer does not mention is lost. Raises ``TargetError`` when it is no answer."""
+def _count(batch: Sequence[ScheduledArticle], answer: bytes, outcome: Outcome) -> None:
+    """Count the results in a 202 response; articles that it does not mention are lost.
+
+    Raises ``TargetError`` when it is not the response of a Khabar.
+    """
     try:
         result = json.loads(answer)
         accepted = {row["index"] for row in result["accepted"]}
         rejected = {row["index"]: str(row["error"]) for row in result["rejected"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise TargetError(f"the answer is not that of a Khabar: {error!r}") from error
-    for index, due in enumerate(batch):
+        raise TargetError(f"the response is not that of a Khabar: {error!r}") from error
+    for index, scheduled in enumerate(batch):
         if index in accepted:
             outcome.accepted += 1
         elif index in rejected:
-            outcome.complain(due.place, rejected[index])
+            outcome.reject(scheduled.place, rejected[index])
 
 
 def _detail(answer: bytes, status: int) -> str:
-    """The status and what a problem document says about it."""
+    """The status, with the detail of the problem document if the response is one."""
     try:
         problem = json.loads(answer)
         return f"{status}: {problem.get('detail') or problem.get('title')}"
@@ -505,7 +513,7 @@ def _detail(answer: bytes, status: int) -> str:
 
 
 def _seconds(value: str | None) -> float | None:
-    """A Retry-After in seconds; its date form is not worth reading here."""
+    """The value of a Retry-After header in seconds; None for its date form."""
     try:
         return max(0.0, float(value)) if value else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""``khabar ingest``: the push server and the feed poller in one process, until it is told to stop."""
+"""``khabar ingest``: the push server and the feed poller in one process."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from services.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# More connections than this are told to come again.
+# Further connections get a 503.
 _CONNECTIONS = 1_000
 _HEADER_BYTES = 65_536
 
@@ -31,10 +31,10 @@ class _Server(uvicorn.Server):
 
 
 async def run(settings: Settings) -> None:
-    """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish what is under way, within 10 seconds.
+    """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish the requests in progress, within 10 seconds.
 
-    Kafka may be away at the start and at any time. Raises ``SettingsError`` for an address that cannot be
-    listened on and for a file of feeds that cannot be used.
+    Kafka may be unavailable at the start and at any time. Raises ``SettingsError`` when an address cannot be listened
+    on, or when the file of feeds is not valid.
     """
     telemetry.configure(settings, "ingest")
     polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
@@ -54,7 +54,7 @@ async def run(settings: Settings) -> None:
     log.info("ingest_listening", host=host, port=port, feeds=len(polled))
     stopping = asyncio.create_task(stop.wait())
     try:
-        # The topics being ready is the one thing here that ends by itself.
+        # Creating the topics is the only one of these tasks that ends by itself.
         endless = {serving, stopping, *background[1:]}
         done, _ = await asyncio.wait(endless, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -69,7 +69,7 @@ async def run(settings: Settings) -> None:
 
 
 def config(settings: Settings, intake: Intake) -> uvicorn.Config:
-    """How the push server runs. h11, for it bounds the size of a request's head."""
+    """The configuration of the push server. It uses h11, which limits the size of a request's head."""
     return uvicorn.Config(
         push.create_app(settings, intake),
         http="h11",

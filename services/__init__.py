@@ -1,13 +1,13 @@
-"""What all packages share, and what runs them.
+"""Code that all packages share, and the supervisor that runs them.
 
 ============= =================================================================================
 settings      environment variables ``KHABAR_*``, checked once at start
 events        the one definition of every record
-identity      the id of an article, from what its publisher sent
-parsing       bytes → a checked article, or the reason why it is none
+identity      the id of an article, computed from what its publisher sent
+parsing       bytes → checked articles, or the reasons why they are invalid
 normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
-addresses     which network addresses feeds and webhooks may lead to
+addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 clock         the current time
@@ -16,10 +16,10 @@ zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
 kafka         Kafka clients as Khabar uses them
-fencing       one writer at a time on a log; Kafka refuses all older ones
-groups        what Kafka knows of a consumer group: members and lag
+fencing       the write fence of a log: Kafka rejects all writers but the newest
+groups        members and lag of the consumer group
 deadletters   dead letters: the record, its cause, retry
-store/        every key of Redis or Valkey, and the scripts (``lua/``) that write and read them
+store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes
 supervisor    ``khabar up``

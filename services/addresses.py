@@ -1,6 +1,6 @@
-"""Which network addresses strangers may make Khabar connect to: public ones, so that nobody reaches into the house.
+"""Protection against server-side request forgery: feeds and webhooks may connect to public addresses only.
 
-Feeds and webhooks are addresses that strangers name.
+Their URLs come from untrusted users, who must not reach the private network through Khabar.
 """
 
 import errno
@@ -12,20 +12,20 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class PrivateAddress(OSError):
-    """A connection to an address that is not public was about to be made."""
+    """A connection to an address that is not public was refused."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address (textual, a scope id is allowed) belongs to the public internet.
+    """Whether an IP address (as text, a scope id is allowed) belongs to the public internet.
 
-    IPv6 addresses that carry an IPv4 address are as public as the one they carry.
+    An IPv6 address that embeds an IPv4 address is public if the embedded address is.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        carried = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+        embedded = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
         if ip in _NAT64:
-            carried.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-        if any(inner is not None and not is_public(str(inner)) for inner in carried):
+            embedded.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+        if any(inner is not None and not is_public(str(inner)) for inner in embedded):
             return False
         if ip.ipv4_mapped is not None:
             return True
@@ -33,10 +33,9 @@ def is_public(address: str) -> bool:
 
 
 def public_socket(addr_info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
-    """A socket for one address that a host name was resolved to, as aiohttp's ``socket_factory``.
+    """A socket for one resolved address, for aiohttp's ``socket_factory``. Raises ``PrivateAddress``.
 
-    Called with the very address that is connected to next, after redirects and whatever the resolver said.
-    Raises ``PrivateAddress``.
+    aiohttp calls it with the address that it connects to next, so it also covers redirects and DNS rebinding.
     """
     family, kind, protocol, _, address = addr_info
     if not is_public(str(address[0])):

@@ -1,7 +1,7 @@
-"""Blocking work beside the event loop, in daemon threads and with a deadline.
+"""Blocking work in daemon threads, with a deadline.
 
-Not in the loop's own pool: that one has few threads, which look-ups of host names need too, and work in it holds up
-the end of the process.
+Not in the event loop's own thread pool: it has few threads, which host name look-ups need too, and work in it delays
+the exit of the process.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ _T = TypeVar("_T")
 async def run_in_thread(
     work: Callable[[], _T], *, name: str, deadline: float | None = None, on_end: Callable[[], None] = lambda: None
 ) -> _T:
-    """What ``work`` returns or raises, done in a new daemon thread.
+    """Run ``work`` in a new daemon thread; return or raise what it returns or raises.
 
-    Raises ``TimeoutError`` after ``deadline`` seconds, and ``RuntimeError`` when no thread can be started; the thread
-    itself cannot be stopped. ``on_end`` is called in the loop when the thread has ended, or at once when none was
-    started: to release what the work occupies, also when nobody waits for it any more.
+    Raises ``TimeoutError`` after ``deadline`` seconds, although the thread itself cannot be stopped, and
+    ``RuntimeError`` when no thread can be started. ``on_end`` is called in the loop when the thread has ended, or at
+    once when none was started: it can release what the work occupies even after the caller has timed out.
     """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[_T] = loop.create_future()
+    future: asyncio.Future[_T] = loop.create_future()
 
-    def settle(set_answer: Callable[[], None]) -> None:
+    def settle(complete: Callable[[], None]) -> None:
         on_end()
-        if not answer.done():
-            set_answer()
+        if not future.done():
+            complete()
 
     def run() -> None:
         try:
             result = work()
         except Exception as raised:
             error = raised
-            settled = lambda: answer.set_exception(error)  # noqa: E731
+            settled = lambda: future.set_exception(error)  # noqa: E731
         else:
-            settled = lambda: answer.set_result(result)  # noqa: E731
+            settled = lambda: future.set_result(result)  # noqa: E731
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, settled)
 
@@ -47,4 +47,4 @@ async def run_in_thread(
         on_end()
         raise
     async with asyncio.timeout(deadline):
-        return await answer
+        return await future

@@ -1,8 +1,12 @@
-"""The clock of those who are given one, so that a test can give another."""
+"""The current time, and the type of a clock that is passed in so that a test can pass its own."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the current time, with a time zone."""
 
 
 def utc_now() -> datetime:
-    """The present moment."""
+    """The current time in UTC."""
     return datetime.now(UTC)

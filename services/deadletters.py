@@ -1,10 +1,10 @@
-"""Dead letters: what cannot be parsed or fails in a stage, kept on ``articles.rejected`` with its cause.
+"""Dead letters: records that cannot be parsed or that a stage fails on, kept on ``articles.rejected`` with the cause.
 
-A dead letter is the original record, bytes and headers untouched, with headers ``khabar-*`` that tell where it
-came from and why it is here. A retry sends the original back to its topic and notes that on ``articles.rejected``.
+A dead letter is the original record with unchanged bytes and headers, plus headers ``khabar-*`` with its topic,
+partition, offset, stage and cause. A retry sends the original back to its topic and appends a marker with the header
+``khabar-retried`` to ``articles.rejected``.
 """
 
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from aiokafka.structs import ConsumerRecord
 
 from services import kafka, kafka_topics
+from services.clock import utc_now
 
 _PREFIX = "khabar-"
 _RETRIED = "khabar-retried"
@@ -19,7 +20,7 @@ _RETRIED = "khabar-retried"
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """What a dead letter keeps of a refused record; also for one that never was on Kafka, at a place made up."""
+    """The record that a dead letter is made of. One that never was on Kafka has an invented partition and offset."""
 
     topic: str
     partition: int
@@ -31,7 +32,7 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One refused record. ``number`` is its offset on ``articles.rejected``."""
+    """A dead letter. ``number`` is its offset on ``articles.rejected``; the other fields describe the original."""
 
     number: int
     stage: str
@@ -46,7 +47,7 @@ class DeadLetter:
 
 
 def headers_for(original: SourceRecord, *, stage: str, cause: str) -> kafka.Headers:
-    """Headers of the dead letter made of ``original``: its own, then where and why it failed."""
+    """Headers of the dead letter made of ``original``: the original's, then where and why it failed."""
     kept = [(name, value) for name, value in original.headers if not name.startswith(_PREFIX)]
     notes = {
         "stage": stage,
@@ -54,19 +55,19 @@ def headers_for(original: SourceRecord, *, stage: str, cause: str) -> kafka.Head
         "topic": original.topic,
         "partition": str(original.partition),
         "offset": str(original.offset),
-        "time": datetime.now(UTC).isoformat(),
+        "time": utc_now().isoformat(),
     }
     return [*kept, *((_PREFIX + name, value.encode()) for name, value in notes.items())]
 
 
 async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
-    """All dead letters that were not retried, oldest first; a record refused twice appears once."""
+    """All dead letters that were not retried, oldest first; a record that failed twice appears once."""
     letters: dict[tuple[str, int, int], DeadLetter] = {}
     async with kafka.reader(bootstrap, kafka_topics.REJECTED.name) as reader:
         async for record in reader.between(await reader.oldest(), await reader.end()):
             retried = kafka.header(record.headers, _RETRIED)
             if retried is not None:
-                letters = {place: letter for place, letter in letters.items() if letter.number != int(retried)}
+                letters = {source: letter for source, letter in letters.items() if letter.number != int(retried)}
                 continue
             letter = _parse(record)
             letters.setdefault((letter.topic, letter.partition, letter.offset), letter)
@@ -75,7 +76,7 @@ async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
 
 
 async def retry(bootstrap: str, letters: Iterable[DeadLetter]) -> int:
-    """Send the originals back to their topics; how many. Each is noted as retried once it was acknowledged."""
+    """Send the originals back to their topics; return how many. Each is marked as retried once it is acknowledged."""
     count = 0
     async with kafka.producer(bootstrap) as producer:
         for letter in letters:
@@ -97,7 +98,9 @@ def _parse(record: ConsumerRecord) -> DeadLetter:
         offset=int(notes.get("offset", -1)),
         time=datetime.fromisoformat(notes["time"])
         if "time" in notes
-        else datetime.fromtimestamp((record.timestamp or time.time() * 1000) / 1000, UTC),
+        else datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        if record.timestamp
+        else utc_now(),
         key=record.key,
         value=record.value,
         headers=[(name, value) for name, value in record.headers if not name.startswith(_PREFIX)],

@@ -1,4 +1,4 @@
-"""What Kafka knows of a consumer group: its members and how far behind they are."""
+"""The consumer group of the enrich workers as Kafka reports it: members and lag."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +17,11 @@ _SESSION = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 
 
 async def stable_members(bootstrap: str, group: str) -> int:
-    """How many members share the work; 0 while the group is new or being rebalanced."""
+    """How many members the group has; 0 while it is new or rebalancing."""
     async with _admin(bootstrap) as admin:
         try:
             responses = await admin.describe_consumer_groups([group])
-        except GroupCoordinatorNotAvailableError:  # a fresh broker has not made its offsets topic yet
+        except GroupCoordinatorNotAvailableError:  # a new broker has not created its offsets topic yet
             return 0
     for response in responses:
         for described in response.groups:
@@ -32,7 +32,7 @@ async def stable_members(bootstrap: str, group: str) -> int:
 
 
 async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """By topic: the sum of its end offsets, and how many records the group has not finished."""
+    """For each topic: the sum of its end offsets, and the group's lag in records."""
     async with _admin(bootstrap) as admin:
         partitions = [
             TopicPartition(described["topic"], partition["partition"])
@@ -48,20 +48,20 @@ async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, t
         oldest = await consumer.beginning_offsets(partitions)
     found = dict.fromkeys(topics, (0, 0))
     for partition in partitions:
-        done = committed[partition].offset if partition in committed else 0
+        position = committed[partition].offset if partition in committed else 0
         end, lag = found[partition.topic]
         found[partition.topic] = (
             end + ends[partition],
-            lag + ends[partition] - max(oldest[partition], done),
+            lag + ends[partition] - max(oldest[partition], position),
         )
     return found
 
 
 async def check_session(bootstrap: str, seconds: float) -> None:
-    """See that Kafka allows members whose session ends after so many seconds.
+    """Check that Kafka allows a session timeout of ``seconds``. Raises ``SettingsError`` when it does not.
 
-    A member that asks for less or more is refused each time it tries to join; its client only logs that. Raises
-    ``SettingsError``. A Kafka that does not tell what it allows is taken at its best.
+    Otherwise Kafka would reject the member each time it tries to join, and its client would only log that. When
+    Kafka's limits cannot be read, every timeout passes.
     """
     allowed: dict[str, float] = {}
     with contextlib.suppress(KafkaError, OSError, TimeoutError):

@@ -1,4 +1,4 @@
-"""The id of an article: the same for the same article, however and how often it arrives."""
+"""The id of an article: the same each time it arrives, by whichever way."""
 
 import base64
 import hashlib
@@ -9,10 +9,10 @@ _LENGTH = 26  # 130 bits in base32
 
 
 def article_id(article: ArticleIn) -> str:
-    """26 lowercase base32 characters, a function of the source and of what identifies the article there.
+    """26 lowercase base32 characters, computed from the source and from what identifies the article there.
 
-    That is the guid; without one the url; without that title, text and html together. So another text under
-    the same guid (or url) is the same article, revised.
+    That is the guid; without a guid, the url; without a url, title, text and html together. So another text with the
+    same guid (or url) is a revision of the same article.
     """
     return make_id(
         source=article.source,
@@ -23,7 +23,7 @@ def article_id(article: ArticleIn) -> str:
 
 
 def make_id(*, source: str | None, guid: str | None, url: str | None, content: tuple[str | None, ...]) -> str:
-    """The id of an article with these parts; also for what never became an ``ArticleIn``."""
+    """The id of an article with these parts, for input that is not a valid ``ArticleIn``."""
     if guid:
         parts: tuple[str | None, ...] = (source, "guid", guid)
     elif url:
@@ -34,13 +34,13 @@ def make_id(*, source: str | None, guid: str | None, url: str | None, content: t
 
 
 def digest(*parts: str | None) -> str:
-    """26 lowercase base32 characters of SHA-256 over the parts; an absent part differs from an empty one."""
+    """26 lowercase base32 characters of SHA-256 over the parts; None differs from an empty part."""
     hashed = hashlib.sha256()
     for part in parts:
         if part is None:
             hashed.update(b"-")
         else:
-            # The length first, so that ("ab", "c") and ("a", "bc") do not run together.
+            # The length first, so that ("ab", "c") and ("a", "bc") differ.
             encoded = part.encode("utf-8", "surrogatepass")
             hashed.update(b"%d:" % len(encoded))
             hashed.update(encoded)

@@ -1,4 +1,4 @@
-"""Kafka clients as Khabar uses them: a producer that loses nothing, and readers without a consumer group."""
+"""Kafka clients as Khabar uses them: an idempotent producer, and readers without a consumer group."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ Headers = list[tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Output:
-    """A record to produce. Without a ``partition`` the key decides."""
+    """A record to produce. Without a ``partition``, its key decides the partition."""
 
     topic: str
     key: bytes | None
@@ -30,27 +30,27 @@ class Output:
 
 
 class NotAcknowledged(KafkaError):  # type: ignore[misc]
-    """Kafka did not acknowledge a batch. ``sent``: some of it may be written, or may still be."""
+    """Kafka did not acknowledge a batch. ``sent``: some of its records may have been, or may still be, written."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
 
 
-# Seconds for each step of taking leave of a producer.
-_FAREWELL = 2.0
-_leaving: set[asyncio.Task[None]] = set()
+# Seconds for each step of closing a producer.
+CLOSE_TIMEOUT = 2.0
+_closing: set[asyncio.Task[None]] = set()
 
 
 def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
-    """An idempotent producer that takes a record for written only when all in-sync replicas have it."""
+    """An idempotent producer; a record counts as written once all in-sync replicas have it."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
         enable_idempotence=True,
         linger_ms=linger_ms,
         compression_type="lz4",
-        max_batch_size=262_144,  # articles are some KB each; in 16 KB batches half the time went to requests
+        max_batch_size=262_144,  # articles are some KB each; with 16 KB batches, half the time was spent on requests
         max_request_size=MAX_RECORD_BYTES,
         request_timeout_ms=15_000,
     )
@@ -59,11 +59,11 @@ def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
 async def produce_batch(
     producer: AIOKafkaProducer, outputs: Iterable[Output], *, within: float
 ) -> list[RecordMetadata]:
-    """Produce in order; return what Kafka says of each record when all are acknowledged.
+    """Produce in order and await all acknowledgements; return the metadata of each record.
 
-    Raises ``NotAcknowledged`` after ``within`` seconds, and the first ``KafkaError`` of any record; a
-    ``ProducerFenced`` comes before all others. The producer must then be discarded: an idempotent one tries for ever,
-    and Kafka refuses what it sends after a refused record.
+    Raises ``NotAcknowledged`` after ``within`` seconds, or the first ``KafkaError`` of any record; ``ProducerFenced``
+    takes precedence. After an error the caller must discard the producer: an idempotent one retries forever, and
+    Kafka rejects all that it sends after a rejected record.
     """
     pending: list[asyncio.Future[RecordMetadata]] = []
     try:
@@ -91,43 +91,43 @@ async def produce_batch(
 
 
 def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
-    # The first failure was raised; asyncio shall not warn of the others.
+    # Only the first failure is raised; asyncio must not warn that the others were never retrieved.
     if not future.cancelled():
         future.exception()
 
 
 def discard(producer: AIOKafkaProducer) -> asyncio.Task[None]:
-    """Stop a producer and drop what it still holds, in the background and within about 4 seconds.
+    """Close a failed producer and drop its unsent records, in the background and within about 4 seconds.
 
-    For one that has failed. An idempotent producer tries for ever: kept, it would write much later what was answered
-    with an error, and hold ever more in memory until then. And of a record that Kafka refused it keeps the sequence
-    number, so that Kafka refuses all that follow.
+    An idempotent producer retries forever: if it were kept, it would write records much later that were already
+    reported as failed, and use more and more memory until then. After a record that Kafka rejected, its sequence
+    numbers no longer match, so that Kafka rejects all that follow.
     """
-    task = asyncio.create_task(_abandon(producer))
-    _leaving.add(task)
-    task.add_done_callback(_leaving.discard)
+    task = asyncio.create_task(_discard(producer))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
     return task
 
 
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    # ``stop`` alone waits until everything is written; so its sender is ended first, and who waits for what that leaves
-    # is told. There is no public way.
+async def _discard(producer: AIOKafkaProducer) -> None:
+    # ``stop`` alone waits until everything is written. So cancel its sender first, then fail the pending batches, so
+    # that nothing waits for them. aiokafka has no public way to do this.
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()
-        done, _ = await asyncio.wait({sender}, timeout=_FAREWELL)
+        done, _ = await asyncio.wait({sender}, timeout=CLOSE_TIMEOUT)
         if not done:
-            sender.cancel()  # the first time it only waits for the requests under way
+            sender.cancel()  # the first cancellation only makes it wait for the requests in flight
             await asyncio.wait({sender})
-    left = producer._message_accumulator
-    batches = [*left._pending_batches, *(batch for waiting in left._batches.values() for batch in waiting)]
-    left.fail_all(KafkaError("the producer was given up"))
+    accumulator = producer._message_accumulator
+    batches = [*accumulator._pending_batches, *(one for queue in accumulator._batches.values() for one in queue)]
+    accumulator.fail_all(KafkaError("the producer was discarded"))
     for batch in batches:
-        batch._drain_waiter.exception()  # nobody waits for room any more
-    left._batches.clear()
-    left._pending_batches.clear()
+        batch._drain_waiter.exception()  # mark it as retrieved: nothing waits for capacity any more
+    accumulator._batches.clear()
+    accumulator._pending_batches.clear()
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(producer.stop(), _FAREWELL)
+        await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT)
 
 
 def header(headers: object, name: str) -> str | None:
@@ -140,7 +140,7 @@ def header(headers: object, name: str) -> str | None:
 
 
 async def cluster_id(bootstrap: str) -> str:
-    """The id of this Kafka cluster: another one, or the same begun anew, has another. Raises ``KafkaError``."""
+    """The id of this Kafka cluster; a cluster that is formatted again gets a new id. Raises ``KafkaError``."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
@@ -152,12 +152,12 @@ async def cluster_id(bootstrap: str) -> str:
 
 
 def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
-    """What the store knows the first partition of a topic of a Kafka cluster by."""
+    """The id, in the store, of the first partition of a topic in a Kafka cluster."""
     return f"{cluster}/{topic}-0"
 
 
 async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
-    """What the store knows this log by. Offsets of another Kafka, or of one begun anew, say nothing about it.
+    """``log_id`` for the cluster at these servers. Offsets are comparable only under the same id.
 
     Raises ``KafkaError``.
     """
@@ -165,22 +165,22 @@ async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) ->
 
 
 class Reader:
-    """Reads one partition at a position of its own, without a consumer group."""
+    """Reads one partition from any position, without a consumer group."""
 
     def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
         self._consumer = consumer
         self._partition = partition
 
     async def oldest(self) -> int:
-        """Offset of the oldest record still kept (that of the next record when there is none)."""
+        """Offset of the oldest record that Kafka still keeps; the end offset when there is none."""
         return int((await self._consumer.beginning_offsets([self._partition]))[self._partition])
 
     async def end(self) -> int:
-        """Offset that the next record will get."""
+        """The end offset: that of the next record to be written."""
         return int((await self._consumer.end_offsets([self._partition]))[self._partition])
 
     async def at(self, timestamp_ms: int) -> int:
-        """Offset of the first record with this or a later timestamp; the end when there is none."""
+        """Offset of the first record with this or a later timestamp; the end offset when there is none."""
         found = (await self._consumer.offsets_for_times({self._partition: timestamp_ms}))[self._partition]
         return int(found.offset) if found else await self.end()
 
@@ -197,7 +197,7 @@ class Reader:
                 yield record
 
     async def follow(self, start: int) -> AsyncIterator[list[ConsumerRecord]]:
-        """Batches of records from offset ``start`` on, without end, as they arrive."""
+        """Batches of records from offset ``start`` on, as they arrive; never ends."""
         self._consumer.seek(self._partition, start)
         while True:
             batches = await self._consumer.getmany(self._partition, timeout_ms=60_000)
@@ -213,7 +213,7 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
-        # A position that is no longer kept is an error to handle, never a silent jump.
+        # A position that Kafka no longer keeps is an error to handle, never a silent jump.
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
@@ -222,7 +222,7 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
     consumer.assign([assigned])
     try:
         await consumer.start()
-        # A consumer that is stopped before its tasks took their first step raises CancelledError.
+        # A consumer that is stopped before its tasks have run once raises CancelledError.
         await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:

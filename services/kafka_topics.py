@@ -1,6 +1,5 @@
 """The Kafka topics: names, partitions and how long they are kept."""
 
-import asyncio
 import contextlib
 import math
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 
+from services.backoff import Backoff
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -18,33 +18,33 @@ DAY_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as Khabar creates it. ``partitions`` of None means the setting decides."""
+    """A topic as Khabar creates it. ``partitions`` None: the setting ``raw_partitions`` decides."""
 
     name: str
     partitions: int | None = 1
     config: dict[str, str] = field(default_factory=dict)
 
 
-def _kept(days: int) -> dict[str, str]:
+def _keep(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "max.message.bytes": "8388608"}
 
 
-RAW = Topic("articles.raw", None, _kept(7))
-ANNOTATED = Topic("articles.annotated", 1, _kept(7))
-UPDATES = Topic("updates", 1, _kept(7))
-REJECTED = Topic("articles.rejected", 1, _kept(30))
-# Kept for as long as group looks back, if that is longer.
-ENTRIES = Topic("group.entries", 1, _kept(7))
+RAW = Topic("articles.raw", None, _keep(7))
+ANNOTATED = Topic("articles.annotated", 1, _keep(7))
+UPDATES = Topic("updates", 1, _keep(7))
+REJECTED = Topic("articles.rejected", 1, _keep(30))
+# Kept for the story window, if that is longer.
+ENTRIES = Topic("group.entries", 1, _keep(7))
 
 ALL = (RAW, ANNOTATED, UPDATES, REJECTED, ENTRIES)
 
 
 async def ensure(bootstrap: str, *, raw_partitions: int, replication: int, window_hours: float = 0) -> None:
-    """Create the topics that are missing, and give ``articles.raw`` more partitions when it has fewer.
+    """Create missing topics, and add partitions to ``articles.raw`` when it has fewer than ``raw_partitions``.
 
-    Otherwise existing ones are left as they are. ``window_hours`` is how far group looks back.
+    Existing topics are not changed otherwise. ``window_hours`` is the length of the story window.
 
-    Raises an ``aiokafka.errors.KafkaError`` when the broker refuses one for any other reason.
+    Raises ``aiokafka.errors.KafkaError`` when the broker refuses to create a topic.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -67,7 +67,7 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int, windo
         response = await admin.create_topics(missing)
         for name, code, *rest in response.topic_errors:
             error = for_code(code)
-            # Two services may start at once and both create: the slower one finds the work done.
+            # Services start at the same time, so another one may have created the topic meanwhile.
             if code and error is not TopicAlreadyExistsError:
                 raise error(f"{name}: {rest[0] if rest else ''}")
     finally:
@@ -78,18 +78,18 @@ def _config(topic: Topic, window_hours: float) -> dict[str, str]:
     if topic is not ENTRIES:
         return topic.config
     days = math.ceil(window_hours / 24) + 1
-    return max(topic.config, _kept(days), key=lambda config: int(config["retention.ms"]))
+    return max(topic.config, _keep(days), key=lambda config: int(config["retention.ms"]))
 
 
 async def _grow(admin: AIOKafkaAdminClient, name: str, wanted: int) -> None:
     (described,) = await admin.describe_topics([name])
     if len(described["partitions"]) < wanted:
-        with contextlib.suppress(InvalidPartitionsError):  # another service was faster
+        with contextlib.suppress(InvalidPartitionsError):  # another service has added them meanwhile
             await admin.create_partitions({name: NewPartitions(wanted)})
 
 
-async def ensure_as_set(settings: Settings) -> None:
-    """``ensure`` with what the settings say."""
+async def ensure_from_settings(settings: Settings) -> None:
+    """``ensure`` with the values of the settings."""
     await ensure(
         settings.kafka_servers,
         raw_partitions=settings.raw_partitions,
@@ -99,16 +99,13 @@ async def ensure_as_set(settings: Settings) -> None:
 
 
 async def wait_for(settings: Settings) -> None:
-    """Create the topics that are missing as soon as Kafka is there, however long that takes."""
-    pause = 0.1
-    told = False
+    """Create missing topics, retrying until Kafka is available."""
+    backoff = Backoff(0.1, 1.0)
     while True:
         try:
-            await ensure_as_set(settings)
+            await ensure_from_settings(settings)
             return
         except (KafkaError, OSError, TimeoutError) as error:
-            if not told:
-                log.warning("waiting for Kafka", servers=settings.kafka_servers, cause=str(error))
-                told = True
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 1.0)
+            if not backoff.failures:
+                log.warning("waiting_for_kafka", servers=settings.kafka_servers, cause=str(error))
+        await backoff.wait()

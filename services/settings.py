@@ -1,6 +1,6 @@
 """Settings: environment variables ``KHABAR_*`` (and ``.env``), checked once at start.
 
-A wrong value or an unknown name is refused with a sentence that names it.
+A wrong value or an unknown name is rejected with a one-sentence error that names it.
 """
 
 import difflib
@@ -48,29 +48,29 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="file of keys: lines NAME sha256:HEX SCOPES LIMITS")
     allow_open: bool = Field(False, description="without keys, let the gateway listen on more than the loopback")
     origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated origins whose pages may use the gateway beside its own, or *"
+        (), description="comma-separated origins whose pages may use the gateway besides its own, or *"
     )
     max_connections_per_address: int = Field(
-        1_000, ge=0, description="most streams of one client address, this machine's excepted; 0: no limit"
+        1_000, ge=0, description="maximum streams of one client address, except this machine's; 0: no limit"
     )
-    max_webhooks: int = Field(100, ge=1, le=1_000, description="most webhooks of one key")
-    webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for so long is paused")
+    max_webhooks: int = Field(100, ge=1, le=1_000, description="maximum webhooks of one key")
+    webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for this long is paused")
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
-    allow_private_addresses: bool = Field(False, description="let feeds and webhooks lead into private networks")
+    allow_private_addresses: bool = Field(False, description="let feeds and webhooks connect to private addresses")
     raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
     replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
-    max_articles: int = Field(1_000, ge=1, description="most articles in one push")
-    story_window_hours: float = Field(72.0, gt=0, description="how long an article can meet duplicates and stories")
+    max_articles: int = Field(1_000, ge=1, description="maximum articles in one push")
+    story_window_hours: float = Field(72.0, gt=0, description="how long articles are compared with later ones")
     story_memory_bytes: int = Field(
-        500_000_000, ge=5_000_000, description="most memory for the articles in that window; the oldest leave earlier"
+        500_000_000, ge=5_000_000, description="maximum memory for these articles; beyond it the oldest are evicted"
     )
     ner: Literal["default", "quality", "camel"] = Field(
         "default", description="what recognises names: default, quality or camel"
     )
-    ner_model: Path | None = Field(None, description="folder of the quality recogniser's model")
+    ner_model: Path | None = Field(None, description="directory of the quality recogniser's model")
     vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
             if one not in {"*", "null"} and not _ORIGIN.fullmatch(one.lower()):
-                raise ValueError(f"{one!r} is no origin such as https://news.example or http://127.0.0.1:3000")
+                raise ValueError(f"{one!r} is not an origin such as https://news.example or http://127.0.0.1:3000")
         return tuple(one.lower() for one in value)
 
     @field_validator("kafka")
@@ -134,9 +134,9 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the settings; ``overrides`` (from command-line options) win where they are not None.
+    """Read the settings; ``overrides`` (from command-line options) take precedence where they are not None.
 
-    Raises ``SettingsError`` with one sentence naming the first wrong setting.
+    Raises ``SettingsError`` with a one-sentence message that names the first wrong setting.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in [*os.environ, *dotenv_values(".env")]:
@@ -167,13 +167,13 @@ def load_running(data_dir: Path | None = None) -> Settings:
 
 
 def check_reach(settings: Settings) -> None:
-    """Return unless anybody in the network could use the gateway without a key. Raises ``SettingsError``."""
+    """Check that the gateway is not reachable from the network without a key. Raises ``SettingsError``."""
     if settings.api_keys or settings.api_keys_file is not None or settings.allow_open:
         return
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     except OSError:
-        return  # it cannot be listened on either
+        return  # listening on it will fail too
     if not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
         raise SettingsError(
             f"KHABAR_HOST: without keys the gateway listens on 127.0.0.1 only, not on {settings.host}: "

@@ -1,4 +1,4 @@
-"""``khabar up``: everything in one terminal, each service a child process that is restarted when it dies."""
+"""``khabar up``: the whole system in one terminal, each service a child process that is restarted when it exits."""
 
 import asyncio
 import contextlib
@@ -19,33 +19,34 @@ import aiohttp
 import click
 
 from services import instances
+from services.backoff import Backoff
 from services.embedded.process import Process, free_port, port_taken
 from services.errors import StartError
 from services.groups import GROUP, stable_members
 from services.settings import Settings, check_reach
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
-# -P: a file in the working directory that is called like a module must not stand in for it.
+# -P: a file in the working directory must not shadow a module of the same name.
 KHABAR = (sys.executable, "-P", "-m", "services")
 _SERVERS = {"Kafka", "Valkey"}
-_READY_WITHIN = 90.0
-# Longer than any start takes on a machine that is well.
-_PATIENT = 20.0
+READY_TIMEOUT = 90.0
+# A start that takes longer than this is reported: on a healthy machine none does.
+SLOW_START_SECONDS = 20.0
 _DEMO_RATE = "2"
 _DEMO_EVENTS = "8"
-# A little less than one pass over seeds/ takes: what comes again in the next pass is news again, not a copy.
+# A little less than one pass over seeds/ takes, so that articles of the next pass are not near-duplicates.
 _DEMO_WINDOW_SECONDS = 40
-# A child that lived this long was well; its next death is a new one, not part of a crash loop.
-_WELL = 30.0
-_HOPELESS = 3
+# A child that ran this long is stable: its next crash does not count as part of a crash loop.
+STABLE_SECONDS = 30.0
+MAX_CRASHES = 3
 
 
 class Child:
-    """A process that is kept running: started anew whenever it ends, with growing pauses."""
+    """A process that is kept running: restarted whenever it exits, with exponential backoff."""
 
     def __init__(self, name: str, process: Callable[[], Process], start: Callable[[], Awaitable[None]]) -> None:
         self.name = name
-        self.deaths = 0
+        self.crashes = 0
         self.on_restart: Callable[[], None] = lambda: None
         self._process = process
         self._start = start
@@ -57,19 +58,21 @@ class Child:
         return self._process()
 
     async def start(self) -> None:
-        """Start it and keep it."""
+        """Start the process and keep it running until ``stop``."""
         await self._start()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
     async def _keep(self) -> None:
-        pause = 0.5
+        backoff = Backoff(0.5, 10.0)
         while True:
-            born = time.monotonic()
+            started = time.monotonic()
             status = await self.process.wait()
-            self.deaths += 1
-            pause = 0.5 if time.monotonic() - born > _WELL else min(pause * 2, 10.0)
-            say(f"{self.name} ended with status {status}; starting it again in {pause:g} s")
-            await asyncio.sleep(pause)
+            self.crashes += 1
+            if time.monotonic() - started > STABLE_SECONDS:
+                backoff.reset()
+            delay = backoff.next()
+            say(f"{self.name} exited with status {status}; restarting it in {delay:g} s")
+            await asyncio.sleep(delay)
             try:
                 await self._start()
                 self.on_restart()
@@ -77,7 +80,7 @@ class Child:
                 say(str(error))
 
     async def stop(self) -> None:
-        """Stop it and keep it no longer."""
+        """Stop the process and do not restart it."""
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -86,14 +89,14 @@ class Child:
 
 
 class Supervisor:
-    """All children of one ``khabar up``, in the order of their start."""
+    """All child processes of one ``khabar up``, in the order in which they start."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.children: list[Child] = []
 
     def add_servers(self) -> None:
-        """Add Kafka and Valkey where no addresses are given, and their addresses to the settings."""
+        """Add embedded Kafka and Valkey where the settings give no address, and put their addresses in the settings."""
         found = {}
         if self.settings.kafka is None or self.settings.redis is None:
             try:
@@ -117,7 +120,7 @@ class Supervisor:
         self.settings = self.settings.model_copy(update=found)
 
     def add_service(self, name: str, *command: str, **environment: object) -> None:
-        """Add ``khabar COMMAND`` with these settings as its environment."""
+        """Add ``khabar COMMAND``, with these settings in its environment."""
         process = Process(name, self.settings.data_dir / "log" / f"{name}.log")
         variables = os.environ | {f"KHABAR_{key.upper()}": str(value) for key, value in environment.items()}
 
@@ -135,10 +138,10 @@ class Supervisor:
         return [child for child in self.children if child.name not in _SERVERS]
 
     async def start(self, gateway: str) -> None:
-        """Start the servers and one worker, then the other services, each lot at once.
+        """Start the servers and one worker at the same time, then all other services at the same time.
 
-        (The worker has most to load, and waits for Kafka by itself. All services together with the servers was
-        slower: they take the processors that Kafka needs to come up.)
+        (The worker loads the most data and waits for Kafka by itself. Starting all services with the servers was
+        slower: they use the CPU that Kafka needs to start.)
         """
         early = [child for child in self._services if child.name == "enrich-1"]
         await asyncio.gather(*(child.start() for child in (*self._servers, *early)))
@@ -158,10 +161,10 @@ class Supervisor:
         instances.publish(self.settings.data_dir, noted)
 
     async def until_ready(self, gateway: str, workers: int) -> None:
-        """Return when an article would go through. Raises ``StartError`` when it would not for too long."""
-        began = time.monotonic()
-        deadline = began + _READY_WITHIN
-        told = False
+        """Return when the system can process an article. Raises ``StartError`` when it is not ready in time."""
+        started = time.monotonic()
+        deadline = started + READY_TIMEOUT
+        reported = False
         state = ""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while time.monotonic() < deadline:
@@ -177,33 +180,33 @@ class Supervisor:
                             return
                 except (aiohttp.ClientError, TimeoutError) as error:
                     state = repr(error)
-                if not told and time.monotonic() - began > _PATIENT:
-                    told = True
+                if not reported and time.monotonic() - started > SLOW_START_SECONDS:
+                    reported = True
                     sys.stderr.write(f"still waiting: {state}\n")
                 await asyncio.sleep(0.1)
-        raise StartError(f"not ready after {_READY_WITHIN:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}")
+        raise StartError(f"not ready after {READY_TIMEOUT:.0f} s: {state}; logs: {self.settings.data_dir / 'log'}")
 
     def _check(self, child: Child) -> None:
-        """Raise ``StartError`` for one that says that it cannot start, or keeps ending without a word."""
-        if child.deaths:
+        """Raise ``StartError`` for a child that exited with an error message, or that keeps crashing."""
+        if child.crashes:
             lines = child.process.log.read_text(encoding="utf-8", errors="replace").splitlines()
-            said = next((line for line in reversed(lines) if line.strip()), "")
-            if said.startswith("error: "):
-                raise StartError(said.removeprefix("error: "))
-        if child.deaths >= _HOPELESS:
-            raise StartError(f"{child.name} keeps ending; its log: {child.process.log}")
+            last = next((line for line in reversed(lines) if line.strip()), "")
+            if last.startswith("error: "):
+                raise StartError(last.removeprefix("error: "))
+        if child.crashes >= MAX_CRASHES:
+            raise StartError(f"{child.name} keeps crashing; its log: {child.process.log}")
 
     async def stop(self) -> None:
-        """Stop the children, last started first; services together, then what they stand on."""
+        """Stop the services at the same time, then the servers that they use."""
         await asyncio.gather(*(child.stop() for child in self._services))
         await asyncio.gather(*(child.stop() for child in self._servers))
         instances.withdraw(self.settings.data_dir)
 
 
 async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) -> None:
-    """Run everything until SIGINT or SIGTERM. ``temporary``: in a data directory that is removed at the end.
+    """Run everything until SIGINT or SIGTERM. ``temporary``: use a data directory that is removed at the end.
 
-    Raises ``StartError`` (or ``jars.JarsError``, ``SettingsError``) with one sentence when it cannot start.
+    Raises ``StartError`` (or ``jars.JarsError``, ``SettingsError``) with a one-sentence message when it cannot start.
     """
     check_reach(settings)
     stopping = asyncio.Event()
@@ -226,14 +229,14 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
         raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port{hint}")
     ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
-    house = Supervisor(settings)
+    supervisor = Supervisor(settings)
     if sys.stderr.isatty():
         click.echo("starting Kafka, Valkey and the services ...", err=True)
     try:
-        async with _abandoned_when(stopping):
-            house.add_servers()
-            settings = house.settings
-            # With one partition articles are told in the very order in which they came; more are for more workers.
+        async with _cancelled_by(stopping):
+            supervisor.add_servers()
+            settings = supervisor.settings
+            # With one partition, articles are published in the order of arrival; more workers need more partitions.
             partitions = settings.raw_partitions if "raw_partitions" in settings.model_fields_set else workers
             shared = {
                 "kafka": settings.kafka,
@@ -242,28 +245,28 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
                 "raw_partitions": partitions,
             }
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
-            house.add_service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
+            supervisor.add_service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
             window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
             for number in range(1, workers + 1):
-                house.add_service(f"enrich-{number}", "enrich", **shared, **window)
+                supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window)
             forward = f"http://127.0.0.1:{ingest_port}"
-            house.add_service("api", "api", **shared, host=settings.host, port=port, ingest_url=forward)
-            await house.start(gateway)
-            await house.until_ready(gateway, workers)
+            supervisor.add_service("api", "api", **shared, host=settings.host, port=port, ingest_url=forward)
+            await supervisor.start(gateway)
+            await supervisor.until_ready(gateway, workers)
             say(f"ready {gateway}")
-            async with _demo(house, gateway) if demo else contextlib.nullcontext():
+            async with _demo(supervisor, gateway) if demo else contextlib.nullcontext():
                 await stopping.wait()
-    except _Abandoned:
+    except _StartCancelled:
         pass
     finally:
-        await house.stop()
+        await supervisor.stop()
 
 
 @asynccontextmanager
-async def _demo(house: Supervisor, gateway: str) -> AsyncIterator[None]:
+async def _demo(supervisor: Supervisor, gateway: str) -> AsyncIterator[None]:
     say(f"dashboard {gateway}/   (Ctrl-C stops everything)")
     say("replaying seeds/ as if live; the first events on the stream:\n")
-    log_dir = house.settings.data_dir / "log"
+    log_dir = supervisor.settings.data_dir / "log"
     watching = Process("watch", log_dir / "watch.log")
     shown = ["--type", "article", "--duplicates", "show", "--limit", _DEMO_EVENTS]
     await watching.start(
@@ -287,19 +290,22 @@ async def _demo(house: Supervisor, gateway: str) -> AsyncIterator[None]:
         await asyncio.gather(watching.stop(), replaying.stop())
 
 
-class _Abandoned(Exception):
-    """Told to stop before everything was up."""
+class _StartCancelled(Exception):
+    """A stop signal arrived before everything had started."""
 
 
 @asynccontextmanager
-async def _abandoned_when(stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Let a stop signal end the start-up too, which otherwise only waits."""
+async def _cancelled_by(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Cancel the body when a stop signal arrives, so that the start-up can be interrupted.
+
+    Raises ``_StartCancelled``.
+    """
     body = asyncio.current_task()
     done = False
 
     async def watch() -> None:
         await stopping.wait()
-        # The body waits for the same event once it is up; give it the turn to end by itself.
+        # Once everything is up, the body waits for the same event: let it end by itself.
         await asyncio.sleep(0.05)
         if body is not None and not done:
             body.cancel()
@@ -309,7 +315,7 @@ async def _abandoned_when(stopping: asyncio.Event) -> AsyncIterator[None]:
         yield
     except asyncio.CancelledError:
         if stopping.is_set():
-            raise _Abandoned from None
+            raise _StartCancelled from None
         raise
     finally:
         done = True
@@ -341,7 +347,7 @@ def _data_dir(settings: Settings, temporary: bool) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the directory's lock; two Kafkas on one directory would destroy it."""
+    """Hold the directory's lock: two Kafka nodes on one directory would corrupt it."""
     lock: IO[str] = (data_dir / "lock").open("w")
     with lock:
         try:
@@ -354,13 +360,13 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 
 def _reachable(host: str) -> str:
-    """The host part of the gateway's URL for this machine."""
+    """The host part of the gateway's URL, as seen from this machine."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 
 def say(line: str) -> None:
-    """A line for the person at the terminal, at once."""
+    """Print a line on the terminal and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

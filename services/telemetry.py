@@ -9,8 +9,8 @@ from prometheus_client import start_http_server
 
 from services.settings import Settings
 
-# Libraries that tell too much. The Kafka client logs every failed attempt to connect as an error; whoever calls it
-# already says once that Kafka is away, and once that it is back.
+# Libraries that log too much. The Kafka client logs each failed attempt to connect as an error; the callers already
+# log once when Kafka is unavailable, and once when it is back.
 _LEVELS = {
     "aiokafka": logging.CRITICAL,
     "aiokafka.consumer": logging.ERROR,
@@ -64,6 +64,6 @@ def _colors() -> bool:
 
 
 def serve_metrics(port: int) -> None:
-    """Offer this process's metrics to Prometheus on ``port``; 0 means not at all."""
+    """Serve this process's metrics to Prometheus on ``port``; 0: do not serve them."""
     if port:
         start_http_server(port)

@@ -1,4 +1,4 @@
-"""The labels of seeds/ fit its texts, and Khabar finds in them what it should at least find."""
+"""The labels of seeds/ are consistent with its texts, and Khabar's annotations reach minimum scores on them."""
 
 from collections import Counter
 from itertools import pairwise
@@ -16,8 +16,8 @@ NUMBERED = [pytest.param(article, label, id=f"line{at}") for at, (article, label
 
 
 @pytest.mark.parametrize(("article", "label"), NUMBERED)
-def test_label_fits_its_text(article: ArticleIn, label: dict) -> None:
-    """Guid and source agree; every mention, blurb and glued word stands in the text where the label says."""
+def test_label_matches_its_text(article: ArticleIn, label: dict) -> None:
+    """Guid and source agree; every mention, boilerplate passage and glued word is in the text where the label says."""
     assert (label["guid"], label["source"]) == (article.guid, article.source)
     text = article.text or ""
     spans = sorted((m["start"], m["end"]) for entity in label["entities"] for m in entity["mentions"])
@@ -31,8 +31,8 @@ def test_label_fits_its_text(article: ArticleIn, label: dict) -> None:
     assert all(topic.startswith("medtop:") for topic in label["topics"])
 
 
-def test_copies_point_back_within_their_story() -> None:
-    """A copy's original is an earlier line of the same story and is no copy itself; revisions count up."""
+def test_duplicates_refer_to_an_original_of_their_story() -> None:
+    """A duplicate's original is an earlier line of the same story and not a duplicate; revisions increase by one."""
     seen: dict[str, dict] = {}
     revisions: Counter[tuple[str, str]] = Counter()
     for article, label in PAIRS:
@@ -46,8 +46,8 @@ def test_copies_point_back_within_their_story() -> None:
         seen[article.guid or article.url] = label
 
 
-def test_composition_is_what_the_readme_promises() -> None:
-    """Two thirds Arabic, six or more languages, copies, corrections and noise enough to be worth replaying."""
+def test_composition_is_as_in_the_readme() -> None:
+    """Two thirds are Arabic; there are at least five other languages, duplicates, corrections and noise."""
     languages = Counter(label["language"] for _, label in PAIRS)
     assert len(PAIRS) >= 60
     assert 0.6 <= languages["ar"] / len(PAIRS) <= 0.7
@@ -59,7 +59,7 @@ def test_composition_is_what_the_readme_promises() -> None:
 
 
 def test_labels_agree_with_the_gazetteer() -> None:
-    """An id that both know has the same type in both."""
+    """An entity that is in both has the same type in both."""
     known = entries.load().entries
     for _, label in PAIRS:
         for entity in label["entities"]:
@@ -67,21 +67,21 @@ def test_labels_agree_with_the_gazetteer() -> None:
                 assert known[entity["id"]].type == entity["type"], entity
 
 
-def test_languages_are_told() -> None:
-    """The language of every seed article is recognised, a wrong hint notwithstanding."""
+def test_languages_are_detected() -> None:
+    """The language of every seed article is detected, even with a wrong hint."""
     for number, (article, label) in enumerate(PAIRS):
         assert annotate(raw(article, str(number))).language == label["language"], article.title
 
 
-def test_identities_are_found() -> None:
-    """Of the pairs of article and Wikidata id nine in ten and more are found, and those found are right."""
+def test_entities_are_linked() -> None:
+    """At least 93% of the pairs of article and Wikidata id are found, with a precision of at least 95%."""
     figures = linking.measure(samples.seeds())
     assert figures["precision"] >= 0.95, figures["wrong"]
     assert figures["recall"] >= 0.93, figures["missed"]
 
 
-def test_topics_are_told() -> None:
-    """The upper level of the topics is rarely wrong, and mostly complete."""
+def test_topics_are_classified() -> None:
+    """Top-level topics reach their minimum precision, recall and F1."""
     figures = topics.measure_seeds()["top"]
     assert figures["micro"]["precision"] >= 0.93
     assert figures["micro"]["recall"] >= 0.70
@@ -89,7 +89,7 @@ def test_topics_are_told() -> None:
 
 
 def test_quotations_are_found() -> None:
-    """In four languages nearly all that somebody is said to have said is found, and little else."""
+    """Quotations in four languages reach their minimum F1."""
     figures = quotes.measure()["seeds"]
     for language, f1 in {"ar": 0.95, "en": 0.95, "fr": 0.9, "ru": 0.9}.items():
         assert figures[language]["f1"] >= f1, language

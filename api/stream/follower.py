@@ -65,7 +65,7 @@ class Follower:
     async def _follow(self) -> None:
         bootstrap = self._settings.kafka_servers
         cluster = await kafka.cluster_id(bootstrap)
-        await kafka_topics.ensure_as_set(self._settings)
+        await kafka_topics.ensure_from_settings(self._settings)
         async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
             self._place(cluster, await reader.oldest(), await reader.end())
             self._reader = reader

@@ -106,7 +106,7 @@ class Deliveries:
     async def _withdraw(self) -> None:
         with contextlib.suppress(RedisError, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                await self.webhooks.withdraw(self._name)
+                await self.webhooks.deregister(self._name)
         for delivery in self._couriers.values():
             delivery.courier.leave()
         if self._couriers:
@@ -120,7 +120,7 @@ class Deliveries:
             self._changed.clear()
             try:
                 async with asyncio.timeout(_STORE_SECONDS):
-                    index, gateways = await self.webhooks.announce(self._name, seconds=self.pace.lease)
+                    index, gateways = await self.webhooks.heartbeat(self._name, seconds=self.pace.lease)
                 mine = {one for one in index if whose(one, gateways) == self._name}
                 await self._settle(index, mine, sender)
                 away = False

@@ -177,7 +177,7 @@ class Aggregate:
         expected = min(first, stop - 1)
         async for record in reader.between(first, stop):
             if record.offset > expected:  # compaction and transactions leave gaps in the offsets
-                batch.pass_over(expected, record.offset - 1)
+                batch.skip(expected, record.offset - 1)
             _add(batch, UpdateRecord(record.offset, record.timestamp, record.headers, record.value), uncountable)
             expected = record.offset + 1
             if len(batch) >= _REPLAY_BATCH:
@@ -185,7 +185,7 @@ class Aggregate:
                 progress(batch.last, stop - 1)
                 gone_after, batch = None, Batch()
         if expected < stop:
-            batch.pass_over(expected, stop - 1)
+            batch.skip(expected, stop - 1)
         await self._store.apply(log_id, batch, now=self._clock(), gone_after=gone_after)
         progress(stop - 1, stop - 1)
         if uncountable:  # they became dead letters when they were first read

@@ -107,7 +107,7 @@ class Journal:
         ``grouper`` must be new; ``producer`` writes the snapshots. Raises ``fencing.Fenced`` or ``KafkaError``.
         """
         began = time.monotonic()
-        writer = await fencing.FencedProducer.take(config.bootstrap, config.updates)
+        writer = await fencing.FencedProducer.acquire(config.bootstrap, config.updates)
         journal = cls(config, grouper, writer, producer)
         try:
             async with (
@@ -152,15 +152,15 @@ class Journal:
     @property
     def needs_renewal(self) -> bool:
         """Whether it is time to ``renew``."""
-        return self._writer.stale
+        return self._writer.needs_renewal
 
     async def renew(self) -> bool:
         """Acquire the write fence again. False when another group has written meanwhile: the state is out of date.
 
         Raises ``fencing.Fenced`` or ``KafkaError``.
         """
-        writer = await fencing.FencedProducer.take(self._config.bootstrap, self._config.updates)
-        self._writer.drop()
+        writer = await fencing.FencedProducer.acquire(self._config.bootstrap, self._config.updates)
+        self._writer.close()
         self._writer = writer
         unchanged = await self._unchanged(self._end, writer.fence)
         self._end = writer.fence + 1
@@ -180,7 +180,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the fenced producer. A snapshot in progress is still written."""
-        self._writer.drop()
+        self._writer.close()
 
     async def _complete_partial_output(self, recovery: "_Recovery") -> None:
         """Write the records that the last input lacks because its worker ended between two of them."""

@@ -67,7 +67,7 @@ class Writer:
         if journal is not None and (journal.needs_renewal or not self._verified) and not await journal.renew():
             self.reset()
         if self._journal is None:
-            await kafka_topics.ensure_as_set(self._settings)
+            await kafka_topics.ensure_from_settings(self._settings)
             grouper = Grouper(self._window, self._settings.story_memory_bytes // ARTICLE_BYTES)
             config = JournalConfig(self._settings.kafka_servers)
             self._journal = await Journal.open(config, grouper, self._window, self._producer)

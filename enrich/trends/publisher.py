@@ -35,7 +35,7 @@ class TrendPublisher:
     def reset(self) -> None:
         """Drop the state: another worker may publish from now on, or it is unknown what was written."""
         if self._writer is not None:
-            self._writer.drop()
+            self._writer.close()
         self._writer = self._detector = None
 
     async def publish(self, now: datetime, reached: int) -> list[Trend]:
@@ -52,10 +52,10 @@ class TrendPublisher:
             raise
 
     async def _publish(self, now: datetime, reached: int) -> list[Trend]:
-        if self._writer is not None and self._writer.stale:
+        if self._writer is not None and self._writer.needs_renewal:
             self.reset()
         if self._writer is None:
-            self._writer = await fencing.FencedProducer.take(self._bootstrap, self._topic, _FENCE_NAME)
+            self._writer = await fencing.FencedProducer.acquire(self._bootstrap, self._topic, _FENCE_NAME)
         if reached < self._writer.fence:
             return []
         if self._detector is None:
@@ -64,7 +64,7 @@ class TrendPublisher:
                 detector.apply(trend)
             self._detector = detector
         active = [(kind, name) for kind, name, _ in self._detector.active()]
-        snapshot = await self._store.rising(now, floors=self._rules.floors, told=active)
+        snapshot = await self._store.trend_candidates(now, floors=self._rules.floors, active=active)
         events = self._detector.evaluate(now, snapshot)
         if events:
             names = await self._store.names([(trend.kind, trend.id) for trend in events])

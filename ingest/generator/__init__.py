@@ -1,18 +1,18 @@
-"""``khabar generate``: a synthetic stream of articles with known truth, the same for the same seed everywhere.
+"""``khabar generate``: a synthetic stream of articles with known truth, the same for the same seed on every machine.
 
-======== ==============================================================================
-stream   which article comes when, of which story, copied from what; ``Stream``
-schedule stories, their sizes and the times of their articles; bursts
+======== ===============================================================================
+stream   the stream: each article with the truth about it; ``Stream``
+schedule stories, their sizes and the arrival times of their articles; bursts
 writing  titles and texts in six languages, from ``words/*.toml``
-names    whom and what articles name: ``entities.tsv``, and any number of invented ones
-outlets  who publishes
-copying  edited copies and excerpts
-output   the files
-words/   words and sentences, a file a language
-======== ==============================================================================
+names    the entities of the stream: ``entities.tsv``, and any number of invented ones
+outlets  the publishers
+copying  edited near-duplicates and excerpts
+output   writes the files
+words/   words and sentences, one file per language
+======== ===============================================================================
 
-Only ``random.Random`` decides anything, and sums, products and square roots are the only arithmetic on its numbers:
-these give the same bits on every machine, logarithms and powers do not.
+All random decisions use ``random.Random``, and the only arithmetic on its numbers is sums, products, quotients and
+square roots: these have the same result on every machine, logarithms and powers do not.
 """
 
 from ingest.generator.schedule import Burst

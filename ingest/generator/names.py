@@ -1,4 +1,4 @@
-"""Whom and what the synthetic stream names: well-known entities, and an endless number of invented ones."""
+"""The entities of the synthetic stream: well-known ones, and an unlimited number of invented ones."""
 
 import csv
 import functools
@@ -23,9 +23,9 @@ _WRITTEN = """
     وا/wa/ва ياس/yas/яс مار/mar/мар تار/tar/тар نور/nor/нор دان/dan/дан لين/lin/лин سام/sam/сам كار/kar/кар
     فان/van/ван رام/ram/рам زين/zen/зен
 """
-# They run together in one way only, so that no two invented names are the same.
+# Each concatenation can be split in one way only, so that no two invented names are the same.
 _SYLLABLES = [written.split("/") for written in _WRITTEN.split()]
-# What an invented place ends in.
+# Endings of invented places.
 _ENDINGS = [("آباد", "abad", "абад"), ("ستان", "stan", "стан"), ("فيل", "ville", "виль"), ("بور", "pur", "пур")]
 _BODIES = {
     "ar": ("شركة {}", "جامعة {}", "مصرف {}", "مؤسسة {}", "نادي {}", "مجموعة {}"),
@@ -35,17 +35,17 @@ _BODIES = {
     "es": ("Empresa {}", "Universidad {}", "Banco {}", "Fundación {}", "Club {}", "Grupo {}"),
     "de": ("Firma {}", "Universität {}", "Bank {}", "Stiftung {}", "Klub {}", "Gruppe {}"),
 }
-# Which types ten invented entities in a row are.
+# The types of ten invented entities in a row.
 _TYPES: tuple[EntityType, ...] = ("PER", "ORG", "PER", "LOC", "PER", "ORG", "PER", "LOC", "PER", "ORG")
-# Coprime to the number of syllables, of endings and of bodies, so that no two indexes share a name.
+# Coprime to the numbers of syllables, endings and organisation patterns, so that no two indexes have the same name.
 _STRIDE = 7_368_787
 _FIRST = 123_456_789
 _KNOWN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """An entity; ``names`` has by language the full name and, behind it, the surname where it has one.
+class NamedEntity:
+    """An entity. ``names``: for each language, the full name, followed by the surname if it has one.
 
     ``id`` is a Wikidata item or, for an invented entity, ``invented:NUMBER``.
     """
@@ -59,17 +59,17 @@ class Named:
         return self.names[language][0]
 
     def short(self, language: str) -> str:
-        """The surname, or the full name of what has none."""
+        """The surname, or the full name if there is no surname."""
         return self.names[language][-1]
 
 
 @functools.cache
-def known() -> list[Named]:
-    """The well-known entities, the most talked about first."""
+def known_entities() -> list[NamedEntity]:
+    """The well-known entities, the most frequent first."""
     with _FILE.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [
-        Named(
+        NamedEntity(
             row["id"],
             cast(EntityType, row["type"]),
             {language: tuple(names.split(_NAMES)) for language, names in row.items() if language in _BODIES},
@@ -79,8 +79,8 @@ def known() -> list[Named]:
 
 
 @functools.lru_cache(50_000)
-def invented(index: int) -> Named:
-    """The invented entity of a number from 0 on; another number is another name."""
+def invented_entity(index: int) -> NamedEntity:
+    """The invented entity with an index from 0; different indexes have different names."""
     kind = _TYPES[index % len(_TYPES)]
     number = index // len(_TYPES) * len(_TYPES) + _TYPES[: index % len(_TYPES)].count(kind)
     names: dict[str, tuple[str, ...]]
@@ -96,15 +96,15 @@ def invented(index: int) -> Named:
         (stems,) = _words(number, 3)
         own = dict(zip(("ar", "en", "ru"), stems, strict=True))
         names = {language: (bodies[body].format(own.get(language, own["en"])),) for language, bodies in _BODIES.items()}
-    return Named(f"invented:{index}", kind, names)
+    return NamedEntity(f"invented:{index}", kind, names)
 
 
 def _words(number: int, *lengths: int) -> list[tuple[str, ...]]:
-    """The words that a number alone has, of so many syllables each (the last of more, if need be), in three scripts."""
+    """Words that are unique to a number, in three scripts; ``lengths`` in syllables (the last may have more)."""
     base = len(_SYLLABLES)
     span = base ** sum(lengths)
     high, low = divmod(number, span)
-    # Neighbours get names that do not look alike.
+    # A stride, so that consecutive numbers do not get similar names.
     rest = (low * _STRIDE + _FIRST) % span
     digits = []
     for _ in range(sum(lengths)):
@@ -124,39 +124,39 @@ def _words(number: int, *lengths: int) -> list[tuple[str, ...]]:
 
 
 class Cast:
-    """Whom the stories of one stream are about: half well-known by Zipf's law, half invented with a long tail."""
+    """The entities of one stream: half well-known ones, by Zipf's law, half invented ones, with a long tail."""
 
     def __init__(self, stories: int) -> None:
-        self._known = known()
+        self._known = known_entities()
         self._weights = list(accumulate(1 / (rank + 5) for rank in range(len(self._known))))
         self._places = [entity for entity in self._known if entity.type == "LOC"]
-        self._bodies = [entity for entity in self._known if entity.type == "ORG"]
+        self._organisations = [entity for entity in self._known if entity.type == "ORG"]
         self._invented = max(1_000, stories)
 
-    def draw(self, rng: random.Random, *, harmless: bool) -> Named:
-        """Somebody or something; where it would harm (``harmless`` false), no well-known person."""
+    def draw(self, rng: random.Random, *, allow_people: bool) -> NamedEntity:
+        """A random entity. Without ``allow_people`` it is not a well-known person."""
         if rng.random() < _KNOWN_SHARE:
             entity = self.draw_known(rng)
-            return entity if harmless or entity.type != "PER" else self.draw_invented(rng)
+            return entity if allow_people or entity.type != "PER" else self.draw_invented(rng)
         return self.draw_invented(rng)
 
-    def draw_known(self, rng: random.Random) -> Named:
-        """Somebody or something well-known."""
+    def draw_known(self, rng: random.Random) -> NamedEntity:
+        """A well-known entity."""
         return rng.choices(self._known, cum_weights=self._weights)[0]
 
-    def draw_invented(self, rng: random.Random) -> Named:
-        """Somebody or something invented; low numbers come far more often."""
+    def draw_invented(self, rng: random.Random) -> NamedEntity:
+        """An invented entity; low indexes are far more frequent."""
         share = rng.random()
-        return invented(int(self._invented * share * share))
+        return invented_entity(int(self._invented * share * share))
 
-    def draw_place(self, rng: random.Random) -> Named:
-        """A well-known place, each as often."""
+    def draw_place(self, rng: random.Random) -> NamedEntity:
+        """A well-known place; all have the same probability."""
         return self._places[int(rng.random() * len(self._places))]
 
-    def draw_body(self, rng: random.Random) -> Named:
-        """A well-known organisation, each as often."""
-        return self._bodies[int(rng.random() * len(self._bodies))]
+    def draw_organisation(self, rng: random.Random) -> NamedEntity:
+        """A well-known organisation; all have the same probability."""
+        return self._organisations[int(rng.random() * len(self._organisations))]
 
-    def share(self, entity: Named) -> float:
-        """The probability that one draw gives this well-known entity."""
+    def share(self, entity: NamedEntity) -> float:
+        """The probability that ``draw`` returns this well-known entity."""
         return _KNOWN_SHARE / (self._known.index(entity) + 5) / self._weights[-1]

@@ -1,4 +1,4 @@
-"""Who publishes the synthetic stream: two hundred invented outlets, few of which bring most of the articles."""
+"""The publishers of the synthetic stream: two hundred invented outlets, a few of which publish most articles."""
 
 import random
 from collections import deque
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta, timezone, tzinfo
 from itertools import accumulate
 
-# The shares of languages among articles; those asked for are scaled up to one.
+# The share of each language; the shares of the chosen languages are scaled to sum to 1.
 SHARES = {"ar": 0.60, "en": 0.15, "fr": 0.08, "ru": 0.07, "es": 0.05, "de": 0.05}
 _COUNT = 200
 _FEWEST = 4
@@ -31,8 +31,8 @@ _ARABIC_DIGITS = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 
 @dataclass(slots=True)
 class Outlet:
-    """One outlet: what its articles have in common. ``digits`` maps the digits it writes, ``shown`` are the
-    headlines under its «read also» at the moment."""
+    """An outlet: what its articles have in common. ``digits`` maps ASCII digits to those that it writes; ``shown``: the
+    headlines in its «read also» list at present."""
 
     host: str
     language: str
@@ -44,7 +44,7 @@ class Outlet:
     _published: int = 0
 
     def publish(self, title: str) -> None:
-        """Note a headline; those shown change with every tenth article."""
+        """Add a headline; the ``shown`` ones change with every tenth article."""
         self._recent.append(title)
         if self._published % 10 == 2:
             self.shown = list(self._recent)
@@ -52,7 +52,7 @@ class Outlet:
 
 
 class Outlets:
-    """The outlets of the languages asked for."""
+    """The outlets of some languages."""
 
     def __init__(self, languages: tuple[str, ...]) -> None:
         whole = list(accumulate(SHARES[language] for language in languages))
@@ -68,11 +68,11 @@ class Outlets:
         }
 
     def language(self, rng: random.Random) -> str:
-        """A language, as often as its share."""
+        """A language, drawn with the probability of its share."""
         return rng.choices(self._languages, cum_weights=self._shares)[0]
 
     def draw(self, rng: random.Random, language: str, other: str | None = None) -> Outlet:
-        """An outlet in a language by Zipf's law; another one than ``other`` (a host)."""
+        """An outlet of a language, drawn by Zipf's law, but not ``other`` (a host)."""
         while True:
             outlet = rng.choices(self._by_language[language], cum_weights=self._volumes[language])[0]
             if outlet.host != other:

@@ -1,4 +1,4 @@
-"""The files of the synthetic stream: articles, the truth beside them, bursts. Written line by line."""
+"""Writes the files of the synthetic stream line by line: articles, the truth about them, bursts."""
 
 import contextlib
 import gzip
@@ -18,9 +18,9 @@ _BUFFER = 1_000_000
 
 
 def write(stream: Stream, out: Path | None, truth: Path | None, bursts: Path | None, *, progress: bool) -> None:
-    """Write the articles to ``out`` (None: standard output), packed as its name says, and what is known of them.
+    """Write articles to ``out`` (None: standard output), compressed according to its name, and truth and bursts.
 
-    What lies there is overwritten. Raises ``OSError`` when a file cannot be written.
+    Existing files are overwritten. Raises ``OSError`` when a file cannot be written.
     """
     with (
         _open(out) if out is not None else contextlib.nullcontext(sys.stdout.buffer) as articles,
@@ -41,7 +41,7 @@ def write(stream: Stream, out: Path | None, truth: Path | None, bursts: Path | N
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    """A file to write lines to. The same lines give the same bytes: no name and no time goes into a packed file."""
+    """Open a file for writing. The same lines give the same bytes: no name or time is stored in a gzip file."""
     name = path.name.lower()
     with contextlib.ExitStack() as stack:
         file: Any = stack.enter_context(path.open("wb"))

@@ -1,4 +1,4 @@
-"""The synthetic stream itself: article after article with the truth about each."""
+"""The synthetic stream: articles, each with the truth about it."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,10 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from ingest.generator import copying
-from ingest.generator.names import Cast, Named, invented
+from ingest.generator.names import Cast, NamedEntity, invented_entity
 from ingest.generator.outlets import Outlet, Outlets
-from ingest.generator.schedule import ARTICLES_A_BURST, MOST_BURSTS, Burst, Clock, Schedule
-from ingest.generator.writing import LANGUAGES, Matter, Writer, language, matter
+from ingest.generator.schedule import ARTICLES_A_BURST, MAX_BURSTS, Burst, Schedule, Timeline
+from ingest.generator.writing import LANGUAGES, StoryWords, Writer, draw_story_words, language
 from services.events import EntityType
 
 Kind = Literal["original", "repost", "headline", "edited", "excerpt", "correction", "template"]
@@ -35,15 +35,15 @@ _TOPICS = {
 }
 _TOPIC_IDS = tuple(_TOPICS)
 _TOPIC_SUMS = tuple(accumulate(_TOPICS.values()))
-# Nonsense about these must not name people who exist.
-_HARMFUL = {"medtop:02000000", "medtop:16000000"}
+# Generated texts about these topics must not name real people.
+_SENSITIVE = {"medtop:02000000", "medtop:16000000"}
 _REPORTS = {"weather": "medtop:17000000", "market": "medtop:04000000"}
 
-_COPIES = 0.15
-_CORRECTIONS = 0.015
-# Of what follows the first article of a story, never more than this is copied: some must be left to copy from.
-_MOST_COPIED = 0.85
-_WAYS: Sequence[tuple[str, int]] = (
+_COPY_SHARE = 0.15
+_CORRECTION_SHARE = 0.015
+# The maximum share of near-duplicates among the articles after a story's first: there must be originals to copy.
+_MAX_COPIED = 0.85
+_EDITS: Sequence[tuple[str, int]] = (
     ("repost", 25),
     ("headline", 20),
     ("reworded", 26),
@@ -51,32 +51,32 @@ _WAYS: Sequence[tuple[str, int]] = (
     ("paragraph", 6),
     ("excerpt", 25),
 )
-_WAY_NAMES = tuple(name for name, _ in _WAYS)
-_WAY_SUMS = tuple(accumulate(share for _, share in _WAYS))
-_REMEMBERED = 6
-_MOST_CHANGED = 0.15
+_EDIT_NAMES = tuple(name for name, _ in _EDITS)
+_EDIT_SUMS = tuple(accumulate(share for _, share in _EDITS))
+_MAX_ORIGINALS = 6
+_MAX_CHANGED = 0.15
 _EXCERPT_WORDS = 60
-_LONG = 150
-# From so many articles on a story is told in several languages; the share of those not in its own.
+_LONG_WORDS = 150
+# The minimum size of a story that is covered in several languages, and the share of articles in a random language.
 _INTERNATIONAL = 8
-_ABROAD = 0.5
+_FOREIGN_SHARE = 0.5
 _SHORTEST, _LONGEST = 78, 420
-_FURNISHED, _ALSO = 0.35, 0.15
+_BOILERPLATE_SHARE, _READ_ALSO_SHARE = 0.35, 0.15
 _NO_TITLE, _NO_DATE, _NO_SOURCE = 0.02, 0.03, 0.01
-_CLAIMED, _WRONG_CLAIM = 0.3, 0.02
+_HINTED, _WRONG_HINT = 0.3, 0.02
 _SIGNED, _LINKED = 0.25, 0.6
-# Every tenth invented entity from here on is an author: a person whom no story is about.
+# Every tenth invented entity from this index on is an author: a person that no story is about.
 _AUTHORS = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is true of an article of the stream.
+    """The truth about an article of the stream.
 
-    ``duplicate_of`` is the guid of the first-seen article it was copied from, never a copy itself. ``changed`` are the
-    words replaced, left out or added as a share of the original's. ``arrives_at`` is when it reaches Khabar, the order
-    of the stream. ``entities`` are those named in the title or the text (not under «read also»), by the name that
-    stands there.
+    ``duplicate_of``: the guid of the earlier article that it is a near-duplicate of, which is an original itself.
+    ``changed``: the number of words replaced, removed or added, divided by the number of the original's words.
+    ``arrives_at``: when it arrives; the stream is in this order. ``entities``: those named in the title or the text
+    (not in the «read also» list), by the name used there.
     """
 
     guid: str
@@ -90,7 +90,7 @@ class Truth:
     changed: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """As a line of the truth file."""
+        """The truth as a line of the truth file."""
         return {
             "guid": self.guid,
             "language": self.language,
@@ -106,7 +106,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class _Original:
-    """An article to copy from. The first ``body`` characters of the text are its own, furniture comes behind."""
+    """An article to copy from. The first ``body`` characters of the text are followed by boilerplate."""
 
     guid: str
     source: str | None
@@ -114,8 +114,8 @@ class _Original:
     title: str
     text: str
     body: int
-    entities: tuple[Named, ...]
-    told: Matter
+    entities: tuple[NamedEntity, ...]
+    words: StoryWords
 
 
 @dataclass(slots=True)
@@ -125,20 +125,20 @@ class _Story:
     language: str
     international: bool
     topics: tuple[str, ...]
-    main: list[Named]
-    others: list[Named]
-    told: dict[str, Matter] = field(default_factory=dict)
+    main: list[NamedEntity]
+    others: list[NamedEntity]
+    words: dict[str, StoryWords] = field(default_factory=dict)
     originals: list[_Original] = field(default_factory=list)
 
 
 class Stream:
-    """A stream of so many articles; iterating yields article and truth, and may be done again with the same result.
+    """A stream of articles. Iterating yields each article with its truth; each iteration yields the same.
 
-    An article is a valid ``ArticleIn`` as JSON has it.
+    An article is the JSON object of a valid ``ArticleIn``.
 
-    ``seed`` is a number from 0 on. ``days`` are those over which the articles arrive from ``start`` on. ``bursts`` are
-    the entities that are suddenly talked about, told by the attribute of that name. Raises ``ValueError`` for
-    what makes no stream; the message is one sentence.
+    ``articles``: how many. ``seed``: an integer from 0 on. ``days``: the time over which the articles arrive, from
+    ``start`` on. ``bursts``: how many entities have a burst, listed in the attribute ``bursts``. Raises ``ValueError``
+    with a one-sentence message when the arguments are not valid.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter an option
@@ -158,18 +158,18 @@ class Stream:
             raise ValueError("articles and seed must not be negative, and days must be more than 0")
         if start.utcoffset() is None:
             raise ValueError("start must have a time zone")
-        if not 0 <= bursts <= min(MOST_BURSTS, articles // ARTICLES_A_BURST):
-            raise ValueError(f"bursts: at most {MOST_BURSTS}, and at least {ARTICLES_A_BURST} articles for each")
-        rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-        self._clock = Clock(start, days)
-        self._schedule = Schedule(rng, articles, self._clock, bursts)
+        if not 0 <= bursts <= min(MAX_BURSTS, articles // ARTICLES_A_BURST):
+            raise ValueError(f"bursts: at most {MAX_BURSTS}, and at least {ARTICLES_A_BURST} articles for each")
+        rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        self._timeline = Timeline(start, days)
+        self._schedule = Schedule(rng, articles, self._timeline, bursts)
         self._state = rng.getstate()
         self._languages = tuple(code for code in LANGUAGES if code in languages)
         self.articles = articles
-        # What is not the first of its story may be a copy.
+        # Only articles after the first one of a story can be near-duplicates.
         following = sum([size - 1 for size in self._schedule.sizes if size])
-        self._copied = min(_MOST_COPIED, _COPIES * articles / following) if following else 0.0
-        self._corrected = min(_CORRECTIONS, _CORRECTIONS * articles / following) if following else 0.0
+        self._copied = min(_MAX_COPIED, _COPY_SHARE * articles / following) if following else 0.0
+        self._corrected = min(_CORRECTION_SHARE, _CORRECTION_SHARE * articles / following) if following else 0.0
 
     @property
     def bursts(self) -> list[Burst]:
@@ -179,13 +179,13 @@ class Stream:
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Truth]]:
         rng = random.Random()  # noqa: S311
         rng.setstate(self._state)
-        newsroom = _Newsroom(rng, self._schedule, self._languages, self._copied, self._corrected)
+        generator = _ArticleGenerator(rng, self._schedule, self._languages, self._copied, self._corrected)
         for number, (moment, story) in enumerate(self._schedule):
-            yield newsroom.article(number, self._clock.time(moment), story)
+            yield generator.article(number, self._timeline.time(moment), story)
 
 
-class _Newsroom:
-    """Writes the articles one after another; knows the stories that are not over."""
+class _ArticleGenerator:
+    """Generates the articles one after another. Its state is the stories that have more articles to come."""
 
     def __init__(
         self, rng: random.Random, schedule: Schedule, languages: tuple[str, ...], copied: float, corrected: float
@@ -200,12 +200,12 @@ class _Newsroom:
         self._open: dict[int, _Story] = {}
 
     def article(self, number: int, arrives: datetime, at: int) -> tuple[dict[str, Any], Truth]:
-        """The next article, which belongs to this story."""
+        """The next article; ``at``: its story."""
         if at >= self._schedule.templates:
             return self._report(number, arrives, at)
         story = self._open.get(at)
         if story is None:
-            story = self._open[at] = self._begun(at)
+            story = self._open[at] = self._begin_story(at)
         story.left -= 1
         if not story.left:
             del self._open[at]
@@ -217,7 +217,7 @@ class _Newsroom:
                 return self._correction(arrives, story)
         return self._original(number, arrives, story)
 
-    def _begun(self, at: int) -> _Story:
+    def _begin_story(self, at: int) -> _Story:
         rng = self._rng
         forced = self._schedule.forced.get(at)
         size = self._schedule.sizes[at]
@@ -226,13 +226,13 @@ class _Newsroom:
             topics.append(rng.choices(_TOPIC_IDS, cum_weights=_TOPIC_SUMS)[0])
         topics = list(dict.fromkeys(topics))
         if forced is not None and forced.type == "PER":
-            topics = [topic for topic in topics if topic not in _HARMFUL] or [_TOPIC_IDS[0]]
-        harmless = not _HARMFUL.intersection(topics)
+            topics = [topic for topic in topics if topic not in _SENSITIVE] or [_TOPIC_IDS[0]]
+        allow_people = not _SENSITIVE.intersection(topics)
         share = rng.random()
         wanted = 2 + int(5 * share * share)
         cast = [forced] if forced is not None else []
         while len(cast) < wanted:
-            entity = self._cast.draw(rng, harmless=harmless)
+            entity = self._cast.draw(rng, allow_people=allow_people)
             if entity not in cast:
                 cast.append(entity)
         main = 1 + int(rng.random() * min(3, wanted))
@@ -249,33 +249,33 @@ class _Newsroom:
     def _original(self, number: int, arrives: datetime, story: _Story) -> tuple[dict[str, Any], Truth]:
         rng = self._rng
         code = story.language
-        if story.international and rng.random() < _ABROAD:
+        if story.international and rng.random() < _FOREIGN_SHARE:
             code = self._outlets.language(rng)
         outlet = self._outlets.draw(rng, code)
-        told = story.told.get(code)
-        if told is None:
-            told = story.told[code] = matter(rng, code, story.topics)
+        words = story.words.get(code)
+        if words is None:
+            words = story.words[code] = draw_story_words(rng, code, story.topics)
         entities = [*story.main, *(entity for entity in story.others if rng.random() < 0.6)]
         if len(entities) == 1:
             entities.append(story.others[0])
-        if rng.random() < 0.4 and not _HARMFUL.intersection(story.topics):
+        if rng.random() < 0.4 and not _SENSITIVE.intersection(story.topics):
             passing = self._cast.draw_known(rng)
             if passing not in entities:
                 entities.append(passing)
-        writer = Writer(rng, code, told, entities, outlet.digits)
+        writer = Writer(rng, code, words, entities, outlet.digits)
         share = rng.random()
         text = writer.text(int(_SHORTEST + (_LONGEST - _SHORTEST) * share * share), len(story.main))
         title = writer.title()
         named = tuple(entities[: writer.used])
         body = len(text)
-        text += self._furniture(outlet)
+        text += self._boilerplate(outlet)
         outlet.publish(title)
         guid = f"{outlet.host.removesuffix('.example')}:{number}"
         article = self._article(guid, outlet, title, text, arrives, number)
         if story.left:
-            if len(story.originals) == _REMEMBERED:
-                del story.originals[int(rng.random() * _REMEMBERED)]
-            story.originals.append(_Original(guid, article.get("source"), outlet, title, text, body, named, told))
+            if len(story.originals) == _MAX_ORIGINALS:
+                del story.originals[int(rng.random() * _MAX_ORIGINALS)]
+            story.originals.append(_Original(guid, article.get("source"), outlet, title, text, body, named, words))
         truth = Truth(guid, code, story.name, "original", arrives, _entities(named, code, article), story.topics)
         return article, truth
 
@@ -284,23 +284,23 @@ class _Newsroom:
         original = story.originals[int(rng.random() * len(story.originals))]
         code = original.outlet.language
         outlet = self._outlets.draw(rng, code, other=original.outlet.host)
-        way = rng.choices(_WAY_NAMES, cum_weights=_WAY_SUMS)[0]
+        edit = rng.choices(_EDIT_NAMES, cum_weights=_EDIT_SUMS)[0]
         title, text, changed = original.title, original.text, 0.0
-        writer = Writer(rng, code, original.told, original.entities, outlet.digits)
+        writer = Writer(rng, code, original.words, original.entities, outlet.digits)
         kind: Kind = "edited"
-        if way == "excerpt" and copying.count(text[: original.body]) >= _LONG:
+        if edit == "excerpt" and copying.count(text[: original.body]) >= _LONG_WORDS:
             kind = "excerpt"
             text, _ = copying.excerpt(rng, text[: original.body], _EXCERPT_WORDS)
             changed = 1 - copying.count(text) / copying.count(original.text)
-        elif way == "headline":
+        elif edit == "headline":
             kind = "headline"
             title = writer.title()
-        elif way == "reworded":
-            share = 0.01 + (_MOST_CHANGED - 0.01) * rng.random()
+        elif edit == "reworded":
+            share = 0.01 + (_MAX_CHANGED - 0.01) * rng.random()
             text, changed = self._reworded(text, share, code, original.entities)
-        elif way == "lead" and copying.count(text) >= _LONG:
+        elif edit == "lead" and copying.count(text) >= _LONG_WORDS:
             text, changed = copying.without_lead(text)
-        elif way == "paragraph":
+        elif edit == "paragraph":
             added = writer.text(30, 0) if rng.random() < 0.5 else self._blurb(outlet)
             text, changed = copying.with_paragraph(rng, text, added)
         else:
@@ -321,12 +321,12 @@ class _Newsroom:
         return article, truth
 
     def _correction(self, arrives: datetime, story: _Story) -> tuple[dict[str, Any], Truth]:
-        """Another text under the guid of an article that came before."""
+        """Another text with the guid of an earlier article."""
         rng = self._rng
         original = story.originals[int(rng.random() * len(story.originals))]
         code = original.outlet.language
         text, changed = self._reworded(original.text, 0.01 + 0.04 * rng.random(), code, original.entities)
-        writer = Writer(rng, code, original.told, original.entities, original.outlet.digits)
+        writer = Writer(rng, code, original.words, original.entities, original.outlet.digits)
         notice = writer.write(writer.language.correction)
         changed += copying.count(notice) / copying.count(original.text)
         article: dict[str, Any] = {"guid": original.guid}
@@ -347,41 +347,41 @@ class _Newsroom:
         return article, truth
 
     def _report(self, number: int, arrives: datetime, at: int) -> tuple[dict[str, Any], Truth]:
-        """The weather or the market: always the same sentences, never the same news."""
+        """A report about the weather or the market: always the same sentences, with other words and numbers."""
         rng = self._rng
         kind = "weather" if rng.random() < 0.5 else "market"
         code = self._outlets.language(rng)
         outlet = self._outlets.draw(rng, code)
-        draw = self._cast.draw_place if kind == "weather" else self._cast.draw_body
-        entities: list[Named] = []
+        draw = self._cast.draw_place if kind == "weather" else self._cast.draw_organisation
+        entities: list[NamedEntity] = []
         while len(entities) < 4:
             entity = draw(rng)
             if entity not in entities:
                 entities.append(entity)
-        writer = Writer(rng, code, matter(rng, code, ("medtop:04000000",)), entities, outlet.digits)
+        writer = Writer(rng, code, draw_story_words(rng, code, ("medtop:04000000",)), entities, outlet.digits)
         title, text = writer.report(kind)
-        text += self._furniture(outlet)
+        text += self._boilerplate(outlet)
         guid = f"{outlet.host.removesuffix('.example')}:{number}"
         article = self._article(guid, outlet, title, text, arrives, number)
         named = _entities(tuple(entities[: writer.used]), code, article)
         truth = Truth(guid, code, f"s{at:07}", "template", arrives, named, (_REPORTS[kind],))
         return article, truth
 
-    def _reworded(self, text: str, share: float, code: str, named: Sequence[Named]) -> tuple[str, float]:
+    def _reworded(self, text: str, share: float, code: str, named: Sequence[NamedEntity]) -> tuple[str, float]:
         names = [entity.name(code) for entity in named]
         return copying.reworded(self._rng, text, share, language(code).vocabulary, names)
 
-    def _furniture(self, outlet: Outlet) -> str:
-        """What stands below an outlet's articles, if anything, with the break before it."""
+    def _boilerplate(self, outlet: Outlet) -> str:
+        """The boilerplate below an article of an outlet, beginning with a paragraph break; empty if there is none."""
         below = ""
-        if outlet.shown and self._rng.random() < _ALSO:
+        if outlet.shown and self._rng.random() < _READ_ALSO_SHARE:
             below += "\n\n" + "\n".join((language(outlet.language).also, *outlet.shown))
-        if self._rng.random() < _FURNISHED:
+        if self._rng.random() < _BOILERPLATE_SHARE:
             below += "\n\n" + self._blurb(outlet)
         return below
 
     def _blurb(self, outlet: Outlet) -> str:
-        blurbs = language(outlet.language).furniture
+        blurbs = language(outlet.language).boilerplate
         return blurbs[outlet.rank % len(blurbs)].replace("{N}", outlet.host.removesuffix(".example"))
 
     def _article(  # noqa: PLR0913, PLR0917 - what an article is made of
@@ -399,26 +399,28 @@ class _Newsroom:
         if rng.random() >= _NO_DATE:
             article["published_at"] = self._published(outlet, arrives)
         if rng.random() < _SIGNED:
-            author = invented(_AUTHORS + 10 * (12 * outlet.rank + int(rng.random() * 12)))
+            author = invented_entity(_AUTHORS + 10 * (12 * outlet.rank + int(rng.random() * 12)))
             article["authors"] = [author.name(outlet.language)]
-        if rng.random() < _CLAIMED:
-            article["language"] = outlet.language if rng.random() >= _WRONG_CLAIM else "en"
+        if rng.random() < _HINTED:
+            article["language"] = outlet.language if rng.random() >= _WRONG_HINT else "en"
         return article
 
     def _published(self, outlet: Outlet, arrives: datetime) -> str:
-        """Mostly within a minute before the arrival, now and then hours before."""
+        """The time of publication: mostly within a minute before the arrival, sometimes hours before."""
         share = self._rng.random()
         delay = 60 * share if self._rng.random() < 0.9 else 10_800 * share * share
         return (arrives - timedelta(seconds=int(delay))).astimezone(outlet.zone).isoformat(timespec="seconds")
 
 
-def _entities(named: Sequence[Named], code: str, article: dict[str, Any]) -> tuple[tuple[str, str, EntityType], ...]:
-    """Those that an article still names: by the full name where that stands, else by the short one."""
-    told = f"{article.get('title', '')}\n{article['text']}"
+def _entities(
+    named: Sequence[NamedEntity], code: str, article: dict[str, Any]
+) -> tuple[tuple[str, str, EntityType], ...]:
+    """The entities that an article names, each by its full name if that occurs, else by the short one."""
+    passage = f"{article.get('title', '')}\n{article['text']}"
     found = []
     for entity in named:
         for name in (entity.name(code), entity.short(code)):
-            if name in told:
+            if name in passage:
                 found.append((entity.id, name, entity.type))
                 break
     return tuple(found)

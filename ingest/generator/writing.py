@@ -1,17 +1,18 @@
 """Titles and texts of the synthetic stream: sentences of a language with the words of a topic and of a story.
 
-``words/LANGUAGE.toml`` holds, for each language, lists of words separated by commas, and patterns in which a capital
-in braces stands for a word:
+``words/LANGUAGE.toml`` has, for each language, lists of words separated by commas, and patterns with slots, a capital
+in braces for each word:
 
-- ``W``: a noun with what the language wants before it (``nouns``, ``topics``, a story's own choice of them)
-- ``V``, ``S``: a verb that takes an object (``doing``), a verb of saying (``saying``)
-- ``R``, ``T``, ``C``: who speaks (``roles``), when (``times``), what links a sentence to the one before (``links``)
+- ``W``: a noun with its article or preposition (``nouns``, ``topics``, the story's words)
+- ``V``, ``S``: a verb that takes an object (``doing``), a reporting verb (``saying``)
+- ``R``, ``T``, ``C``: who speaks (``roles``), when (``times``), a link to the sentence before (``links``)
 - ``K``: a number; ``X``: a word for the weather (``weather_words``) or the market (``market_words``)
-- ``E``: an entity; in Arabic also ``B``, ``F``, ``L``: with the particle ب, و, ل written onto it
+- ``E``: an entity; in Arabic also ``B``, ``F``, ``L``: an entity with the proclitic ب, و, ل
 - ``N``: the outlet
 
-``leads`` open texts, ``sentences`` go on, ``titles`` stand above. ``furniture`` closes the articles of an outlet and
-``also`` announces other headlines; ``correction`` ends a corrected text. ``weather`` and ``market`` are whole reports.
+``leads`` are first sentences, ``sentences`` the following ones, ``titles`` headlines. ``boilerplate`` is the text below
+an outlet's articles, ``also`` the heading of its list of other headlines, ``correction`` the last sentence of a
+corrected text. ``weather`` and ``market`` are whole reports.
 """
 
 import functools
@@ -24,24 +25,24 @@ from itertools import chain
 from math import gcd
 from pathlib import Path
 
-from ingest.generator.names import Named
+from ingest.generator.names import NamedEntity
 
 LANGUAGES = ("ar", "en", "fr", "ru", "es", "de")
 _FOLDER = Path(__file__).with_name("words")
 _SLOT = re.compile(r"\{([A-Z])\}")
 _SEPARATOR = ", "
-# Slots for entities; the ones with a particle are Arabic.
+# Slots for entities; the ones with a proclitic are Arabic.
 _ENTITIES = "EBF"
-_MOST_SENTENCES_IN_PARAGRAPH = 4
-# How often a story's own words stand among those of its topic and those of all topics.
+_MAX_SENTENCES_IN_PARAGRAPH = 4
+# How often a story's own words are repeated in the list with those of its topic and the common nouns.
 _OWN_WEIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A sentence with places for words: ``text`` for the % operator, ``slots`` what each place wants.
+    """A sentence with slots: ``text`` for the % operator, ``slots`` the kind of word for each %s.
 
-    A small letter is a slot at the beginning, which gets a capital. ``words`` is about how many words come of it.
+    A small letter is a slot at the beginning, which is capitalised. ``words``: the expected length in words.
     """
 
     text: str
@@ -52,27 +53,27 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Language:
-    """All that is needed to write in one language."""
+    """The words and patterns of one language."""
 
     code: str
     lists: dict[str, list[str]]
     topics: dict[str, list[str]]
     leads: list[Pattern]
     sentences: list[Pattern]
-    # Steps through the sentences that pass all before they come back.
+    # Step sizes with which all sentences are visited before one is repeated: those coprime to their number.
     steps: list[int]
     titles: list[Pattern]
     reports: dict[str, tuple[Pattern, Pattern]]
-    furniture: list[str]
+    boilerplate: list[str]
     also: str
     correction: Pattern
-    # Single words, to put into edited copies.
+    # Single words, for edited near-duplicates.
     vocabulary: list[str]
 
 
 @functools.cache
 def language(code: str) -> Language:
-    """The words of a language, read once a process."""
+    """The words and patterns of a language, read once per process."""
     read = tomllib.loads((_FOLDER / f"{code}.toml").read_text(encoding="utf-8"))
     topics = {topic: words.split(_SEPARATOR) for topic, words in read["topics"].items()}
     lists = {key: read[key].split(_SEPARATOR) for key in _LISTS.values()}
@@ -97,7 +98,7 @@ def language(code: str) -> Language:
             kind: (_pattern(read[f"{kind}_title"], lengths), _pattern(read[kind], lengths))
             for kind in ("weather", "market")
         },
-        furniture=read["furniture"],
+        boilerplate=read["boilerplate"],
         also=read["also"],
         correction=_pattern(read["correction"], lengths),
         vocabulary=sorted({part for word in chain(*topics.values()) for part in word.split() if part.isalpha()}),
@@ -125,15 +126,15 @@ def _pattern(text: str, lengths: dict[str, float]) -> Pattern:
 
 
 @dataclass(slots=True)
-class Matter:
-    """What the articles of a story in one language have in common: the words and the numbers they tell it with."""
+class StoryWords:
+    """The words and numbers that the articles of a story in one language have in common."""
 
     words: list[str]
     numbers: list[str]
 
 
-def matter(rng: random.Random, code: str, topics: Sequence[str]) -> Matter:
-    """Draw a story's own words from its first topic and from all, and its numbers."""
+def draw_story_words(rng: random.Random, code: str, topics: Sequence[str]) -> StoryWords:
+    """Draw a story's own words, from its first topic and from all topics, and its numbers."""
     known = language(code)
     first = known.topics[topics[0]]
     names = list(known.topics)
@@ -144,36 +145,36 @@ def matter(rng: random.Random, code: str, topics: Sequence[str]) -> Matter:
     words = [*own * _OWN_WEIGHT, *known.lists["nouns"], *first]
     if len(topics) > 1:
         words += known.topics[topics[1]]
-    return Matter(words, [str(number(rng)) for _ in range(4)])
+    return StoryWords(words, [str(number(rng)) for _ in range(4)])
 
 
 def number(rng: random.Random) -> int:
-    """A number as news has them: from 2 up, small ones far more often."""
+    """A number from 2 to 999; small ones are far more frequent."""
     share = rng.random()
     return 2 + int(998 * share * share * share)
 
 
 class Writer:
-    """Writes one article: ``entities`` from the most important on, of which ``used`` tells those that were named."""
+    """Writes one article. ``entities``: the most important first; ``used``: how many of them were named so far."""
 
     def __init__(
         self,
         rng: random.Random,
         code: str,
-        told: Matter,
-        entities: Sequence[Named],
+        story_words: StoryWords,
+        entities: Sequence[NamedEntity],
         digits: dict[int, int] | None,
     ) -> None:
         self.language = language(code)
         self.used = 0
         self._rng = rng
         self._entities = entities
-        self._matter = told
+        self._story_words = story_words
         self._digits = digits
         lists = self.language.lists
         self._words: dict[str, Callable[[], str]] = {
-            slot: self._any(words)
-            for slot, words in (("W", told.words), *((slot, lists[key]) for slot, key in _LISTS.items()))
+            slot: self._chooser(words)
+            for slot, words in (("W", story_words.words), *((slot, lists[key]) for slot, key in _LISTS.items()))
         }
         self._words["K"] = self._number
         self._words["E"] = self._entity
@@ -181,17 +182,17 @@ class Writer:
         self._words["F"] = lambda: "و" + self._entity()
         self._words["L"] = self._to_the_first
 
-    def text(self, words: int, least_entities: int) -> str:
-        """Paragraphs of about so many words that name so many of the entities at least."""
+    def text(self, words: int, min_entities: int) -> str:
+        """Paragraphs with about ``words`` words that name at least ``min_entities`` entities."""
         rng = self._rng
         sentences = self.language.sentences
         chosen = [self.language.leads[int(rng.random() * len(self.language.leads))]]
         written = chosen[0].words
         named = chosen[0].entities
-        # No pattern comes again before all others have come.
+        # No pattern is repeated before all others were used.
         at = int(rng.random() * len(sentences))
         step = self.language.steps[int(rng.random() * len(self.language.steps))]
-        while written < words or named < least_entities:
+        while written < words or named < min_entities:
             at = (at + step) % len(sentences)
             pattern = sentences[at]
             chosen.append(pattern)
@@ -206,11 +207,11 @@ class Writer:
                 parts.append(" ")
             else:
                 parts.append("\n\n")
-                left = 1 + int(rng.random() * _MOST_SENTENCES_IN_PARAGRAPH)
-        return self._filled("".join(parts[:-1]), "".join([pattern.slots for pattern in chosen]))
+                left = 1 + int(rng.random() * _MAX_SENTENCES_IN_PARAGRAPH)
+        return self._fill("".join(parts[:-1]), "".join([pattern.slots for pattern in chosen]))
 
     def title(self) -> str:
-        """A headline about the first entities; call it when the text has been written."""
+        """A headline about the first entities; call it after ``text``."""
         used, self.used = self.used, 0
         title = self.write(self.language.titles[int(self._rng.random() * len(self.language.titles))])
         self.used = max(used, self.used)
@@ -218,7 +219,7 @@ class Writer:
 
     def report(self, kind: str) -> tuple[str, str]:
         """Title and text of a ``weather`` or ``market`` report."""
-        self._words["X"] = self._any(self.language.lists[f"{kind}_words"])
+        self._words["X"] = self._chooser(self.language.lists[f"{kind}_words"])
         title, text = self.language.reports[kind]
         written = self.write(text)
         used, self.used = self.used, 0
@@ -228,13 +229,13 @@ class Writer:
 
     def write(self, pattern: Pattern) -> str:
         """One sentence of this pattern."""
-        return self._filled(pattern.text, pattern.slots)
+        return self._fill(pattern.text, pattern.slots)
 
-    def _filled(self, text: str, slots: str) -> str:
+    def _fill(self, text: str, slots: str) -> str:
         words = self._words
         return text % tuple([words[slot]() if slot in words else _capital(words[slot.upper()]()) for slot in slots])
 
-    def _any(self, words: Sequence[str]) -> Callable[[], str]:
+    def _chooser(self, words: Sequence[str]) -> Callable[[], str]:
         """A function that draws one of the words."""
         draw = self._rng.random
         count = len(words)
@@ -242,12 +243,12 @@ class Writer:
 
     def _number(self) -> str:
         share = self._rng.random()
-        shared = self._matter.numbers
+        shared = self._story_words.numbers
         text = shared[int(share * 2 * len(shared))] if share < 0.5 else str(number(self._rng))
         return text.translate(self._digits) if self._digits else text
 
     def _entity(self) -> str:
-        """Each entity by its full name in turn, then any, the first ones more often, mostly by the short name."""
+        """Each entity in turn, by its full name; then any, the first ones more often, mostly by the short name."""
         at = self.used
         code = self.language.code
         if at < len(self._entities):
@@ -258,7 +259,7 @@ class Writer:
         return entity.short(code) if share * 10 % 1 < 0.6 else entity.name(code)
 
     def _to_the_first(self) -> str:
-        """The first entity, which every lead has named, behind ل; the alef of its article is not written then."""
+        """The first entity, which every lead names, with the proclitic ل; the alef of the Arabic article is dropped."""
         name = self._entities[0].name(self.language.code)
         return "ل" + (name[1:] if name.startswith("ال") else name)
 

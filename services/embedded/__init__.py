@@ -4,6 +4,6 @@
 jars    Kafka's jar files from Maven, pinned and checked by sha256
 kafka   one Kafka node (KRaft): broker and controller in one process
 valkey  one Valkey server with an append-only file
-process what both share: start, wait until it answers, stop
+process a child process: start, wait until it responds, stop
 ======= ============================================================
 """

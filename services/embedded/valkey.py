@@ -10,9 +10,9 @@ from services.embedded.process import Process, free_port
 
 
 class Valkey:
-    """A Valkey server over ``directory``; starting again on the same directory carries on with its data.
+    """A Valkey server that keeps its data in ``directory``; a start on the same directory continues with them.
 
-    ``binary`` is another server than the embedded one, a Valkey's or a Redis's; ``options`` are more of its own.
+    ``binary``: the path of another Valkey or Redis server to run; ``options``: further options of the server.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Valkey:
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
-        """Start and return once it answers. Raises ``StartError``."""
+        """Start the server and return once it responds. Raises ``StartError``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         options = {
             "bind": "127.0.0.1",
@@ -47,9 +47,9 @@ class Valkey:
         } | self._options
         flags = [word for name, value in options.items() for word in (f"--{name}", value)]
         await self.process.start([self._binary or get_binary_path(), *flags])
-        await self.process.until(self._answers, seconds=20)
+        await self.process.until(self._check, seconds=20)
 
-    async def _answers(self) -> None:
+    async def _check(self) -> None:
         async with Redis.from_url(self.url) as client:
             await client.ping()
 

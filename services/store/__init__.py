@@ -1,12 +1,12 @@
-"""The store (Redis or Valkey): live aggregates, record locations, stories, trends.
+"""The store (Redis or Valkey): live aggregates, record locations, stories, trends, webhooks.
 
 ======== ============================================================================
-layout   every key, what is counted by minutes, hours and days, the windows over them
-batch    a segment of the log, added up before it is applied
-client   ``Store``, all that is written and read
-answers  what the store answers
-snapshot what the trend detector reads
-webhooks ``Webhooks``, which no rebuild touches
+layout   all keys; what is counted by minute, hour and day, and the windows over that
+batch    a segment of the log, aggregated before it is applied
+client   ``Store``: all reads and writes of the aggregates
+answers  the types that the store returns
+snapshot the counts that the trend detector reads
+webhooks ``Webhooks``: reads and writes of webhooks, which no rebuild touches
 lua/     the scripts that write and read; ``common.lua`` is prepended to each of them
 ======== ============================================================================
 """

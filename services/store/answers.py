@@ -1,4 +1,4 @@
-"""What the store answers."""
+"""The types that the store returns."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How often one id was counted, with its name; ``sources``: how many named it, about, where that was asked for."""
+    """The count of one id, with its name; ``sources``: about how many distinct sources, if requested."""
 
     id: str
     name: str
@@ -16,7 +16,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Since when everything is counted; None: since the beginning. ``rebuilding``: records are being read back."""
+    """Since when everything is counted; None: since the beginning. ``rebuilding``: a rebuild is in progress."""
 
     since: datetime | None
     rebuilding: bool
@@ -26,8 +26,8 @@ class Completeness:
 class Top:
     """Totals of a window and its most frequent ids.
 
-    ``size``: how many ids there are. ``since`` and ``until``: what the window covers; ``until`` follows the worker's
-    clock, a minute at a time. ``error``: a count may be too low by so much at most.
+    ``size``: how many ids the window has. ``since`` and ``until``: the time it covers; ``until`` follows the worker's
+    clock, a minute at a time. ``error``: how much too low a count may be.
     """
 
     total: int
@@ -42,7 +42,7 @@ class Top:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Counts of one id: a pair of beginning and count for each step, oldest first."""
+    """Counts of one id: the start time and count of each step, oldest first."""
 
     points: list[tuple[datetime, int]]
     complete: Completeness
@@ -50,8 +50,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class RecordLocation:
-    """Where the newest record of an article or a story lies on ``updates``; ``moved``: the story an article is in now,
-    where that is another than the article's record says."""
+    """The offset of an article's or story's newest record on ``updates``; ``moved``: the story that an article is in
+    now, if it is not the one in the article's record."""
 
     offset: int
     moved: str | None = None
@@ -59,9 +59,9 @@ class RecordLocation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far the store is: ``applied`` is the offset of the last record it reflects, -1 when there is none.
+    """The state of the store: ``applied`` is the offset of the last applied record, -1 when there is none.
 
-    ``goal``: the offset at which a rebuild under way is done.
+    ``goal``: the offset at which the rebuild in progress is complete.
     """
 
     applied: int

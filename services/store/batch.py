@@ -1,4 +1,4 @@
-"""A stretch of the log, added up before it is applied to the store."""
+"""A segment of the log, aggregated before it is applied to the store."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from pydantic_core import to_json
 from services.events import Article, Entity, Story, Trend
 from services.store.layout import DAY, PAIRED, SOURCE_DIGITS
 
-# Longer than any cool-down.
-_ENDED_KEPT = timedelta(hours=48)
+# How long ended trends are kept: longer than any cool-down.
+_KEEP_ENDED = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
-    """What one article changes."""
+class _ArticleChange:
+    """The changes that one article makes. ``arrived``: seconds since 1970."""
 
     offset: int
     id: str
@@ -30,8 +30,8 @@ class _Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What one state of a story changes."""
+class _StoryChange:
+    """The changes that one state of a story makes."""
 
     offset: int
     story: Story
@@ -40,28 +40,31 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rising:
-    """What one trend event changes."""
+class _TrendChange:
+    """The change that one trend event makes."""
 
     offset: int
     trend: Trend
 
 
 class Batch:
-    """Consecutive records of one log. They are added in order of their offsets, none left out."""
+    """Consecutive records of one log, added in the order of their offsets without gaps.
+
+    Each method that adds raises ``ValueError`` when the offset is not the next one.
+    """
 
     def __init__(self) -> None:
         self.first = -1
         self.last = -1
-        self._records: list[_Counted | _Told | _Rising] = []
+        self._records: list[_ArticleChange | _StoryChange | _TrendChange] = []
 
     def __len__(self) -> int:
-        """How many offsets it covers."""
+        """How many offsets the batch covers."""
         return self.last - self.first + 1 if self.first >= 0 else 0
 
     def add_article(self, offset: int, article: Article) -> None:
-        """Count one (article, revision) and note where it lies on the log."""
-        self._reach(offset)
+        """Count one (article, revision) and record its offset."""
+        self._advance(offset)
         entities = tuple(sorted({entity.id for entity in article.entities}))
         topics = tuple(sorted({topic.id for topic in article.topics}))
         source = article.source or "unknown"
@@ -77,33 +80,33 @@ class Batch:
         names = {topic.id: topic.label for topic in article.topics}
         names |= {entity.id: entity.name for entity in reversed(article.entities)}
         arrived = int(article.received_at.timestamp())
-        self._records.append(_Counted(offset, article.id, arrived, counts, names, entities, _hashed(source)))
+        self._records.append(_ArticleChange(offset, article.id, arrived, counts, names, entities, _hashed(source)))
 
     def add_story(self, offset: int, story: Story, arrived_ms: int, encoded: bytes | None = None) -> None:
-        """Keep the newest state of a story, and list it by when that state was published (ms since 1970).
+        """Set the newest state of a story, and list the story by when that state was published (ms since 1970).
 
-        ``encoded``: its JSON, where that is at hand.
-        A story that was merged leaves the list; the articles of one that was split off are in it from now on.
+        ``encoded``: the story's JSON, if the caller has it. A merged story is removed from the list; a story that was
+        split off takes over the articles that it lists.
         """
-        self._reach(offset)
-        self._records.append(_Told(offset, story, arrived_ms, (encoded or story.encode()).decode()))
+        self._advance(offset)
+        self._records.append(_StoryChange(offset, story, arrived_ms, (encoded or story.encode()).decode()))
 
     def add_trend(self, offset: int, trend: Trend) -> None:
-        """Keep the newest event of what rises."""
-        self._reach(offset)
-        self._records.append(_Rising(offset, trend))
+        """Set the newest event of a trend."""
+        self._advance(offset)
+        self._records.append(_TrendChange(offset, trend))
 
     def add_nothing(self, offset: int) -> None:
-        """A record that changes no number still moves the applied offset on."""
-        self._reach(offset)
+        """Add a record that changes no count; it still advances the applied offset."""
+        self._advance(offset)
 
-    def pass_over(self, first: int, last: int) -> None:
+    def skip(self, first: int, last: int) -> None:
         """Cover offsets at which the log has no records."""
-        self._reach(first)
+        self._advance(first)
         self.last = last
 
     def after(self, offset: int) -> "Batch":
-        """The part behind an offset that was applied already."""
+        """The part of the batch after an offset that was already applied."""
         rest = Batch()
         if offset >= self.last:
             return rest
@@ -112,10 +115,10 @@ class Batch:
         return rest
 
     def encode(self) -> bytes:
-        """What ``apply.lua`` asks for, as JSON."""
-        articles = [record for record in self._records if isinstance(record, _Counted)]
-        stories = {record.story.id: record for record in self._records if isinstance(record, _Told)}
-        trends = [record.trend for record in self._records if isinstance(record, _Rising)]
+        """The JSON argument of ``apply.lua``."""
+        articles = [record for record in self._records if isinstance(record, _ArticleChange)]
+        stories = {record.story.id: record for record in self._records if isinstance(record, _StoryChange)}
+        trends = [record.trend for record in self._records if isinstance(record, _TrendChange)]
         names: dict[str, str] = {}
         for article in articles:
             for name in article.names.items():
@@ -126,14 +129,14 @@ class Batch:
                 "names": _flat(names),
                 "sources": _sources(articles),
                 "places": self._places(),
-                "stories": [_state(told) for told in stories.values()],
+                "stories": [_story_row(change) for change in stories.values()],
                 "trends": [(f"{trend.kind}:{trend.window}:{trend.id}", _trend(trend), trend.phase) for trend in trends],
-                "forget": min((_ms(trend.at - _ENDED_KEPT) for trend in trends), default=0),
+                "expire_before": min((_ms(trend.at - _KEEP_ENDED) for trend in trends), default=0),
                 "since": articles[0].arrived * 1_000 if articles else None,
             }
         )
 
-    def _reach(self, offset: int) -> None:
+    def _advance(self, offset: int) -> None:
         if self.first < 0:
             self.first = offset
         elif offset != self.last + 1:
@@ -143,10 +146,10 @@ class Batch:
     def _places(self) -> list[tuple[int, list[str | int]]]:
         days: dict[int, dict[str, str]] = defaultdict(dict)
         for record in self._records:
-            if isinstance(record, _Counted):
+            if isinstance(record, _ArticleChange):
                 places = days[record.arrived // DAY]
                 places[record.id] = str(record.offset)
-            elif isinstance(record, _Told):
+            elif isinstance(record, _StoryChange):
                 story, places = record.story, days[record.arrived_ms // 1_000 // DAY]
                 places[story.id] = str(record.offset)
                 if story.merged_into is not None:
@@ -156,7 +159,7 @@ class Batch:
         return [(day, _flat(places)) for day, places in days.items()]
 
 
-def _counts(articles: list[_Counted]) -> list[tuple[int, dict[str, list[str | int]]]]:
+def _counts(articles: list[_ArticleChange]) -> list[tuple[int, dict[str, list[str | int]]]]:
     minutes: dict[int, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for article in articles:
         counters = minutes[article.arrived // 60]
@@ -169,7 +172,7 @@ def _counts(articles: list[_Counted]) -> list[tuple[int, dict[str, list[str | in
     ]
 
 
-def _sources(articles: list[_Counted]) -> list[tuple[int, list[str]]]:
+def _sources(articles: list[_ArticleChange]) -> list[tuple[int, list[str]]]:
     days: dict[int, dict[tuple[str, str], None]] = defaultdict(dict)
     for article in articles:
         for entity in article.entities:
@@ -177,10 +180,10 @@ def _sources(articles: list[_Counted]) -> list[tuple[int, list[str]]]:
     return [(day, [word for pair in pairs for word in pair]) for day, pairs in days.items()]
 
 
-def _state(told: _Told) -> tuple[str, str, int | None, list[str]]:
-    story = told.story
-    score = told.arrived_ms if story.merged_into is None else None
-    return story.id, told.encoded, score, [_hashed(source) for source in story.sources]
+def _story_row(change: _StoryChange) -> tuple[str, str, int | None, list[str]]:
+    story = change.story
+    score = change.arrived_ms if story.merged_into is None else None
+    return story.id, change.encoded, score, [_hashed(source) for source in story.sources]
 
 
 def _trend(trend: Trend) -> str:
@@ -192,14 +195,14 @@ def _ms(moment: datetime) -> int:
 
 
 def _pairs(entities: list[Entity]) -> Iterator[str]:
-    """Pairs of the entities that an article names most, each in the order of its ids."""
+    """Pairs of the entities that an article mentions most, the two ids of each pair in sorted order."""
     most = sorted(entities, key=lambda entity: (-len(entity.mentions), entity.id))[:PAIRED]
     for one, other in combinations(sorted({entity.id for entity in most}), 2):
         yield f"{one}+{other}"
 
 
 def _hashed(source: str) -> str:
-    """Short enough for the compact encoding of hashes."""
+    """A digest of a source that is short enough for the server's compact encoding of hashes."""
     return blake2b(source.encode("utf-8", "surrogatepass"), digest_size=SOURCE_DIGITS // 2).hexdigest()
 
 

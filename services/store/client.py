@@ -1,4 +1,4 @@
-"""The store (Redis or Valkey) and all that is written to it and read from it."""
+"""The store's client: all reads and writes of the live aggregates in Redis or Valkey."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.commands.core import AsyncScript
 
+from services.clock import Clock, utc_now
 from services.events import Story, Trend, TrendKind, TrendWindow
 from services.store import layout
 from services.store.answers import Completeness, Count, RecordLocation, Series, State, Top
@@ -21,16 +22,16 @@ from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapsh
 _LUA = Path(__file__).with_name("lua")
 _PAGE = 500
 _DAYS_BACK = layout.KEPT // layout.DAY
-# How many buckets leave their windows in one call of the script: others wait that long.
-_ROLLED_AT_ONCE = 20
-# Of the ids with the highest counts of a window, so many are looked at for what is rising.
-_LOOKED_AT = 2_000
-# What has not so many times its usual share of all articles is no candidate.
-_OUTSTANDING = 1.5
+# How many buckets one call of the script removes from their windows; other clients are blocked that long.
+_BUCKETS_PER_ROLL = 20
+# How many of the ids with the highest counts in a window are examined as trend candidates.
+_EXAMINED = 2_000
+# A trend candidate has at least this many times its usual share of all articles.
+_MIN_RATIO = 1.5
 
 
 class Gap(Exception):
-    """Records between the one applied last, ``applied``, and the batch are not in the store."""
+    """Records between the last applied one, ``applied``, and the batch are missing in the store."""
 
     def __init__(self, applied: int) -> None:
         super().__init__(f"records after {applied} were not applied")
@@ -40,8 +41,9 @@ class Gap(Exception):
 class Store:
     """Reads and writes of the live aggregates. Raises ``redis.RedisError`` when the store cannot be reached."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self.url = url
+        self._clock = clock
         self.redis: Redis = Redis.from_url(
             url,
             decode_responses=True,
@@ -49,8 +51,8 @@ class Store:
             socket_connect_timeout=2,
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
         )
-        made = f"local layout = {layout.as_lua(layout.LAYOUT)}\n"
-        common = made + (_LUA / "common.lua").read_text(encoding="utf-8")
+        constants = f"local layout = {layout.as_lua(layout.LAYOUT)}\n"
+        common = constants + (_LUA / "common.lua").read_text(encoding="utf-8")
         self._scripts: dict[str, AsyncScript] = {
             path.stem: self.redis.register_script(common + path.read_text(encoding="utf-8"))
             for path in sorted(_LUA.glob("*.lua"))
@@ -58,16 +60,16 @@ class Store:
         }
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | int | float | bytes) -> Any:
-        # All keys of a script lie in the slot of this one, those that it makes itself too.
+        # All keys of a script are in the slot of this one, including those that the script computes.
         return await self._scripts[script](keys=[*keys] or [layout.STATE], args=[*arguments])
 
-    # ---- writing: by the one worker that has the partition of the log ----
+    # ---- writes: by the one worker that has the partition of the log ----
 
     async def apply(self, log: str, batch: Batch, *, now: datetime, gone_after: int | None = None) -> int:
-        """Apply a batch and the offset it reaches in one atomic script; how many of its offsets were new.
+        """Apply a batch and its last offset in one atomic script; return how many of its offsets were new.
 
-        ``now`` is where the windows end while they know no end yet. ``gone_after``: what lies between this offset
-        and the batch is no longer on the log. Raises ``Gap`` when the store lacks any other record before the batch.
+        ``now``: where the windows of an empty store end. ``gone_after``: the log no longer has the records between
+        this offset and the batch. Raises ``Gap`` when any other record before the batch was not applied.
         """
         while len(batch):
             outcome, applied = await self._run(
@@ -78,56 +80,56 @@ class Store:
                     return len(batch)
                 case "seen":
                     batch = batch.after(int(applied))
-                case "unrolled":
+                case "no_windows":
                     await self.roll(now)
                 case _:
                     raise Gap(int(applied))
         return 0
 
     async def roll(self, now: datetime) -> None:
-        """Let all windows end in this minute, which is no earlier than the one they end in already."""
-        while await self._run("roll", (), int(now.timestamp()), _ROLLED_AT_ONCE):
+        """Move the end of all windows to this minute, which must not be before their present end."""
+        while await self._run("roll", (), int(now.timestamp()), _BUCKETS_PER_ROLL):
             pass
 
-    async def rising(
-        self, now: datetime, *, floors: Mapping[TrendWindow, int], told: Sequence[tuple[TrendKind, str]] = ()
+    async def trend_candidates(
+        self, now: datetime, *, floors: Mapping[TrendWindow, int], active: Sequence[tuple[TrendKind, str]] = ()
     ) -> Snapshot:
-        """What may be rising: at least ``floors`` counts in a window, and more than its usual share of all articles.
+        """What may be trending: at least ``floors`` counts in a window, and more than its usual share of all articles.
 
-        What is ``told`` of is in it in any case.
+        The ``active`` trends are always included.
         """
-        arguments = (json.dumps(floors), json.dumps([*told]), RECENT, SEASONS, _OUTSTANDING, _LOOKED_AT)
-        volume, flat = await self._run("rising", (), int(now.timestamp()), *arguments)
+        arguments = (json.dumps(floors), json.dumps([*active]), RECENT, SEASONS, _MIN_RATIO, _EXAMINED)
+        volume, flat = await self._run("trend_candidates", (), int(now.timestamp()), *arguments)
         return Snapshot(
             _counts(volume),
             [Observation(flat[at], flat[at + 1], _counts(flat[at + 2])) for at in range(0, len(flat), 3)],
         )
 
     async def names(self, things: Sequence[tuple[TrendKind, str]]) -> list[str]:
-        """What things are called, in their order; an id that is not known is its own name."""
-        found: list[str] = await self._run("names", (), json.dumps([*things]), layout.bucket("d", _now()))
+        """The names of entities, topics and stories, in the given order; an unknown id is returned as its own name."""
+        found: list[str] = await self._run("names", (), json.dumps([*things]), self._today())
         return found
 
     async def begin_rebuild(self, goal: int) -> None:
-        """Note that numbers are incomplete until the record at offset ``goal`` is applied."""
+        """Mark the counts as incomplete until the record at offset ``goal`` is applied."""
         await self.redis.hset(layout.STATE, mapping={"rebuilding": 1, "goal": goal})
 
     async def end_rebuild(self) -> None:
-        """Note that they are complete again."""
+        """Mark the counts as complete again."""
         await self.redis.hdel(layout.STATE, "rebuilding", "goal")
 
     async def clear(self) -> None:
-        """Remove everything that Khabar keeps in the store, at once: some microseconds a key, while others wait."""
+        """Remove all keys but the webhooks', atomically: some microseconds per key, during which others are blocked."""
         await self._run("clear", ())
 
-    # ---- reading ----
+    # ---- reads ----
 
     async def applied(self, log: str) -> int:
-        """Offset of the last record that the store reflects; -1 when there is none."""
+        """Offset of the last applied record; -1 when there is none."""
         return int(await self.redis.hget(layout.APPLIED, log) or -1)
 
     async def state(self, log: str) -> State:
-        """How far the store is."""
+        """The last applied offset, and whether the counts are complete."""
         async with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.hget(layout.APPLIED, log)
             pipeline.hmget(layout.STATE, ["complete", "rebuilding", "goal"])
@@ -141,16 +143,15 @@ class Store:
     async def top(self, by: Dimension, window: Window, *, limit: int, offset: int = 0, sources: bool = False) -> Top:
         """The ids with the highest counts in a window, in one round trip; equal counts in reverse order of their ids.
 
-        ``sources``: also how many distinct sources named each entity today and yesterday, or wrote of each story,
-        within about 1%. Raises ``KeyError`` when the dimension has no such window.
+        ``sources``: also the number of distinct sources that named each entity today and yesterday, or that wrote
+        about each story, within about 1%. Raises ``KeyError`` when the dimension has no such window.
         """
-        span, view = layout.seen_through(by, window)
+        span, view = layout.window_source(by, window)
         keys = (layout.top(by, window), layout.top("total", window), layout.STATE)
-        today = layout.bucket("d", _now())
-        answer = await self._run("top", keys, by, window, span, offset, limit, today, int(sources))
+        answer = await self._run("top", keys, by, window, span, offset, limit, self._today(), int(sources))
         articles, duplicates, size, edge, since, rebuilding, flat = answer
         if edge < 0:
-            edge = layout.bucket(span, _now()) - view.buckets
+            edge = layout.bucket(span, self._clock()) - view.buckets
         items = [
             Count(flat[at], flat[at + 1], int(flat[at + 2]), None if flat[at + 3] < 0 else int(flat[at + 3]))
             for at in range(0, len(flat), 4)
@@ -162,17 +163,17 @@ class Store:
             size=int(size),
             since=layout.start(span, edge + 1),
             until=layout.start(span, edge + 1 + view.buckets),
-            error=(view.least - 1) * view.buckets,
+            error=(view.min_count - 1) * view.buckets,
             complete=_completeness(since, rebuilding),
         )
 
-    async def series(  # noqa: PLR0913 - where, what, from when to when
+    async def series(  # noqa: PLR0913 - what is counted, and from when to when
         self, by: str, name: str, span: Span, *, first: int, last: int, step: int = 1
     ) -> Series:
-        """Counts of one id in the buckets ``first`` to ``last``, summed by ``step`` buckets, in one round trip.
+        """Counts of one id in the buckets ``first`` to ``last``, summed over ``step`` buckets each, in one round trip.
 
-        ``by`` is a dimension or ``total`` (ids ``articles`` and ``duplicates``). Raises ``KeyError`` when it is not
-        counted by this span.
+        ``by`` is a dimension or ``total`` (ids ``articles`` and ``duplicates``). Raises ``KeyError`` when the
+        dimension is not counted by this span.
         """
         _ = layout.SPANS[by][span]
         since, rebuilding, counts = await self._run("series", (), by, span, name, first, last, step)
@@ -180,35 +181,34 @@ class Store:
         return Series(points, _completeness(since, rebuilding))
 
     async def trends(self) -> list[Trend]:
-        """The last event of everything that rises or has ended lately."""
+        """The last event of each trend that is active or has ended recently."""
         return [Trend.model_validate_json(found) for found in await self.redis.hvals(layout.TRENDS)]
 
     async def locate(self, name: str) -> RecordLocation | None:
-        """Where an article or a story is; None when it is not known. One round trip."""
-        today = layout.bucket("d", _now())
-        offset, moved = await self._run("place", (), name, today, _DAYS_BACK)
+        """The location of an article's or story's newest record; None when it is not known. One round trip."""
+        offset, moved = await self._run("locate", (), name, self._today(), _DAYS_BACK)
         return None if offset is None else RecordLocation(int(offset), moved)
 
     async def story(self, story_id: str) -> Story | None:
-        """One of the newest stories as it was told last, also when it was merged into another; None for any other."""
+        """The last published state of a story, also of a merged one; None when it is not among the newest 20,000."""
         found = await self.redis.get(f"{layout.TAG}:story:{story_id}")
         return None if found is None else Story.model_validate_json(found)
 
     async def survivor(self, story_id: str) -> str:
-        """The id of the story that has this one's articles now: its own, or that of the last in a row of merges."""
-        return str(await self._run("survivor", (), story_id, layout.bucket("d", _now()), _DAYS_BACK))
+        """The id of the story that has this story's articles now: its own, or the end of its chain of merges."""
+        return str(await self._run("survivor", (), story_id, self._today(), _DAYS_BACK))
 
     async def stories(self, since: datetime) -> AsyncIterator[Story]:
-        """Stories with an article that arrived since then, newest arrival first; fetched by the page.
+        """Stories that were published since then, newest first; fetched page by page.
 
-        The newest 20,000 are kept; a story that was merged is none of them.
+        Only the newest 20,000 are listed, without merged ones.
         """
         first = int(since.timestamp() * 1000)
         at = 0
         while page := await self._stories(first, at):
             for found in page:
                 story = None if found is None else Story.model_validate_json(found)
-                # It may have been merged after the page's ids were read.
+                # A story may have been merged after the ids of the page were read.
                 if story is not None and story.merged_into is None:
                     yield story
             at += len(page)
@@ -226,9 +226,8 @@ class Store:
         """Close all connections."""
         await self.redis.aclose()
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    def _today(self) -> int:
+        return layout.bucket("d", self._clock())
 
 
 def _completeness(since: int, rebuilding: int) -> Completeness:

@@ -1,17 +1,17 @@
-"""Where everything lies in the store: keys, buckets, windows, and how long each is kept.
+"""The layout of the store: keys, buckets, windows, and how long each is kept.
 
-All keys carry the hash tag ``{khabar}``: a cluster holds them in one slot, and a script never touches two.
+All keys have the hash tag ``{khabar}``: in a cluster they are in one slot, so that a script can use all of them.
 
 ============================== ====== ===========================================================================
 key (after ``{khabar}:``)      type   holds
 ============================== ====== ===========================================================================
 applied                        hash   cluster/topic-partition → offset of the last applied record of ``updates``
-state                          hash   ``WINDOW:SPAN``: the newest bucket that has left a window; ``complete``: from
-                                      when on (ms since 1970) all is counted; ``rebuilding``, ``goal``: not yet
-n:DIM:SPAN:START:SHARD         hash   id → count in the minute, hour or day that begins at START (in such units)
+state                          hash   ``WINDOW:SPAN``: the newest bucket that has left a window; ``complete``: since
+                                      when (ms since 1970) all is counted; ``rebuilding``, ``goal``: during a rebuild
+n:DIM:SPAN:START:SHARD         hash   id → count in the minute, hour or day number START since 1970
 top:DIM:WINDOW                 zset   id → count in the window
 names:ERA:SHARD                hash   entity or topic id → name
-source:DAY:SHARD               hash   entity id → the sources that named it that day (hashed); ``*``: six or more
+source:DAY:SHARD               hash   entity id → digests of the sources that named it that day; ``*``: six or more
 sources:DAY:ID                 string HyperLogLog of the sources that named an entity that day, if six or more
 sources:ID                     string HyperLogLog of the sources of a story, if two or more
 place:DAY:SHARD                hash   article or story id → offset of its newest record on ``updates``;
@@ -19,13 +19,13 @@ place:DAY:SHARD                hash   article or story id → offset of its newe
                                       ``>ID`` → offset and story into which a story was merged
 story:ID                       string one of the newest 20,000 stories as JSON
 stories                        zset   ids of those, without merged ones, by when they were published (ms)
-trends                         hash   KIND:WINDOW:ID → last trend event of what rises, or ended lately, as JSON
+trends                         hash   KIND:WINDOW:ID → last event of a trend, active or recently ended, as JSON
 ============================== ====== ===========================================================================
 
-Webhooks lie in the same slot, under keys that do not begin with the tag (``services/store/webhooks.py``).
+Webhooks are in the same slot, under keys that do not begin with the tag (``services/store/webhooks.py``).
 
-Hashes of many small fields are cut into shards, so that each stays in the compact encoding that servers use for up to
-some hundred fields: a count then takes some 20 bytes instead of 70.
+Hashes of many small fields are split into shards, so that each stays in the compact encoding that servers use for up
+to some hundred fields: a count then takes some 20 bytes instead of 70.
 """
 
 from dataclasses import dataclass
@@ -46,49 +46,51 @@ TRENDS: Final = f"{TAG}:trends"
 
 SECONDS: Final[dict[Span, int]] = {"m": 60, "h": 3600, "d": 86_400}
 DAY: Final = SECONDS["d"]
-# As long as ``updates`` keeps what a place points to, and a day more.
+# A day longer than ``updates`` keeps the record that a location points to.
 KEPT: Final = 8 * DAY
-# Names are written anew in each era; an id that is counted at all was named in this one or one of the two before.
+# Names are stored once per era; an id that is still counted was named in this era or in one of the two before it.
 ERA_DAYS: Final = 16
 NAME_SHARDS: Final = 2_048
 PLACE_SHARDS: Final = 16_384
 SOURCE_SHARDS: Final = 1_024
-# So many sources of an entity are noted one by one, as hashes of so many digits; of more there is a HyperLogLog.
+# Up to this many sources of an entity are stored as a list of digests with this many digits, more as a HyperLogLog.
 FEW_SOURCES: Final = 5
 SOURCE_DIGITS: Final = 12
-# An article's pairs are those of the entities that it names most.
+# How many of an article's entities form its pairs: those that it mentions most.
 PAIRED: Final = 3
 MOST_STORIES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A window over buckets of one span.
+class WindowView:
+    """A window: the sum of the last ``buckets`` buckets of one span.
 
-    A count below ``least`` in a bucket is left out of the window: of what is mostly met once, and then by the
-    hundred thousand, the window holds what came again within an hour, and is short by one at most for each hour.
+    Counts below ``min_count`` in a bucket are left out of the window. Some dimensions have hundreds of thousands of
+    ids of which most occur once: with a minimum of 2, the window holds only ids that occur again within the same
+    bucket, and each of its counts is too low by at most 1 per bucket.
     """
 
     window: Window
     buckets: int
-    least: int = 1
+    min_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Counts by one span of time: cut into ``shards``, seen through ``views``, gone ``kept`` buckets after their own.
+    """Counts by one span of time, in ``shards`` hashes per bucket, that expire ``kept`` buckets after their own.
 
-    ``dropped``: they go when they leave the longest view; they would go later by themselves.
+    ``views`` are the windows over them. ``dropped``: they are deleted when they leave the longest window, before they
+    expire.
     """
 
     shards: int
     kept: int
-    views: tuple[View, ...] = ()
+    views: tuple[WindowView, ...] = ()
     dropped: bool = False
 
 
-_MINUTES = (View("15m", 15), View("1h", 60), View("24h", 1_440))
-_DAYS = (View("all", 30),)
+_MINUTES = (WindowView("15m", 15), WindowView("1h", 60), WindowView("24h", 1_440))
+_DAYS = (WindowView("all", 30),)
 
 
 def _spans(shards: tuple[int, int, int]) -> dict[Span, Buckets]:
@@ -108,12 +110,12 @@ SPANS: Final[dict[str, dict[Span, Buckets]]] = {
     "topic": _spans((1, 1, 1)),
     "entity": _spans((16, 256, 1_024)),
     "story": {
-        "m": Buckets(8, 2 * 60, (View("15m", 15), View("1h", 60)), dropped=True),
-        "h": Buckets(256, 2 * 24, (View("24h", 24, least=2),), dropped=True),
+        "m": Buckets(8, 2 * 60, (WindowView("15m", 15), WindowView("1h", 60)), dropped=True),
+        "h": Buckets(256, 2 * 24, (WindowView("24h", 24, min_count=2),), dropped=True),
     },
-    "pair": {"h": Buckets(512, 2 * 24, (View("24h", 24, least=2),), dropped=True)},
+    "pair": {"h": Buckets(512, 2 * 24, (WindowView("24h", 24, min_count=2),), dropped=True)},
 }
-# What scripts need of the above.
+# The constants that the scripts need.
 LAYOUT: Final[dict[str, Any]] = {
     "names": NAME_SHARDS,
     "sources": SOURCE_SHARDS,
@@ -130,7 +132,7 @@ LAYOUT: Final[dict[str, Any]] = {
                 "shards": buckets.shards,
                 "kept": buckets.kept,
                 "dropped": buckets.dropped,
-                "views": [[view.window, view.buckets, view.least] for view in buckets.views],
+                "views": [[view.window, view.buckets, view.min_count] for view in buckets.views],
             }
             for span, buckets in spans.items()
         }
@@ -140,7 +142,7 @@ LAYOUT: Final[dict[str, Any]] = {
 
 
 def as_lua(value: object) -> str:
-    """A table of Lua that is what a dict, a list, a string, a number or a truth value is here."""
+    """A Lua literal of a dict, list, string, number or bool."""
     match value:
         case dict():
             return "{" + ",".join(f"[{as_lua(name)}]={as_lua(one)}" for name, one in value.items()) + "}"
@@ -153,12 +155,12 @@ def as_lua(value: object) -> str:
 
 
 def windows(dimension: str) -> tuple[Window, ...]:
-    """The windows in which a dimension can be asked for."""
+    """The windows of a dimension."""
     return tuple(view.window for buckets in SPANS[dimension].values() for view in buckets.views)
 
 
-def seen_through(dimension: str, window: Window) -> tuple[Span, View]:
-    """The span and the view behind a window of a dimension. Raises ``KeyError`` when there is none."""
+def window_source(dimension: str, window: Window) -> tuple[Span, WindowView]:
+    """The span that a window of a dimension is summed from, and the view. Raises ``KeyError`` when there is none."""
     for span, buckets in SPANS[dimension].items():
         for view in buckets.views:
             if view.window == window:
@@ -167,17 +169,17 @@ def seen_through(dimension: str, window: Window) -> tuple[Span, View]:
 
 
 def bucket(span: Span, at: datetime) -> int:
-    """The bucket that a moment lies in, counted from 1970."""
+    """The number of the bucket that contains a time, counted from 1970."""
     return int(at.timestamp()) // SECONDS[span]
 
 
 def start(span: Span, number: int) -> datetime:
-    """When a bucket begins."""
+    """The time at which a bucket begins."""
     return datetime.fromtimestamp(number * SECONDS[span], UTC)
 
 
 def shard(name: str, shards: int) -> int:
-    """The shard that an id lies in; scripts reckon the same."""
+    """The shard of an id; ``hash`` in ``common.lua`` computes the same."""
     number = 0
     for byte in name.encode()[-6:]:
         number = (number * 31 + byte) % 65_521

@@ -1,22 +1,22 @@
-"""What the trend detector sees of the store: how often something was counted lately, and before."""
+"""The counts that the trend detector reads: recent ones, and the usual ones of the past."""
 
 from dataclasses import dataclass
 
 from services.events import TrendKind
 
-# Minutes told one by one, and days whose same hour is told.
+# How many minutes are listed one by one, and of how many days the same hour is listed.
 RECENT = 5
 SEASONS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often something was counted up to a moment.
+    """Counts of one id at a moment.
 
-    ``recent``: in each of the last five minutes, newest first; the first is the current one, so far. ``quarter``,
-    ``hour`` and ``day``: in the last 15, 60 and 1,440 minutes, the current one included. ``all``: as far back as is
-    kept, 30 days at most. ``seasonal``: in the hours that began 24 h, 48 h, … 7 times 24 h before the current one, then
-    in those before them.
+    ``recent``: in each of the last five minutes, newest first, beginning with the current one so far. ``quarter``,
+    ``hour`` and ``day``: in the last 15, 60 and 1,440 minutes, including the current one. ``all``: in up to 30 days,
+    as far back as counts are kept. ``seasonal``: in the hours that began 24 h, 48 h, … 7 times 24 h before the current
+    one, then in the hour before each of those.
     """
 
     recent: tuple[int, ...]
@@ -29,7 +29,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One thing that may be rising. Of a story ``all`` is what ``day`` is, and ``seasonal`` is zeros."""
+    """One trend candidate. For a story ``all`` equals ``day``, and ``seasonal`` is zeros."""
 
     kind: TrendKind
     id: str
@@ -38,7 +38,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What may be rising at a moment, beside how many articles there were in all."""
+    """The trend candidates at a moment, with the counts of all articles (``volume``)."""
 
     volume: Counts
     observations: list[Observation]

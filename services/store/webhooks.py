@@ -1,9 +1,9 @@
-"""Webhooks in the store: what they are, how far each has come, and which gateway delivers it at present.
+"""Webhooks in the store: their configuration, the cursor of each, and which gateway delivers it.
 
 ========================================= ====== ================================================================
 key                                       type   holds
 ========================================= ====== ================================================================
-``webhooks:{khabar}``                     hash   id → revision: state and a number that each change raises
+``webhooks:{khabar}``                     hash   id → revision: the state, and a number that each change increments
 ``webhooks:{khabar}:of:OWNER``            set    ids of one owner
 ``webhook:{khabar}:ID``                   hash   the fields of ``Webhook``
 ``webhook:{khabar}:ID:lease``             string token of the gateway that delivers it; expires
@@ -11,12 +11,12 @@ key                                       type   holds
                                                  1970); expires
 ========================================= ====== ================================================================
 
-They lie in the slot of all other keys but do not begin like them: ``Store.clear``, which a rebuild of the aggregates
-calls, leaves them alone. Nothing can make them anew.
+They are in the same slot as all other keys but have another prefix: ``Store.clear``, which a rebuild of the aggregates
+calls, does not remove them. They cannot be rebuilt.
 
-A gateway saves a cursor only while the lease is its own and the revision the one that it began with: whoever was
-replaced meanwhile, or delivers what was changed or deleted, saves nothing. What expires does so by the store's clock:
-those of the gateways need not agree.
+A gateway can save a cursor only while it holds the lease and the revision is the one that it started with. So a
+gateway that was replaced, or that delivers a webhook that was changed or deleted meanwhile, saves nothing. All expiry
+is by the store's clock: the clocks of the gateways need not agree.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,12 +27,12 @@ from redis.asyncio import Redis
 
 from services.store import layout
 
-State = Literal["active", "paused"]
+WebhookState = Literal["active", "paused"]
 Saved = Literal["saved", "lost", "changed"]
 
 INDEX: Final = f"webhooks:{layout.TAG}"
 GATEWAYS: Final = f"{INDEX}:gateways"
-# All that an installation may have: each costs a gateway a task and a connection.
+# Maximum of an installation: each webhook costs a gateway a task and a connection.
 MOST: Final = 1_000
 
 _CREATE = """
@@ -70,8 +70,8 @@ redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[4])
 return redis.call('HDEL', KEYS[1], ARGV[1])
 """
-# Gateways that went without a word leave when their time is over; the key does when no gateway is left.
-_ANNOUNCE = """
+# Gateways that ended without deregistering are removed when their time is over; the key expires with the last one.
+_HEARTBEAT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -82,10 +82,10 @@ return {redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1)}
 
 
 class Full(Exception):
-    """No more webhooks can be made: the owner (``owner`` True) or the installation has as many as may be."""
+    """The maximum number of webhooks is reached: that of the owner (``owner`` True) or of the installation."""
 
     def __init__(self, *, owner: bool) -> None:
-        super().__init__("no more webhooks can be made")
+        super().__init__("the maximum number of webhooks is reached")
         self.owner = owner
 
 
@@ -93,8 +93,9 @@ class Full(Exception):
 class Webhook:
     """A webhook. Times are seconds since 1970, 0.0 for none.
 
-    ``owner``: whose key made it. ``filter``: JSON. ``cursor``: up to here all was delivered. ``reason``: why it is
-    paused. ``error``: what went wrong last. ``attempts``: failed in a row, since ``failing_since``.
+    ``owner``: the owner of the key that created it. ``filter``: JSON. ``cursor``: all events up to it were delivered.
+    ``reason``: why it is paused. ``error``: the last error. ``attempts``: failed attempts in a row, since
+    ``failing_since``.
     """
 
     id: str
@@ -104,7 +105,7 @@ class Webhook:
     secret: str
     cursor: str
     created: float
-    state: State = "active"
+    state: WebhookState = "active"
     reason: str = ""
     error: str = ""
     deliveries: int = 0
@@ -115,13 +116,13 @@ class Webhook:
     revision: str = "active:1"
 
     @classmethod
-    def of(cls, found: dict[str, str], revision: str) -> "Webhook":
-        """The webhook in a hash of the store."""
-        given: dict[str, Any] = {name: value for name, value in found.items() if name in _FIELDS}
+    def of(cls, stored: dict[str, str], revision: str) -> "Webhook":
+        """The webhook of a hash in the store."""
+        fields: dict[str, Any] = {name: value for name, value in stored.items() if name in _FIELDS}
         for name, kind in _NUMBERS.items():
-            if name in given:
-                given[name] = kind(given[name])
-        return cls(**given, state=cast(State, revision.partition(":")[0]), revision=revision)
+            if name in fields:
+                fields[name] = kind(fields[name])
+        return cls(**fields, state=cast(WebhookState, revision.partition(":")[0]), revision=revision)
 
 
 _NUMBERS: Final = {
@@ -137,7 +138,7 @@ _FIELDS: Final = {"id", "owner", "url", "filter", "secret", "cursor", "reason", 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to deliver a webhook in one revision, for as long as the store knows the token."""
+    """The right to deliver one revision of a webhook, for as long as the store holds the token."""
 
     id: str
     revision: str
@@ -154,10 +155,10 @@ class Webhooks:
         self._save = redis.register_script(_SAVE)
         self._release = redis.register_script(_RELEASE)
         self._delete = redis.register_script(_DELETE)
-        self._announce = redis.register_script(_ANNOUNCE)
+        self._heartbeat = redis.register_script(_HEARTBEAT)
 
     async def create(self, webhook: Webhook, *, most: int) -> None:
-        """Add a webhook of an owner who may have ``most``. Raises ``Full``."""
+        """Add a webhook; its owner may have at most ``most``. Raises ``Full``."""
         fields = _pairs({name: getattr(webhook, name) for name in sorted(_FIELDS)})
         outcome = await self._create(
             keys=[INDEX, _owned(webhook.owner), _hook(webhook.id)], args=[webhook.id, most, MOST, *fields]
@@ -171,7 +172,7 @@ class Webhooks:
         return found[0] if found else None
 
     async def owned(self, owner: str | None) -> list[Webhook]:
-        """All webhooks of an owner, or of everybody, oldest first."""
+        """All webhooks of an owner, or (None) of all owners, oldest first."""
         ids: Any = await self._redis.hkeys(INDEX) if owner is None else await self._redis.smembers(_owned(owner))
         return sorted(await self._read(ids), key=lambda webhook: (webhook.created, webhook.id))
 
@@ -188,25 +189,24 @@ class Webhooks:
             if answers[at] is not None and answers[at + 1]
         ]
 
-    async def announce(self, gateway: str, *, seconds: float) -> tuple[dict[str, str], list[str]]:
-        """Let a gateway count as alive for so many seconds; what there is to deliver, and by whom.
+    async def heartbeat(self, gateway: str, *, seconds: float) -> tuple[dict[str, str], list[str]]:
+        """Mark a gateway as alive for ``seconds``; return all webhooks and all live gateways.
 
-        The revision of every webhook by its id (it begins with the state), and the gateways that are alive, this one
-        among them. One round trip.
+        The webhooks as id → revision (which begins with the state); the gateways include this one. One round trip.
         """
-        flat, gateways = await self._announce(keys=[INDEX, GATEWAYS], args=[gateway, round(seconds * 1000)])
+        flat, gateways = await self._heartbeat(keys=[INDEX, GATEWAYS], args=[gateway, round(seconds * 1000)])
         return dict(zip(flat[::2], flat[1::2], strict=True)), list(gateways)
 
-    async def withdraw(self, gateway: str) -> None:
-        """A gateway delivers no more: others need not wait until its time is over."""
+    async def deregister(self, gateway: str) -> None:
+        """Remove a gateway that delivers no more, so that the others need not wait for its heartbeat to expire."""
         await self._redis.zrem(GATEWAYS, gateway)
 
     async def change(
-        self, webhook_id: str, state: State, fields: dict[str, object], *, lease: Lease | None = None
+        self, webhook_id: str, state: WebhookState, fields: dict[str, object], *, lease: Lease | None = None
     ) -> bool:
-        """Set a state and other fields; whoever delivers it in the former revision saves nothing any more.
+        """Set a state and other fields; a gateway that delivers the former revision can no longer save.
 
-        False when there is no such webhook, or with a ``lease`` that does not hold any more.
+        Returns False when there is no such webhook, or when the ``lease`` has been lost.
         """
         token, revision = ("", "") if lease is None else (lease.token, lease.revision)
         keys = [INDEX, _hook(webhook_id), _lease(webhook_id)]
@@ -214,12 +214,12 @@ class Webhooks:
         return bool(await self._change(keys=keys, args=[webhook_id, token, revision, state, *pairs]))
 
     async def delete(self, webhook: Webhook) -> bool:
-        """Remove a webhook; whether it was there."""
+        """Remove a webhook; return whether it existed."""
         keys = [INDEX, _owned(webhook.owner), _hook(webhook.id), _lease(webhook.id)]
         return bool(await self._delete(keys=keys, args=[webhook.id]))
 
     async def lease(self, wanted: Sequence[Lease], *, seconds: float) -> list[Lease]:
-        """Of these leases those that nobody has; they are the caller's now, for so many seconds."""
+        """Acquire those of the leases that no gateway holds, for ``seconds``; return the acquired ones."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for one in wanted:
                 pipeline.set(_lease(one.id), one.token, nx=True, px=round(seconds * 1000))
@@ -235,13 +235,17 @@ class Webhooks:
         delivered: int = 0,
         failed: int = 0,
     ) -> Saved:
-        """Set fields and count, and keep the lease for so many seconds more; nothing of it unless it holds."""
+        """Set fields, add to the counters and extend the lease by ``seconds``; do nothing if it is lost.
+
+        Returns ``saved``, or ``lost`` when another gateway may hold the lease, or ``changed`` when the webhook has
+        another revision or was deleted.
+        """
         keys = [INDEX, _hook(lease.id), _lease(lease.id)]
         arguments: list[str | int] = [lease.id, lease.token, lease.revision, round(seconds * 1000), delivered, failed]
         return cast(Saved, await self._save(keys=keys, args=[*arguments, *_pairs(fields)]))
 
     async def release(self, lease: Lease) -> None:
-        """Let others have the lease."""
+        """Release the lease."""
         await self._release(keys=[_lease(lease.id)], args=[lease.token])
 
 

@@ -580,7 +580,7 @@ async def test_gateways_are_known_while_they_say_so(each_store: Store) -> None:
     webhooks = Webhooks(each_store.redis)
 
     async def known(gateway: str, seconds: float) -> set[str]:
-        return set((await webhooks.announce(gateway, seconds=seconds))[1])
+        return set((await webhooks.heartbeat(gateway, seconds=seconds))[1])
 
     assert await known("one", 0.2) == {"one"}
     assert await known("two", 10) == {"one", "two"}
@@ -591,7 +591,7 @@ async def test_gateways_are_known_while_they_say_so(each_store: Store) -> None:
     assert await known("one", 1) == {"one", "two"}
     await asyncio.sleep(0.6)
     assert await known("two", 10) == {"one", "two"}
-    await webhooks.withdraw("one")
+    await webhooks.deregister("one")
     assert await known("two", 0.2) == {"two"}
     await asyncio.sleep(0.3)
     assert await each_store.redis.exists(GATEWAYS) == 0
@@ -631,7 +631,7 @@ async def test_webhooks_survive_a_rebuild_and_have_a_limit(each_store: Store) ->
     await each_store.clear()
     assert [one.id for one in await webhooks.owned("a")] == ["wh_1"]
     assert {one.id for one in await webhooks.owned(None)} == {"wh_1", "wh_3"}
-    index, _ = await webhooks.announce("one", seconds=5)
+    index, _ = await webhooks.heartbeat("one", seconds=5)
     assert index == {"wh_1": "active:1", "wh_3": "active:1"}
 
 

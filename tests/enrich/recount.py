@@ -42,7 +42,7 @@ def recounted(articles: Iterable[Article], edges: dict[str, int]) -> Numbers:
         for view in inside:
             window = found.setdefault((dimension, view.window), {})
             for name, count in counts.items():
-                if count >= view.least:
+                if count >= view.min_count:
                     window[name] = window.get(name, 0) + count
     return {key: counts for key, counts in found.items() if counts}
 

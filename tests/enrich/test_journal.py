@@ -138,9 +138,9 @@ class World:
         await journal.append([step(self.next, stories)])
         journal.close()
         records = (await log_of(source.bootstrap, kafka_topics.Topic(source.updates)))[1:]
-        writer = await fencing.FencedProducer.take(self.config.bootstrap, self.config.updates)
+        writer = await fencing.FencedProducer.acquire(self.config.bootstrap, self.config.updates)
         await writer.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
-        writer.drop()
+        writer.close()
         self.next += 1
 
     async def write_record(
@@ -426,12 +426,12 @@ async def test_trends_in_between_change_nothing(world: World) -> None:
     """Records that others write to ``updates``, and their fences, do not make the state out of date."""
     journal = await world.worker()
     await journal.append([step(0)])
-    trends = await fencing.FencedProducer.take(world.config.bootstrap, world.config.updates, "trends")
+    trends = await fencing.FencedProducer.acquire(world.config.bootstrap, world.config.updates, "trends")
     await trends.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
     assert await journal.renew()
     await journal.append([step(1)])
     await trends.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
-    trends.drop()
+    trends.close()
     later = await world.worker()
     assert isinstance(later.grouper, Recorder)
     assert later.grouper.restored == [entry(0), entry(1)]

@@ -191,10 +191,10 @@ async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Ka
     end = (await log_of(kafka.bootstrap, kafka_topics.ANNOTATED))[-1].offset
     told = Grouper(WINDOW).process(annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1")))
     assert told is not None
-    pen = await FencedProducer.take(kafka.bootstrap, kafka_topics.UPDATES.name)
+    pen = await FencedProducer.acquire(kafka.bootstrap, kafka_topics.UPDATES.name)
     headers = [("type", b"article"), ("input", b"%d" % (end + 1)), ("part", b"1/2"), ("entry", told.entry)]
     await pen.append([(b"owed-1", told.article.encode(), headers)])
-    pen.drop()
+    pen.close()
     await send(kafka, kafka_topics.ANNOTATED, b"the input that was told by half")
     await child.start()
     await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="أغلقت المدارس أبوابها بسبب العاصفة"), "owed-2").encode())

@@ -99,7 +99,9 @@ async def test_the_counts_in_memory_are_those_of_the_store(store: Store) -> None
             at += 1
         await store.apply("updates-0", batch, now=now)
         await store.roll(now)
-        stored = await store.rising(now, floors=rules.floors, told=[key[:2] for key in {*trends.active(), *stories}])
+        stored = await store.trend_candidates(
+            now, floors=rules.floors, active=[key[:2] for key in {*trends.active(), *stories}]
+        )
         counted = counter.snapshot(int(now.timestamp()), [*trends.active(), *stories])
         assert compared(stored) == compared(counted)
         answer = trends.evaluate(now, stored)

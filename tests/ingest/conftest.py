@@ -1,4 +1,4 @@
-"""A running push server, and a look at what lies on Kafka."""
+"""A running push server, and functions that read the records on Kafka."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 async def until(holds: Callable[[], object], *, seconds: float = 15) -> None:
-    """Wait until a condition holds (what it returns may be awaitable); an error after so many seconds."""
+    """Wait until a condition holds (it may be async). Raises ``TimeoutError`` after ``seconds``."""
     async with asyncio.timeout(seconds):
         while True:
             value = holds()
@@ -34,7 +34,7 @@ async def until(holds: Callable[[], object], *, seconds: float = 15) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
-    """The push server over ``intake`` on a free port: its address."""
+    """Run the push server with ``intake`` on a free port; yields its URL."""
     config = service.config(settings, intake)
     config.host, config.port = "127.0.0.1", free_port()
     server = uvicorn.Server(config)
@@ -49,7 +49,7 @@ async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said."""
+    """A response of the server."""
 
     status: int
     headers: dict[str, str]
@@ -77,7 +77,7 @@ async def posting(url: str) -> AsyncIterator[Post]:
 
 @pytest.fixture(scope="session")
 async def intake(kafka) -> AsyncIterator[Intake]:
-    """An intake to the test Kafka whose clock stands still."""
+    """An intake to the test Kafka with a fixed clock."""
     made = Intake(kafka.bootstrap, clock=lambda: NOW)
     yield made
     await made.close()
@@ -85,7 +85,7 @@ async def intake(kafka) -> AsyncIterator[Intake]:
 
 @pytest.fixture(scope="session")
 async def url(kafka, intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Address of a push server with small limits."""
+    """URL of a push server with small limits."""
     data = tmp_path_factory.mktemp("data")
     settings = Settings(kafka=kafka.bootstrap, data_dir=data, max_body_bytes=100_000, max_articles=150)
     async with serving(settings, intake) as address:
@@ -109,10 +109,10 @@ async def on_kafka(bootstrap: str, topic: str, partitions: int) -> list:
 
 
 async def raw(bootstrap: str, *, partitions: int = 4) -> dict[str, list[RawArticle]]:
-    """What lies on articles.raw, by key, in order."""
+    """The records of articles.raw, by key, in order."""
     found: dict[str, list[RawArticle]] = {}
     for record in await on_kafka(bootstrap, kafka_topics.RAW.name, partitions):
         if not record.key.isascii():
-            continue  # no article's key: some other test's record on the shared Kafka
+            continue  # not the key of an article: a record of another test on the shared Kafka
         found.setdefault(record.key.decode(), []).append(RawArticle.model_validate_json(record.value))
     return found

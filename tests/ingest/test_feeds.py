@@ -1,4 +1,4 @@
-"""Polling feeds from a real HTTP server on this machine onto a real Kafka."""
+"""Polling feeds of a real local HTTP server into a real Kafka."""
 
 import asyncio
 import gzip
@@ -13,8 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ingest import feeds
-from ingest.feeds import Feed, FeedError, Poller, open_session, poll, read_feeds
+from ingest.feeds import Feed, FeedError, Poller, candidates, open_session, poll, poller, read_feeds
 from ingest.producer import Intake, Unavailable
 from services import deadletters
 from services.addresses import is_public
@@ -43,7 +42,7 @@ def item(guid: str, body: str = "<p>نص</p>", *, title: str = "عنوان &amp;
 
 
 class Site:
-    """A web server whose answers a test decides; it remembers the requests."""
+    """A web server whose responses a test sets; it records the requests."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -51,22 +50,22 @@ class Site:
         self.requests: list[web.Request] = []
 
     def url(self, path: str) -> str:
-        """Address of a path."""
+        """The URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     def rss(self, path: str, *items: str, language: str = "ar", **headers: str) -> Feed:
-        """Offer an RSS feed; a reader's view of it."""
+        """Serve an RSS feed; return a ``Feed`` for it."""
         self.serve(path, RSS.format(items="".join(items), language=language), **headers)
         return Feed(self.url(path))
 
     def serve(self, path: str, text: str | bytes, status: int = 200, **headers: str) -> None:
-        """Offer this document."""
+        """Serve this document."""
         body = text.encode() if isinstance(text, str) else text
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers[path] = web.Response(body=body, status=status, headers=named)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer as told; 304 where the reader's ETag or date is that of the answer."""
+        """Respond as set; 304 when the request has the response's ETag or date."""
         self.requests.append(request)
         if request.path.startswith("/redirect/"):
             left = int(request.path.rsplit("/", 1)[1])
@@ -107,12 +106,12 @@ def name() -> str:
 
 
 def id_of(guid: str) -> str:
-    """The id of this site's article."""
+    """The id of an article of the site."""
     return article_id(ArticleIn(text="x", source="127.0.0.1", guid=guid))
 
 
 async def test_rss(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """Items of an RSS feed become articles with everything the feed says, oldest first."""
+    """Items of an RSS feed become articles with all their fields, oldest first."""
     feed = site.rss("/rss", item(f"{name}-2"), item(f"{name}-1"), language="ar-EG")
     outcome = await poll(feed, session, intake)
     assert (outcome.changed, outcome.accepted, outcome.refused) == (True, 2, 0)
@@ -126,7 +125,7 @@ async def test_rss(site: Site, session, intake: Intake, kafka: Kafka, name: str)
 
 
 async def test_atom(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """Entries of an Atom feed do so too; the content counts, not the summary."""
+    """Entries of an Atom feed become articles; the content is used, not the summary."""
     entry = f"""<entry><id>urn:{name}</id><title type="html">A &lt;b&gt;bold&lt;/b&gt; title</title>
     <link href="https://example.org/atom"/><updated>2025-01-02T03:04:05Z</updated><author><name>Ann</name></author>
     <summary>short</summary><content type="html">&lt;p&gt;long&lt;/p&gt;</content></entry>"""
@@ -140,7 +139,7 @@ async def test_atom(site: Site, session, intake: Intake, kafka: Kafka, name: str
 
 @pytest.mark.parametrize("header", ["ETag", "Last_Modified"])
 async def test_conditional(site: Site, session, intake: Intake, name: str, header: str) -> None:
-    """The second poll asks for changes only, and a 304 sends nothing."""
+    """The second poll is a conditional request, and a 304 sends nothing."""
     value = '"v1"' if header == "ETag" else "Wed, 01 Jan 2025 12:00:00 GMT"
     feed = site.rss(f"/conditional-{header}", item(name), **{header: value})
     assert (await poll(feed, session, intake)).accepted == 1
@@ -149,7 +148,7 @@ async def test_conditional(site: Site, session, intake: Intake, name: str, heade
 
 
 async def test_changed_entries(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """Without any validator seen entries are not sent again; a changed and a new one are."""
+    """Without ETag and Last-Modified, seen entries are not sent again; changed and new ones are."""
     feed = site.rss("/changing", item(f"{name}-1"), item(f"{name}-2"))
     assert (await poll(feed, session, intake)).accepted == 2
     assert (await poll(feed, session, intake)).accepted == 0
@@ -161,13 +160,13 @@ async def test_changed_entries(site: Site, session, intake: Intake, kafka: Kafka
 
 
 async def test_same_guid_twice_in_one_feed(site: Site, session, intake: Intake, name: str) -> None:
-    """A feed that lists one guid twice does not make two articles take turns for ever."""
+    """A feed that lists one guid twice sends only the first entry, and does not alternate between both."""
     feed = site.rss("/twice", item(name, "new"), item(name, "old"))
     assert [(await poll(feed, session, intake)).accepted for _ in range(3)] == [1, 0, 0]
 
 
 async def test_entry_without_body(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """Entries that are no articles become dead letters, each once, whole and re-sendable; the others go on."""
+    """Invalid entries become dead letters, each once, complete and retryable; the other entries are accepted."""
     feed = site.rss("/bodiless", item(f"{name}-1", ""), item(f"{name}-2", " "), item(f"{name}-3"))
     outcome = await poll(feed, session, intake)
     assert (outcome.accepted, outcome.refused) == (1, 2)
@@ -180,14 +179,16 @@ async def test_entry_without_body(site: Site, session, intake: Intake, kafka: Ka
         value = json.loads(letter.value)
         assert value["id"] == letter.key.decode()
         assert value["entry"]["link"] == value["url"]
-    # After a restart it is refused again, and still is one dead letter to whoever reads them.
+    # After a restart the entries are refused again, but readers still get one dead letter for each.
     assert (await poll(Feed(feed.url), session, intake)).refused == 2
     again = [letter async for letter in deadletters.read(kafka.bootstrap) if name.encode() in (letter.value or b"")]
     assert len(again) == 2
 
 
-async def test_odd_fields_do_not_cost_the_article(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """A language or authors that make no sense are left out."""
+async def test_invalid_optional_fields_are_left_out(
+    site: Site, session, intake: Intake, kafka: Kafka, name: str
+) -> None:
+    """An entry with an invalid language or invalid authors is accepted without them."""
     odd = item(name).replace("هدى", "x" * 500)
     assert (await poll(site.rss("/odd", odd, language="Arabic (all)"), session, intake)).accepted == 1
     (article,) = (await raw(kafka.bootstrap))[id_of(name)]
@@ -209,7 +210,7 @@ async def test_odd_fields_do_not_cost_the_article(site: Site, session, intake: I
     ],
 )
 async def test_broken_feed(site: Site, session, intake: Intake, broken: tuple) -> None:
-    """Each way in which a feed can be broken is an error that says so."""
+    """Each kind of broken feed raises an error that names the cause."""
     path, (body, status, headers), cause = broken
     site.serve(path, body, status, **headers)
     with pytest.raises(FeedError, match=cause):
@@ -217,14 +218,14 @@ async def test_broken_feed(site: Site, session, intake: Intake, broken: tuple) -
 
 
 async def test_half_broken_feed(site: Site, session, intake: Intake, name: str) -> None:
-    """Of a feed that is cut off, the entries before the cut are taken."""
+    """The entries of a truncated feed that are complete are accepted."""
     document = RSS.format(items=item(name) + "<item><title>cut", language="ar").replace("</channel></rss>", "")
     site.serve("/half", document)
     assert (await poll(Feed(site.url("/half")), session, intake)).accepted >= 1
 
 
 async def test_entity_bomb(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
-    """Entities that grow without end and files that entities point to do not get in."""
+    """Exponentially growing XML entities and external entities are not expanded."""
     grow = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     doctype = f"""<!DOCTYPE rss [<!ENTITY e0 "ha">{grow}<!ENTITY f SYSTEM "file:///etc/hostname">]>"""
     document = f"""<?xml version="1.0"?>{doctype}
@@ -241,7 +242,7 @@ async def test_entity_bomb(site: Site, session, intake: Intake, kafka: Kafka, na
 
 
 async def test_gzip_and_redirects(site: Site, session, intake: Intake, name: str) -> None:
-    """A compressed feed behind five redirects is read; six are too many."""
+    """A compressed feed after five redirects is read; six redirects are too many."""
     site.serve("/end", gzip.compress(RSS.format(items=item(name), language="ar").encode()), Content_Encoding="gzip")
     assert (await poll(Feed(site.url("/redirect/4")), session, intake)).accepted == 1
     with pytest.raises(FeedError, match="more than 5 redirects"):
@@ -249,7 +250,7 @@ async def test_gzip_and_redirects(site: Site, session, intake: Intake, name: str
 
 
 async def test_private_addresses_are_refused(site: Site, intake: Intake, name: str) -> None:
-    """No feed reaches a private address: directly, by name, or as a number; no connection is even made."""
+    """No feed can connect to a private address: as an address, a host name, or a number."""
     site.rss("/private", item(name))
     before = len(site.requests)
     async with open_session(allow_private=False) as guarded:
@@ -264,7 +265,7 @@ async def test_private_addresses_are_refused(site: Site, intake: Intake, name: s
 async def test_redirect_to_a_private_address(
     site: Site, intake: Intake, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A redirect from a public site into the house is refused at the address it leads to."""
+    """A redirect from a public site to a private address is refused."""
     site.rss("/inside", item(name))
     # Only the first server of the two counts as public here.
     monkeypatch.setattr("services.addresses.is_public", lambda address: address == "127.0.0.1")
@@ -303,12 +304,12 @@ async def test_redirect_to_a_private_address(
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:
-    """Private, loopback, link-local, shared, multicast and disguised addresses are not public."""
+    """Private, loopback, link-local, shared, multicast and embedded private addresses are not public."""
     assert is_public(address) is public
 
 
-async def test_kafka_away(site: Site, session, kafka: Kafka, intake: Intake, name: str) -> None:
-    """What Kafka could not take is not remembered, neither entry nor ETag, and sent at the next poll."""
+async def test_kafka_unavailable(site: Site, session, kafka: Kafka, intake: Intake, name: str) -> None:
+    """When Kafka is unavailable, neither the entries nor the ETag are kept, and the next poll sends the entries."""
     feed = site.rss("/away", item(name), ETag='"a"')
     away = Intake(f"127.0.0.1:{free_port()}", timeout=0.3)
     with pytest.raises(Unavailable):
@@ -319,7 +320,7 @@ async def test_kafka_away(site: Site, session, kafka: Kafka, intake: Intake, nam
 
 
 async def test_poller(site: Site, intake: Intake, kafka: Kafka, settings: Settings, name: str) -> None:
-    """A feed that never answers and one that is broken delay no other; the others are polled again and again."""
+    """A feed that does not respond and a broken one do not delay the others, which are polled again and again."""
     site.serve("/never", "no feed")
     good = site.rss("/regular", item(f"{name}-1"))
     polled = [Feed(site.url("/slow")), Feed(site.url("/never")), good]
@@ -337,23 +338,23 @@ async def test_poller(site: Site, intake: Intake, kafka: Kafka, settings: Settin
 
 
 async def test_backoff(site: Site, session, intake: Intake, settings: Settings, name: str) -> None:
-    """Each failure in a row doubles the pause, up to six hours; a success makes it the interval again."""
+    """Each failure in a row doubles the delay, up to six hours; a success resets it to the interval."""
     site.serve("/flaky", "no feed")
     feed = Feed(site.url("/flaky"))
-    poller = Poller([feed], settings, intake, dice=lambda: 0.5)
-    pauses = []
+    polling = Poller([feed], settings, intake, rng=lambda: 0.5)
+    delays = []
     for _ in range(10):
-        await poller.turn(feed, session)
-        pauses.append(poller.pause(feed))
-    assert pauses[:3] == [600, 1200, 2400]
-    assert pauses[-1] == 6 * 3600
+        await polling.poll_once(feed, session)
+        delays.append(polling.delay(feed))
+    assert delays[:3] == [600, 1200, 2400]
+    assert delays[-1] == 6 * 3600
     site.rss("/flaky", item(name))
-    await poller.turn(feed, session)
-    assert poller.pause(feed) == 300
+    await polling.poll_once(feed, session)
+    assert polling.delay(feed) == 300
 
 
 def test_read_feeds(tmp_path: Path) -> None:
-    """One URL a line with comments; what is no web address is an error that names setting, file and line."""
+    """One URL per line with comments; an invalid URL is an error that names setting, file and line."""
     path = tmp_path / "feeds.txt"
     path.write_text("# news\nhttps://a.example/rss#part  # Arabic\n\n  http://b.example/\nhttp://b.example/\n")
     assert [feed.url for feed in read_feeds(path)] == ["https://a.example/rss#part", "http://b.example/"]
@@ -367,9 +368,9 @@ def test_read_feeds(tmp_path: Path) -> None:
 async def test_memory_is_bounded(
     site: Site, session, intake: Intake, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a feed with too many entries the first are taken, and the oldest that are remembered are forgotten."""
-    monkeypatch.setattr(feeds, "_MOST_ENTRIES", 3)
-    monkeypatch.setattr(feeds, "_REMEMBERED", 4)
+    """Only the first entries of a feed with too many are accepted, and the oldest seen entries are evicted."""
+    monkeypatch.setattr(candidates, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(poller, "MAX_SEEN", 4)
     feed = site.rss("/many", *(item(f"{name}-{number}") for number in range(9)))
     assert (await poll(feed, session, intake)).accepted == 3
     site.rss("/many", *(item(f"{name}-new-{number}") for number in range(9)))

@@ -1,4 +1,4 @@
-"""The synthetic stream: the same for everybody, valid, and as true as it says."""
+"""The synthetic stream: reproducible, valid, and consistent with its truth."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from enrich.text.language import detect
 from ingest.commands import generate
 from ingest.generator import LANGUAGES, START, Stream, Truth
-from ingest.generator.names import invented, known
+from ingest.generator.names import invented_entity, known_entities
 from services import zstd
 from services.events import ArticleIn
 from services.files import find, read_articles
@@ -30,24 +30,24 @@ Row = tuple[dict[str, Any], Truth]
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    """A stream to look at."""
+    """The rows of one stream."""
     return list(Stream(COUNT, 7))
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """The runs of three words of a text."""
+    """All sequences of three words in a text."""
     words = text.split()
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
-def likeness(one: str, other: str) -> float:
-    """The share of shingles that two texts have in common."""
+def similarity(one: str, other: str) -> float:
+    """The Jaccard similarity of the shingles of two texts."""
     first, second = shingles(one), shingles(other)
     return len(first & second) / len(first | second)
 
 
 def copies(rows: Sequence[Row], *kinds: str) -> list[tuple[Row, Row]]:
-    """Copies of these kinds, each with its original; fails where none came before."""
+    """Near-duplicates and corrections of these kinds, each with its original; fails when one has none before it."""
     before: dict[str, Row] = {}
     found = []
     for article, truth in rows:
@@ -64,7 +64,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_same_for_the_same_seed(rows: list[Row]) -> None:
-    """The same articles and truths; another seed or option: others."""
+    """The same seed and options give the same articles and truths; other ones give others."""
     assert list(islice(Stream(COUNT, 7), 500)) == rows[:500]
     stream = Stream(200, 1, bursts=2)
     assert list(stream) == list(stream)
@@ -73,8 +73,8 @@ def test_the_same_for_the_same_seed(rows: list[Row]) -> None:
     assert list(Stream(200, 1, days=1)) != others[0]
 
 
-def test_no_hash_order_in_it(tmp_path: Path) -> None:
-    """Two processes that hash differently write the same bytes."""
+def test_the_output_does_not_depend_on_hash_order(tmp_path: Path) -> None:
+    """Two processes with different hash seeds write the same bytes."""
     written = []
     for seed in ("1", "2"):
         out = tmp_path / f"{seed}.jsonl"
@@ -85,7 +85,7 @@ def test_no_hash_order_in_it(tmp_path: Path) -> None:
 
 
 def test_every_row_is_an_article(rows: list[Row]) -> None:
-    """Publishers could send each; only corrections share an identity, and each with what it corrects."""
+    """Each row is a valid article; ids are unique, except that a correction has the id of its original."""
     assert len(rows) == COUNT
     ids = Counter(article_id(ArticleIn.model_validate(article)) for article, _ in rows)
     corrections = Counter(article_id(ArticleIn.model_validate(a)) for a, truth in rows if truth.kind == "correction")
@@ -100,7 +100,7 @@ def test_every_row_is_an_article(rows: list[Row]) -> None:
 
 
 def test_order_is_that_of_arrival(rows: list[Row]) -> None:
-    """From the start on, over the days asked for, by day more than by night, and never before publication."""
+    """Articles arrive over the chosen days, more by day than at night, and not before their publication."""
     times = [truth.arrives_at for _, truth in rows]
     assert times == sorted(times)
     assert START <= times[0] < times[-1] < START + timedelta(days=3)
@@ -115,7 +115,7 @@ def test_order_is_that_of_arrival(rows: list[Row]) -> None:
 
 
 def test_languages_have_their_shares(rows: list[Row]) -> None:
-    """Arabic first; a choice of languages shares the whole; two hundred outlets, few of which bring most."""
+    """Languages have their shares, scaled up for a choice of languages; a few of 200 outlets publish most articles."""
     shares = {code: count / COUNT for code, count in Counter(truth.language for _, truth in rows).items()}
     expected = {"ar": 0.60, "en": 0.15, "fr": 0.08, "ru": 0.07, "es": 0.05, "de": 0.05}
     assert shares == pytest.approx(expected, abs=0.05)
@@ -128,12 +128,12 @@ def test_languages_have_their_shares(rows: list[Row]) -> None:
 
 
 def test_texts_are_in_their_language(rows: list[Row]) -> None:
-    """What tells languages apart agrees with the truth, without help from the article."""
+    """Language detection on the text alone agrees with the truth."""
     assert [detect(article["text"])[0] for article, _ in rows[::10]] == [truth.language for _, truth in rows[::10]]
 
 
 def test_stories_are_of_all_sizes(rows: list[Row]) -> None:
-    """Most have one article, some very many; the large ones are told in several languages about the same entities."""
+    """Most stories have one article, some have many; large ones are in several languages and share entities."""
     stories: dict[str, list[Truth]] = defaultdict(list)
     for _, truth in rows:
         stories[truth.story].append(truth)
@@ -147,13 +147,13 @@ def test_stories_are_of_all_sizes(rows: list[Row]) -> None:
     assert set.intersection(*named)
 
 
-def test_named_entities_stand_in_the_article(rows: list[Row]) -> None:
-    """Two to seven in an original, by the name that stands there, under one id in all languages."""
+def test_named_entities_are_in_the_article(rows: list[Row]) -> None:
+    """An original names two to seven entities; the names in the truth occur in it, with one id in all languages."""
     names: dict[str, set[str]] = defaultdict(set)
     for article, truth in rows:
-        told = f"{article.get('title')}\n{article['text']}"
+        passage = f"{article.get('title')}\n{article['text']}"
         for entity, name, _ in truth.entities:
-            assert name in told, (name, told)
+            assert name in passage, (name, passage)
             names[entity].add(name)
         if truth.kind == "original":
             assert 2 <= len(truth.entities) <= 7
@@ -162,8 +162,8 @@ def test_named_entities_stand_in_the_article(rows: list[Row]) -> None:
     assert sum(entity.startswith("invented:") for entity in names) > 500
 
 
-def test_copies_are_about_a_seventh(rows: list[Row]) -> None:
-    """All kinds are there; each copy comes behind its original, at another outlet, in the same story and language."""
+def test_near_duplicates_are_about_a_seventh(rows: list[Row]) -> None:
+    """All kinds occur; each near-duplicate comes after its original, by another outlet, in its story and language."""
     kinds = Counter(truth.kind for _, truth in rows)
     assert set(kinds) == {"original", "repost", "headline", "edited", "excerpt", "correction", "template"}
     assert sum(truth.duplicate_of is not None for _, truth in rows) / COUNT == pytest.approx(0.15, abs=0.02)
@@ -175,10 +175,10 @@ def test_copies_are_about_a_seventh(rows: list[Row]) -> None:
         assert (truth.duplicate_of is None) == (truth.kind in {"original", "template", "correction"})
 
 
-def test_copies_are_as_alike_as_they_say(rows: list[Row]) -> None:
-    """Reposts wholly; edited ones as far as so many changed words allow; excerpts are part of the whole."""
+def test_near_duplicates_are_as_similar_as_their_truth_says(rows: list[Row]) -> None:
+    """Reposts are equal, edited ones within the bounds of their changed words, excerpts parts of the original."""
     for original, copy in copies(rows, "repost"):
-        assert likeness(original[0]["text"], copy[0]["text"]) == 1
+        assert similarity(original[0]["text"], copy[0]["text"]) == 1
         assert copy[1].changed == 0
         assert copy[0].get("title", original[0].get("title")) == original[0].get("title", copy[0].get("title"))
     headlines = copies(rows, "headline")
@@ -189,7 +189,7 @@ def test_copies_are_as_alike_as_they_say(rows: list[Row]) -> None:
         whole = len(shingles(text))
         # A word replaced, left out or added touches three shingles at most.
         touched = 3 * (copy[1].changed + 0.0001) * len(text.split())
-        assert (whole - touched) / (whole + touched) <= likeness(text, copy[0]["text"]) < 1
+        assert (whole - touched) / (whole + touched) <= similarity(text, copy[0]["text"]) < 1
     for original, copy in copies(rows, "excerpt"):
         assert copy[0]["text"] in original[0]["text"]
         share = len(copy[0]["text"].split()) / len(original[0]["text"].split())
@@ -197,16 +197,16 @@ def test_copies_are_as_alike_as_they_say(rows: list[Row]) -> None:
         assert len(copy[0]["text"].split()) >= 60
 
 
-def test_corrections_come_under_the_same_guid(rows: list[Row]) -> None:
-    """The same source too, so that they are revisions of what they correct."""
+def test_corrections_have_the_same_guid(rows: list[Row]) -> None:
+    """And the same source, so that they are revisions of what they correct."""
     for original, correction in copies(rows, "correction"):
         assert original[0].get("source") == correction[0].get("source")
         assert original[1].story == correction[1].story
 
 
-def test_what_is_no_copy_is_not_alike(rows: list[Row]) -> None:
-    """Articles of one story share facts, not sentences; reports after one template share some; outlets' furniture
-    stands under many."""
+def test_other_articles_are_not_similar(rows: list[Row]) -> None:
+    """Originals of one story have low similarity, reports of one template more; the boilerplate of an outlet is common
+    to many articles."""
     by_story: dict[tuple[str, str], list[str]] = defaultdict(list)
     by_template: dict[tuple[str, ...], list[str]] = defaultdict(list)
     endings: Counter[str] = Counter()
@@ -216,15 +216,15 @@ def test_what_is_no_copy_is_not_alike(rows: list[Row]) -> None:
             endings[article["text"].rpartition("\n\n")[2]] += 1
         elif truth.kind == "template":
             by_template[truth.language, *truth.topics].append(article["text"])
-    assert all(likeness(*pair) < 0.3 for texts in by_story.values() for pair in pairwise(texts))
-    alike = [likeness(*pair) for texts in by_template.values() for pair in pairwise(texts)]
-    assert sum(alike) / len(alike) > 0.1
-    assert max(alike) < 0.5
+    assert all(similarity(*pair) < 0.3 for texts in by_story.values() for pair in pairwise(texts))
+    similarities = [similarity(*pair) for texts in by_template.values() for pair in pairwise(texts)]
+    assert sum(similarities) / len(similarities) > 0.1
+    assert max(similarities) < 0.5
     assert endings.most_common(1)[0][1] > 20
 
 
 def test_bursts_raise_the_rate() -> None:
-    """Each entity of a burst is named at least ten times as often in those minutes as otherwise."""
+    """The entity of a burst is named at least ten times as often in its minutes as otherwise."""
     stream = Stream(1_500, 3, bursts=4)
     assert len(stream.bursts) == 4
     named: dict[str, list[datetime]] = defaultdict(list)
@@ -241,24 +241,25 @@ def test_bursts_raise_the_rate() -> None:
     assert not Stream(100, 3).bursts
 
 
-def test_names_never_run_out() -> None:
-    """No two invented entities share a name in any script; the well-known ones have names in all six languages."""
-    some = [invented(index) for index in (*range(5_000), *range(10**6, 10**6 + 5_000), *range(10**12, 10**12 + 99))]
+def test_names_are_unique() -> None:
+    """No two invented entities have the same name in any script; well-known ones have names in all six languages."""
+    indexes = (*range(5_000), *range(10**6, 10**6 + 5_000), *range(10**12, 10**12 + 99))
+    some = [invented_entity(index) for index in indexes]
     for code in ("ar", "en", "ru"):
         assert len({entity.name(code) for entity in some}) == len(some)
-    assert len({entity.id for entity in known()}) == len(known()) > 400
-    assert all(set(entity.names) == set(LANGUAGES) for entity in known())
+    assert len({entity.id for entity in known_entities()}) == len(known_entities()) > 400
+    assert all(set(entity.names) == set(LANGUAGES) for entity in known_entities())
 
 
 @pytest.mark.parametrize("articles", [0, 1, 2, 7, 60])
 def test_small_streams(articles: int) -> None:
-    """As many articles as asked for, even hardly any, in hardly any time."""
+    """A stream has the requested number of articles, even if it is very small or very short."""
     assert len(list(Stream(articles, 1))) == articles
     assert len(list(Stream(articles, 1, days=1e-9, start=datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)))) == articles
 
 
-def test_what_makes_no_stream() -> None:
-    """One sentence says what is wrong."""
+def test_invalid_arguments() -> None:
+    """The error names the invalid argument."""
     for articles, wanted in ((-1, {}), (9, {"languages": ["tr"]}), (9, {"languages": []}), (9, {"bursts": 1})):
         with pytest.raises(ValueError, match=r"articles|languages|bursts"):
             Stream(articles, **wanted)  # type: ignore[arg-type]
@@ -266,7 +267,7 @@ def test_what_makes_no_stream() -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_files_are_what_replay_reads(tmp_path: Path, suffix: str) -> None:
-    """The same articles whatever the packing, the truth line by line beside them, and not taken for articles."""
+    """All compressions have the same articles; the truth file has one line for each, and is not read as articles."""
     out = tmp_path / f"stream{suffix}"
     result = run("--articles", 120, "--seed", 5, "--out", out)
     assert (result.exit_code, result.output) == (0, "")
@@ -290,7 +291,7 @@ def _unzstd(packed: bytes) -> bytes:
 
 
 def test_standard_output(tmp_path: Path) -> None:
-    """Articles alone; the truth only where it is wanted."""
+    """Standard output has the articles only; the truth is written only with ``--truth``."""
     options = ("--articles", 20, "--languages", "ar, de", "--start", "2025-01-01T00:00:00+03:00", "--days", 0.5)
     result = run(*options, "--out", "-")
     assert result.exit_code == 0
@@ -303,11 +304,11 @@ def test_standard_output(tmp_path: Path) -> None:
     assert len(truth.read_text(encoding="utf-8").splitlines()) == 20
 
 
-def test_bursts_are_told(tmp_path: Path) -> None:
-    """A file of them lies beside the stream only when some were planted."""
+def test_bursts_are_written(tmp_path: Path) -> None:
+    """The file of bursts is written only when there are bursts."""
     assert run("--articles", 100, "--bursts", 2, "--out", tmp_path / "a.jsonl").exit_code == 0
-    told = [json.loads(line) for line in (tmp_path / "a.jsonl.bursts.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert told == [burst.record() for burst in Stream(100, bursts=2).bursts]
+    bursts = [json.loads(line) for line in (tmp_path / "a.jsonl.bursts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert bursts == [burst.record() for burst in Stream(100, bursts=2).bursts]
     assert run("--articles", 100, "--out", tmp_path / "b.jsonl").exit_code == 0
     assert not (tmp_path / "b.jsonl.bursts.jsonl").exists()
 
@@ -331,8 +332,8 @@ def test_bursts_are_told(tmp_path: Path) -> None:
         (["--out", "a.jsonl", "--seed", "-1"], "--seed"),
     ],
 )
-def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str) -> None:
-    """A wrong option is told in a sentence, and nothing is written."""
+def test_invalid_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str) -> None:
+    """An invalid option is reported in one sentence, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     result = run("--articles", 100, *options)
     assert result.exit_code == 2
@@ -341,7 +342,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    """One sentence names it."""
+    """The error is one sentence that names the file."""
     (tmp_path / "a.jsonl").mkdir()
     result = run("--articles", 5, "--out", tmp_path / "a.jsonl")
     assert result.exit_code == 1

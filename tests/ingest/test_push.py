@@ -1,4 +1,4 @@
-"""``POST /v1/articles`` over real HTTP onto a real Kafka."""
+"""``POST /v1/articles`` over real HTTP into a real Kafka."""
 
 import asyncio
 import gzip
@@ -21,17 +21,17 @@ GOOD = {"text": "نص الخبر", "source": "example.org"}
 
 
 def good(name: str) -> dict:
-    """A fine article of this name."""
+    """A valid article with this name."""
     return {**GOOD, "guid": name}
 
 
 def expected(article: dict) -> str:
-    """The id it gets."""
+    """The id of an article."""
     return article_id(ArticleIn.model_validate(article))
 
 
 async def test_one_object(post: Post, kafka: Kafka) -> None:
-    """One object is accepted under its id and lies on articles.raw with all it said and when it arrived."""
+    """One object is accepted with its id and is on articles.raw with all its fields and its time of arrival."""
     article = {
         **good("one"),
         "title": " عنوان ",
@@ -50,7 +50,7 @@ async def test_one_object(post: Post, kafka: Kafka) -> None:
 
 
 async def test_array_and_ndjson_agree(post: Post) -> None:
-    """An array and NDJSON (blank lines, CRLF, a byte-order mark) of the same articles get the same answer."""
+    """An array and NDJSON (blank lines, CRLF, a byte-order mark) of the same articles get the same response."""
     articles = [good(f"many-{number}") for number in range(3)]
     array = await post(json.dumps(articles), "application/json; charset=UTF-8")
     lines = "\ufeff\r\n" + "\r\n\n".join(json.dumps(article, ensure_ascii=False) for article in articles) + "\n"
@@ -67,7 +67,7 @@ async def test_line_separators_inside_strings(post: Post) -> None:
 
 
 async def test_mixed(post: Post, kafka: Kafka) -> None:
-    """Good articles among bad ones are accepted; each bad one is listed with its place, field and cause."""
+    """Valid articles among invalid ones are accepted; each invalid one is listed with index, field and cause."""
     first, last = good("mixed-first"), good("mixed-last")
     items = [first, {"text": " "}, {**GOOD, "published_at": "yesterday"}, 7, {**GOOD, "url": "ftp://x/"}, last]
     answer = await post(json.dumps(items))
@@ -84,8 +84,8 @@ async def test_mixed(post: Post, kafka: Kafka) -> None:
 
 
 async def test_broken_lines(post: Post) -> None:
-    """A line that is not JSON, not UTF-8 or nested too deeply costs the other lines nothing."""
-    fine = json.dumps(good("beside-broken")).encode()
+    """A line that is not JSON, not UTF-8 or nested too deeply does not affect the other lines."""
+    fine = json.dumps(good("after-broken")).encode()
     deep = b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
     answer = await post(b"\n".join([b"{", b'{"text": "\xff"}', deep, fine]), NDJSON)
     assert answer.status == 202
@@ -126,7 +126,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 async def test_bad_input(name: str, post: Post, kafka: Kafka) -> None:
-    """Bad input is a problem document with the right status that names the field, and stops nothing."""
+    """Invalid input gets a problem document with the right status and field; the next request is accepted."""
     body, status, field = BAD[name]
     answer = await post(body)
     assert answer.status == status, answer.body
@@ -145,8 +145,8 @@ async def test_bad_input(name: str, post: Post, kafka: Kafka) -> None:
     assert answer.body["accepted"] == [{"index": 0, "id": expected(after)}]
 
 
-async def test_good_after_bad_is_there(post: Post, kafka: Kafka) -> None:
-    """Every article that was sent after bad input lies on articles.raw exactly once."""
+async def test_good_after_bad_is_written(post: Post, kafka: Kafka) -> None:
+    """Every article that was sent after invalid input is on articles.raw exactly once."""
     names = [f"again {name}" for name in BAD]
     for name, (body, _, _) in zip(names, BAD.values(), strict=True):
         await post(body)
@@ -160,7 +160,7 @@ async def test_good_after_bad_is_there(post: Post, kafka: Kafka) -> None:
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/xml", "application/json; charset=windows-1256"])
 async def test_content_type(kind: str | None, post: Post) -> None:
-    """Another content type, another charset or none is 415 and names the header."""
+    """Another content type or charset, or none, gets 415 with the header as field."""
     answer = await post(json.dumps(GOOD).encode(), kind)
     assert answer.status == 415
     assert answer.body["field"] == "Content-Type"
@@ -168,14 +168,14 @@ async def test_content_type(kind: str | None, post: Post) -> None:
 
 
 async def test_gzip(post: Post) -> None:
-    """A compressed body is as good as a plain one."""
+    """A compressed body is accepted."""
     article = good("gzip")
     answer = await post(gzip.compress(json.dumps(article).encode()), Content_Encoding="gzip")
     assert answer.body["accepted"] == [{"index": 0, "id": expected(article)}]
 
 
 async def test_bad_gzip(post: Post) -> None:
-    """A bomb is 413, a body that is no gzip or cut off 400, an unknown encoding 415."""
+    """A zip bomb gets 413, a body that is not gzip or truncated 400, an unknown encoding 415."""
     bomb = gzip.compress(b" " * 50_000_000)
     assert len(bomb) < 100_000
     assert (await post(bomb, Content_Encoding="gzip")).status == 413
@@ -187,7 +187,7 @@ async def test_bad_gzip(post: Post) -> None:
 
 
 async def test_too_large_without_a_length(post: Post) -> None:
-    """The limit holds while reading, when no Content-Length tells it beforehand."""
+    """The size limit is enforced while reading when there is no Content-Length."""
 
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(50):
@@ -197,18 +197,18 @@ async def test_too_large_without_a_length(post: Post) -> None:
 
 
 async def test_oversized_record(kafka: Kafka, intake: Intake, settings: Settings) -> None:
-    """An article that no Kafka record can hold is refused by name; the one beside it is accepted."""
+    """An article that does not fit into a Kafka record is rejected by field; the other one is accepted."""
     large = {"text": "\u0001" * 1_000_000, "html": "\u0001" * 1_000_000}
-    beside = good("beside large")
+    other = good("after large")
     async with serving(settings, intake) as url, posting(url) as post:
-        answer = await post(json.dumps([large, beside]))
+        answer = await post(json.dumps([large, other]))
     assert answer.status == 202, answer.body
     assert [row["index"] for row in answer.body["accepted"]] == [1]
     assert answer.body["rejected"][0]["error"].startswith("text: the article takes ")
 
 
 async def test_many_at_once(post: Post, kafka: Kafka) -> None:
-    """Every id answered with 202 lies on Kafka, also when many push at the same time."""
+    """Every id in a 202 response is on Kafka, also when many clients push at the same time."""
     bodies = [[good(f"crowd-{push}-{number}") for number in range(20)] for push in range(30)]
     answers = await asyncio.gather(*(post(json.dumps(body)) for body in bodies))
     ids = [row["id"] for answer in answers for row in answer.body["accepted"]]
@@ -218,7 +218,7 @@ async def test_many_at_once(post: Post, kafka: Kafka) -> None:
 
 
 async def test_same_article_twice(post: Post) -> None:
-    """An article sent again, or with other text under its guid, has the id it had."""
+    """An article that is sent again, or with another text and the same guid, has the same id."""
     ids = set()
     for text in ("first", "first", "second"):
         answer = await post(json.dumps({"text": text, "guid": "revised", "source": "s"}))
@@ -227,7 +227,7 @@ async def test_same_article_twice(post: Post) -> None:
 
 
 async def test_health_and_metrics(url: str) -> None:
-    """Health, readiness and metrics answer; an unknown path and a wrong method are problem documents."""
+    """Health, readiness and metrics respond; an unknown path and a wrong method get problem documents."""
     async with aiohttp.ClientSession(url) as session:
         assert (await session.get("/healthz")).status == 200
         assert (await session.get("/readyz")).status == 200

@@ -38,7 +38,7 @@ def name() -> str:
 
 
 def write(path: Path, *articles: dict) -> Path:
-    """A JSONL file of these articles."""
+    """Write a JSONL file of these articles."""
     path.write_text("".join(json.dumps(article, ensure_ascii=False) + "\n" for article in articles), encoding="utf-8")
     return path
 
@@ -57,12 +57,12 @@ def numbered(name: str, count: int) -> list[dict]:
 
 
 async def of_source(kafka: Kafka, name: str) -> list:
-    """Records on articles.raw of this source."""
+    """The records on articles.raw with this source."""
     return [record for records in (await raw(kafka.bootstrap)).values() for record in records if record.source == name]
 
 
 async def test_unpaced(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
-    """Everything in a file arrives, whole and once; the outcome and its report count it."""
+    """All articles of a file arrive, complete and once; the outcome and its report count them."""
     articles = numbered(name, 950)
     outcome = await replay.run(Plan([write(tmp_path / "a.jsonl", *articles)], url))
     assert (outcome.sent, outcome.accepted, outcome.rejected, outcome.lost) == (950, 950, 0, 0)
@@ -79,7 +79,7 @@ async def test_unpaced(tmp_path: Path, url: str, kafka: Kafka, name: str) -> Non
 
 
 async def test_versions_keep_their_order(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
-    """Texts under one guid arrive in the order of the file."""
+    """Texts with one guid arrive in the order of the file."""
     revised = [{"text": f"version {number}", "guid": "same", "source": name} for number in range(40)]
     filler = numbered(name + "-filler", 400)
     mixed = [article for number in range(40) for article in (revised[number], *filler[number * 10 :][:10])]
@@ -88,7 +88,7 @@ async def test_versions_keep_their_order(tmp_path: Path, url: str, kafka: Kafka,
 
 
 async def test_order_of_the_input(tmp_path: Path, name: str) -> None:
-    """A server gets the articles in the order of the file, one request at a time, though some take it longer."""
+    """A server gets the articles in the order of the file, one request at a time, even if some requests are slow."""
     received: list[str] = []
     under_way: set[int] = set()
     requests = 0
@@ -102,7 +102,7 @@ async def test_order_of_the_input(tmp_path: Path, name: str) -> None:
         lines = (await request.text()).splitlines()
         await asyncio.sleep(0.1 if number % 2 else 0)
         under_way.remove(number)
-        if number == 2:  # what is not taken comes again before anything else
+        if number == 2:  # a batch that is not accepted is retried before any other is sent
             return web.Response(status=503, headers={"Retry-After": "0"})
         received.extend(json.loads(line)["guid"] for line in lines)
         return _accepted(len(lines))
@@ -114,7 +114,7 @@ async def test_order_of_the_input(tmp_path: Path, name: str) -> None:
 
 
 async def test_rate(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
-    """At a rate articles go out in order, neither sooner nor much later than it says."""
+    """With a rate, articles are sent in order, not before and not long after their time."""
     plan = Plan([write(tmp_path / "a.jsonl", *numbered(name, 40))], url, rate=40)
     outcome = await replay.run(plan)
     assert outcome.accepted == 40
@@ -123,13 +123,13 @@ async def test_rate(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
 
 
 def test_schedule_of_a_rate(tmp_path: Path, name: str) -> None:
-    """The nth article is due n/rate seconds after the start, over all passes."""
+    """Article n (from 0) is due n/rate seconds after the start, counted over all passes."""
     plan = Plan([write(tmp_path / "a.jsonl", *numbered(name, 3))], "", rate=10, repeat=2)
     assert [due.at for due in schedule(plan, Outcome())] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_schedule_of_the_original_timing(tmp_path: Path) -> None:
-    """With a speed, dates decide; an article without date, or older than its predecessor, goes with that."""
+    """With a speed, dates decide; an article without a date, or older than the one before it, is due at once."""
     minutes = [10, None, 11, 9, 13]
     articles = [
         {"text": "x"} | ({} if at is None else {"published_at": (START + timedelta(minutes=at)).isoformat()})
@@ -140,7 +140,7 @@ def test_schedule_of_the_original_timing(tmp_path: Path) -> None:
 
 
 def test_repeat_makes_new_articles(tmp_path: Path) -> None:
-    """Each pass has ids of its own, whatever identified the articles; the limit counts over all passes."""
+    """Each pass has its own ids, whether by guid, url or content; the limit counts over all passes."""
     articles = [
         {"text": "a", "guid": "g"},
         {"text": "b", "url": "https://example.org/b"},
@@ -155,7 +155,7 @@ def test_repeat_makes_new_articles(tmp_path: Path) -> None:
 
 
 def test_rebase(tmp_path: Path, name: str) -> None:
-    """The newest article of every pass is from now, and the distances stay; undated ones stay undated."""
+    """The newest article of each pass is dated now, and intervals are kept; articles without date stay so."""
     articles = [*numbered(name, 3), {"text": "undated"}]
     plan = Plan([write(tmp_path / "a.jsonl", *articles)], "", repeat=2, rebase=True)
     dates = [due.article.published_at for due in schedule(plan, Outcome())]
@@ -165,8 +165,8 @@ def test_rebase(tmp_path: Path, name: str) -> None:
         assert undated is None
 
 
-async def test_refused_articles(tmp_path: Path, kafka: Kafka, intake: Intake, settings: Settings, name: str) -> None:
-    """What the file or the server refuses is said with file and line, once; the rest arrives; the status is 1."""
+async def test_rejected_articles(tmp_path: Path, kafka: Kafka, intake: Intake, settings: Settings, name: str) -> None:
+    """Invalid and rejected articles are reported with file and line, once; the others arrive; the status is 1."""
     long = {"text": "\u0001" * 999_999, "html": "\u0001" * 999_999, "source": name}
     path = write(tmp_path / "a.jsonl", *numbered(name, 3), {"title": "no body"}, long)
     async with serving(settings.model_copy(update={"max_body_bytes": 30_000_000}), intake) as url:
@@ -178,10 +178,10 @@ async def test_refused_articles(tmp_path: Path, kafka: Kafka, intake: Intake, se
     assert len(await of_source(kafka, name)) == 6
 
 
-async def test_batches_that_a_server_refuses_whole(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
-    """A batch larger than the server takes is halved until what fits has arrived and what does not is named."""
+async def test_batches_that_a_server_rejects(tmp_path: Path, url: str, kafka: Kafka, name: str) -> None:
+    """A batch above the server's limit is halved until all articles that fit have arrived; the others are reported."""
     articles = numbered(name, 6)
-    articles[3]["text"] = "x" * 150_000  # the server under test takes 100,000 bytes
+    articles[3]["text"] = "x" * 150_000  # the server under test accepts 100,000 bytes
     for article in articles[4:]:
         article["text"] = "y" * 60_000
     path = write(tmp_path / "a.jsonl", *articles)
@@ -192,7 +192,7 @@ async def test_batches_that_a_server_refuses_whole(tmp_path: Path, url: str, kaf
 
 
 async def test_server_that_is_busy(tmp_path: Path, name: str) -> None:
-    """429, 503 and a lost connection are tried again, after the pause the server asks for."""
+    """429, 503 and a lost connection are retried, after the delay that the server requests."""
     asked: list[float] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -214,17 +214,17 @@ async def test_server_that_is_busy(tmp_path: Path, name: str) -> None:
 
 
 async def test_nobody_listens(tmp_path: Path, name: str) -> None:
-    """When patience ends the articles count as lost and the replay stops."""
+    """After ``max_wait`` the articles count as lost and the replay stops."""
     url = f"http://127.0.0.1:{free_port()}"
-    outcome = await replay.run(Plan([write(tmp_path / "a.jsonl", *numbered(name, 300))], url, rate=1e6, patience=0.5))
+    outcome = await replay.run(Plan([write(tmp_path / "a.jsonl", *numbered(name, 300))], url, rate=1e6, max_wait=0.5))
     assert outcome.accepted == 0
     assert outcome.lost == outcome.sent == 100
     assert outcome.status == 1
     assert "gave up" in outcome.summary()
 
 
-async def test_key_that_is_refused(tmp_path: Path, name: str) -> None:
-    """The key is sent; where it is not the right one the replay stops at once and says so."""
+async def test_key_that_is_rejected(tmp_path: Path, name: str) -> None:
+    """The key is sent; when it is wrong, the replay stops at once and reports it."""
 
     async def answer(request: web.Request) -> web.Response:
         detail = {"title": "Unauthorized", "detail": request.headers["Authorization"]}
@@ -239,7 +239,7 @@ async def test_key_that_is_refused(tmp_path: Path, name: str) -> None:
 
 
 async def test_straight_to_kafka(tmp_path: Path, kafka: Kafka, name: str) -> None:
-    """A kafka:// target takes the same articles under the same ids."""
+    """A kafka:// target gets the same articles with the same ids."""
     path = write(tmp_path / "a.jsonl", *numbered(name, 250))
     outcome = await replay.run(Plan([path], f"kafka://{kafka.bootstrap}"))
     assert (outcome.accepted, outcome.status) == (250, 0)
@@ -249,15 +249,15 @@ async def test_straight_to_kafka(tmp_path: Path, kafka: Kafka, name: str) -> Non
     }
 
 
-async def test_kafka_that_is_not_there(tmp_path: Path, name: str) -> None:
-    """A Kafka that cannot be reached is given up."""
+async def test_kafka_that_is_unreachable(tmp_path: Path, name: str) -> None:
+    """When Kafka cannot be reached, the articles count as lost after ``max_wait``."""
     path = write(tmp_path / "a.jsonl", *numbered(name, 3))
-    outcome = await replay.run(Plan([path], f"kafka://127.0.0.1:{free_port()}", patience=1))
+    outcome = await replay.run(Plan([path], f"kafka://127.0.0.1:{free_port()}", max_wait=1))
     assert (outcome.accepted, outcome.lost, outcome.status) == (0, 3, 1)
 
 
-async def test_targets_and_paths_that_are_none(tmp_path: Path) -> None:
-    """A wrong target and a missing path are refused before anything is sent."""
+async def test_invalid_targets_and_paths(tmp_path: Path) -> None:
+    """An invalid target and a missing path are errors before anything is sent."""
     path = write(tmp_path / "a.jsonl", {"text": "x"})
     for target in (
         "ftp://x",
@@ -279,7 +279,7 @@ async def test_targets_and_paths_that_are_none(tmp_path: Path) -> None:
         async with asyncio.timeout(1):
             with pytest.raises(TargetError, match=f"^{re.escape(target)}: "):
                 await replay.run(Plan([path], target))
-    # Only the client finds this one; it says so at once too.
+    # Only the HTTP client rejects this one, also at once.
     async with asyncio.timeout(1):
         outcome = await replay.run(Plan([path], "http://user:word@127.0.0.1:80", api_key="key"))
     assert (outcome.accepted, outcome.status) == (0, 1)
@@ -289,14 +289,14 @@ async def test_targets_and_paths_that_are_none(tmp_path: Path) -> None:
 
 
 async def test_target_without_a_scheme(tmp_path: Path, url: str, name: str) -> None:
-    """HOST:PORT alone is an address of HTTP."""
+    """HOST:PORT alone means http."""
     path = write(tmp_path / "a.jsonl", *numbered(name, 3))
     outcome = await replay.run(Plan([path], url.removeprefix("http://")))
     assert (outcome.accepted, outcome.status) == (3, 0)
 
 
 async def test_report_that_cannot_be_written(tmp_path: Path, url: str, name: str) -> None:
-    """What became of the articles is said all the same; then why there is no report, in one sentence."""
+    """The summary is still printed; then one sentence says why there is no report."""
     path, report = write(tmp_path / "a.jsonl", *numbered(name, 5)), tmp_path / ("r" * 300)
     result = await asyncio.to_thread(CliRunner().invoke, command, [str(path), "--to", url, "--report", str(report)])
     assert result.exit_code == 1
@@ -306,7 +306,7 @@ async def test_report_that_cannot_be_written(tmp_path: Path, url: str, name: str
 
 
 async def test_command(tmp_path: Path, url: str, name: str) -> None:
-    """The command sends, writes its report, says one line at the end and ends with 0; with 1 for a bad file."""
+    """The command sends, writes its report, prints one line and exits with 0; with 1 for an invalid file."""
     path, report = write(tmp_path / "a.jsonl", *numbered(name, 5)), tmp_path / "report.json"
     arguments = [str(path), "--to", url, "--limit", "4", "--report", str(report)]
     result = await asyncio.to_thread(CliRunner().invoke, command, arguments)
@@ -337,7 +337,7 @@ async def test_command(tmp_path: Path, url: str, name: str) -> None:
     ],
 )
 def test_wrong_options(tmp_path: Path, arguments: list[str]) -> None:
-    """Options that contradict each other or make no sense are refused by name."""
+    """Contradictory and invalid options are usage errors that name the option."""
     path = write(tmp_path / "a.jsonl", {"text": "x"})
     result = CliRunner().invoke(command, [str(path), *arguments])
     assert result.exit_code == 2
@@ -345,7 +345,7 @@ def test_wrong_options(tmp_path: Path, arguments: list[str]) -> None:
 
 
 async def test_interrupt(tmp_path: Path, kafka: Kafka, url: str, name: str) -> None:
-    """Ctrl-C ends a replay with its summary; what was sent was answered."""
+    """SIGINT ends a replay with its summary; everything that was sent has arrived."""
     path = write(tmp_path / "a.jsonl", *numbered(name, 1_000))
     child = await asyncio.create_subprocess_exec(
         Path(sys.executable).parent / "khabar",
@@ -364,13 +364,13 @@ async def test_interrupt(tmp_path: Path, kafka: Kafka, url: str, name: str) -> N
 
 
 def _accepted(count: int) -> web.Response:
-    """The answer of a server that accepted so many."""
+    """The response of a server that accepted this number of articles."""
     return web.json_response({"accepted": [{"index": n, "id": "x"} for n in range(count)], "rejected": []}, status=202)
 
 
 @contextlib.asynccontextmanager
 async def _site(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
-    """A server that answers /v1/articles this way: its address."""
+    """Run a server that handles /v1/articles with ``answer``; yields its URL."""
     app = web.Application()
     app.router.add_post("/v1/articles", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -1,4 +1,4 @@
-"""``khabar ingest`` as a process of its own."""
+"""``khabar ingest`` as a child process."""
 
 import asyncio
 import contextlib
@@ -33,14 +33,14 @@ def environment(**settings: object) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 async def spare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    """A Kafka that the tests of this file start and stop; not running at first."""
+    """A Kafka that the tests of this file start and stop; at first it is not running."""
     node = Kafka(tmp_path_factory.mktemp("spare"))
     yield node
     await node.stop()
 
 
 async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None:
-    """It starts without Kafka, creates the topics when that comes, serves, and ends cleanly on SIGTERM."""
+    """It starts without Kafka, creates the topics when Kafka is available, serves, and stops cleanly on SIGTERM."""
     port, metrics = free_port(), free_port()
     feeds = tmp_path / "feeds.txt"
     feeds.write_text(f"http://127.0.0.1:{free_port()}/nothing\n")
@@ -90,8 +90,8 @@ async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None
         service.kill()
 
 
-async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> None:
-    """While Kafka is silent or gone a push is 503 with Retry-After; when it is back, pushes are accepted."""
+async def test_kafka_stops_and_starts_again(spare: Kafka, settings: Settings) -> None:
+    """While Kafka is paused or stopped, a push gets 503 with Retry-After; when it is back, pushes are accepted."""
     if spare.process.returncode is not None or not spare.directory.joinpath("log").exists():
         await spare.start()
     await kafka_topics.ensure(spare.bootstrap, raw_partitions=3, replication=1)
@@ -100,10 +100,10 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
         async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
             tried = [await _until_accepted(post, "first")]
 
-            os.kill(spare.process.pid, signal.SIGSTOP)  # connected, but silent
+            os.kill(spare.process.pid, signal.SIGSTOP)  # connected, but not responding
             answer = await post(json.dumps({"text": "unheard"}))
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-            # It is with Kafka already, which may yet read it.
+            # The request is in Kafka's receive buffer, so it may still be written.
             assert "may still have been accepted" in answer.body["detail"]
             assert "sending all of them again is safe" in answer.body["detail"]
             assert "nothing was accepted" not in answer.body["detail"]
@@ -124,14 +124,14 @@ async def test_kafka_goes_and_comes_back(spare: Kafka, settings: Settings) -> No
             assert (await session.get("/readyz")).status == 200
         assert [one for one, _ in tried] == [article_id(ArticleIn(text=text)) for text in ("first", "second", "third")]
         found = await raw(spare.bootstrap, partitions=3)
-        # Once, or as often again as an answer before said that the article may have been accepted.
-        assert all(1 <= len(found[one]) <= 1 + perhaps for one, perhaps in tried)
+        # Once, plus at most once for each response that said that the article may have been accepted.
+        assert all(1 <= len(found[one]) <= 1 + maybe for one, maybe in tried)
     finally:
         await intake.close()
 
 
-async def test_what_an_error_says_about_what_was_sent(spare: Kafka) -> None:
-    """An error tells records that were handed to Kafka's producer from those that never left."""
+async def test_an_error_says_whether_records_were_sent(spare: Kafka) -> None:
+    """The error's ``sent`` is True only when records had been passed to the Kafka producer."""
     away = Intake(f"127.0.0.1:{free_port()}", timeout=0.3)
     with pytest.raises(Unavailable) as error:
         await away.accept([ArticleIn(text="never sent")])
@@ -160,20 +160,20 @@ async def test_what_an_error_says_about_what_was_sent(spare: Kafka) -> None:
 
 
 async def _until_accepted(post: Post, text: str) -> tuple[str, int]:
-    """The id, once Kafka is ready, and how many of the answers before, all of them 503, said "may have been"."""
-    perhaps = 0
+    """The id once Kafka is ready, and how many earlier responses, all 503, said that it may have been accepted."""
+    maybe = 0
     for _ in range(20):
         answer = await post(json.dumps({"text": text}))
         if answer.status == 202:
-            return answer.body["accepted"][0]["id"], perhaps
+            return answer.body["accepted"][0]["id"], maybe
         assert answer.status == 503
-        perhaps += "may still have been accepted" in answer.body["detail"]
+        maybe += "may still have been accepted" in answer.body["detail"]
         await asyncio.sleep(0.2)
     raise AssertionError("never accepted")
 
 
 async def test_wrong_settings(tmp_path: Path, settings: Settings) -> None:
-    """A port that is taken and a file of feeds that is none are refused at start, by the setting's name."""
+    """A port in use and a missing file of feeds end the start with an error that names the setting."""
 
     async def refused(setting: str, wrong: dict[str, object]) -> None:
         service = Process("ingest", tmp_path / f"{setting}.log")

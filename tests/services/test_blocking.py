@@ -9,14 +9,14 @@ from services.blocking import run_in_thread
 
 
 async def test_result_and_error_come_back_to_the_loop() -> None:
-    """What the work returns is returned, and what it raises is raised."""
+    """The result of the work is returned, and its exception is raised."""
     assert await run_in_thread(lambda: 6 * 7, name="test") == 42
     with pytest.raises(ZeroDivisionError):
         await run_in_thread(lambda: 1 // 0, name="test")
 
 
-async def test_work_that_never_ends_meets_its_deadline() -> None:
-    """``TimeoutError`` after the deadline; ``on_end`` is called only when the thread has really ended."""
+async def test_work_that_takes_too_long_times_out() -> None:
+    """``TimeoutError`` after the deadline; ``on_end`` is called only when the thread has ended."""
     release, ended = threading.Event(), asyncio.Event()
     with pytest.raises(TimeoutError):
         await run_in_thread(release.wait, name="test", deadline=0.05, on_end=ended.set)

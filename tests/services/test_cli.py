@@ -120,7 +120,7 @@ def test_replay_reports_a_target_that_does_not_answer_at_once(tmp_path: Path) ->
         assert child.stderr is not None
         line = child.stderr.readline()
         child.terminate()
-    assert line == f"{address} does not take articles: Connection refused; retrying for up to 60 s\n"
+    assert line == f"{address} does not accept articles: Connection refused; retrying for up to 60 s\n"
 
 
 def test_the_demo_on_a_taken_port_says_how_to_choose_another(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters are kept whole and can be sent again."""
+"""Dead letters keep the original record and can be retried."""
 
 import uuid
 
@@ -9,15 +9,15 @@ from tests.harness import log_of
 
 
 async def refuse(kafka: Kafka, record: deadletters.SourceRecord, cause: str = "ValueError: no") -> None:
-    """Put a record on articles.rejected as a stage does."""
+    """Write a dead letter of a record as a stage does."""
     async with clients.producer(kafka.bootstrap) as producer:
         headers = deadletters.headers_for(record, stage="annotate", cause=cause)
         await producer.send_and_wait(kafka_topics.REJECTED.name, record.value, key=record.key, headers=headers)
 
 
 def a_record() -> deadletters.SourceRecord:
-    """A record with a key of its own, at a place of its own."""
-    key = b"\xff" + uuid.uuid4().bytes  # no key that an article could have
+    """A record with a unique key and offset."""
+    key = b"\xff" + uuid.uuid4().bytes  # an article cannot have this key
     return deadletters.SourceRecord(
         kafka_topics.RAW.name, 1, int.from_bytes(key[1:5], "big"), key, b"\xff{not json", [("trace", b"\x00\x01")]
     )
@@ -28,8 +28,8 @@ async def letters_of(kafka: Kafka, record: deadletters.SourceRecord) -> list[dea
     return [letter async for letter in deadletters.read(kafka.bootstrap) if letter.key == record.key]
 
 
-async def test_a_letter_keeps_bytes_headers_place_and_cause(kafka: Kafka) -> None:
-    """Nothing of the original is changed, and where and why it failed stands beside it."""
+async def test_a_letter_keeps_bytes_headers_position_and_cause(kafka: Kafka) -> None:
+    """The original is unchanged, and the letter has its position, the stage and the cause."""
     record = a_record()
     await refuse(kafka, record, "ValueError: نص فارغ")
     (letter,) = await letters_of(kafka, record)
@@ -39,7 +39,7 @@ async def test_a_letter_keeps_bytes_headers_place_and_cause(kafka: Kafka) -> Non
 
 
 async def test_a_record_refused_twice_is_listed_once(kafka: Kafka) -> None:
-    """Stages deliver at least once; the list does not repeat itself."""
+    """Stages deliver at least once; the list has no repetitions."""
     record = a_record()
     await refuse(kafka, record)
     await refuse(kafka, record)
@@ -47,7 +47,7 @@ async def test_a_record_refused_twice_is_listed_once(kafka: Kafka) -> None:
 
 
 async def test_a_retry_sends_the_original_and_leaves_the_list(kafka: Kafka) -> None:
-    """The topic it came from gets the same key, bytes and headers; the letter is listed no more."""
+    """Its topic gets the same key, bytes and headers; the letter is no longer listed."""
     record = a_record()
     await refuse(kafka, record)
     assert await deadletters.retry(kafka.bootstrap, await letters_of(kafka, record)) == 1

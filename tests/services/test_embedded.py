@@ -1,4 +1,4 @@
-"""The embedded servers are real, and keep their data."""
+"""The embedded servers keep their data."""
 
 import asyncio
 from pathlib import Path
@@ -16,8 +16,8 @@ from services.errors import StartError
 from tests.harness import log_of
 
 
-async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
-    """What was acknowledged before kill -9 is there after a start on the same directory, on another port."""
+async def test_kafka_and_valkey_keep_their_data_after_a_kill(tmp_path: Path) -> None:
+    """Acknowledged data survive kill -9 and a start on the same directory with another port."""
     kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
     await asyncio.gather(kafka.start(), valkey.start())
     await kafka_topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1)
@@ -39,25 +39,25 @@ async def test_kafka_and_valkey_carry_on_after_a_kill(tmp_path: Path) -> None:
         await asyncio.gather(kafka.stop(), valkey.stop())
 
 
-async def test_ensuring_topics_twice_is_fine(kafka: Kafka) -> None:
-    """Several services may start at once."""
+async def test_topics_can_be_ensured_at_the_same_time(kafka: Kafka) -> None:
+    """Services that start at the same time do not fail."""
     await asyncio.gather(*(kafka_topics.ensure(kafka.bootstrap, raw_partitions=4, replication=1) for _ in range(3)))
 
 
-async def test_a_child_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
-    """Waiting for it does not last until the time is over."""
+async def test_a_child_that_exits_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
+    """Waiting for it ends before the timeout."""
     child = Process("false", tmp_path / "log")
     await child.start(["false"])
 
     async def never() -> None:
         raise ConnectionError
 
-    with pytest.raises(StartError, match="false stopped with status 1; its log: "):
+    with pytest.raises(StartError, match="false exited with status 1; its log: "):
         await child.until(never, seconds=30)
 
 
-def test_a_changed_jar_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A jar that is not the locked one never runs."""
+def test_a_changed_jar_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A jar with another checksum than the locked one is an error."""
     lock = tmp_path / "kafka.lock.toml"
     text = jars.LOCK.read_text(encoding="utf-8")
     first = text.split('sha256 = "', 1)[1][:64]
@@ -68,7 +68,7 @@ def test_a_changed_jar_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_ports() -> None:
-    """A free port is free until something takes it."""
+    """A free port is reported as free until something listens on it."""
     import socket
 
     port = free_port()

@@ -1,4 +1,4 @@
-"""Who writes a topic: the last one to have asked, on the real broker."""
+"""Only the last producer to acquire a topic's write fence can append, on a real broker."""
 
 import asyncio
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.harness import log_of
 
 
 def record(value: str) -> Record:
-    """A record of no particular kind."""
+    """Any record."""
     return None, value.encode(), []
 
 
 async def topic(kafka: Kafka, name: str) -> kafka_topics.Topic:
-    """A new topic of the test's own."""
+    """A new topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
@@ -27,53 +27,53 @@ async def topic(kafka: Kafka, name: str) -> kafka_topics.Topic:
 
 
 async def values(kafka: Kafka, on: kafka_topics.Topic) -> list[str]:
-    """What is on the topic; a fence as its type."""
+    """The values of the topic's records; for a fence, its type."""
     return [
         record.value.decode() or dict(record.headers)["type"].decode() for record in await log_of(kafka.bootstrap, on)
     ]
 
 
-async def test_a_pen_that_was_taken_away_writes_no_more(kafka: Kafka) -> None:
-    """Each pen writes until the next one is taken, never after, and each begins with its fence."""
+async def test_a_fenced_producer_cannot_append(kafka: Kafka) -> None:
+    """Each producer can append until another one acquires the fence, and its first record is its fence."""
     log = await topic(kafka, "fencing.taken")
-    first = await FencedProducer.take(kafka.bootstrap, log.name)
+    first = await FencedProducer.acquire(kafka.bootstrap, log.name)
     assert first.fence == 0
     assert await first.append([record("a"), record("b")]) == [1, 2]
-    second = await FencedProducer.take(kafka.bootstrap, log.name)
+    second = await FencedProducer.acquire(kafka.bootstrap, log.name)
     assert second.fence == 3
     for _ in range(2):
         with pytest.raises(Fenced):
             await first.append([record("late")])
     assert await second.append([record("c")]) == [4]
-    third = await FencedProducer.take(kafka.bootstrap, log.name)
+    third = await FencedProducer.acquire(kafka.bootstrap, log.name)
     for former in (first, second):
         with pytest.raises(Fenced):
             await former.append([record("late")])
     assert await third.append([record("d")]) == [6]
     assert await values(kafka, log) == [FENCE, "a", "b", FENCE, "c", FENCE, "d"]
-    for pen in (first, second, third):
-        pen.drop()
+    for producer in (first, second, third):
+        producer.close()
 
 
-async def test_a_pen_that_has_written_nothing_yet_is_fenced_too(kafka: Kafka) -> None:
-    """It does not matter where in its life the former holder was stopped, nor that topics share a cluster."""
+async def test_a_producer_that_has_not_appended_is_fenced_too(kafka: Kafka) -> None:
+    """The former holder is fenced even if it has appended nothing; another topic has another fence."""
     log, other = await topic(kafka, "fencing.idle"), await topic(kafka, "fencing.other")
     first, elsewhere = (
-        await FencedProducer.take(kafka.bootstrap, log.name),
-        await FencedProducer.take(kafka.bootstrap, other.name),
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
+        await FencedProducer.acquire(kafka.bootstrap, other.name),
     )
-    second = await FencedProducer.take(kafka.bootstrap, log.name)
+    second = await FencedProducer.acquire(kafka.bootstrap, log.name)
     with pytest.raises(Fenced):
         await first.append([record("late")])
-    assert await elsewhere.append([record("mine")]) == [1], "another topic has another pen"
-    for pen in (first, second, elsewhere):
-        pen.drop()
+    assert await elsewhere.append([record("mine")]) == [1], "another topic has another fence"
+    for producer in (first, second, elsewhere):
+        producer.close()
 
 
-async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka) -> None:
-    """Batches that were on their way lie before the fence in their order, or nowhere."""
+async def test_batches_in_flight_are_not_written_after_the_fence(kafka: Kafka) -> None:
+    """Batches in flight are before the fence, in their order, or not on the log."""
     log = await topic(kafka, "fencing.burst")
-    former = await FencedProducer.take(kafka.bootstrap, log.name)
+    former = await FencedProducer.acquire(kafka.bootstrap, log.name)
 
     async def write() -> None:
         for number in range(10_000):
@@ -81,33 +81,34 @@ async def test_nothing_of_a_burst_in_flight_comes_behind_the_fence(kafka: Kafka)
 
     writing = asyncio.create_task(write())
     await asyncio.sleep(0.3)
-    pens = [await FencedProducer.take(kafka.bootstrap, log.name) for _ in range(3)]
+    producers = [await FencedProducer.acquire(kafka.bootstrap, log.name) for _ in range(3)]
     with pytest.raises(Fenced):
         await writing
-    lying = await values(kafka, log)
-    assert len(lying) > pens[0].fence > 1, "it was in the middle of writing"
-    assert lying[1 : pens[0].fence] == [f"{at // 20}.{at % 20}" for at in range(pens[0].fence - 1)]
-    assert lying[pens[0].fence :] == [FENCE] * 3
-    for pen in (former, *pens):
-        pen.drop()
+    written = await values(kafka, log)
+    fence = producers[0].fence
+    assert len(written) > fence > 1, "it was in the middle of writing"
+    assert written[1:fence] == [f"{at // 20}.{at % 20}" for at in range(fence - 1)]
+    assert written[fence:] == [FENCE] * 3
+    for producer in (former, *producers):
+        producer.close()
 
 
-async def test_a_broker_that_was_killed_still_knows_who_may_write(tmp_path: Path) -> None:
+async def test_a_fence_survives_a_kill_of_the_broker(tmp_path: Path) -> None:
     """The fence is kept with the log, not in the broker's memory."""
     kafka = Kafka(tmp_path / "kafka")
     await kafka.start()
     log = await topic(kafka, "fencing.killed")
-    former, pen = (
-        await FencedProducer.take(kafka.bootstrap, log.name),
-        await FencedProducer.take(kafka.bootstrap, log.name),
+    former, current = (
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
+        await FencedProducer.acquire(kafka.bootstrap, log.name),
     )
     kafka.process.kill()
     await kafka.process.wait()
     await kafka.start()
     with pytest.raises(Fenced):
         await former.append([record("late")])
-    await pen.append([record("mine")])
+    await current.append([record("mine")])
     assert await values(kafka, log) == [FENCE, FENCE, "mine"]
-    former.drop()
-    pen.drop()
+    former.close()
+    current.close()
     await kafka.stop()

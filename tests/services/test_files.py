@@ -12,17 +12,17 @@ from services.files import FilesError, read_articles
 
 
 def line(text: str) -> str:
-    """One article as a line of JSONL."""
+    """An article as a line of JSONL."""
     return json.dumps({"text": text}, ensure_ascii=False) + "\n"
 
 
 def texts(*paths: Path) -> list[str | None]:
-    """Texts of all good articles."""
+    """The texts of all valid articles."""
     return [item.article.text for item in read_articles(paths) if item.article]
 
 
 def test_each_kind(tmp_path: Path) -> None:
-    """Plain, gzip and zstd JSONL, JSON objects and arrays, and text files all hold articles."""
+    """Articles are read from plain, gzip and zstd JSONL, JSON objects and arrays, and text files."""
     plain = (line("واحد") + "\r\n \n" + line("اثنان")).encode()
     contents = {
         "a.jsonl": b"\xef\xbb\xbf" + plain,
@@ -46,8 +46,8 @@ def test_each_kind(tmp_path: Path) -> None:
     assert found["f.txt"] == [(":1", "ستة\n")]
 
 
-def test_text_file_is_told_apart_by_its_name(tmp_path: Path) -> None:
-    """A text file's guid is its name without extension; title and source are not made up."""
+def test_text_file_has_its_name_as_guid(tmp_path: Path) -> None:
+    """The guid of a text file is its name without extension; it has no title and no source."""
     path = tmp_path / "000_8ddd9ba8.txt"
     path.write_text("خبر", encoding="utf-8")
     (item,) = read_articles([path])
@@ -55,7 +55,7 @@ def test_text_file_is_told_apart_by_its_name(tmp_path: Path) -> None:
 
 
 def test_directories(tmp_path: Path) -> None:
-    """A directory is read recursively in sorted order, without truths, notes, hidden and other files."""
+    """A directory is read recursively in sorted order, without truth files, notes, hidden and other files."""
     inside = tmp_path / "news"
     for name in ("b/2.jsonl", "b/1.jsonl", "a.jsonl", "c.txt"):
         (inside / name).parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def test_directories(tmp_path: Path) -> None:
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
-    """A missing path, an unknown kind and a directory of nothing are errors that name them, before any reading."""
+    """A missing path, an unknown kind and a directory without articles are errors, before any file is read."""
     (tmp_path / "x.csv").write_text("a,b")
     (tmp_path / "good.jsonl").write_text(line("x"))
     (tmp_path / "empty").mkdir()
@@ -87,8 +87,8 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
             read_articles([tmp_path / "good.jsonl", tmp_path / name])
 
 
-def test_errors_have_places(tmp_path: Path) -> None:
-    """What is wrong in a file is said with file and line, and the lines behind it are read."""
+def test_errors_have_file_and_line(tmp_path: Path) -> None:
+    """An error in a file is reported with file and line, and the following lines are read."""
     path = tmp_path / "bad.jsonl"
     broken = [b"{", b'{"text": "\xff"}', b'{"title": "t"}', b"[1]", b"[" * 50_000, line("good").encode()]
     path.write_bytes(b"\n".join(broken))
@@ -100,11 +100,11 @@ def test_errors_have_places(tmp_path: Path) -> None:
 
 
 def test_long_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line beyond the limit is an error of that line; one of exactly the limit and those behind are read."""
-    exact, behind = line("x" * 500), line("behind")
+    """A line above the limit is an error; a line of exactly the limit, and the following lines, are read."""
+    exact, after = line("x" * 500), line("after")
     monkeypatch.setattr(files, "MAX_LINE_BYTES", len(exact))
     path = tmp_path / "long.jsonl.gz"
-    path.write_bytes(gzip.compress((exact + line("x" * 501) + line("x" * 9_000) + behind).encode()))
+    path.write_bytes(gzip.compress((exact + line("x" * 501) + line("x" * 9_000) + after).encode()))
     items = list(read_articles([path]))
     assert [bool(item.error) for item in items] == [False, True, True, False]
     assert "line longer" in items[1].error
@@ -112,7 +112,7 @@ def test_long_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_damaged_archives(tmp_path: Path) -> None:
-    """A compressed file that is cut off or no such file gives what can be read, then one error with its place."""
+    """A truncated or invalid compressed file yields what can be read, then one error with its line."""
     packed = b"".join(line(f"{number} " + "y" * 5_000).encode() for number in range(100))
     for name, data in (
         ("cut.jsonl.gz", gzip.compress(packed)[:-200]),
@@ -133,7 +133,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
 
 
 def test_zstandard_cut_anywhere(tmp_path: Path) -> None:
-    """Wherever a file of several frames is cut but between two of them, it is said; what lies before is read."""
+    """A file of several frames that is truncated anywhere except between two frames is an error after its articles."""
     skippable = b"\x50\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
     frames = [
         zstd.compress(line("one").encode()),
@@ -156,7 +156,7 @@ def test_zstandard_cut_anywhere(tmp_path: Path) -> None:
 
 
 def test_zstandard_in_bounded_memory(tmp_path: Path) -> None:
-    """However far a small file expands, no more than a line of the greatest length and some is held."""
+    """However far a small file expands, memory stays near the maximum length of a line."""
     path = tmp_path / "bomb.jsonl.zst"
     path.write_bytes(zstd.compress(b" " * 300_000_000 + b"\n") + zstd.compress(line("behind").encode()))
     tracemalloc.start()
@@ -171,7 +171,7 @@ def test_zstandard_in_bounded_memory(tmp_path: Path) -> None:
 
 
 def test_large_file_is_streamed(tmp_path: Path) -> None:
-    """The first article of a file of any size is there without reading the rest."""
+    """The first article of a large file is yielded before the rest is read."""
     path = tmp_path / "large.jsonl.zst"
     with zstd.open(path, "wt", encoding="utf-8") as file:
         for _ in range(2_000):

@@ -6,7 +6,7 @@ from services.kafka import reader
 
 
 async def test_a_reader_can_be_closed_at_once(kafka: Kafka) -> None:
-    """Whoever finds that there is nothing to read gets no error from closing, however soon."""
+    """Closing a reader raises no error, even immediately after it was opened."""
     for _ in range(3):
         async with reader(kafka.bootstrap, kafka_topics.UPDATES.name):
             pass

@@ -61,7 +61,7 @@ def _batch(first: int, *records: Article | Story) -> Batch:
 
 
 async def _walk(store: Store) -> None:
-    """Write and read what there is, also a merge and a split."""
+    """Write and read articles and stories, including a merge and a split."""
     first = (
         _article("a1", "s1"),
         _story("s1", ["a1"]),
@@ -81,7 +81,8 @@ async def _walk(store: Store) -> None:
         assert [(item.id, item.count) for item in top.items] == [("ar", 2), ("en", 1)]
     named = (await store.top("entity", "all", limit=10)).items
     assert {(item.id, item.name, item.count) for item in named} == {("Q7747", "بوتين", 3), ("Q649", "موسكو", 3)}
-    offsets = [place and place.offset for place in [await store.locate(name) for name in ("a1", "a2", "a3", "a4")]]
+    found = [await store.locate(name) for name in ("a1", "a2", "a3", "a4")]
+    offsets = [location and location.offset for location in found]
     assert offsets == [0, 2, 4, None]
     assert await store.survivor("s2") == "s1"
     assert await store.story("s3") == second[0]
@@ -89,12 +90,12 @@ async def _walk(store: Store) -> None:
 
 
 async def test_a_walk_through_the_store(each_store: Store) -> None:
-    """What is written is read, and what is applied again changes nothing: on every server."""
+    """On every server, what is written can be read, and applying it again changes nothing."""
     await _walk(each_store)
 
 
-async def test_every_key_lies_in_one_slot(each_store: Store) -> None:
-    """A cluster keeps all keys of a walk together, and so on one node, which is what scripts need."""
+async def test_all_keys_are_in_one_slot(each_store: Store) -> None:
+    """In a cluster, all keys are in one slot and so on one node, as scripts need."""
     await _walk(each_store)
     client = each_store.redis
     keys = [key async for key in client.scan_iter()]
@@ -106,7 +107,7 @@ async def test_every_key_lies_in_one_slot(each_store: Store) -> None:
 
 
 async def test_a_node_of_a_cluster_refuses_other_keys(each_store: Store) -> None:
-    """A script that names, or makes up, a key of another slot fails there; no server alone would notice."""
+    """A script that is given, or computes, a key of another slot fails there; a server without a cluster allows it."""
     client = each_store.redis
     strict = (await client.info("cluster"))["cluster_enabled"]
     assert await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "{khabar}:x")

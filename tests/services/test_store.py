@@ -1,4 +1,4 @@
-"""The live aggregates: exact whatever is applied again, bounded in time."""
+"""The live aggregates: exact when batches are applied again, limited in time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from services.events import Article, Entity, Story, Trend
 from services.store import Batch, Counts, Gap, RecordLocation, Store, layout
 from services.store.layout import WINDOWS, bucket
 
-# Half a minute after a full one; places and sources are looked for from today on back.
+# Half a minute after a full one. Today, because locations and sources are searched from today backwards.
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
 MS = int(NOW.timestamp() * 1000)
 PUTIN = Entity(id="Q7747", name="بوتين", type="PER")
@@ -56,8 +56,8 @@ def story(story_id: str, *articles: str, **given: str) -> Story:
     )
 
 
-async def tell(store: Store, first: int, *records: Article | Story) -> int:
-    """Apply records at consecutive offsets in one batch; how many were new."""
+async def apply(store: Store, first: int, *records: Article | Story) -> int:
+    """Apply records at consecutive offsets in one batch; return how many were new."""
     batch = Batch()
     for offset, record in enumerate(records, first):
         if isinstance(record, Article):
@@ -68,7 +68,7 @@ async def tell(store: Store, first: int, *records: Article | Story) -> int:
 
 
 async def listed(store: Store) -> list[str]:
-    """The ids of all listed stories, sorted."""
+    """The sorted ids of all listed stories."""
     return sorted([found.id async for found in store.stories(NOW - timedelta(days=1))])
 
 
@@ -87,18 +87,18 @@ async def store(each_store: Store) -> Store:
 
 
 def a_trend(**given: Any) -> Trend:
-    """An event of something that rises."""
+    """A trend event."""
     fields = {"kind": "entity", "id": "Q7747", "name": "بوتين", "window": "15m", "phase": "start", "count": 10}
     return Trend(**(fields | {"expected": 1.5, "score": 7.5, "started": NOW, "at": NOW} | given))
 
 
 async def totals(store: Store) -> list[int]:
-    """Articles in each window."""
+    """The number of articles in each window."""
     return [(await store.top("language", window, limit=1)).total for window in WINDOWS]
 
 
 async def test_counts_by_dimension(store: Store) -> None:
-    """Totals, duplicates and each dimension are counted, largest first."""
+    """Totals, duplicates and each dimension are counted, in descending order."""
     await store.apply("updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")), now=NOW)
     top = await store.top("language", "15m", limit=10)
     assert (top.total, top.duplicates) == (3, 1)
@@ -108,7 +108,7 @@ async def test_counts_by_dimension(store: Store) -> None:
 
 
 async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
-    """Also when it is cut otherwise the second time: what lies at or below the stored offset is skipped."""
+    """Even with other batch boundaries the second time: offsets up to the stored one are skipped."""
     articles = [article(number) for number in range(5)]
     assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 3
     assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 0
@@ -117,8 +117,8 @@ async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
     assert await store.applied("updates-0") == 4
 
 
-async def test_a_gap_is_refused(store: Store) -> None:
-    """Records that would be skipped are asked for; of what is gone from the log the numbers say so."""
+async def test_a_gap_is_rejected(store: Store) -> None:
+    """A batch after missing records raises ``Gap``; if the log no longer has them, the counts are incomplete."""
     await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
     with pytest.raises(Gap) as refused:
         await store.apply("updates-0", batch_of(3, article(3)), now=NOW)
@@ -132,7 +132,7 @@ async def test_a_gap_is_refused(store: Store) -> None:
 
 
 async def test_windows_end_now(store: Store) -> None:
-    """15 minutes, an hour and a day reach back as far as they say, to the minute; all to the day, thirty of them."""
+    """The windows 15m, 1h and 24h are exact to the minute; ``all`` is 30 calendar days."""
     ages = [0, 14, 15, 59, 60, 24 * 60 - 1, 24 * 60, 29 * 24 * 60, 30 * 24 * 60]
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate(ages)]
     await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
@@ -141,8 +141,8 @@ async def test_windows_end_now(store: Store) -> None:
     assert (top.since, top.until) == (NOW - timedelta(minutes=14, seconds=30), NOW + timedelta(seconds=30))
 
 
-async def test_windows_move_on(store: Store) -> None:
-    """What leaves a window is taken away, whether a minute passed, an hour at once, or days without anybody here."""
+async def test_windows_move(store: Store) -> None:
+    """What leaves a window is subtracted, whether the window moves by a minute, an hour or days at once."""
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 14, 59])]
     await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
     assert await totals(store) == [3, 4, 4, 4]
@@ -176,24 +176,24 @@ async def test_windows_never_move_back(store: Store) -> None:
     steps=st.lists(st.integers(0, 3 * 24 * 60), max_size=6),
 )
 async def test_windows_hold_what_a_recount_finds(store: Store, ages: list[int], steps: list[int]) -> None:
-    """However articles come, early, late or in order, and however long nobody looks: a recount finds the same."""
+    """Windows equal a recount, for articles that are early, late or in order, and for any times between rolls."""
     await store.redis.flushdb()
-    now, told = NOW, []
+    now, applied = NOW, []
     for offset, age in enumerate(ages):
-        told.append(article(offset, arrived=now - timedelta(minutes=age)))
-        await store.apply("updates-0", batch_of(offset, told[-1]), now=now)
+        applied.append(article(offset, arrived=now - timedelta(minutes=age)))
+        await store.apply("updates-0", batch_of(offset, applied[-1]), now=now)
         if steps:
             now += timedelta(minutes=steps.pop())
             await store.roll(now)
     minute = int(now.timestamp()) // 60
-    minutes = [int(one.received_at.timestamp()) // 60 for one in told]
+    minutes = [int(one.received_at.timestamp()) // 60 for one in applied]
     wanted = [sum(one > minute - window for one in minutes) for window in (15, 60, 1_440)]
     wanted.append(sum(one // 1_440 > minute // 1_440 - 30 for one in minutes))
     assert await totals(store) == wanted
 
 
-async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
-    """A series has every bucket, zeros included, of whatever is counted."""
+async def test_minutes_hours_and_days_of_one_id(store: Store) -> None:
+    """A series has every bucket, including zeros."""
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 2])]
     await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
     last = bucket("m", NOW)
@@ -214,8 +214,8 @@ async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
     ]
 
 
-async def test_pairs_and_stories_that_come_again(store: Store) -> None:
-    """Pairs of entities, and stories of a day, are in the window with all their counts once they were met twice."""
+async def test_pairs_and_stories_with_a_minimum_count(store: Store) -> None:
+    """Pairs of entities, and stories in the 24h window, are in it with all their counts once they occur twice."""
     both = article(0).model_copy(update={"entities": [PUTIN, MOSCOW, PUTIN]})
     await store.apply("updates-0", batch_of(0, both), now=NOW)
     assert (await store.top("pair", "24h", limit=5)).items == []
@@ -231,31 +231,31 @@ async def test_pairs_and_stories_that_come_again(store: Store) -> None:
 
 
 async def test_distinct_sources(store: Store) -> None:
-    """Of an entity today and yesterday, and of a story: each source once, one or many."""
+    """The distinct sources of an entity today and yesterday, and of a story, are counted."""
     sources = ["one", "one", "two", "three", "two"]
-    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
+    articles = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
     other = article(9).model_copy(update={"entities": [MOSCOW]})
-    await store.apply("updates-0", batch_of(0, told[0], other), now=NOW)
-    await store.apply("updates-0", batch_of(2, *told[1:]), now=NOW)
+    await store.apply("updates-0", batch_of(0, articles[0], other), now=NOW)
+    await store.apply("updates-0", batch_of(2, *articles[1:]), now=NOW)
     items = (await store.top("entity", "24h", limit=5, sources=True)).items
     assert [(item.id, item.sources) for item in items] == [("Q7747", 3), ("Q649", 1)]
-    await tell(store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
+    await apply(store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
     assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 1
-    await tell(store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
+    await apply(store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
     assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 3
     assert (await store.top("entity", "1h", limit=1)).items[0].sources is None
 
 
-async def test_distinct_sources_are_about_right_when_there_are_many(store: Store) -> None:
-    """A thousand sources are told within three in a hundred."""
-    told = [article(number).model_copy(update={"source": f"source {number}"}) for number in range(1_000)]
-    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+async def test_many_distinct_sources_are_estimated(store: Store) -> None:
+    """The count of a thousand sources is within 3%."""
+    articles = [article(number).model_copy(update={"source": f"source {number}"}) for number in range(1_000)]
+    await store.apply("updates-0", batch_of(0, *articles), now=NOW)
     (item,) = (await store.top("entity", "24h", limit=1, sources=True)).items
     assert 970 <= item.sources <= 1_030
 
 
-async def test_every_key_has_an_end_of_life(store: Store) -> None:
-    """Whatever was written, nothing stays for ever."""
+async def test_every_key_expires(store: Store) -> None:
+    """All keys have a time to live."""
     others = [article(n).model_copy(update={"source": f"s{n}", "entities": [PUTIN, MOSCOW]}) for n in range(3)]
     split = story("s2", "a1", "a9", split_from="s").model_copy(update={"sources": ["one", "two"]})
     trend = a_trend()
@@ -273,72 +273,72 @@ async def test_every_key_has_an_end_of_life(store: Store) -> None:
     assert all(0 < life <= 70 * 24 * 3600 for life in lives.values()), lives
 
 
-async def test_late_buckets_are_not_kept(store: Store) -> None:
-    """What comes after its window leaves no minute behind that nothing would take away; hours and days count it."""
+async def test_late_buckets_are_not_stored(store: Store) -> None:
+    """An article older than all windows over its minute adds no minute bucket; hours and days count it."""
     await store.apply("updates-0", batch_of(0, article(0, arrived=NOW - timedelta(hours=26))), now=NOW)
     assert [key async for key in store.redis.scan_iter("*:n:*:m:*")] == []
     assert await totals(store) == [0, 0, 0, 1]
 
 
-async def test_articles_and_stories_are_found_again(store: Store) -> None:
-    """The offset of an article and the newest state of a story; unknown ones are None."""
+async def test_articles_and_stories_are_found(store: Store) -> None:
+    """The offset of an article and the newest state of a story are found; unknown ones are None."""
     batch = batch_of(0, article(1))
-    told = story("s1", "a1")
-    batch.add_story(1, told, MS)
+    published = story("s1", "a1")
+    batch.add_story(1, published, MS)
     await store.apply("updates-0", batch, now=NOW)
     assert await store.locate("a1") == RecordLocation(offset=0)
     assert await store.locate("s1") == RecordLocation(offset=1)
     assert await store.locate("nobody") is None
-    assert await store.story("s1") == told
+    assert await store.story("s1") == published
     assert await store.story("nothing") is None
-    assert [found async for found in store.stories(NOW)] == [told]
+    assert [found async for found in store.stories(NOW)] == [published]
     assert [found async for found in store.stories(NOW + timedelta(seconds=1))] == []
 
 
-async def test_stories_merge_and_come_back(store: Store) -> None:
-    """The survivor is the last in a row of merges; merged stories are known but not listed, and may come back."""
-    await tell(store, 0, article(1), story("s"), story("s2"), story("s3"))
+async def test_stories_merge_and_reappear(store: Store) -> None:
+    """The survivor is the end of a chain of merges; merged stories are kept but not listed, and can reappear."""
+    await apply(store, 0, article(1), story("s"), story("s2"), story("s3"))
     assert await store.survivor("s") == "s"
-    await tell(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
+    await apply(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
     assert await store.survivor("s") == "s2"
     assert await listed(store) == ["s2", "s3"]
-    await tell(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
+    await apply(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
     assert await store.survivor("s") == "s3"
     assert await listed(store) == ["s3"]
     assert await store.story("s") == story("s", merged_into="s2")
-    # Its first article came again when the window had forgotten it.
-    await tell(store, 8, article(1), story("s", "a1"))
+    # Its first article arrived again after the window had evicted it.
+    await apply(store, 8, article(1), story("s", "a1"))
     assert await store.survivor("s") == "s"
     assert await listed(store) == ["s", "s3"]
 
 
-async def test_a_split_takes_its_articles_along(store: Store) -> None:
-    """Those it lists are in the new story, others stay; a later revision tells its own story; unknown ids harm not."""
-    await tell(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
+async def test_a_split_moves_its_articles(store: Store) -> None:
+    """Listed articles move to the new story; a later revision has its own story; unknown ids are ignored."""
+    await apply(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
-    assert await tell(store, 5, split, rest) == 2
+    assert await apply(store, 5, split, rest) == 2
     assert [(await store.locate(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
     assert await store.locate("unknown") is None
-    assert await tell(store, 5, split, rest, article(1)) == 1
+    assert await apply(store, 5, split, rest, article(1)) == 1
     assert await store.locate("a1") == RecordLocation(offset=7)
-    # What is not its first event moves nothing.
-    await tell(store, 8, story("new", "a2", "a1"))
+    # Only the first event of a story moves articles.
+    await apply(store, 8, story("new", "a2", "a1"))
     assert await store.locate("a1") == RecordLocation(offset=7)
-    # In one batch the order decides, too.
-    await tell(store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
+    # Within one batch, the order decides too.
+    await apply(store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
     assert await store.locate("a2") == RecordLocation(offset=9, moved="newer")
     assert await store.locate("a1") == RecordLocation(offset=11)
 
 
-async def test_merges_in_a_circle_end(store: Store) -> None:
-    """A log that makes no sense is answered with some story, and in time."""
-    await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
+async def test_a_circle_of_merges_ends(store: Store) -> None:
+    """For an inconsistent log the survivor is one of the stories, and the search ends."""
+    await apply(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
     assert await store.survivor("s") in {"s", "s2"}
     assert await listed(store) == []
 
 
-async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: Store) -> None:
-    """What is eight days older than the newest is forgotten; all others are found, newest first."""
+async def test_old_stories_are_evicted_and_long_lists_are_paged(store: Store) -> None:
+    """Stories eight days older than the newest are evicted; all others are listed, newest first."""
     batch = Batch()
     for number in range(1_201):
         at = NOW - timedelta(days=9) if number == 0 else NOW + timedelta(seconds=number)
@@ -349,7 +349,7 @@ async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: St
 
 
 async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest leave it; where their newest record lies is still known."""
+    """The oldest stories are evicted; the locations of their records are kept."""
     monkeypatch.setitem(layout.LAYOUT, "stories", 3)
     few = Store(store.url)
     batch = Batch()
@@ -363,15 +363,15 @@ async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.
 
 
 async def test_equal_counts_have_one_order(store: Store) -> None:
-    """The answer is the same every time, in pages as at once."""
+    """The order is the same each time, also over several pages."""
     sources = [article(number).model_copy(update={"source": name}) for number, name in enumerate("cab")]
     await store.apply("updates-0", batch_of(0, *sources), now=NOW)
     assert [item.id for item in (await store.top("source", "1h", limit=2)).items] == ["c", "b"]
     assert [item.id for item in (await store.top("source", "1h", limit=2, offset=2)).items] == ["a"]
 
 
-async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
-    """The newest event of each; what ended long ago is forgotten when another one comes."""
+async def test_trends_are_their_last_events(store: Store) -> None:
+    """The newest event of each trend is kept; trends that ended long ago are removed with the next event."""
     batch = Batch()
     batch.add_trend(0, a_trend())
     batch.add_trend(1, a_trend(phase="grow", count=20))
@@ -385,8 +385,8 @@ async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
     assert found == {"Q7747": ("grow", 20), "Q2": ("end", 10), "Q3": ("start", 10)}
 
 
-async def test_what_may_be_rising(store: Store) -> None:
-    """Counts of the last minutes, windows and days; what has no more than its usual share is left out."""
+async def test_trend_candidates(store: Store) -> None:
+    """Candidates have the counts of minutes, windows and days; ids with no more than their usual share are left out."""
     hours = [*range(24, 24 * 8, 24), 2, 3, 4, 5]
     usual = [
         article(number, arrived=NOW - timedelta(hours=age)).model_copy(update={"story": f"s{number}"})
@@ -399,7 +399,7 @@ async def test_what_may_be_rising(store: Store) -> None:
         for number in range(12)
     ]
     await store.apply("updates-0", batch_of(0, *usual, *burst), now=NOW)
-    snapshot = await store.rising(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
+    snapshot = await store.trend_candidates(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
     assert snapshot.volume == Counts(
         recent=(4, 4, 4, 0, 0), quarter=12, hour=12, day=24, all=45, seasonal=(3,) * 7 + (0,) * 7
     )
@@ -407,14 +407,14 @@ async def test_what_may_be_rising(store: Store) -> None:
     assert set(found) == {("entity", "Q649"), ("story", "burst")}
     assert await store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
     assert found["entity", "Q649"].counts == Counts((4, 4, 4, 0, 0), 12, 12, 12, 12, (0,) * 14)
-    asked = await store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
-    # Whatever is asked for, and what was met several times within two minutes.
+    asked = await store.trend_candidates(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, active=[("entity", "Q7747")])
+    # The active one, and those that occur several times within two minutes.
     assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
     assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
 
 
-async def test_how_far_the_store_is(store: Store) -> None:
-    """Nothing at first; a rebuild under way is told with its goal until it is ended."""
+async def test_the_state_of_the_store(store: Store) -> None:
+    """An empty store has applied nothing; a rebuild in progress is reported with its goal until it ends."""
     state = await store.state("updates-0")
     assert (state.applied, state.goal, state.complete.rebuilding) == (-1, None, False)
     await store.begin_rebuild(7)
@@ -426,8 +426,8 @@ async def test_how_far_the_store_is(store: Store) -> None:
     assert not (await store.state("updates-0")).complete.rebuilding
 
 
-async def test_clearing_leaves_others_alone(store: Store) -> None:
-    """Everything of Khabar goes; what others keep in the same database stays."""
+async def test_clear_removes_only_keys_of_khabar(store: Store) -> None:
+    """All keys of Khabar are removed; other keys in the same database stay."""
     await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
     await store.redis.set("another {khabar}", 1)
     await store.clear()
@@ -435,10 +435,10 @@ async def test_clearing_leaves_others_alone(store: Store) -> None:
 
 
 async def test_scripts_and_python_agree_on_shards(store: Store) -> None:
-    """A count is read from where a script wrote it, whatever the id is made of."""
+    """A count is read from the shard that a script wrote it to, for ids with any characters."""
     names = ["x", "الجزيرة", "🙂", "a+b", "medtop:04000000", *(f"source {number}" for number in range(40))]
-    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
-    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+    articles = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
+    await store.apply("updates-0", batch_of(0, *articles), now=NOW)
     day = bucket("d", NOW)
     for name in names:
         assert [count for _, count in (await store.series("source", name, "d", first=day, last=day)).points] == [1]

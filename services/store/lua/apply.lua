@@ -1,58 +1,58 @@
--- Apply a stretch of the log to the store together with the offset it reflects, all or nothing.
--- ARGV[1]: the log; ARGV[2], ARGV[3]: first and last offset of the stretch; ARGV[4]: what lies between this offset
--- and the first is known to be gone from the log (-2: nothing is).
--- ARGV[5]: JSON of what the stretch adds up to:
---   counts   list of {minute, {dimension: {id, n, id, n, …}}}
---   names    {id, name, …} of entities and topics
---   sources  list of {day, {entity, source, …}}, pairs without repetition
---   places   list of {day, {field, value, …}}
---   stories  list of {id, JSON, score or null when it was merged, {source, …}}
---   trends   list of {field, JSON, phase}
---   forget   trends that ended and were told before this time (ms since 1970) are forgotten
---   since    when the first article of the stretch arrived (ms since 1970), if there is one
--- Returns {'applied', last}, or without having changed anything {'seen', applied} when some or all of it was applied
--- before, {'gap', applied} when records before it were not, {'unrolled', applied} when the windows do not know yet
--- where they begin.
+-- Apply a segment of the log and its last offset to the store, atomically.
+-- ARGV[1]: the log; ARGV[2], ARGV[3]: first and last offset of the segment; ARGV[4]: the log no longer has the records
+-- between this offset and the first one (-2: it has all).
+-- ARGV[5]: JSON of the aggregated segment:
+--   counts         list of {minute, {dimension: {id, n, id, n, …}}}
+--   names          {id, name, …} of entities and topics
+--   sources        list of {day, {entity, source, …}}, without repeated pairs
+--   places         list of {day, {field, value, …}}
+--   stories        list of {id, JSON, score or null if it was merged, {source, …}}
+--   trends         list of {field, JSON, phase}
+--   expire_before  trends that ended before this time (ms since 1970) are removed
+--   since          when the first article of the segment arrived (ms since 1970), if there is one
+-- Returns {'applied', last}. Otherwise nothing was changed: {'seen', applied} when some or all of the segment was
+-- applied before, {'gap', applied} when records before it were not applied, {'no_windows', applied} when the store is
+-- empty, so that its windows have no end yet.
 local log, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local applied = tonumber(redis.call('HGET', APPLIED, log) or '-1')
 if first <= applied then return {'seen', applied} end
 if first > applied + 1 and tonumber(ARGV[4]) ~= applied then return {'gap', applied} end
-if redis.call('EXISTS', STATE) == 0 then return {'unrolled', applied} end
+if redis.call('EXISTS', STATE) == 0 then return {'no_windows', applied} end
 
-local told = cjson.decode(ARGV[5])
+local batch = cjson.decode(ARGV[5])
 local names = {}
-for at = 1, #told.names, 2 do names[told.names[at]] = told.names[at + 1] end
+for at = 1, #batch.names, 2 do names[batch.names[at]] = batch.names[at + 1] end
 
 local call = redis.call
 
--- A field that was not there: perhaps the key was not either.
-local function born(key, dies)
-  if call('HLEN', key) == 1 then call('EXPIREAT', key, dies) end
+-- Call after a field was added: sets the expiry if the key is new too.
+local function expire_if_new(key, expires)
+  if call('HLEN', key) == 1 then call('EXPIREAT', key, expires) end
 end
 
-local edges, seen = {}, {}
-local function newer(window, span, bucket)
+local edges, changed_windows = {}, {}
+local function in_window(window, span, bucket)
   local which = window .. ':' .. span
   edges[which] = edges[which] or edge(window, span)
   return bucket > edges[which]
 end
 
-local function name(id, number, bucket)
+local function store_name(id, number, bucket)
   local known = names[id]
   if not known then return end
   local era = math.floor(bucket / layout.era)
   local key = string.format('%snames:%d:%d', TAG, era, number % layout.names)
   if call('HSETNX', key, id, known) == 1 then
-    born(key, (era + 3) * layout.era * layout.seconds.d + layout.kept)
+    expire_if_new(key, (era + 3) * layout.era * layout.seconds.d + layout.kept)
   end
 end
 
--- Raises the scores of different ids: in two commands for many of them, where ZINCRBY would be one for each.
-local function raise(key, ids, by)
+-- Increment the scores of distinct ids: two commands per thousand, where ZINCRBY would need one for each.
+local function increment(key, ids, by)
   for from = 1, #ids, 1000 do
-    local till = math.min(#ids, from + 999)
-    local scores, changes = call('ZMSCORE', key, unpack(ids, from, till)), {}
-    for at = from, till do
+    local to = math.min(#ids, from + 999)
+    local scores, changes = call('ZMSCORE', key, unpack(ids, from, to)), {}
+    for at = from, to do
       changes[#changes + 1] = (tonumber(scores[at - from + 1] or 0)) + by[at]
       changes[#changes + 1] = ids[at]
     end
@@ -60,21 +60,21 @@ local function raise(key, ids, by)
   end
 end
 
--- Adds a minute's counts of one dimension to the buckets of one span and to the windows over them.
+-- Add one minute's counts of one dimension to the buckets of one span and to the windows over them.
 local function count(dimension, span, spec, minute, flat, numbers)
   local length = layout.seconds[span]
   local bucket = math.floor(minute * 60 / length)
   local views = {}
   for _, view in ipairs(spec.views) do
-    if newer(view[1], span, bucket) then
+    if in_window(view[1], span, bucket) then
       local key = top_key(dimension, view[1])
-      views[#views + 1] = {key = key, least = view[3], ids = {}, by = {}}
-      seen[key] = true
+      views[#views + 1] = {key = key, min_count = view[3], ids = {}, by = {}}
+      changed_windows[key] = true
     end
   end
-  -- What has left the last window that would take it away again would stay.
+  -- A bucket that has left all windows was dropped; nothing would drop it again.
   if #views == 0 and spec.dropped then return end
-  local dies = (bucket + 1 + spec.kept) * length
+  local expires = (bucket + 1 + spec.kept) * length
   local prefix, shards, keys = string.format('%sn:%s:%s:%d:', TAG, dimension, span, bucket), spec.shards, {}
   for at = 1, #flat, 2 do
     local id, n, number = flat[at], flat[at + 1], numbers[at]
@@ -86,40 +86,40 @@ local function count(dimension, span, spec, minute, flat, numbers)
     end
     local sum = call('HINCRBY', key, id, n)
     if sum == n then
-      born(key, dies)
-      if span == 'd' then name(id, number, bucket) end
+      expire_if_new(key, expires)
+      if span == 'd' then store_name(id, number, bucket) end
     end
     for _, view in ipairs(views) do
-      local least, ids = view.least, view.ids
-      if sum >= least then
+      local min_count, ids = view.min_count, view.ids
+      if sum >= min_count then
         ids[#ids + 1] = id
-        -- What comes to be enough brings along what was not.
-        view.by[#ids] = (least > 1 and sum - n < least) and sum or n
+        -- A count that reaches the minimum enters the window as a whole.
+        view.by[#ids] = (min_count > 1 and sum - n < min_count) and sum or n
       end
     end
   end
-  for _, view in ipairs(views) do raise(view.key, view.ids, view.by) end
+  for _, view in ipairs(views) do increment(view.key, view.ids, view.by) end
 end
 
-for _, counted in ipairs(told.counts) do
+for _, counted in ipairs(batch.counts) do
   for dimension, flat in pairs(counted[2]) do
     local numbers = {}
     for at = 1, #flat, 2 do numbers[at] = hash(flat[at]) end
     for span, spec in pairs(layout.spans[dimension]) do count(dimension, span, spec, counted[1], flat, numbers) end
   end
 end
-for key in pairs(seen) do call('EXPIRE', key, 31 * layout.seconds.d) end
+for key in pairs(changed_windows) do call('EXPIRE', key, 31 * layout.seconds.d) end
 
-for _, named in ipairs(told.sources) do
+for _, named in ipairs(batch.sources) do
   local day, flat = named[1], named[2]
-  local dies = (day + 3) * layout.seconds.d
+  local expires = (day + 3) * layout.seconds.d
   for at = 1, #flat, 2 do
     local id, source = flat[at], flat[at + 1]
     local key = source_key(day, id)
     local few = call('HGET', key, id)
     if not few then
       call('HSET', key, id, source)
-      born(key, dies)
+      expire_if_new(key, expires)
     elseif few == '*' then
       call('PFADD', sources_key(id, day), source)
     else
@@ -130,7 +130,7 @@ for _, named in ipairs(told.sources) do
         else
           for one in pairs(known) do call('PFADD', sources_key(id, day), one) end
           call('PFADD', sources_key(id, day), source)
-          call('EXPIREAT', sources_key(id, day), dies)
+          call('EXPIREAT', sources_key(id, day), expires)
           call('HSET', key, id, '*')
         end
       end
@@ -138,17 +138,17 @@ for _, named in ipairs(told.sources) do
   end
 end
 
-for _, placed in ipairs(told.places) do
+for _, placed in ipairs(batch.places) do
   local day, flat = placed[1], placed[2]
-  local dies = (day + 1) * layout.seconds.d + layout.kept
+  local expires = (day + 1) * layout.seconds.d + layout.kept
   for at = 1, #flat, 2 do
-    -- What is noted beside an id lies beside it.
+    -- The fields =ID and >ID are in the same hash as the field ID.
     local key = place_key(day, string.match(flat[at], '^[=>]?(.*)$'))
-    if call('HSET', key, flat[at], flat[at + 1]) == 1 then born(key, dies) end
+    if call('HSET', key, flat[at], flat[at + 1]) == 1 then expire_if_new(key, expires) end
   end
 end
 
-for _, story in ipairs(told.stories) do
+for _, story in ipairs(batch.stories) do
   local id, score, sources = story[1], story[3], story[4]
   local key = sources_key(id)
   if #sources > 1 or call('EXISTS', key) == 1 then
@@ -158,7 +158,7 @@ for _, story in ipairs(told.stories) do
   call('SET', TAG .. 'story:' .. id, story[2], 'EX', layout.kept)
   if score ~= cjson.null then call('ZADD', STORIES, score, id) else call('ZREM', STORIES, id) end
 end
-if #told.stories > 0 then
+if #batch.stories > 0 then
   local newest = call('ZRANGE', STORIES, -1, -1, 'WITHSCORES')[2]
   if newest then
     call('ZREMRANGEBYSCORE', STORIES, '-inf', string.format('(%d', newest - layout.kept * 1000))
@@ -171,20 +171,20 @@ if #told.stories > 0 then
   call('EXPIRE', STORIES, layout.kept)
 end
 
-if #told.trends > 0 then
-  for _, trend in ipairs(told.trends) do call('HSET', TRENDS, trend[1], trend[2]) end
+if #batch.trends > 0 then
+  for _, trend in ipairs(batch.trends) do call('HSET', TRENDS, trend[1], trend[2]) end
   local all = call('HGETALL', TRENDS)
   for at = 1, #all, 2 do
     local trend = cjson.decode(all[at + 1])
-    if trend.phase == 'end' and trend.at_ms < told.forget then call('HDEL', TRENDS, all[at]) end
+    if trend.phase == 'end' and trend.at_ms < batch.expire_before then call('HDEL', TRENDS, all[at]) end
   end
   call('EXPIRE', TRENDS, layout.kept)
 end
 
 call('HSET', APPLIED, log, string.format('%d', last))
 call('EXPIRE', APPLIED, 40 * layout.seconds.d)
-if first > applied + 1 and told.since ~= cjson.null then
-  call('HSET', STATE, 'complete', string.format('%d', told.since))
+if first > applied + 1 and batch.since ~= cjson.null then
+  call('HSET', STATE, 'complete', string.format('%d', batch.since))
 end
 call('EXPIRE', STATE, 40 * layout.seconds.d)
 return {'applied', last}

@@ -1,4 +1,4 @@
--- Remove every key of Khabar, all at once: a worker that counts meanwhile must find all of it or nothing.
+-- Remove all keys of Khabar, atomically: a worker that counts meanwhile must find all of them or none.
 -- Returns how many there were.
 local cursor, removed = '0', 0
 repeat

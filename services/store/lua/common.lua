@@ -1,5 +1,5 @@
--- What stands before every script, behind a line that makes ``layout`` (services/store/layout.py). Keys that depend on
--- what a script finds are made here, all under one hash tag.
+-- Prepended to every script, after a line that defines ``layout`` (services/store/layout.py). Keys that scripts compute
+-- are built here, all with one hash tag.
 local TAG = '{khabar}:'
 local STATE, APPLIED, STORIES, TRENDS = TAG .. 'state', TAG .. 'applied', TAG .. 'stories', TAG .. 'trends'
 
@@ -9,7 +9,7 @@ local function hash(id)
   return number
 end
 
--- Numbers are written by %d: Lua would write large ones as 1.7e+09.
+-- Format numbers with %d: Lua would format large ones as 1.7e+09.
 local function bucket_key(dimension, span, bucket, shard)
   return string.format('%sn:%s:%s:%d:%d', TAG, dimension, span, bucket, shard)
 end
@@ -26,14 +26,14 @@ local function sources_key(id, day)
   return day and string.format('%ssources:%d:%s', TAG, day, id) or TAG .. 'sources:' .. id
 end
 
--- The sources that are noted one after the other, as a set.
+-- A set of the source digests in a concatenated list.
 local function sources_of(few)
   local found = {}
   for source in string.gmatch(few, string.rep('.', layout.source)) do found[source] = true end
   return found
 end
 
--- The newest bucket that has left a window; what is not newer is no part of it.
+-- The newest bucket that has left a window; only newer ones are in it.
 local function edge(window, span) return tonumber(redis.call('HGET', STATE, window .. ':' .. span) or '-1') end
 
 local function name_of(id, day)

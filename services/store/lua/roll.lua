@@ -1,9 +1,9 @@
--- Move all windows on to a moment: take away what has left them.
--- ARGV[1]: the moment in seconds; ARGV[2]: how many buckets to take away at most.
--- Returns how many are left to take away; a window that all has left since it was moved last is emptied at once.
+-- Move the end of all windows to a time: subtract the buckets that have left them.
+-- ARGV[1]: the time in seconds; ARGV[2]: how many buckets to subtract at most.
+-- Returns how many are still to be subtracted; a window that all buckets have left is emptied at once.
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 
--- By window and span: the dimensions that are seen through it.
+-- By window and span: the dimensions that have this window.
 local edges = {}
 for dimension, spans in pairs(layout.spans) do
   for span, spec in pairs(spans) do
@@ -19,23 +19,23 @@ for dimension, spans in pairs(layout.spans) do
   end
 end
 
-local function take(window, span, bucket, of)
-  local dimension, shards, least, drops = of[1], of[2], of[3], of[4]
+local function subtract(window, span, bucket, of)
+  local dimension, shards, min_count, drops = of[1], of[2], of[3], of[4]
   local top = top_key(dimension, window)
-  local any = false
+  local changed = false
   for shard = 0, shards - 1 do
     local key = bucket_key(dimension, span, bucket, shard)
     local flat = redis.call('HGETALL', key)
     for at = 1, #flat, 2 do
       local count = tonumber(flat[at + 1])
-      if count >= least then
+      if count >= min_count then
         redis.call('ZINCRBY', top, -count, flat[at])
-        any = true
+        changed = true
       end
     end
     if drops and #flat > 0 then redis.call('DEL', key) end
   end
-  if any then redis.call('ZREMRANGEBYSCORE', top, '-inf', 0) end
+  if changed then redis.call('ZREMRANGEBYSCORE', top, '-inf', 0) end
 end
 
 local left = 0
@@ -44,7 +44,7 @@ for which, found in pairs(edges) do
   local at = tonumber(redis.call('HGET', STATE, which) or '-1')
   if at < target then
     if at < 0 then
-      at = target  -- a store that was empty: nothing has been added yet
+      at = target  -- the store is empty: nothing was added yet
     elseif target - at >= found.buckets then
       for _, of in ipairs(found.dimensions) do redis.call('UNLINK', top_key(of[1], found.window)) end
       at = target
@@ -52,7 +52,7 @@ for which, found in pairs(edges) do
     while at < target and most > 0 do
       at = at + 1
       most = most - 1
-      for _, of in ipairs(found.dimensions) do take(found.window, found.span, at, of) end
+      for _, of in ipairs(found.dimensions) do subtract(found.window, found.span, at, of) end
     end
     left = left + target - at
     redis.call('HSET', STATE, which, string.format('%d', at))

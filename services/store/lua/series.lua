@@ -1,6 +1,6 @@
--- How often one id was counted in each step of many buckets.
+-- Counts of one id, summed over each step of some buckets.
 -- ARGV[1] dimension, ARGV[2] span, ARGV[3] id, ARGV[4] and ARGV[5] first and last bucket, ARGV[6] buckets a step.
--- Returns {complete from, rebuilding, {count, …}}.
+-- Returns {complete since, rebuilding, {count, …}}.
 local dimension, span, id = ARGV[1], ARGV[2], ARGV[3]
 local first, last, step = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local shard = hash(id) % layout.spans[dimension][span].shards

@@ -1,8 +1,8 @@
 -- The ids with the highest counts of a window.
 -- KEYS[1] the window's sorted set, KEYS[2] that of its totals, KEYS[3] the state.
--- ARGV[1] dimension, ARGV[2] window, ARGV[3] span, ARGV[4] offset, ARGV[5] limit, ARGV[6] today's number,
--- ARGV[7] 1 when distinct sources are asked for.
--- Returns {articles, duplicates, how many ids there are, newest bucket that has left, complete from, rebuilding,
+-- ARGV[1] dimension, ARGV[2] window, ARGV[3] span, ARGV[4] offset, ARGV[5] limit, ARGV[6] number of today,
+-- ARGV[7] 1 to count distinct sources.
+-- Returns {articles, duplicates, number of ids, newest bucket that has left, complete since, rebuilding,
 -- {id, name, count, sources, …}}.
 local dimension, window, span = ARGV[1], ARGV[2], ARGV[3]
 local offset, limit, day = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -22,7 +22,7 @@ local function distinct(id)
   return #keys > 0 and math.max(count, redis.call('PFCOUNT', unpack(keys))) or count
 end
 
-local asked = ARGV[7] == '1' and (dimension == 'entity' or dimension == 'story')
+local with_sources = ARGV[7] == '1' and (dimension == 'entity' or dimension == 'story')
 local flat = redis.call('ZREVRANGE', KEYS[1], offset, offset + limit - 1, 'WITHSCORES')
 local items = {}
 for at = 1, #flat, 2 do
@@ -30,7 +30,7 @@ for at = 1, #flat, 2 do
   items[#items + 1] = id
   items[#items + 1] = label_of(dimension, id, day)
   items[#items + 1] = tonumber(flat[at + 1])
-  items[#items + 1] = asked and distinct(id) or -1
+  items[#items + 1] = with_sources and distinct(id) or -1
 end
 local state = redis.call('HMGET', KEYS[3], window .. ':' .. span, 'complete', 'rebuilding')
 return {

@@ -1,6 +1,6 @@
--- Where an article or a story is. ARGV[1]: its id; ARGV[2]: today's number; ARGV[3]: how many days to look back.
--- Returns {offset or false, the story that a moved article is in or false}; the newest are looked for first.
--- A move is noted as offset and story: what the article said of itself afterwards is newer.
+-- The location of an article or a story. ARGV[1]: its id; ARGV[2]: number of today; ARGV[3]: how many days to search.
+-- Returns {offset or false, the story that a moved article is in or false}; the newest day is searched first.
+-- A move is stored as offset and story: a record of the article with a higher offset overrides it.
 local id, day = ARGV[1], tonumber(ARGV[2])
 local moved, moved_at = false, -1
 for back = -1, tonumber(ARGV[3]) do

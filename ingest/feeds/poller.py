@@ -1,0 +1,165 @@
+"""Polls every feed at its own pace and sends what is new in it."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+from prometheus_client import Counter
+
+from ingest.feeds.candidates import MAX_ENTRIES, Candidate, parse_document, read_candidates
+from ingest.feeds.feed import Feed, FeedError
+from ingest.feeds.fetch import fetch, open_session
+from ingest.producer import Intake, PreparedRecord, TooLarge, Unavailable
+from services import backoff
+from services.blocking import run_in_thread
+from services.deadletters import SourceRecord
+from services.parsing import InvalidArticle
+from services.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+POLLS = Counter("khabar_ingest_feed_polls_total", "Polls of feeds by their outcome", ["outcome"])
+
+# How many sent entries of a feed are kept in memory.
+MAX_SEEN = 2 * MAX_ENTRIES
+_BATCH = 200
+_MAX_DELAY = 6 * 3600.0
+
+
+@dataclass(frozen=True)
+class PollResult:
+    """The result of one poll: articles sent and entries refused; ``changed`` is False for a 304."""
+
+    changed: bool
+    accepted: int = 0
+    refused: int = 0
+
+
+async def poll(feed: Feed, session: aiohttp.ClientSession, intake: Intake) -> PollResult:
+    """Fetch a feed once and send its new and changed entries.
+
+    Raises ``FeedError`` when the feed cannot be read and ``Unavailable`` when Kafka does not acknowledge. In either
+    case entries that were not sent are not marked as seen.
+    """
+    document = await fetch(feed, session)
+    if document is None:
+        return PollResult(changed=False)
+    parsed = await run_in_thread(lambda: parse_document(document), name="feed")
+    # Feeds list the newest entry first; articles are sent in the order of publication.
+    changed = _changed(feed, read_candidates(feed, parsed))[::-1]
+    accepted = refused = 0
+    for start in range(0, len(changed), _BATCH):
+        batch = changed[start : start + _BATCH]
+        records, letters = _prepare(batch, intake)
+        if records:
+            await intake.write(records, way="feed")
+        if letters:
+            await intake.reject(letters, stage="feeds")
+        for candidate in batch:
+            feed.seen[candidate.id] = candidate.content
+            feed.seen.move_to_end(candidate.id)
+        accepted += len(records)
+        refused += len(letters)
+    while len(feed.seen) > MAX_SEEN:
+        feed.seen.popitem(last=False)
+    # Set last: otherwise, after a failure above, the next poll would get a 304 and the entries would be lost.
+    feed.etag, feed.modified = document.etag, document.modified
+    return PollResult(changed=True, accepted=accepted, refused=refused)
+
+
+def _changed(feed: Feed, entries: Iterable[Candidate]) -> list[Candidate]:
+    """The entries that were not sent yet with this content. Of entries with the same id, only the first counts."""
+    changed = []
+    ids: set[str] = set()
+    for candidate in entries:
+        if candidate.id in ids:
+            continue
+        ids.add(candidate.id)
+        if feed.seen.get(candidate.id) == candidate.content:
+            feed.seen.move_to_end(candidate.id)
+        else:
+            changed.append(candidate)
+    return changed
+
+
+def _prepare(batch: Sequence[Candidate], intake: Intake) -> tuple[list[PreparedRecord], list[tuple[SourceRecord, str]]]:
+    """The records of the valid articles, and the dead letters of the invalid ones with their causes."""
+    records: list[PreparedRecord] = []
+    letters: list[tuple[SourceRecord, str]] = []
+    for candidate in batch:
+        if isinstance(candidate.article, InvalidArticle):
+            letters.append((candidate.dead_letter(), str(candidate.article)))
+            continue
+        try:
+            records.append(intake.prepare(candidate.article, article_id=candidate.id))
+        except TooLarge as error:
+            letters.append((candidate.dead_letter(), str(error)))
+    return records, letters
+
+
+class Poller:
+    """Polls every feed at its own pace; a slow feed never delays another.
+
+    ``rng`` returns numbers from 0 to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        feeds: list[Feed],
+        settings: Settings,
+        intake: Intake,
+        *,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self._feeds = feeds
+        self._settings = settings
+        self._intake = intake
+        self._rng = rng
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        private = self._settings.allow_private_addresses
+        async with open_session(allow_private=private) as session, asyncio.TaskGroup() as group:
+            for feed in self._feeds:
+                group.create_task(self._follow(feed, session))
+
+    async def _follow(self, feed: Feed, session: aiohttp.ClientSession) -> None:
+        # A random delay, so that many feeds do not all start at the same moment.
+        await asyncio.sleep(self._rng() * min(self._settings.feed_interval, 0.05 * len(self._feeds)))
+        while True:
+            await self.poll_once(feed, session)
+            await asyncio.sleep(self.delay(feed))
+
+    async def poll_once(self, feed: Feed, session: aiohttp.ClientSession) -> None:
+        """Poll once; never raises. A failing feed is logged at its first failure and when it recovers."""
+        try:
+            result = await poll(feed, session, self._intake)
+        except Unavailable as error:
+            POLLS.labels("kafka_away").inc()
+            log.debug("feed_waits_for_kafka", feed=feed.url, cause=str(error))
+        except FeedError as error:
+            self._failed(feed, str(error))
+        except Exception as error:  # an unexpected error must not end the polling of this feed
+            log.debug("feed_failed", feed=feed.url, exc_info=True)
+            self._failed(feed, repr(error))
+        else:
+            POLLS.labels("changed" if result.changed else "unchanged").inc()
+            if feed.failures:
+                log.info("feed_recovered", feed=feed.url, failures=feed.failures)
+                feed.failures = 0
+            if result.refused:
+                log.warning("feed_entries_refused", feed=feed.url, refused=result.refused)
+
+    def delay(self, feed: Feed) -> float:
+        """Seconds until the next poll: the interval, doubled with each failure, plus or minus 10%."""
+        interval = self._settings.feed_interval
+        return backoff.delay(feed.failures + 1, interval, max(interval, _MAX_DELAY)) * (0.9 + 0.2 * self._rng())
+
+    def _failed(self, feed: Feed, cause: str) -> None:
+        POLLS.labels("failed").inc()
+        if not feed.failures:
+            log.warning("feed_failing", feed=feed.url, cause=cause)
+        feed.failures += 1
