@@ -894,7 +894,6 @@ _END = st.tuples(
 # To shrink a history that fails takes Hypothesis up to five minutes.
 @pytest.mark.timeout(900)
 @settings(
-    max_examples=20,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -1,4 +1,7 @@
-"""The live aggregates: exact whatever is applied again, bounded in time."""
+"""The live aggregates: exact whatever is applied again, bounded in time.
+
+Tests of each script, and of what servers and clusters may do differently, take ``each_store``; the others take one.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -80,12 +83,6 @@ def batch_of(first: int, *articles: Article) -> Batch:
     return batch
 
 
-@pytest.fixture
-async def store(each_store: Store) -> Store:
-    """Every server in turn."""
-    return each_store
-
-
 def a_trend(**given: Any) -> Trend:
     """An event of something that rises."""
     fields = {"kind": "entity", "id": "Q7747", "name": "بوتين", "window": "15m", "phase": "start", "count": 10}
@@ -97,13 +94,15 @@ async def totals(store: Store) -> list[int]:
     return [(await store.top("language", window, limit=1)).total for window in WINDOWS]
 
 
-async def test_counts_by_dimension(store: Store) -> None:
+async def test_counts_by_dimension(each_store: Store) -> None:
     """Totals, duplicates and each dimension are counted, largest first."""
-    await store.apply("updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")), now=NOW)
-    top = await store.top("language", "15m", limit=10)
+    await each_store.apply(
+        "updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")), now=NOW
+    )
+    top = await each_store.top("language", "15m", limit=10)
     assert (top.total, top.duplicates) == (3, 1)
     assert [(item.id, item.count) for item in top.items] == [("ar", 2), ("en", 1)]
-    (entity,) = (await store.top("entity", "all", limit=10)).items
+    (entity,) = (await each_store.top("entity", "all", limit=10)).items
     assert (entity.id, entity.name, entity.count) == ("Q7747", "بوتين", 3)
 
 
@@ -117,18 +116,18 @@ async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
     assert await store.applied("updates-0") == 4
 
 
-async def test_a_gap_is_refused(store: Store) -> None:
+async def test_a_gap_is_refused(each_store: Store) -> None:
     """Records that would be skipped are asked for; of what is gone from the log the numbers say so."""
-    await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
+    await each_store.apply("updates-0", batch_of(0, article(0)), now=NOW)
     with pytest.raises(Gap) as refused:
-        await store.apply("updates-0", batch_of(3, article(3)), now=NOW)
+        await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW)
     assert refused.value.applied == 0
-    assert (await store.state("updates-0")).complete.since is None
-    assert (await store.top("language", "all", limit=1)).total == 1
+    assert (await each_store.state("updates-0")).complete.since is None
+    assert (await each_store.top("language", "all", limit=1)).total == 1
     with pytest.raises(Gap):  # the store has lost more since that was found out
-        await store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=1)
-    assert await store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=0) == 1
-    assert (await store.state("updates-0")).complete.since == NOW
+        await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=1)
+    assert await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=0) == 1
+    assert (await each_store.state("updates-0")).complete.since == NOW
 
 
 async def test_windows_end_now(store: Store) -> None:
@@ -141,24 +140,24 @@ async def test_windows_end_now(store: Store) -> None:
     assert (top.since, top.until) == (NOW - timedelta(minutes=14, seconds=30), NOW + timedelta(seconds=30))
 
 
-async def test_windows_move_on(store: Store) -> None:
+async def test_windows_move_on(each_store: Store) -> None:
     """What leaves a window is taken away, whether a minute passed, an hour at once, or days without anybody here."""
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 14, 59])]
-    await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
-    assert await totals(store) == [3, 4, 4, 4]
-    await store.roll(NOW + timedelta(minutes=1))
-    assert await totals(store) == [2, 3, 4, 4]
-    await store.roll(NOW + timedelta(minutes=14))
-    assert await totals(store) == [2, 3, 4, 4]
-    await store.roll(NOW + timedelta(minutes=50))
-    assert await totals(store) == [0, 2, 4, 4]
-    await store.roll(NOW + timedelta(hours=23, minutes=59))
-    assert await totals(store) == [0, 0, 2, 4]
-    await store.roll(NOW + timedelta(days=3))
-    assert await totals(store) == [0, 0, 0, 4]
-    await store.roll(NOW + timedelta(days=31))
-    assert await totals(store) == [0, 0, 0, 0]
-    assert (await store.top("entity", "all", limit=5)).items == []
+    await each_store.apply("updates-0", batch_of(0, *arrived), now=NOW)
+    assert await totals(each_store) == [3, 4, 4, 4]
+    await each_store.roll(NOW + timedelta(minutes=1))
+    assert await totals(each_store) == [2, 3, 4, 4]
+    await each_store.roll(NOW + timedelta(minutes=14))
+    assert await totals(each_store) == [2, 3, 4, 4]
+    await each_store.roll(NOW + timedelta(minutes=50))
+    assert await totals(each_store) == [0, 2, 4, 4]
+    await each_store.roll(NOW + timedelta(hours=23, minutes=59))
+    assert await totals(each_store) == [0, 0, 2, 4]
+    await each_store.roll(NOW + timedelta(days=3))
+    assert await totals(each_store) == [0, 0, 0, 4]
+    await each_store.roll(NOW + timedelta(days=31))
+    assert await totals(each_store) == [0, 0, 0, 0]
+    assert (await each_store.top("entity", "all", limit=5)).items == []
 
 
 async def test_windows_never_move_back(store: Store) -> None:
@@ -214,36 +213,36 @@ async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
     ]
 
 
-async def test_pairs_and_stories_that_come_again(store: Store) -> None:
+async def test_pairs_and_stories_that_come_again(each_store: Store) -> None:
     """Pairs of entities, and stories of a day, are in the window with all their counts once they were met twice."""
     both = article(0).model_copy(update={"entities": [PUTIN, MOSCOW, PUTIN]})
-    await store.apply("updates-0", batch_of(0, both), now=NOW)
-    assert (await store.top("pair", "24h", limit=5)).items == []
-    assert [item.count for item in (await store.top("story", "1h", limit=5)).items] == [1]
-    await store.apply("updates-0", batch_of(1, *(both.model_copy(update={"id": f"a{n}"}) for n in "12")), now=NOW)
-    pairs = await store.top("pair", "24h", limit=5)
+    await each_store.apply("updates-0", batch_of(0, both), now=NOW)
+    assert (await each_store.top("pair", "24h", limit=5)).items == []
+    assert [item.count for item in (await each_store.top("story", "1h", limit=5)).items] == [1]
+    await each_store.apply("updates-0", batch_of(1, *(both.model_copy(update={"id": f"a{n}"}) for n in "12")), now=NOW)
+    pairs = await each_store.top("pair", "24h", limit=5)
     assert [(item.id, item.name, item.count) for item in pairs.items] == [("Q649+Q7747", "موسكو · بوتين", 3)]
     assert pairs.error == 24
-    assert [item.count for item in (await store.top("story", "24h", limit=5)).items] == [3]
-    await store.roll(NOW + timedelta(days=1))
-    assert (await store.top("pair", "24h", limit=5)).size == 0
-    assert (await store.top("story", "24h", limit=5)).size == 0
+    assert [item.count for item in (await each_store.top("story", "24h", limit=5)).items] == [3]
+    await each_store.roll(NOW + timedelta(days=1))
+    assert (await each_store.top("pair", "24h", limit=5)).size == 0
+    assert (await each_store.top("story", "24h", limit=5)).size == 0
 
 
-async def test_distinct_sources(store: Store) -> None:
+async def test_distinct_sources(each_store: Store) -> None:
     """Of an entity today and yesterday, and of a story: each source once, one or many."""
     sources = ["one", "one", "two", "three", "two"]
     told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
     other = article(9).model_copy(update={"entities": [MOSCOW]})
-    await store.apply("updates-0", batch_of(0, told[0], other), now=NOW)
-    await store.apply("updates-0", batch_of(2, *told[1:]), now=NOW)
-    items = (await store.top("entity", "24h", limit=5, sources=True)).items
+    await each_store.apply("updates-0", batch_of(0, told[0], other), now=NOW)
+    await each_store.apply("updates-0", batch_of(2, *told[1:]), now=NOW)
+    items = (await each_store.top("entity", "24h", limit=5, sources=True)).items
     assert [(item.id, item.sources) for item in items] == [("Q7747", 3), ("Q649", 1)]
-    await tell(store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
-    assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 1
-    await tell(store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
-    assert (await store.top("story", "1h", limit=1, sources=True)).items[0].sources == 3
-    assert (await store.top("entity", "1h", limit=1)).items[0].sources is None
+    await tell(each_store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
+    assert (await each_store.top("story", "1h", limit=1, sources=True)).items[0].sources == 1
+    await tell(each_store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
+    assert (await each_store.top("story", "1h", limit=1, sources=True)).items[0].sources == 3
+    assert (await each_store.top("entity", "1h", limit=1)).items[0].sources is None
 
 
 async def test_distinct_sources_are_about_right_when_there_are_many(store: Store) -> None:
@@ -254,7 +253,7 @@ async def test_distinct_sources_are_about_right_when_there_are_many(store: Store
     assert 970 <= item.sources <= 1_030
 
 
-async def test_every_key_has_an_end_of_life(store: Store) -> None:
+async def test_every_key_has_an_end_of_life(each_store: Store) -> None:
     """Whatever was written, nothing stays for ever."""
     others = [article(n).model_copy(update={"source": f"s{n}", "entities": [PUTIN, MOSCOW]}) for n in range(3)]
     split = story("s2", "a1", "a9", split_from="s").model_copy(update={"sources": ["one", "two"]})
@@ -263,13 +262,13 @@ async def test_every_key_has_an_end_of_life(store: Store) -> None:
     batch.add_story(3, story("s", merged_into="s2"), MS)
     batch.add_story(4, split, MS)
     batch.add_trend(5, trend)
-    await store.apply("updates-0", batch, now=NOW)
-    keys = [key async for key in store.redis.scan_iter()]
+    await each_store.apply("updates-0", batch, now=NOW)
+    keys = [key async for key in each_store.redis.scan_iter()]
     kinds = {key.split(":")[1] for key in keys}
     assert kinds == {
         *("applied", "state", "n", "top", "names", "source", "sources", "place", "story", "stories", "trends")
     }
-    lives = {key: await store.redis.ttl(key) for key in keys}
+    lives = {key: await each_store.redis.ttl(key) for key in keys}
     assert all(0 < life <= 70 * 24 * 3600 for life in lives.values()), lives
 
 
@@ -312,22 +311,22 @@ async def test_stories_merge_and_come_back(store: Store) -> None:
     assert await listed(store) == ["s", "s3"]
 
 
-async def test_a_split_takes_its_articles_along(store: Store) -> None:
+async def test_a_split_takes_its_articles_along(each_store: Store) -> None:
     """Those it lists are in the new story, others stay; a later revision tells its own story; unknown ids harm not."""
-    await tell(store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
+    await tell(each_store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
-    assert await tell(store, 5, split, rest) == 2
-    assert [(await store.locate(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
-    assert await store.locate("unknown") is None
-    assert await tell(store, 5, split, rest, article(1)) == 1
-    assert await store.locate("a1") == RecordLocation(offset=7)
+    assert await tell(each_store, 5, split, rest) == 2
+    assert [(await each_store.locate(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
+    assert await each_store.locate("unknown") is None
+    assert await tell(each_store, 5, split, rest, article(1)) == 1
+    assert await each_store.locate("a1") == RecordLocation(offset=7)
     # What is not its first event moves nothing.
-    await tell(store, 8, story("new", "a2", "a1"))
-    assert await store.locate("a1") == RecordLocation(offset=7)
+    await tell(each_store, 8, story("new", "a2", "a1"))
+    assert await each_store.locate("a1") == RecordLocation(offset=7)
     # In one batch the order decides, too.
-    await tell(store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
-    assert await store.locate("a2") == RecordLocation(offset=9, moved="newer")
-    assert await store.locate("a1") == RecordLocation(offset=11)
+    await tell(each_store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
+    assert await each_store.locate("a2") == RecordLocation(offset=9, moved="newer")
+    assert await each_store.locate("a1") == RecordLocation(offset=11)
 
 
 async def test_merges_in_a_circle_end(store: Store) -> None:
@@ -385,7 +384,7 @@ async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
     assert found == {"Q7747": ("grow", 20), "Q2": ("end", 10), "Q3": ("start", 10)}
 
 
-async def test_what_may_be_rising(store: Store) -> None:
+async def test_what_may_be_rising(each_store: Store) -> None:
     """Counts of the last minutes, windows and days; what has no more than its usual share is left out."""
     hours = [*range(24, 24 * 8, 24), 2, 3, 4, 5]
     usual = [
@@ -398,16 +397,16 @@ async def test_what_may_be_rising(store: Store) -> None:
         )
         for number in range(12)
     ]
-    await store.apply("updates-0", batch_of(0, *usual, *burst), now=NOW)
-    snapshot = await store.rising(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
+    await each_store.apply("updates-0", batch_of(0, *usual, *burst), now=NOW)
+    snapshot = await each_store.rising(NOW, floors={"15m": 5, "1h": 5, "24h": 5})
     assert snapshot.volume == Counts(
         recent=(4, 4, 4, 0, 0), quarter=12, hour=12, day=24, all=45, seasonal=(3,) * 7 + (0,) * 7
     )
     found = {(one.kind, one.id): one for one in snapshot.observations}
     assert set(found) == {("entity", "Q649"), ("story", "burst")}
-    assert await store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
+    assert await each_store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
     assert found["entity", "Q649"].counts == Counts((4, 4, 4, 0, 0), 12, 12, 12, 12, (0,) * 14)
-    asked = await store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
+    asked = await each_store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
     # Whatever is asked for, and what was met several times within two minutes.
     assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
     assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
@@ -426,19 +425,19 @@ async def test_how_far_the_store_is(store: Store) -> None:
     assert not (await store.state("updates-0")).complete.rebuilding
 
 
-async def test_clearing_leaves_others_alone(store: Store) -> None:
+async def test_clearing_leaves_others_alone(each_store: Store) -> None:
     """Everything of Khabar goes; what others keep in the same database stays."""
-    await store.apply("updates-0", batch_of(0, article(0)), now=NOW)
-    await store.redis.set("another {khabar}", 1)
-    await store.clear()
-    assert await store.redis.keys() == ["another {khabar}"]
+    await each_store.apply("updates-0", batch_of(0, article(0)), now=NOW)
+    await each_store.redis.set("another {khabar}", 1)
+    await each_store.clear()
+    assert await each_store.redis.keys() == ["another {khabar}"]
 
 
-async def test_scripts_and_python_agree_on_shards(store: Store) -> None:
+async def test_scripts_and_python_agree_on_shards(each_store: Store) -> None:
     """A count is read from where a script wrote it, whatever the id is made of."""
     names = ["x", "الجزيرة", "🙂", "a+b", "medtop:04000000", *(f"source {number}" for number in range(40))]
     told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
-    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+    await each_store.apply("updates-0", batch_of(0, *told), now=NOW)
     day = bucket("d", NOW)
     for name in names:
-        assert [count for _, count in (await store.series("source", name, "d", first=day, last=day)).points] == [1]
+        assert [count for _, count in (await each_store.series("source", name, "d", first=day, last=day)).points] == [1]
