@@ -205,7 +205,7 @@ async def test_events_come_in_order_signed_and_once(settings: Settings, receiver
 
 def _documented() -> Callable[[str, dict[str, str], bytes], None]:
     """The function that docs/howto/webhooks.md shows to receivers."""
-    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "webhooks.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - our own page
@@ -451,7 +451,7 @@ class Child:
 
 _AT_THIS_PACE = """
 import json, sys
-from api import service
+from api import server as service
 from api.webhooks import Pace
 from services.cli import main
 
