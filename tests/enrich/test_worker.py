@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from enrich.aggregate.counter import Aggregate, Record
+from enrich.aggregate.counter import Aggregate, UpdateRecord
 from enrich.annotate import annotate
 from enrich.app import Intervals, create_app
 from enrich.group.grouper import Grouper
@@ -148,7 +148,7 @@ async def test_the_position_in_one_kafka_does_not_hold_up_the_counts_of_the_next
     assert isinstance(first, Article)
     sent = int(datetime.now(UTC).timestamp() * 1000)
     aggregate = Aggregate(store, kafka.bootstrap)
-    assert await aggregate.apply([Record(0, sent, [("type", b"article")], first.encode())]) == []
+    assert await aggregate.apply([UpdateRecord(0, sent, [("type", b"article")], first.encode())]) == []
     assert await store.applied(there) == 0
     assert (await store.top("language", "all", limit=1)).total == before + 1
     await store.redis.hdel("{khabar}:applied", there)
