@@ -76,7 +76,7 @@ async def service(*command: str, log: Path, **settings: object) -> AsyncIterator
 
 @asynccontextmanager
 async def kept_running(child: Child) -> AsyncIterator[None]:
-    """Restart a service whenever it exits, for whatever reason, as ``khabar up`` and containers do."""
+    """Restart a service whenever it exits, as ``khabar up`` and containers do."""
 
     async def keep() -> None:
         while True:

@@ -316,7 +316,7 @@ async def test_with_one_worker_the_order_of_a_push_is_kept(tmp_path: Path) -> No
         events = await system.received(set(ids), cursor=start)
         assert [event["data"]["id"] for event in events] == ids
         pointed = {event["data"]["id"]: event["data"]["duplicate_of"] for event in events}
-        assert [pointed[copy] for copy in ids[1::2]] == ids[0::2]
+        assert [pointed[duplicate] for duplicate in ids[1::2]] == ids[0::2]
         assert not any(pointed[original] for original in ids[0::2])
 
 
@@ -329,8 +329,8 @@ async def test_a_restart_on_the_same_directory_continues(tmp_path: Path) -> None
         events = await system.received({first}, cursor=start)
     async with up(tmp_path) as system:
         assert await system.received({first}, cursor=start) == events
-        (copy,) = await system.post({"text": text, "guid": "2", "source": "b.example"})
-        events = await system.received({first, copy}, cursor=start)
+        (duplicate,) = await system.post({"text": text, "guid": "2", "source": "b.example"})
+        events = await system.received({first, duplicate}, cursor=start)
         assert [event["data"]["duplicate_of"] for event in events] == [None, first]
         # Paused first, so that none of them notices the end of another and closes its files properly.
         victims = [
@@ -343,7 +343,7 @@ async def test_a_restart_on_the_same_directory_continues(tmp_path: Path) -> None
             victim.kill()
         await system.process.wait()
     async with up(tmp_path) as system:
-        assert await system.received({first, copy}, cursor=start) == events
+        assert await system.received({first, duplicate}, cursor=start) == events
         (third,) = await system.post({"text": text, "guid": "3", "source": "c.example"})
         events = await system.received({third}, cursor=start)
         assert events[-1]["data"]["duplicate_of"] == first

@@ -29,7 +29,7 @@ SEED = 7
 async def test_every_number_is_that_of_a_recount(
     tmp_path: Path, workers_kafka: Kafka, own_valkey: Valkey, articles: int
 ) -> None:
-    """Minutes, hours, days, windows, pairs, distinct sources: whatever was killed, they are what the log says."""
+    """Minutes, hours, days, windows, pairs, distinct sources: after all kills they agree with the log."""
     chance = random.Random(SEED)
     bootstrap = workers_kafka.bootstrap
     await empty_topics(bootstrap, raw_partitions=1)

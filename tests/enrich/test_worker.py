@@ -276,7 +276,7 @@ async def test_partial_output_of_an_input_is_completed_before_the_next(own: Own)
 
 
 async def test_inputs_that_were_committed_but_not_published_are_published(own: Own) -> None:
-    """Group continues after what it has published, whatever offset is committed: nothing is left out."""
+    """Group continues after what it has published, not at the committed offset: nothing is left out."""
     kafka, worker = own.kafka, own.worker
     text = "بدأت قمة المناخ في العاصمة صباح اليوم"
     await send(kafka, kafka_topics.RAW, raw(ArticleIn(text=text), "published").encode())

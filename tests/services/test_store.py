@@ -1,4 +1,4 @@
-"""The live aggregates: exact whatever is applied again, bounded in time.
+"""The live aggregates: exact when records are applied again, bounded in time.
 
 Tests of each script, and of what servers and clusters may do differently, take ``each_store``; the others take one.
 """
@@ -14,14 +14,14 @@ from services.events import Article, Entity, Story, Trend
 from services.store import Batch, Counts, Gap, RecordLocation, Store, layout
 from services.store.layout import WINDOWS, bucket
 
-# Half a minute after a full one; places and sources are looked for from today on back.
+# Half a minute after a full one; locations and sources are kept by day, today included.
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
 MS = int(NOW.timestamp() * 1000)
 PUTIN = Entity(id="Q7747", name="بوتين", type="PER")
 MOSCOW = Entity(id="Q649", name="موسكو", type="LOC")
 
 
-def article(number: int, *, arrived: datetime = NOW, language: str = "ar", copy: bool = False) -> Article:
+def article(number: int, *, arrived: datetime = NOW, language: str = "ar", duplicate: bool = False) -> Article:
     """A published article."""
     return Article(
         id=f"a{number}",
@@ -36,8 +36,8 @@ def article(number: int, *, arrived: datetime = NOW, language: str = "ar", copy:
         language_score=1,
         entities=[PUTIN],
         topics=[],
-        duplicate_of="a0" if copy else None,
-        similarity=0.9 if copy else None,
+        duplicate_of="a0" if duplicate else None,
+        similarity=0.9 if duplicate else None,
         story="s",
     )
 
@@ -59,7 +59,7 @@ def story(story_id: str, *articles: str, **given: str) -> Story:
     )
 
 
-async def tell(store: Store, first: int, *records: Article | Story) -> int:
+async def apply_records(store: Store, first: int, *records: Article | Story) -> int:
     """Apply records at consecutive offsets in one batch; how many were new."""
     batch = Batch()
     for offset, record in enumerate(records, first):
@@ -97,7 +97,7 @@ async def totals(store: Store) -> list[int]:
 async def test_counts_by_dimension(each_store: Store) -> None:
     """Totals, duplicates and each dimension are counted, largest first."""
     await each_store.apply(
-        "updates-0", batch_of(0, article(0), article(1, copy=True), article(2, language="en")), now=NOW
+        "updates-0", batch_of(0, article(0), article(1, duplicate=True), article(2, language="en")), now=NOW
     )
     top = await each_store.top("language", "15m", limit=10)
     assert (top.total, top.duplicates) == (3, 1)
@@ -107,7 +107,7 @@ async def test_counts_by_dimension(each_store: Store) -> None:
 
 
 async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
-    """Also when it is cut otherwise the second time: what lies at or below the stored offset is skipped."""
+    """Also when its bounds differ the second time: records up to the stored offset are skipped."""
     articles = [article(number) for number in range(5)]
     assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 3
     assert await store.apply("updates-0", batch_of(0, *articles[:3]), now=NOW) == 0
@@ -117,21 +117,21 @@ async def test_a_batch_applied_again_changes_nothing(store: Store) -> None:
 
 
 async def test_a_gap_is_refused(each_store: Store) -> None:
-    """Records that would be skipped are asked for; of what is gone from the log the numbers say so."""
+    """The store asks for records that would be left out; if the log no longer has them, the counts say so."""
     await each_store.apply("updates-0", batch_of(0, article(0)), now=NOW)
     with pytest.raises(Gap) as refused:
         await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW)
     assert refused.value.applied == 0
     assert (await each_store.state("updates-0")).complete.since is None
     assert (await each_store.top("language", "all", limit=1)).total == 1
-    with pytest.raises(Gap):  # the store has lost more since that was found out
+    with pytest.raises(Gap):  # the store has lost more since the gap was found
         await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=1)
     assert await each_store.apply("updates-0", batch_of(3, article(3)), now=NOW, gone_after=0) == 1
     assert (await each_store.state("updates-0")).complete.since == NOW
 
 
 async def test_windows_end_now(store: Store) -> None:
-    """15 minutes, an hour and a day reach back as far as they say, to the minute; all to the day, thirty of them."""
+    """Windows of 15 minutes, an hour and a day are exact to the minute; the window of thirty days, to the day."""
     ages = [0, 14, 15, 59, 60, 24 * 60 - 1, 24 * 60, 29 * 24 * 60, 30 * 24 * 60]
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate(ages)]
     await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
@@ -141,7 +141,7 @@ async def test_windows_end_now(store: Store) -> None:
 
 
 async def test_windows_move_on(each_store: Store) -> None:
-    """What leaves a window is taken away, whether a minute passed, an hour at once, or days without anybody here."""
+    """What leaves a window is subtracted, whether a minute, an hour or days have passed since the last update."""
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 14, 59])]
     await each_store.apply("updates-0", batch_of(0, *arrived), now=NOW)
     assert await totals(each_store) == [3, 4, 4, 4]
@@ -161,7 +161,7 @@ async def test_windows_move_on(each_store: Store) -> None:
 
 
 async def test_windows_never_move_back(store: Store) -> None:
-    """A worker whose clock is behind changes nothing that another one has rolled already."""
+    """A worker whose clock is late does not undo what another one has moved on."""
     await store.apply("updates-0", batch_of(0, article(0)), now=NOW + timedelta(minutes=15))
     assert await totals(store) == [0, 1, 1, 1]
     await store.roll(NOW)
@@ -175,24 +175,24 @@ async def test_windows_never_move_back(store: Store) -> None:
     steps=st.lists(st.integers(0, 3 * 24 * 60), max_size=6),
 )
 async def test_windows_hold_what_a_recount_finds(store: Store, ages: list[int], steps: list[int]) -> None:
-    """However articles come, early, late or in order, and however long nobody looks: a recount finds the same."""
+    """Articles early, late or in order, and any time between updates: a recount finds the same."""
     await store.redis.flushdb()
-    now, told = NOW, []
+    now, applied = NOW, []
     for offset, age in enumerate(ages):
-        told.append(article(offset, arrived=now - timedelta(minutes=age)))
-        await store.apply("updates-0", batch_of(offset, told[-1]), now=now)
+        applied.append(article(offset, arrived=now - timedelta(minutes=age)))
+        await store.apply("updates-0", batch_of(offset, applied[-1]), now=now)
         if steps:
             now += timedelta(minutes=steps.pop())
             await store.roll(now)
     minute = int(now.timestamp()) // 60
-    minutes = [int(one.received_at.timestamp()) // 60 for one in told]
+    minutes = [int(one.received_at.timestamp()) // 60 for one in applied]
     wanted = [sum(one > minute - window for one in minutes) for window in (15, 60, 1_440)]
     wanted.append(sum(one // 1_440 > minute // 1_440 - 30 for one in minutes))
     assert await totals(store) == wanted
 
 
-async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
-    """A series has every bucket, zeros included, of whatever is counted."""
+async def test_a_series_by_minute_hour_and_day(store: Store) -> None:
+    """A series of any id has every bucket, zeros included."""
     arrived = [article(number, arrived=NOW - timedelta(minutes=age)) for number, age in enumerate([0, 0, 2])]
     await store.apply("updates-0", batch_of(0, *arrived), now=NOW)
     last = bucket("m", NOW)
@@ -213,8 +213,8 @@ async def test_minutes_hours_and_days_of_one_thing(store: Store) -> None:
     ]
 
 
-async def test_pairs_and_stories_that_come_again(each_store: Store) -> None:
-    """Pairs of entities, and stories of a day, are in the window with all their counts once they were met twice."""
+async def test_pairs_and_stories_that_recur(each_store: Store) -> None:
+    """Pairs of entities, and stories of a day, enter the window with their full count at the second occurrence."""
     both = article(0).model_copy(update={"entities": [PUTIN, MOSCOW, PUTIN]})
     await each_store.apply("updates-0", batch_of(0, both), now=NOW)
     assert (await each_store.top("pair", "24h", limit=5)).items == []
@@ -230,31 +230,31 @@ async def test_pairs_and_stories_that_come_again(each_store: Store) -> None:
 
 
 async def test_distinct_sources(each_store: Store) -> None:
-    """Of an entity today and yesterday, and of a story: each source once, one or many."""
+    """Of an entity today and yesterday, and of a story: each source counts once."""
     sources = ["one", "one", "two", "three", "two"]
-    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
+    articles = [article(number).model_copy(update={"source": name}) for number, name in enumerate(sources)]
     other = article(9).model_copy(update={"entities": [MOSCOW]})
-    await each_store.apply("updates-0", batch_of(0, told[0], other), now=NOW)
-    await each_store.apply("updates-0", batch_of(2, *told[1:]), now=NOW)
+    await each_store.apply("updates-0", batch_of(0, articles[0], other), now=NOW)
+    await each_store.apply("updates-0", batch_of(2, *articles[1:]), now=NOW)
     items = (await each_store.top("entity", "24h", limit=5, sources=True)).items
     assert [(item.id, item.sources) for item in items] == [("Q7747", 3), ("Q649", 1)]
-    await tell(each_store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
+    await apply_records(each_store, 6, story("s", "a0").model_copy(update={"sources": ["one"]}))
     assert (await each_store.top("story", "1h", limit=1, sources=True)).items[0].sources == 1
-    await tell(each_store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
+    await apply_records(each_store, 7, story("s", "a0").model_copy(update={"sources": ["one", "two", "three"]}))
     assert (await each_store.top("story", "1h", limit=1, sources=True)).items[0].sources == 3
     assert (await each_store.top("entity", "1h", limit=1)).items[0].sources is None
 
 
-async def test_distinct_sources_are_about_right_when_there_are_many(store: Store) -> None:
-    """A thousand sources are told within three in a hundred."""
-    told = [article(number).model_copy(update={"source": f"source {number}"}) for number in range(1_000)]
-    await store.apply("updates-0", batch_of(0, *told), now=NOW)
+async def test_many_distinct_sources_are_estimated(store: Store) -> None:
+    """The estimate for a thousand sources is within three percent."""
+    articles = [article(number).model_copy(update={"source": f"source {number}"}) for number in range(1_000)]
+    await store.apply("updates-0", batch_of(0, *articles), now=NOW)
     (item,) = (await store.top("entity", "24h", limit=1, sources=True)).items
     assert 970 <= item.sources <= 1_030
 
 
-async def test_every_key_has_an_end_of_life(each_store: Store) -> None:
-    """Whatever was written, nothing stays for ever."""
+async def test_every_key_expires(each_store: Store) -> None:
+    """Every key that is written has an expiry."""
     others = [article(n).model_copy(update={"source": f"s{n}", "entities": [PUTIN, MOSCOW]}) for n in range(3)]
     split = story("s2", "a1", "a9", split_from="s").model_copy(update={"sources": ["one", "two"]})
     trend = a_trend()
@@ -273,7 +273,7 @@ async def test_every_key_has_an_end_of_life(each_store: Store) -> None:
 
 
 async def test_late_buckets_are_not_kept(store: Store) -> None:
-    """What comes after its window leaves no minute behind that nothing would take away; hours and days count it."""
+    """An article older than all minute windows creates no minute bucket: none would remove it. Hours and days count it."""
     await store.apply("updates-0", batch_of(0, article(0, arrived=NOW - timedelta(hours=26))), now=NOW)
     assert [key async for key in store.redis.scan_iter("*:n:*:m:*")] == []
     assert await totals(store) == [0, 0, 0, 1]
@@ -282,62 +282,62 @@ async def test_late_buckets_are_not_kept(store: Store) -> None:
 async def test_articles_and_stories_are_found_again(store: Store) -> None:
     """The offset of an article and the newest state of a story; unknown ones are None."""
     batch = batch_of(0, article(1))
-    told = story("s1", "a1")
-    batch.add_story(1, told, MS)
+    published = story("s1", "a1")
+    batch.add_story(1, published, MS)
     await store.apply("updates-0", batch, now=NOW)
     assert await store.locate("a1") == RecordLocation(offset=0)
     assert await store.locate("s1") == RecordLocation(offset=1)
     assert await store.locate("nobody") is None
-    assert await store.story("s1") == told
+    assert await store.story("s1") == published
     assert await store.story("nothing") is None
-    assert [found async for found in store.stories(NOW)] == [told]
+    assert [found async for found in store.stories(NOW)] == [published]
     assert [found async for found in store.stories(NOW + timedelta(seconds=1))] == []
 
 
-async def test_stories_merge_and_come_back(store: Store) -> None:
-    """The survivor is the last in a row of merges; merged stories are known but not listed, and may come back."""
-    await tell(store, 0, article(1), story("s"), story("s2"), story("s3"))
+async def test_stories_merge_and_return(store: Store) -> None:
+    """The survivor is the last of a chain of merges; merged stories are known but not listed, and may return."""
+    await apply_records(store, 0, article(1), story("s"), story("s2"), story("s3"))
     assert await store.survivor("s") == "s"
-    await tell(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
+    await apply_records(store, 4, story("s2", "a1"), story("s", merged_into="s2"))
     assert await store.survivor("s") == "s2"
     assert await listed(store) == ["s2", "s3"]
-    await tell(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
+    await apply_records(store, 6, story("s3", "a1"), story("s2", merged_into="s3"))
     assert await store.survivor("s") == "s3"
     assert await listed(store) == ["s3"]
     assert await store.story("s") == story("s", merged_into="s2")
-    # Its first article came again when the window had forgotten it.
-    await tell(store, 8, article(1), story("s", "a1"))
+    # Its first article was published again after it had expired from the window.
+    await apply_records(store, 8, article(1), story("s", "a1"))
     assert await store.survivor("s") == "s"
     assert await listed(store) == ["s", "s3"]
 
 
-async def test_a_split_takes_its_articles_along(each_store: Store) -> None:
-    """Those it lists are in the new story, others stay; a later revision tells its own story; unknown ids harm not."""
-    await tell(each_store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
+async def test_a_split_moves_its_articles(each_store: Store) -> None:
+    """Listed articles move to the new story, others stay; a later revision has its own; unknown ids are ignored."""
+    await apply_records(each_store, 0, *map(article, range(4)), story("s", "a3", "a2", "a1", "a0"))
     split, rest = story("new", "a2", "a1", "unknown", split_from="s"), story("s", "a3", "a0")
-    assert await tell(each_store, 5, split, rest) == 2
+    assert await apply_records(each_store, 5, split, rest) == 2
     assert [(await each_store.locate(f"a{number}")).moved for number in range(4)] == [None, "new", "new", None]
     assert await each_store.locate("unknown") is None
-    assert await tell(each_store, 5, split, rest, article(1)) == 1
+    assert await apply_records(each_store, 5, split, rest, article(1)) == 1
     assert await each_store.locate("a1") == RecordLocation(offset=7)
-    # What is not its first event moves nothing.
-    await tell(each_store, 8, story("new", "a2", "a1"))
+    # Only the first event of a story moves articles.
+    await apply_records(each_store, 8, story("new", "a2", "a1"))
     assert await each_store.locate("a1") == RecordLocation(offset=7)
-    # In one batch the order decides, too.
-    await tell(each_store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
+    # Within one batch the order decides, too.
+    await apply_records(each_store, 9, article(2), story("newer", "a2", "a1", split_from="new"), article(1))
     assert await each_store.locate("a2") == RecordLocation(offset=9, moved="newer")
     assert await each_store.locate("a1") == RecordLocation(offset=11)
 
 
-async def test_merges_in_a_circle_end(store: Store) -> None:
-    """A log that makes no sense is answered with some story, and in time."""
-    await tell(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
+async def test_a_cycle_of_merges_ends(store: Store) -> None:
+    """An inconsistent log gives one of the stories, without an endless loop."""
+    await apply_records(store, 0, article(1), story("s", merged_into="s2"), story("s2", merged_into="s"))
     assert await store.survivor("s") in {"s", "s2"}
     assert await listed(store) == []
 
 
-async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: Store) -> None:
-    """What is eight days older than the newest is forgotten; all others are found, newest first."""
+async def test_old_stories_leave_the_list_and_long_lists_are_paged(store: Store) -> None:
+    """Stories eight days older than the newest are dropped; all others are found, newest first."""
     batch = Batch()
     for number in range(1_201):
         at = NOW - timedelta(days=9) if number == 0 else NOW + timedelta(seconds=number)
@@ -348,7 +348,7 @@ async def test_old_stories_leave_the_list_and_long_lists_come_in_pages(store: St
 
 
 async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest leave it; where their newest record lies is still known."""
+    """The oldest leave it; the location of their newest record is kept."""
     monkeypatch.setitem(layout.LAYOUT, "stories", 3)
     few = Store(store.url)
     batch = Batch()
@@ -362,15 +362,15 @@ async def test_the_list_of_stories_is_bounded(store: Store, monkeypatch: pytest.
 
 
 async def test_equal_counts_have_one_order(store: Store) -> None:
-    """The answer is the same every time, in pages as at once."""
+    """The order is stable, in pages as in one reply."""
     sources = [article(number).model_copy(update={"source": name}) for number, name in enumerate("cab")]
     await store.apply("updates-0", batch_of(0, *sources), now=NOW)
     assert [item.id for item in (await store.top("source", "1h", limit=2)).items] == ["c", "b"]
     assert [item.id for item in (await store.top("source", "1h", limit=2, offset=2)).items] == ["a"]
 
 
-async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
-    """The newest event of each; what ended long ago is forgotten when another one comes."""
+async def test_trends_are_their_newest_events(store: Store) -> None:
+    """The newest event of each; a trend that ended long ago is dropped when another one is added."""
     batch = Batch()
     batch.add_trend(0, a_trend())
     batch.add_trend(1, a_trend(phase="grow", count=20))
@@ -384,8 +384,8 @@ async def test_trends_are_what_was_told_of_them_last(store: Store) -> None:
     assert found == {"Q7747": ("grow", 20), "Q2": ("end", 10), "Q3": ("start", 10)}
 
 
-async def test_what_may_be_rising(each_store: Store) -> None:
-    """Counts of the last minutes, windows and days; what has no more than its usual share is left out."""
+async def test_trend_candidates(each_store: Store) -> None:
+    """Counts of the last minutes, windows and days; ids with no more than their usual share are left out."""
     hours = [*range(24, 24 * 8, 24), 2, 3, 4, 5]
     usual = [
         article(number, arrived=NOW - timedelta(hours=age)).model_copy(update={"story": f"s{number}"})
@@ -407,13 +407,13 @@ async def test_what_may_be_rising(each_store: Store) -> None:
     assert await each_store.names([("entity", "Q649"), ("story", "burst")]) == ["موسكو", "burst"]
     assert found["entity", "Q649"].counts == Counts((4, 4, 4, 0, 0), 12, 12, 12, 12, (0,) * 14)
     asked = await each_store.rising(NOW, floors={"15m": 500, "1h": 500, "24h": 500}, told=[("entity", "Q7747")])
-    # Whatever is asked for, and what was met several times within two minutes.
+    # All that are asked for, and those with several occurrences within two minutes.
     assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
     assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
 
 
-async def test_how_far_the_store_is(store: Store) -> None:
-    """Nothing at first; a rebuild under way is told with its goal until it is ended."""
+async def test_the_position_of_the_store(store: Store) -> None:
+    """No position at first; a rebuild in progress is reported with its goal until it ends."""
     state = await store.state("updates-0")
     assert (state.applied, state.goal, state.complete.rebuilding) == (-1, None, False)
     await store.begin_rebuild(7)
@@ -425,8 +425,8 @@ async def test_how_far_the_store_is(store: Store) -> None:
     assert not (await store.state("updates-0")).complete.rebuilding
 
 
-async def test_clearing_leaves_others_alone(each_store: Store) -> None:
-    """Everything of Khabar goes; what others keep in the same database stays."""
+async def test_clearing_leaves_other_keys(each_store: Store) -> None:
+    """All of Khabar's keys are deleted; other keys in the same database stay."""
     await each_store.apply("updates-0", batch_of(0, article(0)), now=NOW)
     await each_store.redis.set("another {khabar}", 1)
     await each_store.clear()
@@ -434,10 +434,10 @@ async def test_clearing_leaves_others_alone(each_store: Store) -> None:
 
 
 async def test_scripts_and_python_agree_on_shards(each_store: Store) -> None:
-    """A count is read from where a script wrote it, whatever the id is made of."""
+    """A count is read from the shard that a script wrote it to, for ids of any characters."""
     names = ["x", "الجزيرة", "🙂", "a+b", "medtop:04000000", *(f"source {number}" for number in range(40))]
-    told = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
-    await each_store.apply("updates-0", batch_of(0, *told), now=NOW)
+    articles = [article(number).model_copy(update={"source": name}) for number, name in enumerate(names)]
+    await each_store.apply("updates-0", batch_of(0, *articles), now=NOW)
     day = bucket("d", NOW)
     for name in names:
         assert [count for _, count in (await each_store.series("source", name, "d", first=day, last=day)).points] == [1]
