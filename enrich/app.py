@@ -12,11 +12,11 @@ partitions of a topic only to members that subscribe to it.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
 import structlog
@@ -47,6 +47,9 @@ from services.groups import GROUP
 from services.kafka import Output
 from services.settings import Settings
 from services.store import Store
+
+if TYPE_CHECKING:
+    from enrich.text.boilerplate import Boilerplate
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +84,8 @@ def create_app(
         raise ValueError(f"stages are {', '.join(STAGES)}, not {', '.join(sorted(unknown)) or 'none'}")
     intervals = intervals or Intervals()
     app = _faust_app(settings)
-    producer = RecordProducer(settings.kafka_servers)
-    idle_topics: set[str] = set()
-    running = [_STAGE_TYPES[name](app, settings, producer, idle_topics) for name in STAGES if name in stages]
+    worker = _Worker(app, settings, RecordProducer(settings.kafka_servers))
+    running = [_STAGE_TYPES[name](worker) for name in STAGES if name in stages]
     for stage in running:
         _add_agent(app, stage)
         if isinstance(stage, AggregateStage):
@@ -92,16 +94,26 @@ def create_app(
     detector = StallDetector(intervals.stall_timeout)
 
     async def check() -> None:
-        await check_for_stall(app.consumer, detector, idle_topics)
+        await check_for_stall(app.consumer, detector, worker.idle_topics)
 
     async def close() -> None:
         for stage in running:
             await stage.close()
-        await producer.close()
+        await worker.producer.close()
 
     app.timer(interval=intervals.stall_check, name="stall_check")(check)
     app.async_exit_stack.push_async_callback(close)
     return app
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What the stages of a worker share."""
+
+    app: faust.App
+    settings: Settings
+    producer: RecordProducer
+    idle_topics: set[str] = field(default_factory=set)
 
 
 def _faust_app(settings: Settings) -> faust.App:
@@ -161,13 +173,12 @@ class Stage:
     name: ClassVar[str]
     topic: ClassVar[kafka_topics.Topic]
 
-    def __init__(self, app: faust.App, settings: Settings, producer: RecordProducer, idle_topics: set[str]) -> None:
+    def __init__(self, worker: _Worker) -> None:
         self.batch_in_flight = asyncio.Lock()
         """Held while a batch must be finished before its partition may go to another worker."""
-        self._app = app
-        self._settings = settings
-        self._producer = producer
-        self._idle_topics = idle_topics
+        self._worker = worker
+        self._settings = worker.settings
+        self._producer = worker.producer
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """The body of the agent."""
@@ -182,8 +193,8 @@ class Stage:
     async def close(self) -> None:
         """Close connections; the agent has ended."""
 
-    def _batches(self, stream: StreamT[bytes], limit: int) -> Any:
-        return batches(stream, self.topic, limit, self._idle_topics)
+    def _batches(self, stream: StreamT[bytes], limit: int) -> AsyncIterator[Sequence[EventT]]:
+        return batches(stream, self.topic, limit, self._worker.idle_topics)
 
 
 class AnnotateStage(Stage):
@@ -195,12 +206,12 @@ class AnnotateStage(Stage):
     name = "annotate"
     topic = kafka_topics.RAW
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, worker: _Worker) -> None:
         from enrich.annotate import annotate
         from enrich.entities import recognition
         from enrich.fingerprint import embedding
 
-        super().__init__(*given)
+        super().__init__(worker)
         self._annotate = partial(
             annotate,
             recognizer=recognition.load(self._settings.ner, self._settings.ner_model),
@@ -211,7 +222,7 @@ class AnnotateStage(Stage):
         """Annotate, and produce what group reads."""
         from enrich.text import boilerplate_history
 
-        history: Any = None
+        history: Boilerplate | None = None
         async for events in self._batches(stream, limit=128):
             if history is None:
                 load = partial(boilerplate_history.read_back, self._settings.kafka_servers)
@@ -222,11 +233,11 @@ class AnnotateStage(Stage):
                 await retry_until_available(self.name, partial(self._producer.send, outputs))
             RECORDS.labels(self.name).inc(len(events))
 
-    def _annotate_all(self, events: Sequence[EventT], history: Any) -> list[Output]:
+    def _annotate_all(self, events: Sequence[EventT], history: "Boilerplate") -> list[Output]:
         # A batch has one partition after the other; group needs their articles in the order in which they arrived.
         return [self._output(event, history) for event in sorted(events, key=lambda event: event.message.timestamp)]
 
-    def _output(self, event: EventT, history: Any) -> Output:
+    def _output(self, event: EventT, history: "Boilerplate") -> Output:
         try:
             raw = RawArticle.model_validate_json(event.value or b"")
             article = self._annotate(raw, event.message.offset, memory=history)
@@ -247,10 +258,10 @@ class GroupStage(Stage):
     name = "group"
     topic = kafka_topics.ANNOTATED
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, worker: _Worker) -> None:
         from enrich.group.writer import Writer
 
-        super().__init__(*given)
+        super().__init__(worker)
         self._writer = Writer(self._settings, self._producer)
         self.batch_in_flight = self._writer.busy
 
@@ -260,7 +271,7 @@ class GroupStage(Stage):
             async with self.batch_in_flight:
                 # Records fetched before a rebalance may belong to another worker now, and are not ours to write. If
                 # they are still ours, they are delivered again.
-                current = [e for e in events if e.message.generation_id == self._app.consumer_generation_id]
+                current = [e for e in events if e.message.generation_id == self._worker.app.consumer_generation_id]
                 if current:
                     attempt = partial(self._writer.process, [*map(source_record, current)])
                     await retry_until_available(self.name, attempt, on_failure=self._writer.reset)
@@ -291,11 +302,11 @@ class AggregateStage(Stage):
     name = "aggregate"
     topic = kafka_topics.UPDATES
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, worker: _Worker) -> None:
         from enrich.aggregate import counter
         from enrich.trends.publisher import TrendPublisher
 
-        super().__init__(*given)
+        super().__init__(worker)
         self._owned = False
         self._busy = asyncio.Lock()
         self._store = Store(self._settings.redis_url)
@@ -331,7 +342,7 @@ class AggregateStage(Stage):
                 return
             try:
                 await self._counter.tick()
-                end = self._app.consumer.highwater(TP(self.topic.name, 0)) or 0
+                end = self._worker.app.consumer.highwater(TP(self.topic.name, 0)) or 0
                 # Counts that lag behind the log say nothing about what rises now.
                 if end - self._counter.reached <= _MAX_LAG_FOR_TRENDS:
                     for trend in await self._publisher.publish(utc_now(), self._counter.reached):

@@ -273,7 +273,7 @@ async def test_every_key_expires(each_store: Store) -> None:
 
 
 async def test_late_buckets_are_not_kept(store: Store) -> None:
-    """An article older than all minute windows creates no minute bucket: none would remove it. Hours and days count it."""
+    """An article older than the minute windows gets no minute bucket, which none would remove; hours and days count."""
     await store.apply("updates-0", batch_of(0, article(0, arrived=NOW - timedelta(hours=26))), now=NOW)
     assert [key async for key in store.redis.scan_iter("*:n:*:m:*")] == []
     assert await totals(store) == [0, 0, 0, 1]
