@@ -24,7 +24,7 @@ KILLS = 10
 SEED = 7
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("articles", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
 async def test_every_number_is_that_of_a_recount(
     tmp_path: Path, workers_kafka: Kafka, own_valkey: Valkey, articles: int
@@ -58,7 +58,7 @@ async def test_every_number_is_that_of_a_recount(
         async def counted() -> bool:
             return await store.applied(name) >= last
 
-        await eventually(counted, seconds=200)
+        await eventually(counted, seconds=400)
     # The workers have ended: no window moves between the two readings.
     numbers, edges = await stored(store)
     published = [event for event in await updates(bootstrap) if isinstance(event, Article)]
