@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test coverage evaluate check format lock clean
+.PHONY: help setup setup-dev demo test soak coverage evaluate check format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,8 +16,11 @@ setup-dev: $(VENV)/.ready-dev ## The same with the tools for tests and checks
 demo: setup ## Run everything with seeds/ replayed as if live; ARGS="--port 8080" for another port
 	@$(BIN)/khabar up --demo $(ARGS)
 
-test: setup-dev ## Set up, then run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup-dev ## Set up, then run the tests, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+soak: setup-dev ## The tests that need minutes for more data
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 coverage: setup-dev ## Run the tests and report the lines they reach in all processes
 	$(BIN)/coverage erase

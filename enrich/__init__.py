@@ -1,7 +1,7 @@
 """The enrichment: a Faust app with three stages over plain functions and small classes that need no Kafka.
 
 ============ ===============================================================================
-app          the Faust app: one agent per stage (annotate, group, aggregate) and the timers
+app          ``create_app``: the Faust app, one agent per stage (annotate, group, aggregate), timers
 worker       runs the app as a worker process
 commands     ``khabar enrich``, ``annotate``, ``explain`` and ``rebuild``
 stage        moves records through a stage: batches, acknowledgements, dead letters, retries

@@ -5,260 +5,393 @@ articles.raw ─► annotate ─► articles.annotated ─► group ─► updat
                                                               └─────── trends ◄──────┘
 
 Explicit topics, no tables, no ``group_by``, no exactly-once mode: a record is done when what it produced is
-acknowledged, and every stage answers the same when it sees a record again.
+acknowledged, and each stage gives the same result when it sees a record again.
+
+A worker runs all stages or some of them. All workers are members of one consumer group, and Kafka assigns the
+partitions of a topic only to members that subscribe to it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import faust
 import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
-from faust.types import TP, EventT, StreamT
+from faust.types import TP, AppT, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
-from enrich.aggregate import counter as counting
-from enrich.annotate import annotate as annotated
-from enrich.entities import recognition
-from enrich.fingerprint import embedding
-from enrich.group.writer import Writer
+from enrich import stall
 from enrich.stage import (
     COUNTED,
     RECORDS,
+    STAGES,
     TRENDS,
-    WAITING,
     RecordProducer,
     batches,
     dead_letter,
-    original,
     retry_until_available,
+    source_record,
 )
-from enrich.stall import LOOK_SECONDS, PATIENCE_SECONDS, PartitionLag, StallDetector, Stalled
-from enrich.text import boilerplate_history
-from enrich.text.boilerplate import Boilerplate
-from enrich.trends.publisher import TrendPublisher
+from enrich.stall import PartitionLag, StallDetector, Stalled
 from services import kafka, kafka_topics
-from services import settings as settings_module
 from services.clock import utc_now
 from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
 from services.kafka import Output
+from services.settings import Settings
 from services.store import Store
+
+if TYPE_CHECKING:
+    from enrich.text.boilerplate import Boilerplate
 
 log = structlog.get_logger(__name__)
 
-settings = settings_module.current()
-
-# How often trends are looked for. A minute's articles are enough to see a sharp rise, a quarter of it to be in time.
-TICK_SECONDS = 15.0
-# Records on ``updates`` that are not counted yet.
-MOST_BEHIND = 500
-
-app = faust.App(
-    GROUP,
-    broker=f"kafka://{settings.kafka_servers.replace(',', ';')}",
-    key_serializer="raw",
-    value_serializer="raw",
-    topic_allow_declare=False,
-    topic_disable_leader=True,
-    web_enabled=False,
-    consumer_auto_offset_reset="earliest",
-    broker_session_timeout=settings.session_timeout,
-    broker_heartbeat_interval=settings.session_timeout / 10,
-    # A worker that has just begun to read back a large window finishes that before it lets another one join.
-    broker_rebalance_timeout=180.0,
-    broker_commit_interval=0.5,
-    # Faust stops fetching for a stage whose buffer is four fifths full, but one that overflows stops all stages. What
-    # one fetch brings must fit into the last fifth: then a stage that waits, as aggregate for the store, is alone.
-    broker_max_poll_records=100,
-    stream_buffer_maxsize=512,
-    # Nor does a rebalance, or the worker's end, wait for the store; _let_go waits for what is worth it.
-    stream_wait_empty=False,
-    datadir=settings.data_dir / "faust",
-)
+# No trends are evaluated while more records than this on ``updates`` are not counted yet.
+_MAX_LAG_FOR_TRENDS = 500
+# For the offsets of the partitions, which a stall check asks Kafka for.
+_OFFSETS_TIMEOUT = 10.0
+# An annotated article may be this large: group adds headers to it.
+_MAX_ANNOTATED_BYTES = kafka.MAX_RECORD_BYTES - 1_000_000
 
 
-def _topic(topic: kafka_topics.Topic) -> Any:
-    return app.topic(topic.name, key_type=bytes, value_type=bytes)
+@dataclass(frozen=True)
+class Intervals:
+    """What a worker does periodically, in seconds. Tests shorten them."""
+
+    # A minute's articles are enough to detect a sharp rise; a quarter of a minute keeps the delay short.
+    trends: float = 15.0
+    stall_check: float = stall.CHECK_SECONDS
+    stall_timeout: float = stall.TIMEOUT_SECONDS
 
 
-# A failure that no stage foresaw ends the worker; started again, it takes up what was not done. Faust's own way
-# is to restart the agent alone, without the records it had in hand.
-_agent = partial(app.agent, supervisor_strategy=CrashingSupervisor)
+def create_app(
+    settings: Settings, *, stages: Collection[str] = STAGES, intervals: Intervals | None = None
+) -> faust.App:
+    """A worker's app with these stages. It opens connections when it is started and closes them when it is stopped.
 
-# What annotate lets pass, group can publish with its own headers beside it.
-_LARGEST = kafka.MAX_RECORD_BYTES - 1_000_000
+    Raises ``ValueError`` for a name that is not in ``STAGES``, and ``OperatorError`` when a model that the settings
+    ask for is missing.
+    """
+    unknown = set(stages) - _STAGE_TYPES.keys()
+    if unknown or not stages:
+        raise ValueError(f"stages are {', '.join(STAGES)}, not {', '.join(sorted(unknown)) or 'none'}")
+    intervals = intervals or Intervals()
+    app = _faust_app(settings)
+    worker = _Worker(app, settings, RecordProducer(settings.kafka_servers))
+    running = [_STAGE_TYPES[name](worker) for name in STAGES if name in stages]
+    for stage in running:
+        _add_agent(app, stage)
+        if isinstance(stage, AggregateStage):
+            app.timer(interval=intervals.trends, name="trends")(stage.publish_trends)
+    _follow_rebalances(app, running)
+    detector = StallDetector(intervals.stall_timeout)
 
-outlet = RecordProducer(settings.kafka_servers)
-recognizer = recognition.load(settings.ner, settings.ner_model)
-encoder = embedding.load(settings.vectors)
-store = Store(settings.redis_url)
+    async def check() -> None:
+        await check_for_stall(app.consumer, detector, worker.idle_topics)
+
+    async def close() -> None:
+        for stage in running:
+            await stage.close()
+        await worker.producer.close()
+
+    app.timer(interval=intervals.stall_check, name="stall_check")(check)
+    app.async_exit_stack.push_async_callback(close)
+    return app
 
 
-_annotating = asyncio.Lock()
+@dataclass(frozen=True)
+class _Worker:
+    """What the stages of a worker share."""
+
+    app: faust.App
+    settings: Settings
+    producer: RecordProducer
+    idle_topics: set[str] = field(default_factory=set)
 
 
-@_agent(_topic(kafka_topics.RAW))
-async def annotate(stream: StreamT[bytes]) -> None:
+def _faust_app(settings: Settings) -> faust.App:
+    return faust.App(
+        GROUP,
+        broker=f"kafka://{settings.kafka_servers.replace(',', ';')}",
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 10,
+        # A worker that has just begun to restore a large window finishes that before it lets another one join.
+        broker_rebalance_timeout=180.0,
+        broker_commit_interval=0.5,
+        # Faust stops fetching for a stage whose buffer is four fifths full, but one buffer that overflows stops all
+        # stages. One fetch must fit into the last fifth: then a stage that waits, as aggregate for the store, does
+        # not hold up the others.
+        broker_max_poll_records=100,
+        stream_buffer_maxsize=512,
+        # Neither a rebalance nor the worker's end waits for the store; on_revoked waits for what must be finished.
+        stream_wait_empty=False,
+        datadir=settings.data_dir / "faust",
+    )
+
+
+def _add_agent(app: faust.App, stage: "Stage") -> None:
+    # An unexpected failure ends the worker; started again, it processes what was not done. Faust's own way is to
+    # restart the agent alone, without the records it had taken.
+    topic = app.topic(stage.topic.name, key_type=bytes, value_type=bytes)
+    app.agent(topic, name=stage.name, supervisor_strategy=CrashingSupervisor)(stage.run)
+
+
+def _follow_rebalances(app: faust.App, stages: Sequence["Stage"]) -> None:
+    async def on_revoked(app: AppT, revoked: Iterable[TP], **_: Any) -> None:
+        """Finish the batches in flight before the partitions go to another worker."""
+        async with AsyncExitStack() as stack:
+            for stage in stages:
+                await stack.enter_async_context(stage.batch_in_flight)
+            for stage in stages:
+                stage.on_revoked()
+
+    async def on_assigned(app: AppT, assigned: Iterable[TP], **_: Any) -> None:
+        topics = {partition.topic for partition in assigned}
+        for stage in stages:
+            await stage.on_assigned(stage.topic.name in topics)
+
+    app.on_partitions_revoked.connect(on_revoked)
+    app.on_partitions_assigned.connect(on_assigned)
+
+
+class Stage:
+    """One agent: reads its topic in batches. Each stage imports and loads only what it needs itself."""
+
+    name: ClassVar[str]
+    topic: ClassVar[kafka_topics.Topic]
+
+    def __init__(self, worker: _Worker) -> None:
+        self.batch_in_flight = asyncio.Lock()
+        """Held while a batch must be finished before its partition may go to another worker."""
+        self._worker = worker
+        self._settings = worker.settings
+        self._producer = worker.producer
+
+    async def run(self, stream: StreamT[bytes]) -> None:
+        """The body of the agent."""
+        raise NotImplementedError
+
+    def on_revoked(self) -> None:
+        """Partitions are revoked, before a rebalance; ``batch_in_flight`` is held."""
+
+    async def on_assigned(self, owned: bool) -> None:
+        """A rebalance is over; ``owned``: this worker has partitions of the topic."""
+
+    async def close(self) -> None:
+        """Close connections; the agent has ended."""
+
+    def _batches(self, stream: StreamT[bytes], limit: int) -> AsyncIterator[Sequence[EventT]]:
+        return batches(stream, self.topic, limit, self._worker.idle_topics)
+
+
+class AnnotateStage(Stage):
     """articles.raw → articles.annotated. Scales with partitions and workers.
 
-    An article is understood by itself; all that is remembered is what its source repeats.
+    Each article is processed alone; the only state is the lines that sources repeat.
     """
-    repeated: Boilerplate | None = None
-    async for events in batches(stream, kafka_topics.RAW, limit=128):
-        if repeated is None:
-            repeated = await retry_until_available(
-                "annotate", partial(boilerplate_history.read_back, settings.kafka_servers)
-            )
-        async with _annotating:
-            # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
-            outputs = await asyncio.to_thread(_annotate_all, events, repeated)
-            await retry_until_available("annotate", partial(outlet.send, outputs))
-        RECORDS.labels("annotate").inc(len(events))
+
+    name = "annotate"
+    topic = kafka_topics.RAW
+
+    def __init__(self, worker: _Worker) -> None:
+        from enrich.annotate import annotate
+        from enrich.entities import recognition
+        from enrich.fingerprint import embedding
+
+        super().__init__(worker)
+        self._annotate = partial(
+            annotate,
+            recognizer=recognition.load(self._settings.ner, self._settings.ner_model),
+            encoder=embedding.load(self._settings.vectors),
+        )
+
+    async def run(self, stream: StreamT[bytes]) -> None:
+        """Annotate, and produce what group reads."""
+        from enrich.text import boilerplate_history
+
+        history: Boilerplate | None = None
+        async for events in self._batches(stream, limit=128):
+            if history is None:
+                load = partial(boilerplate_history.read_back, self._settings.kafka_servers)
+                history = await retry_until_available(self.name, load)
+            async with self.batch_in_flight:
+                # In a thread, so that the loop sends heartbeats while the processor is busy with text.
+                outputs = await asyncio.to_thread(self._annotate_all, events, history)
+                await retry_until_available(self.name, partial(self._producer.send, outputs))
+            RECORDS.labels(self.name).inc(len(events))
+
+    def _annotate_all(self, events: Sequence[EventT], history: "Boilerplate") -> list[Output]:
+        # A batch has one partition after the other; group needs their articles in the order in which they arrived.
+        return [self._output(event, history) for event in sorted(events, key=lambda event: event.message.timestamp)]
+
+    def _output(self, event: EventT, history: "Boilerplate") -> Output:
+        try:
+            raw = RawArticle.model_validate_json(event.value or b"")
+            article = self._annotate(raw, event.message.offset, memory=history)
+            value = article.encode()
+            if len(value) > _MAX_ANNOTATED_BYTES:
+                raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")
+            return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
+        except Exception as error:  # any failure is this article's alone: the next one must go on
+            return dead_letter(source_record(event), self.name, error)
 
 
-def _annotate_all(events: Sequence[EventT], repeated: Boilerplate) -> list[Output]:
-    # Partitions come one after the other; group shall see their articles in the order in which they arrived.
-    return [_annotate_one(event, repeated) for event in sorted(events, key=lambda event: event.message.timestamp)]
-
-
-def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
-    try:
-        raw = RawArticle.model_validate_json(event.value or b"")
-        article = annotated(raw, event.message.offset, recognizer=recognizer, memory=repeated, encoder=encoder)
-        value = article.encode()
-        if len(value) > _LARGEST:
-            raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")
-        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
-    except Exception as error:  # whatever an article does to us, the next one is not its fault
-        return dead_letter(original(event), "annotate", error)
-
-
-_writer = Writer(settings, outlet)
-
-
-@_agent(_topic(kafka_topics.ANNOTATED))
-async def group(stream: StreamT[bytes]) -> None:
+class GroupStage(Stage):
     """articles.annotated → updates. One partition, one writer, state within the window.
 
-    A worker that another one has replaced without its knowledge learns it as it writes, and ends.
+    A worker that was replaced without its knowledge is fenced when it writes, and ends.
     """
-    async for events in batches(stream, kafka_topics.ANNOTATED, limit=200):
-        async with _writer.busy:
-            # Fetched before a rebalance that may have given the partition to another worker: not ours to write.
-            # What is, comes again.
-            mine = [event for event in events if event.message.generation_id == app.consumer_generation_id]
-            if mine:
-                await retry_until_available(
-                    "group", partial(_writer.process, [*map(original, mine)]), forget=_writer.reset
-                )
-        RECORDS.labels("group").inc(len(mine))
+
+    name = "group"
+    topic = kafka_topics.ANNOTATED
+
+    def __init__(self, worker: _Worker) -> None:
+        from enrich.group.writer import Writer
+
+        super().__init__(worker)
+        self._writer = Writer(self._settings, self._producer)
+        self.batch_in_flight = self._writer.busy
+
+    async def run(self, stream: StreamT[bytes]) -> None:
+        """Publish articles and stories."""
+        async for events in self._batches(stream, limit=200):
+            async with self.batch_in_flight:
+                # Records fetched before a rebalance may belong to another worker now, and are not ours to write. If
+                # they are still ours, they are delivered again.
+                current = [e for e in events if e.message.generation_id == self._worker.app.consumer_generation_id]
+                if current:
+                    attempt = partial(self._writer.process, [*map(source_record, current)])
+                    await retry_until_available(self.name, attempt, on_failure=self._writer.reset)
+            RECORDS.labels(self.name).inc(len(current))
+
+    def on_revoked(self) -> None:
+        """Another worker may write from now on."""
+        self._writer.invalidate()
+
+    async def on_assigned(self, owned: bool) -> None:
+        """Keep the state with the partition; without the partition it is outdated."""
+        if not owned:
+            async with self.batch_in_flight:
+                self._writer.reset()
+
+    async def close(self) -> None:
+        """Close the writer's connections."""
+        self._writer.reset()
 
 
-@app.on_partitions_revoked.connect
-async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
-    """A batch in flight is finished before the partition goes; aggregate's need not be, the store knows its offset."""
-    async with _annotating, _writer.busy:
-        _writer.invalidate()
-    _aggregate.mine = False
+class AggregateStage(Stage):
+    """updates → store, and trends back to ``updates``; both by the worker that has the partition.
 
+    Each batch and its offset are applied by one atomic script; what was already applied is skipped. So a rebalance
+    does not wait for a batch: ``batch_in_flight`` is never held here.
+    """
 
-@app.on_partitions_assigned.connect
-async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
-    """Whoever keeps the partition keeps the state; another worker's is no use in memory here."""
-    mine = {partition.topic for partition in assigned}
-    if kafka_topics.ANNOTATED.name not in mine:
-        async with _writer.busy:
-            _writer.reset()
-    _aggregate.mine = kafka_topics.UPDATES.name in mine
+    name = "aggregate"
+    topic = kafka_topics.UPDATES
 
+    def __init__(self, worker: _Worker) -> None:
+        from enrich.aggregate import counter
+        from enrich.trends.publisher import TrendPublisher
 
-class _Aggregate:
-    """Counting and telling of trends, one after the other, by the worker that has the partition."""
-
-    def __init__(self) -> None:
-        self.mine = False
+        super().__init__(worker)
+        self._owned = False
         self._busy = asyncio.Lock()
-        self._numbers = counting.Aggregate(store, settings.kafka_servers)
-        self._herald = TrendPublisher(store, settings.kafka_servers)
+        self._store = Store(self._settings.redis_url)
+        self._record = counter.UpdateRecord
+        self._counter = counter.Aggregate(self._store, self._settings.kafka_servers)
+        self._publisher = TrendPublisher(self._store, self._settings.kafka_servers)
 
-    async def count(self, events: Sequence[EventT]) -> None:
-        """Bring these events' numbers into the store. Safe to repeat."""
-        async with self._busy:
-            refused = await self._numbers.apply([_record(event) for event in events])
-            COUNTED.set(self._numbers.reached)
+    async def run(self, stream: StreamT[bytes]) -> None:
+        """Count events in the store."""
+        # A script blocks all clients of the store: small batches, so that none of them waits long.
+        async for events in self._batches(stream, limit=100):
+            await retry_until_available(self.name, partial(self._count, events))
+            RECORDS.labels(self.name).inc(len(events))
+
+    async def _count(self, events: Sequence[EventT]) -> None:
+        """Apply these events to the store. Safe to repeat."""
         by_offset = {event.message.offset: event for event in events}
-        await outlet.send([dead_letter(original(by_offset[one.offset]), "aggregate", one.error) for one in refused])
-
-    async def tick(self) -> None:
-        """Let the windows end now, and tell what rises; when that fails, the next time."""
+        records = [
+            self._record(one.offset, int(one.timestamp * 1000), one.headers, one.value)
+            for one in (event.message for event in events)
+        ]
         async with self._busy:
-            if not self.mine:
-                self._herald.reset()
+            uncountable = await self._counter.apply(records)
+            COUNTED.set(self._counter.reached)
+        letters = [dead_letter(source_record(by_offset[one.offset]), self.name, one.error) for one in uncountable]
+        await self._producer.send(letters)
+
+    async def publish_trends(self) -> None:
+        """Move the windows on and publish trends; a failure is retried at the next interval."""
+        async with self._busy:
+            if not self._owned:
+                self._publisher.reset()
                 return
             try:
-                await self._numbers.tick()
-                end = app.consumer.highwater(TP(kafka_topics.UPDATES.name, 0)) or 0
-                # Numbers that are not those of the last minutes yet say nothing of what rises now.
-                if end - self._numbers.reached <= MOST_BEHIND:
-                    for trend in await self._herald.publish(utc_now(), self._numbers.reached):
+                await self._counter.tick()
+                end = self._worker.app.consumer.highwater(TP(self.topic.name, 0)) or 0
+                # Counts that lag behind the log say nothing about what rises now.
+                if end - self._counter.reached <= _MAX_LAG_FOR_TRENDS:
+                    for trend in await self._publisher.publish(utc_now(), self._counter.reached):
                         TRENDS.labels(trend.kind, trend.phase).inc()
             except (KafkaError, RedisError, OSError, Fenced) as error:
-                log.warning("trends wait", cause=repr(error)[:300])
+                log.warning("trends_wait", cause=repr(error)[:300])
+
+    def on_revoked(self) -> None:
+        """Publish no trends during a rebalance."""
+        self._owned = False
+
+    async def on_assigned(self, owned: bool) -> None:
+        """Publish trends while the partition is this worker's."""
+        self._owned = owned
+
+    async def close(self) -> None:
+        """Close the store's and the publisher's connections."""
+        self._publisher.reset()
+        await self._store.close()
 
 
-_aggregate = _Aggregate()
+_STAGE_TYPES: Final[dict[str, type[Stage]]] = {
+    stage.name: stage for stage in (AnnotateStage, GroupStage, AggregateStage)
+}
 
 
-def _record(event: EventT) -> counting.UpdateRecord:
-    message = event.message
-    return counting.UpdateRecord(message.offset, int(message.timestamp * 1000), message.headers, event.value)
+async def check_for_stall(consumer: Any, detector: StallDetector, idle_topics: set[str]) -> None:
+    """End a worker that does not read records that wait for it; its supervisor starts it again.
 
-
-@_agent(_topic(kafka_topics.UPDATES))
-async def aggregate(stream: StreamT[bytes]) -> None:
-    """updates → store. Each batch and its offset in one atomic script; what was applied is skipped."""
-    # A script holds up all who ask the store: small batches, so that none of them waits long.
-    async for events in batches(stream, kafka_topics.UPDATES, limit=100):
-        await retry_until_available("aggregate", partial(_aggregate.count, events))
-        RECORDS.labels("aggregate").inc(len(events))
-
-
-@app.timer(interval=TICK_SECONDS)
-async def tick(app: Any) -> None:
-    """store → updates: windows move on, trends start, grow and end."""
-    await _aggregate.tick()
-
-
-_standstill = StallDetector(PATIENCE_SECONDS)
-
-
-@app.timer(interval=LOOK_SECONDS)
-async def look(app: Any) -> None:
-    """End a worker that does not take what waits for it; whoever runs it starts it again."""
+    Raises ``Stalled``.
+    """
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            places = await _places(app.consumer)
+        async with asyncio.timeout(_OFFSETS_TIMEOUT):
+            lags = await _lags(consumer)
     except (KafkaError, OSError, TimeoutError, ConsumerNotStarted) as error:
-        log.debug("Kafka does not say where the partitions are", cause=repr(error)[:300])
+        log.debug("offsets_unavailable", cause=repr(error)[:300])
         return
-    stood_still = _standstill.look(places, WAITING)
-    if stood_still:
-        raise Stalled(", ".join(f"{one.topic}/{one.partition}" for one in stood_still))
+    stalled = detector.check(lags, idle_topics)
+    if stalled:
+        raise Stalled(", ".join(f"{one.topic}/{one.partition}" for one in stalled))
 
 
-async def _places(consumer: Any) -> dict[TP, PartitionLag]:
-    """Where this worker's partitions are."""
-    mine = consumer.assignment()
-    if not mine:
+async def _lags(consumer: Any) -> dict[TP, PartitionLag]:
+    """The lags of this worker's partitions."""
+    owned = consumer.assignment()
+    if not owned:
         return {}
-    oldest, ends = await consumer.earliest_offsets(*mine), await consumer.highwaters(*mine)
-    # What Faust has committed, or found to be committed; it tells nobody else.
+    oldest, ends = await consumer.earliest_offsets(*owned), await consumer.highwaters(*owned)
+    # The offsets that Faust has committed, or found committed; it has no public way to read them.
     return {
-        one: PartitionLag(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in mine & ends.keys()
+        one: PartitionLag(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in owned & ends.keys()
     }

@@ -16,14 +16,33 @@ from services import settings as settings_module
 _INTERNAL = {"sequence", "fingerprint", "signature", "sketch", "shingles", "shared", "terms"}
 
 
+def _stages(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The names in a comma-separated list of stages; all when there is none."""
+    from enrich.stage import STAGES
+
+    if value is None:
+        return STAGES
+    names = [name.strip() for name in value.split(",")]
+    for name in names:
+        if name not in STAGES:
+            raise click.BadParameter(f"there is no stage {name!r}; the stages are {', '.join(STAGES)}")
+    return tuple(name for name in STAGES if name in names)
+
+
 @click.command()
-def enrich() -> None:
-    """One enrich worker (annotate, group, aggregate)."""
-    # group multiplies small matrices, which threads make slower. Must be set before numpy is loaded.
+@click.option(
+    "--stages",
+    callback=_stages,
+    metavar="NAME[,NAME]",
+    help="The stages that this worker runs, of annotate, group and aggregate. Default: all.",
+)
+def enrich(stages: tuple[str, ...]) -> None:
+    """Run one enrich worker (annotate, group, aggregate)."""
+    # Group multiplies small matrices, which threads make slower; to be set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from enrich import worker  # Faust takes half a second to load
 
-    worker.run(settings_module.load())
+    worker.run(settings_module.load(), stages)
 
 
 @click.command()

@@ -1,8 +1,8 @@
-"""Notices records that nobody takes, although the stage that should take them waits for some.
+"""Detects partitions that no longer advance although records wait and their stage is idle.
 
-Faust gives partitions up and takes them up in many steps. Should one of them fail to happen, a worker keeps its
-partitions, and the others leave them to it, but takes nothing from them; what Faust notices of that it only logs. Such
-a worker is to end and to begin anew from the committed offsets.
+Faust revokes and assigns partitions in many steps. If one of them does not happen, a worker keeps its partitions, and
+so no other worker takes them over, but it reads nothing from them; Faust only logs what it notices of that. Such a
+worker must exit and start again from the committed offsets.
 """
 
 import time
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from faust.types import TP
 
-# Between two looks.
-LOOK_SECONDS = 10.0
-# For so long nothing may move.
-PATIENCE_SECONDS = 60.0
+CHECK_SECONDS = 10.0
+"""Between two checks."""
+TIMEOUT_SECONDS = 60.0
+"""How long a partition may fail to advance."""
 
 
 class Stalled(Exception):
-    """Records wait on these partitions, and the stages that should take them wait, too."""
+    """Records wait on these partitions, and the stages that should read them are idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +31,33 @@ class PartitionLag:
 
     @property
     def behind(self) -> bool:
-        """Whether there is a record that is not done."""
+        """Whether a record is not done yet."""
         return self.end > max(self.committed or 0, self.oldest)
 
 
 class StallDetector:
-    """Told again and again where the partitions are; ``patience`` (seconds) is how long nothing may move."""
+    """Compares the lags of partitions from one check to the next.
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._patience = patience
+    ``timeout``: seconds that a partition with waiting records may keep its committed offset while its stage is idle.
+    """
+
+    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._timeout = timeout
         self._clock = clock
         # For each partition that is behind: the committed offset, and since when it has been that.
         self._since: dict[TP, tuple[int | None, float]] = {}
 
-    def look(self, places: Mapping[TP, PartitionLag], waiting: Container[str]) -> list[TP]:
-        """The partitions that stood still for too long. ``waiting``: topics whose stage waits for records.
+    def check(self, lags: Mapping[TP, PartitionLag], idle_topics: Container[str]) -> list[TP]:
+        """The partitions that have stalled. ``idle_topics``: topics whose stage waits for records.
 
-        A stage that is at work, or waits for Kafka or the store, is not among those.
+        A stage that processes records, or waits for Kafka or the store, is not idle.
         """
         now = self._clock()
         since: dict[TP, tuple[int | None, float]] = {}
-        for partition, place in places.items():
-            if place.behind and partition.topic in waiting:
-                here = (place.committed, now)
-                known = self._since.get(partition, here)
-                since[partition] = known if known[0] == place.committed else here
+        for partition, lag in lags.items():
+            if lag.behind and partition.topic in idle_topics:
+                current = (lag.committed, now)
+                known = self._since.get(partition, current)
+                since[partition] = known if known[0] == lag.committed else current
         self._since = since
-        return [partition for partition, (_, at) in since.items() if now - at >= self._patience]
+        return [partition for partition, (_, at) in since.items() if now - at >= self._timeout]

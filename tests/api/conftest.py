@@ -24,6 +24,7 @@ from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Mention, Story, Topic, Trend
 from services.settings import Settings
 from services.store import Batch, Store, layout
+from tests.harness import eventually  # noqa: F401 - the tests of this folder take it from here
 
 _numbers = itertools.count(1)
 
@@ -191,13 +192,6 @@ class Running:
         async with self.http.get(self.url + path, **options) as response:
             text = await response.text()
             return response.status, json.loads(text) if "json" in response.content_type else text, response
-
-
-async def eventually(holds: Callable[[], object], *, seconds: float = 20) -> None:
-    """Return once ``holds`` is true."""
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - there is nothing to wait on in what is observed
-            await asyncio.sleep(0.02)
 
 
 class Subscriber:

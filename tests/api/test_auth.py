@@ -342,6 +342,7 @@ async def test_keys_are_never_logged(settings: Settings) -> None:
                     async with http.post(f"{url}/v1/articles", data=b"{}", headers=headers) as answer:
                         assert key not in await answer.text()
                     async with http.ws_connect(f"{url}/v1/stream", headers=headers) as socket:
+                        await socket.send_json({"op": "ping"})  # no key yet: refused at once, not after 10 seconds
                         await asyncio.wait_for(socket.receive(), 15)
                 async with http.ws_connect(f"{url}/v1/stream") as socket:
                     await socket.send_json({"op": "auth", "key": key})

@@ -59,8 +59,8 @@ _PATIENCE = 30.0
 # As ``khabar api``, but with heartbeats all the time, and little patience with those who do not read.
 _HURRIED = """
 import functools
-from api import service
-from api.subscriptions import Limits
+from api import server as service
+from api.stream.subscription import Limits
 from services.settings import load
 service.Server = functools.partial(service.Server, limits=Limits(heartbeat=0.2, send=1.0))
 service.run(load())
@@ -894,7 +894,6 @@ _END = st.tuples(
 # To shrink a history that fails takes Hypothesis up to five minutes.
 @pytest.mark.timeout(900)
 @settings(
-    max_examples=20,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

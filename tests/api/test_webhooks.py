@@ -36,7 +36,6 @@ from services.settings import Settings
 from services.store import Store
 from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
 from tests.api.conftest import Running, Updates, a_trend, an_article, eventually, serving
-from tests.harness import eventually as awaited
 
 FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
 
@@ -206,7 +205,7 @@ async def test_events_come_in_order_signed_and_once(settings: Settings, receiver
 
 def _documented() -> Callable[[str, dict[str, str], bytes], None]:
     """The function that docs/howto/webhooks.md shows to receivers."""
-    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "webhooks.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - our own page
@@ -452,7 +451,7 @@ class Child:
 
 _AT_THIS_PACE = """
 import json, sys
-from api import service
+from api import server as service
 from api.webhooks import Pace
 from services.cli import main
 
@@ -506,14 +505,14 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
         async def up() -> bool:
             return min([await child.delivers(http) for child in (one, other)]) >= 0
 
-        await awaited(up)
+        await eventually(up)
         made = set()
         for number in range(_WEBHOOKS):
             url = f"http://127.0.0.1:{(one, other)[number % 2].port}/v1/webhooks"
             async with http.post(url, json={"url": receiver.url}) as response:
                 assert response.status == 201
                 made.add((await response.json())["id"])
-        await awaited(shared, 5)
+        await eventually(shared, 5)
         async with coming(updates) as articles:
             await eventually(lambda: _least(receiver) >= 5)
             assert _repetitions(receiver) == {}
@@ -521,7 +520,7 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
             killed = time.monotonic()
             one.process.kill()
             await one.process.wait()
-            await awaited(all_with_the_other)
+            await eventually(all_with_the_other)
             assert time.monotonic() - killed < pace.lease + pace.scan + 2
             at_takeover = len(articles)
             await eventually(lambda: _least(receiver) > at_takeover)
@@ -529,7 +528,7 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
             assert set(repeated.values()) <= {2}
 
             await one.start()
-            await awaited(shared)
+            await eventually(shared)
             shared_again = len(articles)
             await eventually(lambda: _least(receiver) > shared_again + 3)
         await eventually(lambda: _least(receiver) == len(articles))

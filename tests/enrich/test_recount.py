@@ -1,4 +1,4 @@
-"""Workers and the store are killed at random while a hundred thousand articles are counted; then all is recounted."""
+"""Workers and the store are killed at random while articles are counted; then all is recounted from the log."""
 
 import asyncio
 import os
@@ -17,59 +17,65 @@ from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Topic
 from services.store import Store
 from tests.enrich.recount import recounted, stored
+from tests.enrich.workers import empty_topics
 from tests.harness import eventually, kept_running, service, updates
 
-ARTICLES = 100_000
 KILLS = 10
 SEED = 7
 
 
-@pytest.mark.timeout(400)
-async def test_every_number_is_that_of_a_recount(tmp_path: Path) -> None:
-    """Minutes, hours, days, windows, pairs, distinct sources: whatever died meanwhile, they are what the log says."""
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("articles", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
+async def test_every_number_is_that_of_a_recount(
+    tmp_path: Path, workers_kafka: Kafka, own_valkey: Valkey, articles: int
+) -> None:
+    """Minutes, hours, days, windows, pairs, distinct sources: after all kills they agree with the log."""
     chance = random.Random(SEED)
-    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
-    await asyncio.gather(kafka.start(), valkey.start())
-    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
-    store = Store(valkey.url)
+    bootstrap = workers_kafka.bootstrap
+    await empty_topics(bootstrap, raw_partitions=1)
+    store = Store(own_valkey.url)
     async with AsyncExitStack() as stack:
-        settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
+        settings = {"kafka": bootstrap, "redis": own_valkey.url, "data_dir": tmp_path, "session_timeout": 2}
         workers = [
-            await stack.enter_async_context(service("enrich", log=tmp_path / f"{number}.log", **settings))
+            await stack.enter_async_context(
+                service("enrich", "--stages", "aggregate", log=tmp_path / f"{number}.log", **settings)
+            )
             for number in range(2)
         ]
         for worker in workers:
             await stack.enter_async_context(kept_running(worker))
-        last = await _write(kafka.bootstrap, chance)
         for kill in range(KILLS):
-            await asyncio.sleep(chance.uniform(1.0, 3.0))
+            # A part before each kill, so that there is always something to count, and something was counted already.
+            first = kill * articles // KILLS
+            last = await _write(bootstrap, range(first, (kill + 1) * articles // KILLS), chance)
+            await asyncio.sleep(chance.uniform(0.2, 2.0))
             if kill % 2:
-                await _kill_store(valkey, chance)
+                await _kill_store(own_valkey, chance)
             else:
                 chance.choice(workers).process.kill()
-        name = await clients.read_log_id(kafka.bootstrap)
+        name = await clients.read_log_id(bootstrap)
 
         async def counted() -> bool:
             return await store.applied(name) >= last
 
-        await eventually(counted, seconds=200)
-    # The workers have ended: nothing rolls between the two readings.
+        await eventually(counted, seconds=400)
+    # The workers have ended: no window moves between the two readings.
     numbers, edges = await stored(store)
-    articles = [event for event in await updates(kafka.bootstrap) if isinstance(event, Article)]
-    assert len(articles) == ARTICLES
-    wanted = recounted(articles, edges)
+    published = [event for event in await updates(bootstrap) if isinstance(event, Article)]
+    assert len(published) == articles
+    wanted = recounted(published, edges)
     assert numbers.keys() == wanted.keys()
     for key, counts in wanted.items():
         assert numbers[key] == counts, key
-    await _sources_are_right(store, articles)
+    await _sources_are_right(store, published)
     await store.close()
-    await asyncio.gather(kafka.stop(), valkey.stop())
 
 
 async def _sources_are_right(store: Store, articles: list[Article]) -> None:
     today = datetime.now(UTC).date()
     recent = [one for one in articles if (today - one.received_at.date()).days <= 1]
-    for item in (await store.top("entity", "24h", limit=50, sources=True)).items:
+    # Of entities with few sources one hash collision is already more than the error that is allowed.
+    for item in (await store.top("entity", "24h", limit=len(articles) // 2_000, sources=True)).items:
         sources = {one.source for one in recent if item.id in {entity.id for entity in one.entities}}
         assert item.sources == pytest.approx(len(sources), rel=0.03, abs=1)
 
@@ -81,11 +87,11 @@ async def _kill_store(valkey: Valkey, chance: random.Random) -> None:
     await valkey.start()
 
 
-async def _write(bootstrap: str, chance: random.Random) -> int:
+async def _write(bootstrap: str, numbers: range, chance: random.Random) -> int:
     """Articles of the last 30 hours, most of the last minutes, as group writes them; the offset of the last one."""
     now = datetime.now(UTC)
     async with clients.producer(bootstrap) as producer:
-        for number in range(ARTICLES):
+        for number in numbers:
             age = timedelta(minutes=chance.paretovariate(0.5) - 1) % timedelta(hours=30)
             article = _article(number, now - age, chance)
             sent = await producer.send(kafka_topics.UPDATES.name, article.encode(), headers=[("type", b"article")])

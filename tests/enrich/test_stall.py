@@ -1,4 +1,4 @@
-"""A worker that takes nothing, although something waits for it, ends; the next one goes on."""
+"""A worker that reads nothing although records wait exits; the next one goes on."""
 
 import asyncio
 import os
@@ -7,33 +7,37 @@ from pathlib import Path
 
 from faust.types import TP
 
+from enrich.annotate import annotate
 from enrich.stall import PartitionLag, StallDetector
 from services import kafka as clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process
-from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
+from tests.enrich.workers import empty_topics
 from tests.harness import eventually, raw, updates
 
 RAW = TP("articles.raw", 0)
-WAITS = {"articles.raw"}
+IDLE = {"articles.raw"}
 
-# A worker that looks often, and stops taking records once there is a certain file.
+# A worker that checks often, and stops reading once a certain file exists.
 _WORKER = """
 import sys
 from pathlib import Path
-from enrich import stall, worker
-from services.settings import current
-stall.LOOK_SECONDS, stall.PATIENCE_SECONDS = 0.5, 3.0
-from enrich.app import app
+from enrich import worker
+from enrich.app import Intervals, create_app
+from services.settings import load
+
+settings, stages = load(), {"group"}
+worker.prepare(settings, stages)
+app = create_app(settings, stages=stages, intervals=Intervals(stall_check=0.5, stall_timeout=3.0))
 
 @app.timer(interval=0.2)
-async def stop_taking(app):
+async def stop_reading(app):
     if Path(sys.argv[1]).exists():
         app.consumer.pause_partitions(app.consumer.assignment())
 
-worker.run(current())
+worker.serve(app, settings)
 """
 
 
@@ -45,30 +49,30 @@ class _Clock:
         return self.now
 
 
-def test_what_is_not_taken_for_too_long_stands_still() -> None:
-    """Behind at the same offset, with its stage waiting, at every look for that long."""
+def test_a_partition_that_does_not_advance_for_too_long_has_stalled() -> None:
+    """Behind at the same offset, with its stage idle, at every check for that long."""
     clock = _Clock()
-    standstill = StallDetector(60, clock)
+    detector = StallDetector(60, clock)
     behind, done = PartitionLag(5, 0, 9), PartitionLag(9, 0, 9)
-    looks = [
-        (0, behind, WAITS, []),
-        (59, behind, WAITS, []),
-        (60, behind, WAITS, [RAW]),
-        (61, PartitionLag(6, 0, 9), WAITS, []),  # it moved
-        (100, PartitionLag(6, 0, 9), set(), []),  # at work
-        (110, PartitionLag(6, 0, 9), WAITS, []),
-        (165, done, WAITS, []),
-        (500, behind, WAITS, []),  # what came a moment ago
-        (559, PartitionLag(5, 0, 20), WAITS, []),
-        (560, PartitionLag(5, 0, 20), WAITS, [RAW]),
+    checks = [
+        (0, behind, IDLE, []),
+        (59, behind, IDLE, []),
+        (60, behind, IDLE, [RAW]),
+        (61, PartitionLag(6, 0, 9), IDLE, []),  # it advanced
+        (100, PartitionLag(6, 0, 9), set(), []),  # the stage is busy
+        (110, PartitionLag(6, 0, 9), IDLE, []),
+        (165, done, IDLE, []),
+        (500, behind, IDLE, []),  # a record that has just arrived
+        (559, PartitionLag(5, 0, 20), IDLE, []),
+        (560, PartitionLag(5, 0, 20), IDLE, [RAW]),
     ]
-    for at, place, waiting, expected in looks:
+    for at, lag, idle_topics, expected in checks:
         clock.now = 100.0 + at
-        assert standstill.look({RAW: place}, waiting) == expected, at
+        assert detector.check({RAW: lag}, idle_topics) == expected, at
 
 
-def test_what_kafka_no_longer_keeps_is_not_waited_for() -> None:
-    """An offset that lies before the oldest record, or none at all, says nothing is left to do when all is gone."""
+def test_records_that_kafka_no_longer_keeps_do_not_count() -> None:
+    """When all records are deleted, an offset before the oldest record, or none, does not mean that records wait."""
     assert not PartitionLag(5, 20, 20).behind
     assert not PartitionLag(None, 0, 0).behind
     assert not PartitionLag(None, 7, 7).behind
@@ -76,51 +80,52 @@ def test_what_kafka_no_longer_keeps_is_not_waited_for() -> None:
     assert PartitionLag(5, 20, 21).behind
 
 
-def test_a_partition_that_went_to_another_worker_is_forgotten() -> None:
-    """When it comes back, its time begins anew."""
+def test_a_partition_that_went_to_another_worker_starts_again() -> None:
+    """When it comes back, its time starts from zero."""
     clock = _Clock()
-    standstill = StallDetector(60, clock)
-    standstill.look({RAW: PartitionLag(5, 0, 9)}, WAITS)
+    detector = StallDetector(60, clock)
+    detector.check({RAW: PartitionLag(5, 0, 9)}, IDLE)
     clock.now += 50
-    standstill.look({}, WAITS)
+    detector.check({}, IDLE)
     clock.now += 50
-    assert standstill.look({RAW: PartitionLag(5, 0, 9)}, WAITS) == []
+    assert detector.check({RAW: PartitionLag(5, 0, 9)}, IDLE) == []
 
 
-async def test_a_worker_that_takes_nothing_ends_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    """Its partitions paused for good while an article waits: it ends by itself, and the article comes out."""
-    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
-    await asyncio.gather(kafka.start(), valkey.start())
-    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+async def test_a_worker_that_reads_nothing_exits_and_the_next_one_goes_on(tmp_path: Path, workers_kafka: Kafka) -> None:
+    """With its partitions paused for good while an article waits it exits by itself, and the article comes out."""
+    bootstrap = workers_kafka.bootstrap
+    await empty_topics(bootstrap, raw_partitions=1)
     stop = tmp_path / "stop"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")} | {
-        "KHABAR_KAFKA": kafka.bootstrap,
-        "KHABAR_REDIS": valkey.url,
+        "KHABAR_KAFKA": bootstrap,
         "KHABAR_DATA_DIR": str(tmp_path),
         "KHABAR_SESSION_TIMEOUT": "2",
     }
     worker = Process("enrich", tmp_path / "enrich.log")
     command = [sys.executable, "-c", _WORKER, str(stop)]
 
-    async def told(article_id: str) -> bool:
-        return any(isinstance(event, Article) and event.id == article_id for event in await updates(kafka.bootstrap))
+    async def published(article_id: str) -> bool:
+        return any(isinstance(event, Article) and event.id == article_id for event in await updates(bootstrap))
 
-    async with clients.producer(kafka.bootstrap) as producer:
+    async with clients.producer(bootstrap) as producer:
 
         async def send(article_id: str, text: str) -> None:
-            await producer.send_and_wait(kafka_topics.RAW.name, raw(ArticleIn(text=text), article_id).encode())
+            article = annotate(raw(ArticleIn(text=text), article_id))
+            await producer.send_and_wait(kafka_topics.ANNOTATED.name, article.encode())
 
         await worker.start(command, env=environment)
-        await send("before", "وصلت القافلة إلى المدينة قبل الفجر")
-        await eventually(lambda: told("before"))
-        stop.touch()
-        await asyncio.sleep(1)
-        await send("after", "أعلنت الجامعة نتائج القبول هذا الصباح")
-        async with asyncio.timeout(30):
-            assert await worker.wait() != 0
-        assert not await told("after")
-        stop.unlink()
-        await worker.start(command, env=environment)
-        await eventually(lambda: told("after"))
-    await worker.stop()
-    await asyncio.gather(kafka.stop(), valkey.stop())
+        try:
+            await send("before", "وصلت القافلة إلى المدينة قبل الفجر")
+            await eventually(lambda: published("before"))
+            stop.touch()
+            await asyncio.sleep(1)
+            await send("after", "أعلنت الجامعة نتائج القبول هذا الصباح")
+            async with asyncio.timeout(60):
+                assert await worker.wait() != 0
+            assert not await published("after")
+            assert "Stalled: articles.annotated/0" in worker.log.read_text()
+            stop.unlink()
+            await worker.start(command, env=environment)
+            await eventually(lambda: published("after"))
+        finally:
+            await worker.stop()

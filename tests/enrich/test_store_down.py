@@ -1,4 +1,4 @@
-"""A store that is away for longer than Faust's buffers last: articles go on, and no number is lost."""
+"""The store is away until Faust's buffers are full: articles still come out, and no count is lost."""
 
 import asyncio
 import random
@@ -14,20 +14,21 @@ from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
 from services.store import Store
+from tests.enrich.workers import empty_topics
 from tests.harness import Child, eventually, log_of, raw, service, updates
 
 SEED = 20261122
-TOLD = 1_200
-"""Articles that are on ``updates`` before: more than a worker holds of one topic in memory."""
+PUBLISHED = 1_200
+"""Articles that are on ``updates`` already: more than a worker buffers of one topic."""
 SENT = 200
 
 
-class _House:
-    """Servers and one worker of this module's own."""
+class _System:
+    """Servers and one worker of this module alone."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, kafka: Kafka) -> None:
         self.base = base
-        self.kafka = Kafka(base / "kafka")
+        self.kafka = kafka
         self.valkey = Valkey(base / "valkey")
         self.worker: Child
         self.chance = random.Random(SEED)
@@ -38,8 +39,8 @@ class _House:
     @property
     def settings(self) -> dict[str, object]:
         """Settings of a worker."""
-        where = {"kafka": self.kafka.bootstrap, "redis": self.valkey.url, "data_dir": self.base}
-        return {**where, "session_timeout": 2}
+        servers = {"kafka": self.kafka.bootstrap, "redis": self.valkey.url}
+        return {**servers, "data_dir": self.base, "session_timeout": 2}
 
     async def send(self, count: int) -> None:
         """New articles to ``articles.raw``, each of words that no other has."""
@@ -48,11 +49,11 @@ class _House:
         await self._produce(kafka_topics.RAW, [(article.id, article.encode(), []) for article in articles])
         self.sent += named
 
-    async def tell(self, count: int, first: int = 0) -> None:
-        """Articles to ``updates`` as if group had told them."""
-        told = [_told(f"told-{number:05}") for number in range(first, first + count)]
+    async def publish(self, count: int, first: int = 0) -> None:
+        """Articles to ``updates`` as group publishes them."""
+        articles = [_published(f"published-{number:05}") for number in range(first, first + count)]
         await self._produce(
-            kafka_topics.UPDATES, [(article.id, article.encode(), [("type", b"article")]) for article in told]
+            kafka_topics.UPDATES, [(article.id, article.encode(), [("type", b"article")]) for article in articles]
         )
 
     async def all_out(self) -> bool:
@@ -60,24 +61,20 @@ class _House:
         async with clients.reader(self.kafka.bootstrap, kafka_topics.UPDATES.name) as reader:
             end = await reader.end()
             async for record in reader.between(self.read, end):
-                # Their stories have keys of their own.
+                # Stories have other keys.
                 if (record.key or b"").startswith(b"raw-"):
                     self.out.append(record.key.decode())
         self.read = end
-        assert len(set(self.out)) == len(self.out), "nothing comes twice"
+        assert len(set(self.out)) == len(self.out), "nothing is published twice"
         return set(self.out) == set(self.sent)
 
     async def waits(self, stage: str) -> None:
-        """Wait until the worker's log says that this stage waits."""
-        begun = len(self.worker.log.read_bytes())
-
-        async def said() -> bool:
-            return f"stage={stage}".encode() in self.worker.log.read_bytes()[begun:]
-
-        await eventually(said)
+        """Wait until the worker logs that this stage waits."""
+        start = len(self.worker.log.read_bytes())
+        await eventually(lambda: f"stage={stage}".encode() in self.worker.log.read_bytes()[start:])
 
     async def members(self, count: int) -> None:
-        """Wait until so many workers share the work."""
+        """Wait until this number of workers share the work."""
 
         async def shared() -> bool:
             return await groups.stable_members(self.kafka.bootstrap, groups.GROUP) == count
@@ -111,11 +108,11 @@ class _House:
             await asyncio.gather(*sent)
 
 
-def _told(article_id: str) -> Article:
+def _published(article_id: str) -> Article:
     return Article(
         id=article_id,
         revision=1,
-        source="told.example",
+        source="published.example",
         url=None,
         title=None,
         text="نص",
@@ -139,57 +136,57 @@ def _count(names: Iterable[str | None]) -> dict[str | None, int]:
 
 
 @pytest.fixture(scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[_House]:
-    """Kafka, Valkey and one worker, which has counted its first article."""
-    own = _House(tmp_path_factory.mktemp("down"))
-    await asyncio.gather(own.kafka.start(), own.valkey.start())
-    await kafka_topics.ensure(own.kafka.bootstrap, raw_partitions=2, replication=1)
+async def system(workers_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[_System]:
+    """Kafka with empty topics, an empty Valkey and one worker."""
+    own = _System(tmp_path_factory.mktemp("down"), workers_kafka)
+    await own.valkey.start()
+    await empty_topics(workers_kafka.bootstrap, raw_partitions=2)
     async with service("enrich", log=own.base / "enrich.log", **own.settings) as own.worker:
         yield own
-    await asyncio.gather(own.kafka.stop(), own.valkey.stop())
+    await own.valkey.stop()
 
 
-async def test_articles_go_on_however_much_is_not_counted_yet(house: _House) -> None:
-    """More lies on ``updates`` than a worker takes into memory, in pieces that overfill its buffer; nothing stalls."""
-    store = Store(house.valkey.url)
-    await house.send(1)
-    await eventually(house.all_out)
-    await house.right(store)
-    await house.valkey.stop()
-    await house.tell(1)
-    await house.waits("aggregate")
-    # What it has in hand waits. Of what comes behind, some is buffered; the rest then comes in one large fetch.
-    await house.tell(350, first=1)
+async def test_articles_go_on_however_much_is_not_counted_yet(system: _System) -> None:
+    """More is on ``updates`` than a worker buffers, in fetches that overfill the buffer; no stage stalls."""
+    store = Store(system.valkey.url)
+    await system.send(1)
+    await eventually(system.all_out)
+    await system.right(store)
+    await system.valkey.stop()
+    await system.publish(1)
+    await system.waits("aggregate")
+    # The batch in flight waits. Of the next records some are buffered; the rest then comes in one large fetch.
+    await system.publish(350, first=1)
     await asyncio.sleep(1)
-    await house.tell(TOLD - 351, first=351)
-    await house.waits("aggregate")
-    await house.send(SENT)
-    await eventually(house.all_out, seconds=30)
-    await house.valkey.start()
-    await house.right(store)
+    await system.publish(PUBLISHED - 351, first=351)
+    await system.waits("aggregate")
+    await system.send(SENT)
+    await eventually(system.all_out, seconds=30)
+    await system.valkey.start()
+    await system.right(store)
     await store.close()
 
 
-async def test_workers_come_and_go_meanwhile(house: _House) -> None:
-    """Neither one that joins, nor one that is told to stop, nor one that dies waits for the store, or stalls others."""
-    store = Store(house.valkey.url)
-    await house.valkey.stop()
-    await house.tell(TOLD, first=TOLD)
-    await house.waits("aggregate")
-    async with service("enrich", log=house.base / "second.log", **house.settings) as second:
-        await house.members(2)
-        await house.send(20)
-        await eventually(house.all_out)
-        await house.worker.process.stop(seconds=10)
-        assert house.worker.process.returncode == 0
-        await house.members(1)
-        await house.send(20)
-        await eventually(house.all_out)
+async def test_workers_join_and_leave_while_the_store_is_away(system: _System) -> None:
+    """A worker that joins, is stopped or is killed does not wait for the store, nor hold up the others."""
+    store = Store(system.valkey.url)
+    await system.valkey.stop()
+    await system.publish(PUBLISHED, first=PUBLISHED)
+    await system.waits("aggregate")
+    async with service("enrich", log=system.base / "second.log", **system.settings) as second:
+        await system.members(2)
+        await system.send(20)
+        await eventually(system.all_out)
+        await system.worker.process.stop(seconds=10)
+        assert system.worker.process.returncode == 0
+        await system.members(1)
+        await system.send(20)
+        await eventually(system.all_out)
         second.process.kill()
         await second.process.wait()
-    await house.worker.start()
-    await house.send(20)
-    await eventually(house.all_out)
-    await house.valkey.start()
-    await house.right(store)
+    await system.worker.start()
+    await system.send(20)
+    await eventually(system.all_out)
+    await system.valkey.start()
+    await system.right(store)
     await store.close()

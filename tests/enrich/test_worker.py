@@ -1,8 +1,9 @@
-"""A real worker on the real broker: bad records, an absent store, a start after a half-written input."""
+"""A worker in this process, on a real Kafka: bad records, an absent store, a start after partial output."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,36 +11,50 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from enrich.aggregate.counter import Aggregate, UpdateRecord
 from enrich.annotate import annotate
+from enrich.app import Intervals, create_app
 from enrich.group.grouper import Grouper
-from services import deadletters, kafka_topics
+from services import deadletters, groups, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
 from services.fencing import FencedProducer
 from services.groups import GROUP
+from services.settings import Settings
 from services.store import Store
-from tests.harness import Child, eventually, log_of, raw, service, updates
+from tests.enrich.workers import Worker, empty_topics, running
+from tests.harness import eventually, log_of, raw, service, updates
 
 WINDOW = timedelta(hours=72)
 
 
+@dataclass
+class Own:
+    """Servers and one worker of this module alone."""
+
+    kafka: Kafka
+    valkey: Valkey
+    settings: Settings
+    worker: Worker
+
+
 @pytest.fixture(scope="module")
-async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Kafka, Valkey, Child]]:
-    """Kafka, Valkey and one worker of this module's own."""
+async def own(workers_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Own]:
+    """Kafka with empty topics, an empty Valkey and a worker with all stages."""
     base = tmp_path_factory.mktemp("worker")
-    kafka, valkey = Kafka(base / "kafka"), Valkey(base / "valkey")
-    await asyncio.gather(kafka.start(), valkey.start())
-    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=2, replication=1, window_hours=30 * 24)
-    settings = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": base, "session_timeout": 2}
-    async with service("enrich", log=base / "enrich.log", **settings) as child:
-        yield kafka, valkey, child
-    await asyncio.gather(kafka.stop(), valkey.stop())
+    valkey = Valkey(base / "valkey")
+    await valkey.start()
+    await empty_topics(workers_kafka.bootstrap, raw_partitions=2, window_hours=30 * 24)
+    settings = Settings(kafka=workers_kafka.bootstrap, redis=valkey.url, data_dir=base, session_timeout=2)
+    async with running(settings, intervals=Intervals(trends=1.0)) as worker:
+        yield Own(workers_kafka, valkey, settings, worker)
+    await valkey.stop()
 
 
 async def send(kafka: Kafka, topic: kafka_topics.Topic, value: bytes, key: bytes = b"k") -> None:
-    """One record with a header of its own."""
+    """One record with a header."""
     async with clients.producer(kafka.bootstrap) as producer:
         await producer.send_and_wait(topic.name, value, key=key, headers=[("trace", b"1")])
 
@@ -55,9 +70,9 @@ async def published(kafka: Kafka, article_id: str) -> Article:
     return result
 
 
-async def test_bad_records_become_dead_letters_and_stop_nothing(own: tuple[Kafka, Valkey, Child]) -> None:
-    """Whatever lies on a topic, each stage keeps it with its cause and goes on with the next."""
-    kafka, _, _ = own
+async def test_bad_records_become_dead_letters_and_stop_nothing(own: Own) -> None:
+    """Each stage keeps any record that it cannot process with the cause, and goes on with the next."""
+    kafka = own.kafka
     good = raw(ArticleIn(text="وصل الوفد إلى القاهرة مساء اليوم"), "good-1")
     bad = {
         b"not json": "annotate",
@@ -82,11 +97,9 @@ async def test_bad_records_become_dead_letters_and_stop_nothing(own: tuple[Kafka
     assert all(letter.headers == [("trace", b"1")] and letter.cause for letter in found)
 
 
-async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
-    own: tuple[Kafka, Valkey, Child],
-) -> None:
-    """Without the store events still come out; back again, it counts what it missed."""
-    kafka, valkey, _ = own
+async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(own: Own) -> None:
+    """Without the store events still come out; when it is back, what it missed is counted."""
+    kafka, valkey = own.kafka, own.valkey
     store = Store(valkey.url)
 
     async def total() -> int:
@@ -105,9 +118,9 @@ async def test_articles_go_on_while_the_store_is_away_and_numbers_catch_up(
     await store.close()
 
 
-async def test_an_emptied_store_is_filled_again_though_nothing_comes(own: tuple[Kafka, Valkey, Child]) -> None:
-    """The worker looks now and then: what is missing is read back from Kafka, and the numbers are complete."""
-    _, valkey, _ = own
+async def test_an_emptied_store_is_filled_again_without_new_records(own: Own) -> None:
+    """The worker checks the store periodically: what is missing is read back from Kafka, and counts are complete."""
+    valkey = own.valkey
     store = Store(valkey.url)
     before = (await store.top("language", "all", limit=5)).items
     assert before
@@ -117,34 +130,85 @@ async def test_an_emptied_store_is_filled_again_though_nothing_comes(own: tuple[
         return (await store.top("language", "all", limit=5)).items == before
 
     await eventually(filled)
-    log = f"{await clients.cluster_id(own[0].bootstrap)}/updates-0"
+    log = f"{await clients.cluster_id(own.kafka.bootstrap)}/updates-0"
     state = await store.state(log)
     assert (state.complete.since, state.complete.rebuilding) == (None, False)
     await store.close()
 
 
-async def test_numbers_of_a_lost_kafka_do_not_hold_up_those_of_the_next(own: tuple[Kafka, Valkey, Child]) -> None:
-    """The store remembers how far it is in this very log; a Kafka begun anew starts at offset 0 and is counted."""
-    kafka, valkey, _ = own
-    store = Store(valkey.url)
-    (log,) = [name async for name, _ in store.redis.hscan_iter("{khabar}:applied")]
-    assert log == f"{await clients.cluster_id(kafka.bootstrap)}/updates-0"
+async def test_the_position_in_one_kafka_does_not_hold_up_the_counts_of_the_next(own: Own, kafka: Kafka) -> None:
+    """The store keeps its position per log: the first record of another Kafka is counted, though it is further here."""
+    store = Store(own.valkey.url)
+    here, there = [await clients.read_log_id(one.bootstrap) for one in (own.kafka, kafka)]
+    assert here == f"{await clients.cluster_id(own.kafka.bootstrap)}/updates-0"
+    assert await store.applied(here) > 0
+    assert [name async for name, _ in store.redis.hscan_iter("{khabar}:applied")] == [here]
+    before = (await store.top("language", "all", limit=1)).total
+    first = (await updates(own.kafka.bootstrap))[0]
+    assert isinstance(first, Article)
+    sent = int(datetime.now(UTC).timestamp() * 1000)
+    aggregate = Aggregate(store, kafka.bootstrap)
+    assert await aggregate.apply([UpdateRecord(0, sent, [("type", b"article")], first.encode())]) == []
+    assert await store.applied(there) == 0
+    assert (await store.top("language", "all", limit=1)).total == before + 1
+    await store.redis.hdel("{khabar}:applied", there)
     await store.close()
 
 
-async def test_a_worker_told_to_stop_ends_cleanly_and_the_next_carries_on(own: tuple[Kafka, Valkey, Child]) -> None:
-    """SIGTERM gives exit status 0; what came meanwhile is done by the next worker."""
-    kafka, _, child = own
-    child.process._child.terminate()
-    assert await child.process.wait() == 0
+async def test_a_worker_that_is_stopped_exits_cleanly_and_the_next_one_goes_on(own: Own) -> None:
+    """SIGTERM gives exit status 0; what came meanwhile is processed by the next worker."""
+    kafka, settings = own.kafka, own.settings
+    await own.worker.stop()
+    given = {"kafka": settings.kafka, "redis": settings.redis, "data_dir": settings.data_dir, "session_timeout": 2}
+    async with service("enrich", log=settings.data_dir / "enrich.log", **given) as child:
+        await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="توقفت القطارات عن العمل"), "sooner-1").encode())
+        await published(kafka, "sooner-1")
+        child.process._child.terminate()
+        assert await child.process.wait() == 0
     await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="عادت القطارات إلى العمل"), "later-1").encode())
-    await child.start()
+    await own.worker.start()
     await published(kafka, "later-1")
 
 
-async def test_what_a_source_repeats_is_known_after_a_restart(own: tuple[Kafka, Valkey, Child]) -> None:
+async def test_workers_with_different_stages_share_the_work(own: Own) -> None:
+    """They are one consumer group: each gets the partitions of its own stages' topics only."""
+    await own.worker.stop()
+    parts = [{"annotate"}, {"group", "aggregate"}, {"annotate", "aggregate"}]
+    workers = [Worker(own.settings, stages=stages) for stages in parts]
+    await asyncio.gather(*(worker.start() for worker in workers))
+
+    async def shared() -> bool:
+        return await groups.stable_members(own.kafka.bootstrap, GROUP) == len(workers)
+
+    await eventually(shared)
+    store = Store(own.valkey.url)
+    before = (await store.top("language", "all", limit=1)).total
+    for number, text in enumerate(("أقلعت الطائرة الأولى", "هبطت الطائرة الثانية", "تأخرت الطائرة الثالثة")):
+        article = raw(ArticleIn(text=text), f"parts-{number}")
+        await send(own.kafka, kafka_topics.RAW, article.encode(), key=b"%d" % number)
+        await published(own.kafka, article.id)
+
+    async def counted() -> bool:
+        return (await store.top("language", "all", limit=1)).total == before + 3
+
+    await eventually(counted)
+    assigned = [{partition.topic for partition in worker.app.consumer.assignment()} for worker in workers]
+    names = {"annotate": "articles.raw", "group": "articles.annotated", "aggregate": "updates"}
+    for topics, stages in zip(assigned, parts, strict=True):
+        assert topics <= {names[stage] for stage in stages}
+    assert set().union(*assigned) == set(names.values())
+    # Without the only worker that groups, articles wait for the next one.
+    await workers[1].stop()
+    await send(own.kafka, kafka_topics.RAW, raw(ArticleIn(text="انتظر الركاب طويلا"), "parts-3").encode())
+    await asyncio.gather(*(worker.stop() for worker in (workers[0], workers[2])))
+    await store.close()
+    await own.worker.start()
+    await published(own.kafka, "parts-3")
+
+
+async def test_boilerplate_of_a_source_is_known_after_a_restart(own: Own) -> None:
     """The closing line of three unrelated articles is boilerplate in the third, and in the next worker's first."""
-    kafka, _, child = own
+    kafka, worker = own.kafka, own.worker
     blurb = "تابعوا آخر أخبار الميناء والمدينة القديمة على مدار الساعة من مراسلينا في كل مكان."
     bodies = [
         "افتتح الصيادون سوقا جديدة للأسماك عند الرصيف الشرقي صباحا.",
@@ -160,16 +224,16 @@ async def test_what_a_source_repeats_is_known_after_a_restart(own: tuple[Kafka, 
         await send(kafka, kafka_topics.RAW, article.encode(), key=b"same partition")
     third = await published(kafka, "blurb-2")
     assert [third.text[span.start : span.end] for span in third.boilerplate] == [blurb]
-    await child.process.stop()
-    await child.start()
+    await worker.stop()
+    await worker.start()
     await send(kafka, kafka_topics.RAW, articles[3].encode(), key=b"same partition")
     fourth = await published(kafka, "blurb-3")
     assert [fourth.text[span.start : span.end] for span in fourth.boilerplate] == [blurb]
 
 
-async def test_what_group_remembers_is_kept_for_as_long_as_it_looks_back(own: tuple[Kafka, Valkey, Child]) -> None:
-    """With a window of thirty days entries are kept for more than that, articles for as long as always."""
-    kafka, _, _ = own
+async def test_snapshots_are_kept_for_longer_than_the_window(own: Own) -> None:
+    """With a window of thirty days, group's entries are kept for longer than that; articles for 7 days as always."""
+    kafka = own.kafka
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     days = {}
@@ -183,54 +247,63 @@ async def test_what_group_remembers_is_kept_for_as_long_as_it_looks_back(own: tu
     assert days == {"updates": 7, "group.entries": 31}
 
 
-async def test_what_an_input_still_owes_is_written_before_the_next(own: tuple[Kafka, Valkey, Child]) -> None:
-    """A worker that ended between an article and its story leaves a debt, which the next worker pays first, once."""
-    kafka, _, child = own
-    await child.process.stop()
+async def test_partial_output_of_an_input_is_completed_before_the_next(own: Own) -> None:
+    """When a worker ends after an article and before its story, the next one publishes the story first, and once."""
+    kafka, worker = own.kafka, own.worker
+    await worker.stop()
     before = await updates(kafka.bootstrap)
     end = (await log_of(kafka.bootstrap, kafka_topics.ANNOTATED))[-1].offset
-    told = Grouper(WINDOW).process(annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "owed-1")))
-    assert told is not None
-    pen = await FencedProducer.acquire(kafka.bootstrap, kafka_topics.UPDATES.name)
-    headers = [("type", b"article"), ("input", b"%d" % (end + 1)), ("part", b"1/2"), ("entry", told.entry)]
-    await pen.append([(b"owed-1", told.article.encode(), headers)])
-    pen.close()
-    await send(kafka, kafka_topics.ANNOTATED, b"the input that was told by half")
-    await child.start()
-    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="أغلقت المدارس أبوابها بسبب العاصفة"), "owed-2").encode())
-    await published(kafka, "owed-2")
+    output = Grouper(WINDOW).process(annotate(raw(ArticleIn(text="بدأ موسم الحصاد في السهول الشمالية"), "partial-1")))
+    assert output is not None
+    fenced = await FencedProducer.acquire(kafka.bootstrap, kafka_topics.UPDATES.name)
+    headers = [("type", b"article"), ("input", b"%d" % (end + 1)), ("part", b"1/2"), ("entry", output.entry)]
+    await fenced.append([(b"partial-1", output.article.encode(), headers)])
+    fenced.close()
+    await send(kafka, kafka_topics.ANNOTATED, b"the input whose output is partial")
+    await worker.start()
+    text = "أغلقت المدارس أبوابها بسبب العاصفة"
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text=text), "partial-2").encode())
+    await published(kafka, "partial-2")
     after = (await updates(kafka.bootstrap))[len(before) :]
-    assert [event.id for event in after[:3]] == ["owed-1", told.stories[0].id, "owed-2"]
-    assert after[1].encode() == told.stories[0].encode()
-    await child.process.stop()
-    await child.start()
-    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="وصلت سفينة الأبحاث إلى القطب"), "owed-3").encode())
-    await published(kafka, "owed-3")
+    assert [event.id for event in after[:3]] == ["partial-1", output.stories[0].id, "partial-2"]
+    assert after[1].encode() == output.stories[0].encode()
+    await worker.stop()
+    await worker.start()
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="وصلت سفينة الأبحاث إلى القطب"), "partial-3").encode())
+    await published(kafka, "partial-3")
     last = (await updates(kafka.bootstrap))[len(before) + 4 :]
-    assert last[0].id == "owed-3", "nothing is told again"
+    assert last[0].id == "partial-3", "nothing is published again"
 
 
-async def test_what_was_committed_but_not_told_is_told(own: tuple[Kafka, Valkey, Child]) -> None:
-    """Group goes on behind what it has told, whatever offset the consumer group has: nothing is left out."""
-    kafka, _, child = own
-    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="بدأت قمة المناخ في العاصمة صباح اليوم"), "told").encode())
-    await published(kafka, "told")
-    await child.process.stop()
+async def test_inputs_that_were_committed_but_not_published_are_published(own: Own) -> None:
+    """Group continues after what it has published, not at the committed offset: nothing is left out."""
+    kafka, worker = own.kafka, own.worker
+    text = "بدأت قمة المناخ في العاصمة صباح اليوم"
+    await send(kafka, kafka_topics.RAW, raw(ArticleIn(text=text), "published").encode())
+    await published(kafka, "published")
+    await worker.stop()
     left_out = [
         annotate(raw(ArticleIn(text=f"رست السفينة رقم {at} في الميناء القديم"), f"left-{at}")) for at in range(3)
     ]
     for one in left_out:
         await send(kafka, kafka_topics.ANNOTATED, one.encode())
     await _commit_all(kafka, kafka_topics.ANNOTATED)
-    await child.start()
+    await worker.start()
     await send(kafka, kafka_topics.RAW, raw(ArticleIn(text="افتتح الوزير جسرا جديدا على النهر"), "next").encode())
     await published(kafka, "next")
     articles = [event.id for event in await updates(kafka.bootstrap) if isinstance(event, Article)]
-    assert articles[-5:] == ["told", "left-0", "left-1", "left-2", "next"]
+    assert articles[-5:] == ["published", "left-0", "left-1", "left-2", "next"]
+
+
+def test_an_unknown_stage_is_refused(own: Own) -> None:
+    """The error names the stages that exist; no stage at all is refused, too."""
+    for stages in ({"grouping"}, {"group", "grouping"}, set()):
+        with pytest.raises(ValueError, match="stages are annotate, group, aggregate, not"):
+            create_app(own.settings, stages=stages)
 
 
 async def _commit_all(kafka: Kafka, topic: kafka_topics.Topic) -> None:
-    """Commit for the workers' group what they have not seen, as a worker that dies at the wrong moment might."""
+    """Commit for the workers' group what they have not read, as a worker that is killed at the wrong moment might."""
     partition = TopicPartition(topic.name, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=GROUP, enable_auto_commit=False)
     await consumer.start()

@@ -1,4 +1,4 @@
-"""A worker that is paused for longer than its session, and goes on while another one has taken over."""
+"""A worker that is paused for longer than its session, and resumes when another one has taken over."""
 
 import asyncio
 import random
@@ -13,9 +13,9 @@ from enrich.annotate import annotate
 from services import kafka as clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
-from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
 from tests.enrich.reference import expected_events, first_difference
+from tests.enrich.workers import empty_topics
 from tests.harness import arrivals, eventually, log_of, raw, seed_articles, service, updates
 
 ARTICLES = 900
@@ -23,27 +23,27 @@ SEED = 20261122
 
 
 @pytest.mark.timeout(180)
-async def test_a_worker_that_comes_back_from_a_pause_corrupts_nothing(tmp_path: Path) -> None:
-    """Paused in the midst of its work and replaced, it cannot write what it had in hand: it ends and starts anew.
+async def test_a_paused_worker_that_resumes_corrupts_nothing(tmp_path: Path, workers_kafka: Kafka) -> None:
+    """Paused in the middle of a batch and replaced, it cannot write that batch: it exits, and starts again.
 
-    Nothing is told twice, nothing is lost, and all is grouped as by one worker that was never paused.
+    Nothing is published twice, nothing is lost, and all is grouped as by one worker that was never paused.
     """
-    kafka, valkey = Kafka(tmp_path / "kafka"), Valkey(tmp_path / "valkey")
-    await asyncio.gather(kafka.start(), valkey.start())
-    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+    kafka = workers_kafka
+    await empty_topics(kafka.bootstrap, raw_partitions=1)
     articles = _articles()
-    some = {"kafka": kafka.bootstrap, "redis": valkey.url, "data_dir": tmp_path, "session_timeout": 2}
+    options = ("enrich", "--stages", "group")
+    some = {"kafka": kafka.bootstrap, "data_dir": tmp_path, "session_timeout": 2}
 
     async def published(count: int) -> bool:
         return len(await updates(kafka.bootstrap)) >= count
 
     async with AsyncExitStack() as stack:
-        paused = await stack.enter_async_context(service("enrich", log=tmp_path / "paused.log", **some))
+        paused = await stack.enter_async_context(service(*options, log=tmp_path / "paused.log", **some))
         await _send(kafka, articles[:600])
         await eventually(lambda: published(100))
         paused.process._child.send_signal(signal.SIGSTOP)
-        assert not await published(2 * 600), "it is in the midst of its work"
-        other = await stack.enter_async_context(service("enrich", log=tmp_path / "other.log", **some))
+        assert not await published(2 * 600), "it is in the middle of its work"
+        other = await stack.enter_async_context(service(*options, log=tmp_path / "other.log", **some))
         await eventually(lambda: published(2 * 600))
         paused.process._child.send_signal(signal.SIGCONT)
         await _send(kafka, articles[600:750])
@@ -54,11 +54,10 @@ async def test_a_worker_that_comes_back_from_a_pause_corrupts_nothing(tmp_path: 
         other.process.kill()
         await _send(kafka, articles[750:])
         await eventually(lambda: published(2 * ARTICLES))
-    told = await updates(kafka.bootstrap)
-    assert [event.id for event in told if isinstance(event, Article)] == [article.id for article in articles]
-    assert first_difference(told, expected_events(articles)) is None
+    events = await updates(kafka.bootstrap)
+    assert [event.id for event in events if isinstance(event, Article)] == [article.id for article in articles]
+    assert first_difference(events, expected_events(articles)) is None
     assert not await log_of(kafka.bootstrap, kafka_topics.REJECTED)
-    await asyncio.gather(kafka.stop(), valkey.stop())
 
 
 def _articles() -> list[AnnotatedArticle]:

@@ -1,8 +1,7 @@
-"""A running push server, and functions that read the records on Kafka."""
+"""A running push server, and what is on Kafka."""
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,18 +17,9 @@ from services import kafka_topics
 from services.embedded.process import free_port
 from services.events import RawArticle
 from services.settings import Settings
+from tests.harness import eventually
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
-
-
-async def until(holds: Callable[[], object], *, seconds: float = 15) -> None:
-    """Wait until a condition holds (it may be async). Raises ``TimeoutError`` after ``seconds``."""
-    async with asyncio.timeout(seconds):
-        while True:
-            value = holds()
-            if await value if inspect.isawaitable(value) else value:
-                return
-            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +29,7 @@ async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
     config.host, config.port = "127.0.0.1", free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
-    await until(lambda: server.started)
+    await eventually(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{config.port}"
     finally:

@@ -23,7 +23,8 @@ from services.errors import SettingsError
 from services.events import ArticleIn
 from services.identity import article_id
 from services.settings import Settings
-from tests.ingest.conftest import raw, until
+from tests.harness import eventually
+from tests.ingest.conftest import raw
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
@@ -327,9 +328,9 @@ async def test_poller(site: Site, intake: Intake, kafka: Kafka, settings: Settin
     fast = settings.model_copy(update={"feed_interval": 0.05, "allow_private_addresses": True})
     task = asyncio.create_task(Poller(polled, fast, intake).run())
     try:
-        await until(lambda: id_of(f"{name}-1") in good.seen, seconds=5)
+        await eventually(lambda: id_of(f"{name}-1") in good.seen, seconds=5)
         site.rss("/regular", item(f"{name}-2"))
-        await until(lambda: id_of(f"{name}-2") in good.seen, seconds=5)
+        await eventually(lambda: id_of(f"{name}-2") in good.seen, seconds=5)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -26,7 +26,8 @@ from services.events import ArticleIn
 from services.files import FilesError
 from services.identity import article_id
 from services.settings import Settings
-from tests.ingest.conftest import raw, serving, until
+from tests.harness import eventually
+from tests.ingest.conftest import raw, serving
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -352,7 +353,7 @@ async def test_interrupt(tmp_path: Path, kafka: Kafka, url: str, name: str) -> N
         *("replay", str(path), "--to", url, "--rate", "50", "--repeat", "0"),
         stderr=asyncio.subprocess.PIPE,
     )
-    await until(lambda: of_source(kafka, name))
+    await eventually(lambda: of_source(kafka, name))
     child.send_signal(signal.SIGINT)
     async with asyncio.timeout(15):
         _, stderr = await child.communicate()

@@ -20,7 +20,8 @@ from services.embedded.process import Process, free_port
 from services.events import ArticleIn
 from services.identity import article_id
 from services.settings import Settings
-from tests.ingest.conftest import Post, posting, raw, serving, until
+from tests.harness import eventually
+from tests.ingest.conftest import Post, posting, raw, serving
 
 KHABAR = Path(sys.executable).parent / "khabar"
 
@@ -71,7 +72,7 @@ async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None
             async def ready() -> bool:
                 return await status("/readyz") == 200
 
-            await until(ready)
+            await eventually(ready)
             answer = await post(json.dumps({"text": "خبر"}))
             assert answer.status == 202
             assert answer.body["accepted"][0]["id"] == article_id(ArticleIn(text="خبر"))

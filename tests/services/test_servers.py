@@ -1,4 +1,4 @@
-"""The store on every server that it is meant for: Valkey 8 and 9 and Redis 7, alone and as a node of a cluster."""
+"""The store on each supported server: Valkey 8 and 9 and Redis 7, standalone and as a node of a cluster."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,7 +14,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 LOG = "cluster/updates-0"
 
 
-def _article(article_id: str, story: str, *, language: str = "ar", copy_of: str | None = None) -> Article:
+def _article(article_id: str, story: str, *, language: str = "ar", duplicate_of: str | None = None) -> Article:
     return Article(
         id=article_id,
         revision=1,
@@ -28,8 +28,8 @@ def _article(article_id: str, story: str, *, language: str = "ar", copy_of: str 
         language_score=1,
         entities=[Entity(id="Q7747", name="بوتين", type="PER"), Entity(id="Q649", name="موسكو", type="LOC")],
         topics=[Topic(id="politics", label="سياسة", score=1)],
-        duplicate_of=copy_of,
-        similarity=0.9 if copy_of else None,
+        duplicate_of=duplicate_of,
+        similarity=0.9 if duplicate_of else None,
         story=story,
     )
 
@@ -60,12 +60,12 @@ def _batch(first: int, *records: Article | Story) -> Batch:
     return batch
 
 
-async def _walk(store: Store) -> None:
-    """Write and read articles and stories, including a merge and a split."""
+async def _write_and_read(store: Store) -> None:
+    """Write and read all kinds of records, a merge and a split included."""
     first = (
         _article("a1", "s1"),
         _story("s1", ["a1"]),
-        _article("a2", "s1", copy_of="a1"),
+        _article("a2", "s1", duplicate_of="a1"),
         _story("s1", ["a2", "a1"]),
         _article("a3", "s2", language="en"),
         _story("s2", ["a3"]),
@@ -89,14 +89,14 @@ async def _walk(store: Store) -> None:
     assert {found.id async for found in store.stories(NOW - timedelta(minutes=1))} == {"s1", "s3"}
 
 
-async def test_a_walk_through_the_store(each_store: Store) -> None:
-    """On every server, what is written can be read, and applying it again changes nothing."""
-    await _walk(each_store)
+async def test_all_kinds_of_records(each_store: Store) -> None:
+    """What is written can be read, and applying it again changes nothing."""
+    await _write_and_read(each_store)
 
 
 async def test_all_keys_are_in_one_slot(each_store: Store) -> None:
-    """In a cluster, all keys are in one slot and so on one node, as scripts need."""
-    await _walk(each_store)
+    """A cluster keeps all keys on one node, as scripts need."""
+    await _write_and_read(each_store)
     client = each_store.redis
     keys = [key async for key in client.scan_iter()]
     if (await client.info("cluster"))["cluster_enabled"]:
@@ -107,7 +107,7 @@ async def test_all_keys_are_in_one_slot(each_store: Store) -> None:
 
 
 async def test_a_node_of_a_cluster_refuses_other_keys(each_store: Store) -> None:
-    """A script that is given, or computes, a key of another slot fails there; a server without a cluster allows it."""
+    """A script that takes or builds a key of another slot fails there; a standalone server would accept it."""
     client = each_store.redis
     strict = (await client.info("cluster"))["cluster_enabled"]
     assert await client.eval("return redis.call('SET', KEYS[1], 1)", 1, "{khabar}:x")
