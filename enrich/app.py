@@ -39,7 +39,7 @@ from enrich.stage import (
 )
 from enrich.stall import LOOK_SECONDS, PATIENCE_SECONDS, PartitionLag, StallDetector, Stalled
 from enrich.text import boilerplate_history
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from enrich.trends.publisher import TrendPublisher
 from services import kafka, kafka_topics
 from services import settings as settings_module
@@ -109,11 +109,11 @@ async def annotate(stream: StreamT[bytes]) -> None:
 
     An article is understood by itself; all that is remembered is what its source repeats.
     """
-    repeated: Boilerplate | None = None
+    repeated: BoilerplateDetector | None = None
     async for events in batches(stream, kafka_topics.RAW, limit=128):
         if repeated is None:
             repeated = await retry_until_available(
-                "annotate", partial(boilerplate_history.read_back, settings.kafka_servers)
+                "annotate", partial(boilerplate_history.load_history, settings.kafka_servers)
             )
         async with _annotating:
             # In a thread, so that the loop keeps its heartbeats while the processor is busy with text.
@@ -122,15 +122,15 @@ async def annotate(stream: StreamT[bytes]) -> None:
         RECORDS.labels("annotate").inc(len(events))
 
 
-def _annotate_all(events: Sequence[EventT], repeated: Boilerplate) -> list[Output]:
+def _annotate_all(events: Sequence[EventT], repeated: BoilerplateDetector) -> list[Output]:
     # Partitions come one after the other; group shall see their articles in the order in which they arrived.
     return [_annotate_one(event, repeated) for event in sorted(events, key=lambda event: event.message.timestamp)]
 
 
-def _annotate_one(event: EventT, repeated: Boilerplate) -> Output:
+def _annotate_one(event: EventT, repeated: BoilerplateDetector) -> Output:
     try:
         raw = RawArticle.model_validate_json(event.value or b"")
-        article = annotated(raw, event.message.offset, recognizer=recognizer, memory=repeated, encoder=encoder)
+        article = annotated(raw, event.message.offset, recognizer=recognizer, boilerplate=repeated, encoder=encoder)
         value = article.encode()
         if len(value) > _LARGEST:
             raise ValueError(f"annotated it has {len(value)} bytes, more than the {_LARGEST} that a record may have")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 
 BLURB = "يقدم الموقع لقرائه أحدث الأخبار من مراسليه في العواصم العربية والعالمية ويمكنكم متابعته عبر تطبيق الهاتف"
 NEWS = (
@@ -17,7 +17,7 @@ NEWS = (
 )
 
 
-def marked(finder: Boilerplate, source: str | None, *lines: str) -> list[str]:
+def marked(finder: BoilerplateDetector, source: str | None, *lines: str) -> list[str]:
     """The lines of an article that were found to be boilerplate."""
     text = "\n\n".join(lines)
     spans = finder.find(source, text)
@@ -58,7 +58,7 @@ def marked(finder: Boilerplate, source: str | None, *lines: str) -> list[str]:
 )
 def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> None:
     """No source and no repetition is needed, in any of the languages."""
-    assert marked(Boilerplate(), None, line, *(f"{news}." for news in NEWS)) == [line]
+    assert marked(BoilerplateDetector(), None, line, *(f"{news}." for news in NEWS)) == [line]
 
 
 @pytest.mark.parametrize(
@@ -78,25 +78,25 @@ def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> Non
 )
 def test_news_that_begins_like_boilerplate_stays(line: str) -> None:
     """A phrase at the beginning of a sentence does not make it furniture."""
-    assert marked(Boilerplate(), None, *NEWS, line, *NEWS[::-1]) == []
+    assert marked(BoilerplateDetector(), None, *NEWS, line, *NEWS[::-1]) == []
 
 
 def test_headlines_under_read_also_belong_to_it() -> None:
     """At the end all of them; in the middle, where the article goes on, one."""
     end = ("اقرأ أيضاً", "جولة في ورش الحرفيين", "خمسة متاحف لا تعرفها")
-    assert marked(Boilerplate(), None, *NEWS, *end) == list(end)
-    middle = marked(Boilerplate(), None, NEWS[0], "Read also", "Ten train journeys", "A heading", f"{NEWS[1]}.")
+    assert marked(BoilerplateDetector(), None, *NEWS, *end) == list(end)
+    middle = marked(BoilerplateDetector(), None, NEWS[0], "Read also", "Ten train journeys", "A heading", f"{NEWS[1]}.")
     assert middle == ["Read also", "Ten train journeys"]
 
 
 def test_a_picture_caption_that_repeats_the_headline_is_found() -> None:
     """The headline itself stays."""
-    assert marked(Boilerplate(), None, NEWS[0], NEWS[1], f"• {NEWS[0]}", NEWS[2]) == [f"• {NEWS[0]}"]
+    assert marked(BoilerplateDetector(), None, NEWS[0], NEWS[1], f"• {NEWS[0]}", NEWS[2]) == [f"• {NEWS[0]}"]
 
 
 def test_a_closing_blurb_is_learnt_from_three_unrelated_articles_of_its_source() -> None:
     """The third article shows it, later ones too; in another source it is still unknown."""
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     found = [marked(finder, "a.example", news, BLURB) for news in NEWS]
     assert found == [[], [], [BLURB], [BLURB]]
     assert marked(finder, "b.example", NEWS[0], BLURB) == []
@@ -105,7 +105,7 @@ def test_a_closing_blurb_is_learnt_from_three_unrelated_articles_of_its_source()
 
 def test_learning_beforehand_is_as_good_as_having_seen() -> None:
     """Older articles warm the memory up."""
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     for news in NEWS[:2]:
         finder.learn("a.example", f"{news}\n{BLURB}")
     assert marked(finder, "a.example", NEWS[2], BLURB) == [BLURB]
@@ -113,7 +113,7 @@ def test_learning_beforehand_is_as_good_as_having_seen() -> None:
 
 def test_reposts_and_corrections_of_one_article_teach_nothing() -> None:
     """An article that comes ten times, each time with another line edited, stays news."""
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     assert marked(finder, "a.example", *NEWS) == []
     for number in range(10):
         edited = list(NEWS)
@@ -123,7 +123,7 @@ def test_reposts_and_corrections_of_one_article_teach_nothing() -> None:
 
 def test_a_flash_that_is_corrected_again_and_again_stays_news() -> None:
     """Two lines, one of them edited in its middle each time."""
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     for number in range(6):
         lead = f"أعلن البنك المركزي في العاصمة مساء اليوم رفع الفائدة {number} نقاط بعد اجتماع طويل للجنة النقد"
         assert marked(finder, "a.example", lead, NEWS[0]) == []
@@ -131,12 +131,12 @@ def test_a_flash_that_is_corrected_again_and_again_stays_news() -> None:
 
 def test_an_article_is_never_boilerplate_from_end_to_end() -> None:
     """If nothing would be left, nothing is marked."""
-    assert marked(Boilerplate(), None, "اقرأ أيضاً: خبر", "حجم الخط", "***") == []
+    assert marked(BoilerplateDetector(), None, "اقرأ أيضاً: خبر", "حجم الخط", "***") == []
 
 
 def test_memory_is_bounded_and_the_longest_unseen_is_forgotten() -> None:
     """Many sources and many lines push the oldest out; what is seen again and again is kept."""
-    finder = Boilerplate(sources=2, lines=8)
+    finder = BoilerplateDetector(sources=2, lines=8)
     for news in NEWS[:3]:
         finder.learn("a.example", f"{news}\n{BLURB}")
     for number in range(100):
@@ -156,7 +156,7 @@ def test_spans_lie_in_the_text_in_order_and_the_same_articles_give_the_same_answ
     articles: list[tuple[str | None, str]],
 ) -> None:
     """Spans are not empty, do not overlap and never take all; a second finder says the same."""
-    first, second = Boilerplate(), Boilerplate()
+    first, second = BoilerplateDetector(), BoilerplateDetector()
     for source, text in articles:
         spans = first.find(source, text)
         assert spans == second.find(source, text)
@@ -177,4 +177,4 @@ def _rest(text: str, spans: list[tuple[int, int]]) -> list[str]:
 )
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     """One endless line, endless lines, half a byline again and again."""
-    assert len(Boilerplate().find("a.example", text)) <= len(text)
+    assert len(BoilerplateDetector().find("a.example", text)) <= len(text)

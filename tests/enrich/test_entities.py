@@ -4,7 +4,7 @@ import pytest
 
 from enrich.annotate import annotate
 from enrich.entities import recognition
-from enrich.entities.find import find as find_entities
+from enrich.entities.find import find_entities
 from enrich.text.tokens import Passage, form
 from services.events import ArticleIn, Entity
 from tests.harness import raw, seed_articles

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.text.tokens import Passage
-from enrich.topics.classifier import classify, parent, tree, vocabulary
+from enrich.topics.classifier import classify, parent, topic_terms, tree
 from services.events import Topic
 
 SPORT, DISASTER, ECONOMY = "medtop:15000000", "medtop:03000000", "medtop:04000000"
@@ -165,7 +165,7 @@ def test_smaller_vocabularies_know_sport_too(text: str, language: str) -> None:
 @pytest.mark.parametrize("language", [*LANGUAGES, "pt", "it", "uk"])
 def test_every_topic_of_the_upper_level_can_be_told(language: str) -> None:
     """No language is blind for a topic."""
-    assert {topic for says in vocabulary(language).weights for topic in says if parent(topic) is None} == {
+    assert {topic for says in topic_terms(language).weights for topic in says if parent(topic) is None} == {
         f"medtop:{number:02}000000" for number in range(1, 18)
     }
 
