@@ -42,7 +42,7 @@ def bare(word: str) -> str:
 
 
 def hashed(word: str) -> list[int]:
-    """The numbers (below ``BUCKETS``) of a bare word's features, always ``FEATURES`` of them; 0 stands for none."""
+    """The numbers (below ``BUCKETS``) of a bare word's features, always ``FEATURES`` of them; 0 means none."""
     form = word.translate(_SPELLING)
     length = len(form)
     stem = _stem(form)
