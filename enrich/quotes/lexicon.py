@@ -67,6 +67,10 @@ class Lexicon:
         return self.according_before.get(key) or self.according_before.get(_ANY)
 
 
+# The fields that are plain lists of words, with the keys of ``quotes.toml`` as names.
+WORD_LISTS = tuple(field.name for field in fields(Lexicon) if field.type == frozenset[str] and field.name != "plain")
+
+
 @functools.cache
 def load(code: str) -> Lexicon | None:
     """The words of a language, or None if there are none."""
@@ -91,11 +95,7 @@ def load(code: str) -> Lexicon | None:
     words["office"] = words.get("office", frozenset()).union(
         letter + word for letter in written_onto for word in words.get("office", ())
     )
-    sets = {
-        field.name: words.get(field.name, frozenset[str]())
-        for field in fields(Lexicon)
-        if field.type == frozenset[str] and field.name != "plain"
-    }
+    sets = {name: words.get(name, frozenset[str]()) for name in WORD_LISTS}
     return Lexicon(
         language=language,
         jobs=joined | plain | dict.fromkeys(sets[COMPLEMENTIZER], COMPLEMENTIZER),
