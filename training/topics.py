@@ -144,9 +144,9 @@ def calibrate(
     columns = [TOP.index(topic) for own in SECTIONS.values() if len(own) == 1 for topic in own]
     rows = [row for row, article in enumerate(articles) if article.section in SECTIONS]
     truth = np.array([[TOP[c] in SECTIONS[articles[r].section] for c in columns] for r in rows])
-    told = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
+    inputs = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
     grid = np.ix_(rows, columns)
-    for name, parts in (("vocabulary", told), ("with model", np.concatenate([told, linear[grid][..., None]], axis=-1))):
+    for name, parts in (("terms", inputs), ("with model", np.concatenate([inputs, linear[grid][..., None]], axis=-1))):
         flat = parts.reshape(-1, parts.shape[-1])
         model = LogisticRegression(C=100.0).fit(flat, truth.ravel())
         print(name, round(float(model.intercept_[0]), 2), [round(float(c), 2) for c in model.coef_[0]])

@@ -1,4 +1,4 @@
-"""What does not belong to the news is found, and the news is not."""
+"""Boilerplate is found, and the news is not."""
 
 import itertools
 
@@ -56,7 +56,7 @@ def marked(finder: BoilerplateDetector, source: str | None, *lines: str) -> list
         "تابعونا على منصات التواصل",
     ],
 )
-def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> None:
+def test_known_phrases_are_found_without_history(line: str) -> None:
     """No source and no repetition is needed, in any of the languages."""
     assert marked(BoilerplateDetector(), None, line, *(f"{news}." for news in NEWS)) == [line]
 
@@ -77,7 +77,7 @@ def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> Non
     ],
 )
 def test_news_that_begins_like_boilerplate_stays(line: str) -> None:
-    """A phrase at the beginning of a sentence does not make it furniture."""
+    """A phrase at the beginning of a sentence does not make it boilerplate."""
     assert marked(BoilerplateDetector(), None, *NEWS, line, *NEWS[::-1]) == []
 
 
@@ -94,8 +94,8 @@ def test_a_picture_caption_that_repeats_the_headline_is_found() -> None:
     assert marked(BoilerplateDetector(), None, NEWS[0], NEWS[1], f"• {NEWS[0]}", NEWS[2]) == [f"• {NEWS[0]}"]
 
 
-def test_a_closing_blurb_is_learnt_from_three_unrelated_articles_of_its_source() -> None:
-    """The third article shows it, later ones too; in another source it is still unknown."""
+def test_a_closing_blurb_is_learned_from_three_unrelated_articles_of_its_source() -> None:
+    """It is found in the third article and later ones; in another source it is still unknown."""
     finder = BoilerplateDetector()
     found = [marked(finder, "a.example", news, BLURB) for news in NEWS]
     assert found == [[], [], [BLURB], [BLURB]]
@@ -103,16 +103,16 @@ def test_a_closing_blurb_is_learnt_from_three_unrelated_articles_of_its_source()
     assert marked(finder, None, NEWS[0], BLURB) == []
 
 
-def test_learning_beforehand_is_as_good_as_having_seen() -> None:
-    """Older articles warm the memory up."""
+def test_learning_from_older_articles_is_as_good_as_finding_in_them() -> None:
+    """``learn`` fills the history as ``find`` does."""
     finder = BoilerplateDetector()
     for news in NEWS[:2]:
         finder.learn("a.example", f"{news}\n{BLURB}")
     assert marked(finder, "a.example", NEWS[2], BLURB) == [BLURB]
 
 
-def test_reposts_and_corrections_of_one_article_teach_nothing() -> None:
-    """An article that comes ten times, each time with another line edited, stays news."""
+def test_nothing_is_learned_from_reposts_and_corrections_of_one_article() -> None:
+    """An article that arrives ten times, each time with another line edited, is still news."""
     finder = BoilerplateDetector()
     assert marked(finder, "a.example", *NEWS) == []
     for number in range(10):
@@ -134,8 +134,8 @@ def test_an_article_is_never_boilerplate_from_end_to_end() -> None:
     assert marked(BoilerplateDetector(), None, "اقرأ أيضاً: خبر", "حجم الخط", "***") == []
 
 
-def test_memory_is_bounded_and_the_longest_unseen_is_forgotten() -> None:
-    """Many sources and many lines push the oldest out; what is seen again and again is kept."""
+def test_the_history_is_bounded_and_the_least_recently_seen_is_evicted() -> None:
+    """Many sources and many lines evict the oldest; lines that are seen repeatedly are kept."""
     finder = BoilerplateDetector(sources=2, lines=8)
     for news in NEWS[:3]:
         finder.learn("a.example", f"{news}\n{BLURB}")
@@ -152,10 +152,10 @@ TEXTS = st.lists(LINES | st.text(max_size=30), max_size=12).map("\n".join)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), TEXTS), max_size=5))
-def test_spans_lie_in_the_text_in_order_and_the_same_articles_give_the_same_answers(
+def test_spans_are_in_the_text_in_order_and_the_same_articles_give_the_same_answers(
     articles: list[tuple[str | None, str]],
 ) -> None:
-    """Spans are not empty, do not overlap and never take all; a second finder says the same."""
+    """Spans are not empty, do not overlap and never cover the whole text; a second detector finds the same."""
     first, second = BoilerplateDetector(), BoilerplateDetector()
     for source, text in articles:
         spans = first.find(source, text)
@@ -176,5 +176,5 @@ def _rest(text: str, spans: list[tuple[int, int]]) -> list[str]:
     "text", ["ا" * 2_000_000, "\n" * 2_000_000, "By A\n" * 40_000, "(" * 1_000_000, "كتب: ا " * 200_000, "a - " * 40]
 )
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
-    """One endless line, endless lines, half a byline again and again."""
+    """One very long line, very many lines, an incomplete byline repeated."""
     assert len(BoilerplateDetector().find("a.example", text)) <= len(text)

@@ -1,4 +1,4 @@
-"""The gazetteer's own rules, as its README states them."""
+"""The rules of the gazetteer, as its README states them."""
 
 import csv
 import re
@@ -134,13 +134,13 @@ def test_longest_names_come_first() -> None:
 
 @pytest.mark.parametrize("word", ["الشرقية", "الوسطى", "الجنوب", "مين", "بالي", "تنسي", "المدينة", "بهار", "يونان"])
 def test_arabic_words_are_no_strong_names(word: str) -> None:
-    """What Arabic uses as an ordinary word links to nothing by itself, in no language that shares the script."""
+    """An ordinary word of Arabic is a strong name in no language of the script."""
     assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
 
 
 @pytest.mark.parametrize("word", ["Victoria", "Virginia", "Florence", "Orlando", "Central", "Eastern", "Union", "Van"])
 def test_given_names_and_common_words_are_no_strong_names(word: str) -> None:
-    """What is also a first name or a word of a language written in Latin letters links to nothing by itself."""
+    """A first name, or a word of a language in Latin letters, is no strong name."""
     assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
 
 
