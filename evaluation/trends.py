@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from enrich.trends.detector import LENGTHS, Rules, Trends
+from enrich.trends.detector import LENGTHS, Rules, TrendDetector
 from evaluation.counter import Counter, Ints, Mentions
 from evaluation.report import table
 from ingest.generator import START, Burst, Stream
@@ -109,12 +109,12 @@ def planted(articles: int, start: datetime, seed: int) -> tuple[list[tuple[int, 
 
 def told(stream: Mentions, start: datetime, rules: Rules, length: timedelta = _DAY) -> list[Trend]:
     """All events of a stretch of time, asked for every 15 seconds; what came before is history."""
-    counter, trends = Counter(stream, rules.floors), Trends(rules)
+    counter, trends = Counter(stream, rules.floors), TrendDetector(rules)
     events = []
     begin = int(start.timestamp())
     for now in range(begin, begin + int(length.total_seconds()), TICK):
-        for trend in trends.judge(datetime.fromtimestamp(now, UTC), counter.snapshot(now, trends.active())):
-            trends.hear(trend)
+        for trend in trends.evaluate(datetime.fromtimestamp(now, UTC), counter.snapshot(now, trends.active())):
+            trends.apply(trend)
             events.append(trend)
     return events
 
@@ -274,8 +274,9 @@ def section() -> str:
             f"{BURSTS} a day, 10 to 30 minutes each), in flat days: articles of a generated day drawn anew at times "
             "drawn from the hours' curve, so that nothing rises but by chance. Each has one flat day before it as its "
             "past, which is enough for the windows of 15 minutes and an hour. Trends are asked for every 15 seconds, "
-            "with the default rules (docs/trends.md); the streams are others than those that the rules were chosen "
-            "with. Recall is the share of the bursts that were told before they were over (and two minutes more); "
+            "with the default rules (docs/explanation/trends.md); the streams are others than those that the "
+            "rules were chosen with. Recall is the share of the bursts that were told before they were over "
+            "(and two minutes more); "
             "precision the share of all trends that started, of entities and topics in any window, that are of a "
             "planted burst; delay is from the start of the burst on.",
             table(
