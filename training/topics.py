@@ -1,8 +1,8 @@
 """Train the Arabic topic model on the ANT corpus: ``python -m training.topics <folder of the corpora>``.
 
-Needs scikit-learn, which Khabar itself does not. Writes ``enrich/languages/ar/topics.npz`` and prints the coefficients
-of the score for ``enrich/topics/classifier.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and those that
-share more than half of their text with one of these, are left out.
+Needs scikit-learn, which Khabar itself does not. Writes ``enrich/languages/ar/topics.npz``, prints coefficients of
+the score for ``enrich/topics/classifier.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and
+those that share more than half of their text with one of these, are left out.
 
 The sections that are topics are taken at their word. For all other topics, and for the sections that are none, the
 vocabulary teaches: what it is sure of is an example, what it knows nothing of a counter-example, the rest neither.
@@ -23,8 +23,7 @@ from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from evaluation.topics import SECTIONS, CorpusArticle, corpus
 
-_LANGUAGE = "ar"
-_MODEL = files.folder(_LANGUAGE) / files.TOPIC_MODEL
+_MODEL = files.folder("ar") / files.TOPIC_MODEL
 _FEWEST_ARTICLES, _MOST_ARTICLES = 6, 0.25
 _SURE, _UNSURE = 6.0, 1.0
 _FEWEST_EXAMPLES = 40
@@ -37,11 +36,9 @@ def main(data: Path) -> None:
     """Read, train, calibrate, write."""
     articles = unseen_by_the_measurement(list(corpus(data)))
     passages = [(Passage(article.title), Passage(article.text)) for article in articles]
-    said = np.array(
-        [[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, _LANGUAGE) for p in passages)]
-    )
+    said = np.array([[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, "ar") for p in passages)])
     lengths = np.array([len(text.words) for _, text in passages])
-    bags = [classifier.stems(*p, _LANGUAGE) for p in passages]
+    bags = [classifier.stems(*p, "ar") for p in passages]
     stems, idf = features(bags)
     matrix = vectors(bags, stems, idf)
     labels = teach(articles, said)
@@ -144,9 +141,9 @@ def calibrate(
     columns = [TOP.index(topic) for own in SECTIONS.values() if len(own) == 1 for topic in own]
     rows = [row for row, article in enumerate(articles) if article.section in SECTIONS]
     truth = np.array([[TOP[c] in SECTIONS[articles[r].section] for c in columns] for r in rows])
-    inputs = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
+    told = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
     grid = np.ix_(rows, columns)
-    for name, parts in (("terms", inputs), ("with model", np.concatenate([inputs, linear[grid][..., None]], axis=-1))):
+    for name, parts in (("vocabulary", told), ("with model", np.concatenate([told, linear[grid][..., None]], axis=-1))):
         flat = parts.reshape(-1, parts.shape[-1])
         model = LogisticRegression(C=100.0).fit(flat, truth.ravel())
         print(name, round(float(model.intercept_[0]), 2), [round(float(c), 2) for c in model.coef_[0]])

@@ -1,8 +1,7 @@
-"""Make the list of Arabic word counts: ``python -m training.vocabulary CORPUS OUT``.
+"""Make the word list by which glued words are told: ``python -m training.vocabulary CORPUS OUT``.
 
 CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is
-``enrich/languages/ar/word_counts.txt.gz``. ``enrich/languages/README.md`` describes its format. The same corpus gives
-the same bytes.
+``enrich/languages/ar/word_counts.txt.gz``; ``enrich/languages/README.md`` describes its format. The same corpus gives the same bytes.
 """
 
 import gzip
@@ -16,7 +15,7 @@ import click
 
 from enrich.text.tokens import is_arabic, tokens
 
-# The least counts of the tiers. Rarer words are often misspelled or joined.
+# What a word must have been counted to stand in a tier; the rarest are often slips of the pen or glued themselves.
 TIERS = (1000, 300, 100, 30, 10, 3, 2)
 _SHORTEST, _LONGEST = 2, 14
 _PART = re.compile(r"<(TITLE|TEXT)>(.*?)</\1>", re.DOTALL)
