@@ -26,7 +26,7 @@ from enrich import annotate as annotating
 from enrich import quotes
 from enrich.dates import finder
 from enrich.entities import find, linking, matching
-from enrich.fingerprint import signature
+from enrich.fingerprint import fingerprint, signature
 from enrich.text import boilerplate, cleaning, language, spacing, tokens
 from enrich.topics import classifier
 from enrich.worker import warm_up
@@ -41,7 +41,7 @@ _SECONDS = 3.0
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("clean", cleaning, "clean"),
     ("spacing", spacing, "split_glued"),
-    ("boilerplate", boilerplate.Boilerplate, "find"),
+    ("boilerplate", boilerplate.BoilerplateDetector, "find"),
     ("language", language, "detect"),
     ("words", tokens, "tokens"),
     ("recognise", find, "recognise"),
@@ -53,9 +53,9 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("quotes", quotes, "find"),
     ("dates", finder, "find"),
     ("dates", finder, "dateline"),
-    ("sign", signature, "minhash"),
-    ("sign", signature, "fingerprint"),
-    ("terms", annotating, "terms"),
+    ("sign", signature, "sign"),
+    ("sign", signature, "content_digest"),
+    ("terms", fingerprint, "terms"),
 )
 
 

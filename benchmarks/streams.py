@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from enrich.fingerprint import features, numbers, signature
-from enrich.fingerprint.fingerprint import marks
-from enrich.text.boilerplate import Boilerplate
+from enrich.fingerprint.fingerprint import fingerprint
+from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage, tokens
 from enrich.topics import classifier
 from ingest.generator import Stream, Truth
@@ -82,20 +82,20 @@ def articles(encoded: Iterable[bytes]) -> list[AnnotatedArticle]:
 
 def _jobs(count: int, seed: int) -> Iterator[_Job]:
     # What a source repeats is learnt in the order of arrival; the rest of the work knows no order.
-    memory = Boilerplate()
+    boilerplate = BoilerplateDetector()
     for number, (fields, truth) in enumerate(Stream(count, seed, days=SPREAD / _DAY)):
-        yield number, fields, truth, memory.find(fields.get("source"), fields["text"])
+        yield number, fields, truth, boilerplate.find(fields.get("source"), fields["text"])
 
 
 def _line(job: _Job) -> bytes:
     return annotated(*job).encode() + b"\n"
 
 
-def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list[Span]) -> AnnotatedArticle:
+def annotated(number: int, fields: dict[str, Any], truth: Truth, boilerplate: list[Span]) -> AnnotatedArticle:
     """An article of the generated stream, annotated by its truth."""
     article = ArticleIn.model_validate(fields)
     text, title, code = article.text or "", article.title, truth.language
-    heading, news = Passage(title or ""), Passage(text).without(furniture)
+    heading, news = Passage(title or ""), Passage(text).without(boilerplate)
     named = [_entity(*entity, text) for entity in truth.entities]
     return AnnotatedArticle(
         id=article_id(article),
@@ -115,9 +115,9 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, furniture: list
             Topic(id=topic, label=classifier.tree()[topic].label(code), score=score)
             for topic, score in zip(truth.topics, _SCORES, strict=False)
         ],
-        boilerplate=furniture,
-        fingerprint=signature.fingerprint(title, text),
-        **marks(heading, news, code, features.shared(named, furniture, numbers.numbers(text))),
+        boilerplate=boilerplate,
+        fingerprint=signature.content_digest(title, text),
+        **fingerprint(heading, news, code, features.shared(named, boilerplate, numbers.numbers(text))),
     )
 
 
@@ -150,7 +150,7 @@ def unrelated(number: int, chance: random.Random, blurb: list[str], arrived: dat
         language="en",
         language_score=1.0,
         entities=[],
-        fingerprint=signature.fingerprint(None, text),
+        fingerprint=signature.content_digest(None, text),
         signature=signature.pack(signed.minhash),
         sketch=signature.pack(signed.sketch),
         shingles=signed.shingles,

@@ -7,6 +7,7 @@ commands     ``khabar enrich``, ``annotate``, ``explain`` and ``rebuild``
 stage        moves records through a stage: batches, acknowledgements, dead letters, retries
 stall        detects partitions that no longer advance although records wait
 annotate     RawArticle → AnnotatedArticle: everything that can be known from one article
+languages/   the registry of languages and their word lists
 text/        cleaning, spacing, boilerplate, language, tokens
 entities/    who and what an article names, under one identity across languages
 topics/      IPTC Media Topics

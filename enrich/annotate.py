@@ -1,6 +1,6 @@
-"""Annotate: from a raw article to everything that can be known of it alone.
+"""Annotate: from a raw article to everything that can be derived from it alone.
 
-One plain function; ``khabar annotate`` and the Faust agent call the same.
+One plain function, called by ``khabar annotate`` and by the Faust agent.
 """
 
 from datetime import datetime, timedelta
@@ -12,16 +12,17 @@ from enrich.entities import find, recognition
 from enrich.entities.recognition.recognizer import Recognizer
 from enrich.fingerprint import features, numbers, signature
 from enrich.fingerprint.embedding import Encoder
-from enrich.fingerprint.fingerprint import marks
+from enrich.fingerprint.fingerprint import fingerprint
 from enrich.text import cleaning, language, spacing
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from services.events import AnnotatedArticle, Date, RawArticle, Span
 
-# Clocks of publishers that run ahead are believed so far.
-_AHEAD = timedelta(days=1)
-_UNDERSTOOD = 200_000
+# The largest accepted lead of a publisher's clock.
+_CLOCK_LEAD = timedelta(days=1)
+# The longest part of a text that is searched for names, quotations and dates; no news article is longer.
+_SEARCHED = 200_000
 
 
 def annotate(
@@ -29,27 +30,26 @@ def annotate(
     sequence: int = 0,
     *,
     recognizer: Recognizer | None = None,
-    memory: Boilerplate | None = None,
+    boilerplate: BoilerplateDetector | None = None,
     encoder: Encoder | None = None,
 ) -> AnnotatedArticle:
-    """Clean, tell the language, find names, dates, topics and quotations, sign.
+    """Clean the text, detect its language, find names, dates, topics and quotations, compute the fingerprint.
 
-    ``recognizer`` finds the names that the gazetteer does not know; None is that of the default tier.
-    ``memory`` has learnt the lines that sources repeat, and learns from this article; without one the same input has
-    the same output. ``encoder`` finds the article's vector; without one it has none. Raises ``cleaning.EmptyText``
-    when nothing readable is left.
+    ``recognizer`` finds names that are not in the gazetteer; the default is that of the default tier. ``boilerplate``
+    has learned the lines that sources repeat, and learns from this article; without it the same input has the same
+    output. ``encoder`` computes the article's vector; without it there is none. Raises ``cleaning.EmptyText`` when no
+    readable text is left.
     """
     text = spacing.split_glued(cleaning.clean(raw.text, raw.html))
-    furniture = (memory or Boilerplate()).find(raw.source, text)
+    spans = (boilerplate or BoilerplateDetector()).find(raw.source, text)
     given_title = cleaning.clean_title(raw.title)
-    title = given_title or cleaning.headline(text, furniture)
+    title = given_title or cleaning.headline(text, spans)
     code, score = language.detect(f"{title}\n{text}" if given_title else text, raw.language)
     published, basis = _published(raw, text, code)
     heading, body = Passage(title or ""), Passage(text)
-    news = body.without(furniture)
-    # No news is longer. What is has its beginning understood, and all of it shown and compared.
-    beginning = body if len(text) <= _UNDERSTOOD else Passage(_beginning(text))
-    named = find.find(heading, beginning, code, recognizer or recognition.load())
+    news = body.without(spans)
+    beginning = body if len(text) <= _SEARCHED else Passage(_beginning(text))
+    named = find.find_entities(heading, beginning, code, recognizer or recognition.load())
     return AnnotatedArticle(
         id=raw.id,
         received_at=raw.received_at,
@@ -66,30 +66,28 @@ def annotate(
         entities=named,
         topics=classifier.classify(heading, news, code),
         quotes=quotes.find(beginning, code, named),
-        dates=[
-            day for day in finder.find(beginning.text, code, published, raw.received_at) if not _within(day, furniture)
-        ],
-        boilerplate=furniture,
-        # Not of what was learnt or guessed: the same content has the same fingerprint whenever it is annotated.
-        fingerprint=signature.fingerprint(given_title, text),
-        **marks(heading, news, code, features.shared(named, furniture, numbers.numbers(beginning.text))),
-        vector=encoder.vector(title, text, furniture) if encoder else None,
+        dates=[day for day in finder.find(beginning.text, code, published, raw.received_at) if not _within(day, spans)],
+        boilerplate=spans,
+        # Of the content alone, without anything learned: the same content always has the same digest.
+        fingerprint=signature.content_digest(given_title, text),
+        **fingerprint(heading, news, code, features.shared(named, spans, numbers.numbers(beginning.text))),
+        vector=encoder.vector(title, text, spans) if encoder else None,
     )
 
 
 def _published(raw: RawArticle, text: str, code: str) -> tuple[datetime | None, Literal["given", "text"] | None]:
-    """When the article was published and how that is known: the publisher's word, else its dateline."""
+    """The time of publication and its basis: given by the publisher, else read from the dateline."""
     if raw.published_at is not None:
         return raw.published_at, "given"
     stamped = finder.dateline(text, code)
-    return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _AHEAD else (None, None)
+    return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _CLOCK_LEAD else (None, None)
 
 
 def _beginning(text: str) -> str:
-    """So much of a text as is understood, to the end of a word."""
-    end = max(text.rfind(" ", 0, _UNDERSTOOD), text.rfind("\n", 0, _UNDERSTOOD))
-    return text[: end if end > 0 else _UNDERSTOOD]
+    """The searched part of a text, to the end of a word."""
+    end = max(text.rfind(" ", 0, _SEARCHED), text.rfind("\n", 0, _SEARCHED))
+    return text[: end if end > 0 else _SEARCHED]
 
 
-def _within(day: Date, furniture: list[Span]) -> bool:
-    return any(span.start <= day.start < span.end for span in furniture)
+def _within(day: Date, spans: list[Span]) -> bool:
+    return any(span.start <= day.start < span.end for span in spans)

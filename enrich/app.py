@@ -49,7 +49,7 @@ from services.settings import Settings
 from services.store import Store
 
 if TYPE_CHECKING:
-    from enrich.text.boilerplate import Boilerplate
+    from enrich.text.boilerplate import BoilerplateDetector
 
 log = structlog.get_logger(__name__)
 
@@ -222,10 +222,10 @@ class AnnotateStage(Stage):
         """Annotate, and produce what group reads."""
         from enrich.text import boilerplate_history
 
-        history: Boilerplate | None = None
+        history: BoilerplateDetector | None = None
         async for events in self._batches(stream, limit=128):
             if history is None:
-                load = partial(boilerplate_history.read_back, self._settings.kafka_servers)
+                load = partial(boilerplate_history.load_history, self._settings.kafka_servers)
                 history = await retry_until_available(self.name, load)
             async with self.batch_in_flight:
                 # In a thread, so that the loop sends heartbeats while the processor is busy with text.
@@ -233,14 +233,14 @@ class AnnotateStage(Stage):
                 await retry_until_available(self.name, partial(self._producer.send, outputs))
             RECORDS.labels(self.name).inc(len(events))
 
-    def _annotate_all(self, events: Sequence[EventT], history: "Boilerplate") -> list[Output]:
+    def _annotate_all(self, events: Sequence[EventT], history: "BoilerplateDetector") -> list[Output]:
         # A batch has one partition after the other; group needs their articles in the order in which they arrived.
         return [self._output(event, history) for event in sorted(events, key=lambda event: event.message.timestamp)]
 
-    def _output(self, event: EventT, history: "Boilerplate") -> Output:
+    def _output(self, event: EventT, history: "BoilerplateDetector") -> Output:
         try:
             raw = RawArticle.model_validate_json(event.value or b"")
-            article = self._annotate(raw, event.message.offset, memory=history)
+            article = self._annotate(raw, event.message.offset, boilerplate=history)
             value = article.encode()
             if len(value) > _MAX_ANNOTATED_BYTES:
                 raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")

@@ -58,14 +58,14 @@ def annotate(paths: tuple[str, ...]) -> None:
     from enrich.annotate import annotate as annotated
     from enrich.entities import recognition
     from enrich.fingerprint import embedding
-    from enrich.text.boilerplate import Boilerplate
+    from enrich.text.boilerplate import BoilerplateDetector
     from services.events import RawArticle
     from services.files import FilesError, read_articles, read_lines
     from services.identity import article_id
 
     failed = False
     settings = settings_module.load()
-    recognizer, memory = recognition.load(settings.ner, settings.ner_model), Boilerplate()
+    recognizer, boilerplate = recognition.load(settings.ner, settings.ner_model), BoilerplateDetector()
     encoder = embedding.load(settings.vectors)
     try:
         files = [Path(path) for path in paths if path != "-"]
@@ -77,7 +77,7 @@ def annotate(paths: tuple[str, ...]) -> None:
         if item.article is not None:
             raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))
             try:
-                article = annotated(raw, recognizer=recognizer, memory=memory, encoder=encoder)
+                article = annotated(raw, recognizer=recognizer, boilerplate=boilerplate, encoder=encoder)
                 sys.stdout.write(article.model_dump_json(exclude=_INTERNAL) + "\n")
             except ValueError as error:
                 problem = str(error)

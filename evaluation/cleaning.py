@@ -11,7 +11,7 @@ from typing import Any
 
 from enrich.dates import finder
 from enrich.text import cleaning
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.spacing import split_glued
 
 SEEDS = Path(__file__).parent.parent / "seeds"
@@ -53,7 +53,7 @@ def boilerplate(seeds: Path = SEEDS, warm: bool = False) -> Figures:
 
     Labelled lines that the text extracted from HTML no longer has are left out.
     """
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     articles = [
         (article, gold, cleaning.clean(article.get("text"), article.get("html"))) for article, gold in _articles(seeds)
     ]

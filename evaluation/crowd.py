@@ -11,7 +11,7 @@ from pathlib import Path
 
 from enrich.annotate import annotate
 from enrich.fingerprint.embedding import Encoder
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from evaluation import corpora, streams
 from evaluation.bcubed import Item, bcubed
 from evaluation.grouping import grouped
@@ -29,11 +29,11 @@ def stream(folder: Path) -> list[Arrival]:
     first, last = seeds[0].annotated.received_at - _BEFORE, seeds[-1].annotated.received_at
     chance = random.Random(_CHANCE)  # noqa: S311 - a draw that can be repeated
     drawn = chance.sample(corpora.newspaper_articles(folder), ARTICLES)
-    memory = Boilerplate()
+    boilerplate = BoilerplateDetector()
     crowd = []
     for number, raw in enumerate(drawn):
         at = first + (last - first) * number / ARTICLES
-        annotated = annotate(raw.model_copy(update={"received_at": at, "published_at": at}), memory=memory)
+        annotated = annotate(raw.model_copy(update={"received_at": at, "published_at": at}), boilerplate=boilerplate)
         crowd.append(Arrival(annotated, annotated.language, f"crowd {number}", "crowd"))
     return sorted([*crowd, *seeds], key=lambda arrival: arrival.annotated.received_at)
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from enrich.annotate import annotate
 from enrich.entities.recognition.recognizer import Span
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from evaluation import corpora, overlap
 from evaluation.grouping import WINDOW, grouped
@@ -104,9 +104,9 @@ def judge(folder: Path) -> Judged:
 
 
 def _annotated(articles: Iterable[RawArticle]) -> Iterable[AnnotatedArticle]:
-    memory, nobody = Boilerplate(), _NoNames()
+    boilerplate, nobody = BoilerplateDetector(), _NoNames()
     for sequence, article in enumerate(articles):
-        yield annotate(article, sequence, recognizer=nobody, memory=memory)
+        yield annotate(article, sequence, recognizer=nobody, boilerplate=boilerplate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import accumulate
 
 from enrich.annotate import annotate
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 from evaluation.samples import SEEDS
 from ingest.generator import Stream
 from services.events import AnnotatedArticle, ArticleIn, RawArticle
@@ -34,7 +34,7 @@ class Arrival:
 
 def generated(articles: int, seed: int) -> list[Arrival]:
     """A generated stream, annotated by one worker from the first article on."""
-    memory = Boilerplate()
+    boilerplate = BoilerplateDetector()
     ids: dict[str, str] = {}
     arrivals = []
     for sequence, (fields, truth) in enumerate(Stream(articles, seed)):
@@ -42,7 +42,7 @@ def generated(articles: int, seed: int) -> list[Arrival]:
         ids.setdefault(truth.guid, raw.id)
         arrivals.append(
             Arrival(
-                annotated=annotate(raw, sequence, memory=memory),
+                annotated=annotate(raw, sequence, boilerplate=boilerplate),
                 language=truth.language,
                 story=truth.story,
                 kind=truth.kind,
@@ -60,7 +60,7 @@ def seeds() -> tuple[Arrival, ...]:
     gold = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
     articles = [ArticleIn.model_validate_json(line) for line in lines]
     labels = [json.loads(line) for line in gold]
-    memory = Boilerplate()
+    boilerplate = BoilerplateDetector()
     ids: dict[str, str] = {}
     arrivals = []
     for sequence, (article, label, at) in enumerate(zip(articles, labels, _times(articles), strict=True)):
@@ -70,7 +70,7 @@ def seeds() -> tuple[Arrival, ...]:
         copied = label["duplicate_of"]
         arrivals.append(
             Arrival(
-                annotated=annotate(raw, sequence, memory=memory),
+                annotated=annotate(raw, sequence, boilerplate=boilerplate),
                 language=label["language"],
                 story=label["story"],
                 kind="correction" if label["revision"] > 1 else "copy" if copied else "original",

@@ -17,7 +17,9 @@ def files_of(package: Path) -> set[str]:
     """The modules (``name``) and folders (``name/``) directly in a package."""
     modules = {file.stem for file in package.glob("*.py") if not file.stem.startswith("__")}
     folders = {f"{one.name}/" for one in package.iterdir() if one.is_dir() and not one.name.startswith(("__", "."))}
-    return modules | folders
+    # The folders of languages have one row.
+    codes = {folder for folder in folders if package.name == "languages" and len(folder) == len("xx/")}
+    return modules | (folders - codes) | ({"xx/"} if codes else set())
 
 
 def map_of(package: Path) -> set[str]:

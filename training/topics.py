@@ -1,6 +1,6 @@
 """Train the Arabic topic model on the ANT corpus: ``python -m training.topics <folder of the corpora>``.
 
-Needs scikit-learn, which Khabar itself does not. Writes ``enrich/topics/arabic.npz`` and prints the coefficients of
+Needs scikit-learn, which Khabar itself does not. Writes ``enrich/languages/ar/topics.npz``, prints coefficients of
 the score for ``enrich/topics/classifier.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and
 those that share more than half of their text with one of these, are left out.
 
@@ -18,11 +18,12 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
+from enrich.languages import files
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from evaluation.topics import SECTIONS, CorpusArticle, corpus
 
-_MODEL = Path(classifier.__file__).with_name("arabic.npz")
+_MODEL = files.folder("ar") / files.TOPIC_MODEL
 _FEWEST_ARTICLES, _MOST_ARTICLES = 6, 0.25
 _SURE, _UNSURE = 6.0, 1.0
 _FEWEST_EXAMPLES = 40
@@ -37,7 +38,7 @@ def main(data: Path) -> None:
     passages = [(Passage(article.title), Passage(article.text)) for article in articles]
     said = np.array([[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, "ar") for p in passages)])
     lengths = np.array([len(text.words) for _, text in passages])
-    bags = [classifier.stems(*p) for p in passages]
+    bags = [classifier.stems(*p, "ar") for p in passages]
     stems, idf = features(bags)
     matrix = vectors(bags, stems, idf)
     labels = teach(articles, said)

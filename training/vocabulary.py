@@ -1,7 +1,8 @@
 """Make the word list by which glued words are told: ``python -m training.vocabulary CORPUS OUT``.
 
-CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is ``enrich/text/vocabulary/ar.txt.gz``.
-``enrich/text/vocabulary/README.md`` describes its format. The same corpus gives the same bytes.
+CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is
+``enrich/languages/ar/word_counts.txt.gz``; ``enrich/languages/README.md`` describes its format. The same
+corpus gives the same bytes.
 """
 
 import gzip

@@ -1,52 +1,46 @@
-"""The days an article speaks of: ``28 شباط 2022``, ``24 فبراير الماضي``, ``أمس``, ``last Thursday``, ``в четверг``.
+"""The days an article mentions: ``28 شباط 2022``, ``24 فبراير الماضي``, ``أمس``, ``last Thursday``, ``в четверг``.
 
-Words are looked up in tables of the article's language; what stands around them decides. (dateparser knows more
-languages, but its search takes 8 to 13 ms for 700 letters of Arabic, reads "90 minutes" as a date and misses
-``28 شباط 2022``; one look-up a word takes a hundredth of that and can be told about newspapers called "today".)
+Words are looked up in the tables of the article's language (``languages/xx/dates.toml``); the words next to them
+decide. (dateparser knows more languages, but its search takes 8 to 13 ms for 700 letters of Arabic, reads "90 minutes"
+as a date and misses ``28 شباط 2022``; one look-up per word takes a hundredth of that, and the tables can exclude
+newspapers called "today".)
 
 A weekday is the last such day up to the day of publication, unless its clause says next, last, until or "will". A day
-without a year is taken in the year of publication, or in the one beside it if that is three times nearer.
+without a year is taken in the year of publication, or in an adjacent year if that is three times nearer.
 """
 
 import functools
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal
 
-from enrich.text.spacing import vocabulary
+from enrich.languages import files
 from enrich.text.tokens import form
+from enrich.text.word_counts import word_counts
 from services.events import Date
+from services.normalization import WORD_MARKS
 
-_TABLES = Path(__file__).with_name("dates.toml")
-
-_MARK = "\u064b-\u065f\u0670\u0640"
-_WORD = re.compile(rf"[\w{_MARK}]+")
-# Words that have an apostrophe or hyphen inside.
-_WORD_FR = re.compile(r"[Aa]ujourd['’]hui|[Aa]vant-hier|[Aa]près-demain|[Jj]usqu['’](?:à|au)|\w+")
-_MARKS = re.compile(f"[{_MARK}]")
+_WORD_PATTERN = rf"[\w{WORD_MARKS}]+"
+_WORD = re.compile(_WORD_PATTERN)
+_MARKS = re.compile(f"[{WORD_MARKS}]")
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|º)?")
 _YEAR = re.compile(r"(\d{4})(?:م|г|года)?")
-# Begins with a digit, so that the search leaps from digit to digit; what may not stand before is looked at afterwards.
+# Begins with a digit, so that the search skips from digit to digit; what may not precede it is checked afterwards.
 _NUMERIC = re.compile(r"([0-9٠-٩]\d{0,3})([./\-])(\d{1,2})\2(\d{1,4})(?!\w|[./\-]\d)")
 _NOT_BEFORE = re.compile(r"[\w./\-]")
 _TIME = re.compile(r"(?<![\d:.])([01]?\d|2[0-3])[:.]([0-5]\d)(?![\d:.])(?:\s?([AaPp])\.?[Mm])?")
 _LONGEST_CLAUSE = 15
 # The letters with which Arabic verbs of the present begin.
 _PRESENT = "يتن"
-# أول أمس, أمس الأول; "the day before yesterday", بعد غد, "pasado mañana".
-_FIRST = ("أول", "اول", "الأول", "الاول")
-_DAY_BEYOND = {-1: ("before",), 1: ("after", "بعد", "pasado")}
 _BETWEEN = (" ", "-", "/", ". ", ".")
 _MOST = 500
 _EARLIEST_YEAR, _LATEST_YEAR = 1000, 2999
 _NEARER = 3
 
-# A dateline stands in the first lines; the rest of its line is no more than a place, a time and a name.
+# A dateline is in the first lines; the rest of its line is at most a place, a time and a name.
 _DATELINE_LINES = 8
 _DATELINE_WORDS = 3
 _DATELINE_REACH = 60
@@ -54,15 +48,15 @@ _LONGEST_LINE = 120
 _NO_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 _DASH = re.compile(r"[^\n]{0,30}?(?: [-–—ـ] |[-–—]{2}|: )")
 
-_QUOTES_BEHIND = ("»", "”", '"')
+_CLOSING_QUOTES = ("»", "”", '"')
 _STARTERS = (".", "!", "?", "؟", "…", "\n", "«", "“", '"', "•", "—", "–", "-", ":", "¿", "¡", "(")
 
 
 @dataclass(frozen=True, slots=True)
 class _Sense:
-    """What a word can mean: a month (1 to 12), a weekday (Monday 0) or days from today.
+    """What a word can mean: a month (1 to 12), a weekday (Monday is 0) or days from today.
 
-    A ``capital`` word is meant only where a sentence begins; ``skip`` letters before it are clitics.
+    A ``capital`` word has this meaning only at the beginning of a sentence; ``skip`` letters before it are clitics.
     """
 
     kind: Literal["month", "weekday", "relative"]
@@ -72,8 +66,8 @@ class _Sense:
 
 
 @dataclass(frozen=True, slots=True)
-class _Language:
-    """The words of a language, as ``dates.toml`` has them."""
+class _Tables:
+    """The words of a language, from its ``dates.toml``."""
 
     word: re.Pattern[str]
     senses: dict[str, _Sense]
@@ -91,23 +85,29 @@ class _Language:
     never_before: dict[str, frozenset[str]]
     only_after: dict[str, frozenset[str]]
     month_first: bool
+    day_before: frozenset[str]
+    day_after: frozenset[str]
+    day_first: frozenset[str]
+    name_endings: frozenset[str]
+    corresponding: frozenset[str]
+    known_words: Mapping[str, int]
+    ambiguous_slashes: bool
 
 
 def find(text: str, language: str, published: datetime | None, received: datetime) -> tuple[Date, ...]:
-    """The days a text names, in order, without overlaps.
+    """The days a text mentions, in order, without overlaps; at most 500.
 
-    Relative ones are reckoned from the day of publication in the publication's own UTC offset, else from that of
-    arrival. Months, years and spans of time are no days and are left out; of a language without tables only dates
-    in digits are found. No article names more than 500 days: what comes after them is not looked at.
+    Relative ones are counted from the day of publication in the UTC offset of ``published``, else from that of arrival.
+    Months, years and periods are left out; in a language without tables only dates in digits are found.
     """
     reckoned: Literal["published", "received"] = "received" if published is None else "published"
     base = (published or received).date()
-    found = _numeric(text, language)
-    tables = _languages().get(language)
+    tables = _tables(language)
+    found = _numeric(text, tables is not None and tables.ambiguous_slashes)
     if tables is not None:
         found += _Search(text, tables, base).run()
     chosen: list[Date] = []
-    # Of two that begin together the longer one: a weekday belongs to the date behind it.
+    # Of two that begin together the longer one: a weekday belongs to the date after it.
     for start, end, day, explicit in sorted(found, key=lambda hit: (hit[0], -hit[1])):
         if not chosen or start >= chosen[-1].end:
             basis = "explicit" if explicit else reckoned
@@ -116,10 +116,10 @@ def find(text: str, language: str, published: datetime | None, received: datetim
 
 
 def dateline(text: str, language: str) -> datetime | None:
-    """When an article was published by its own first lines (``2022.02.28 | 21:02 دمشق``), or None.
+    """When an article was published according to its first lines (``2022.02.28 | 21:02 دمشق``), or None.
 
-    Only a full date counts that has a line nearly to itself or opens a line before a dash. The time is that beside
-    it, else midnight. Datelines do not tell their zone: UTC is assumed.
+    Only a full date counts that has a line nearly to itself or opens a line before a dash. The time is the one next to
+    it, else midnight. Datelines have no time zone: UTC is assumed.
     """
     lines = (line.strip() for line in text[: _DATELINE_LINES * _LONGEST_LINE].split("\n"))
     for line in islice(filter(None, lines), _DATELINE_LINES):
@@ -140,7 +140,7 @@ def _is_dateline(line: str, day: Date) -> bool:
 
 
 def _time(line: str) -> time:
-    """The first time of day on a line that is no part of a date, else midnight."""
+    """The first time of day on a line outside dates, else midnight."""
     found = _TIME.search(_NUMERIC.sub(lambda match: " " * len(match.group()), line))
     if found is None:
         return time()
@@ -150,8 +150,12 @@ def _time(line: str) -> time:
     return time(hour, int(found[2]))
 
 
-def _numeric(text: str, language: str) -> list[tuple[int, int, date, bool]]:
-    """Dates in digits: year first, or last with the day before the month, where that is not in doubt."""
+def _numeric(text: str, ambiguous_slashes: bool) -> list[tuple[int, int, date, bool]]:
+    """Dates in digits: the year first, or last with the day before the month.
+
+    With ``ambiguous_slashes`` the month may come first in dates with slashes; those that can be read both ways are left
+    out.
+    """
     found = []
     for match in _NUMERIC.finditer(text):
         start = match.start()
@@ -162,8 +166,7 @@ def _numeric(text: str, language: str) -> list[tuple[int, int, date, bool]]:
             year, day = first, last
         elif len(match[1]) <= 2 and len(match[4]) == 4:
             year, day = last, first
-            # English is written both ways.
-            if language == "en" and match[2] == "/" and day != month:
+            if ambiguous_slashes and match[2] == "/" and day != month:
                 if day <= 12 and month <= 12:
                     continue
                 day, month = max(day, month), min(day, month)
@@ -188,7 +191,7 @@ def _date(year: int, month: int, day: int) -> date | None:
 class _Search:
     """One search through the words of one text."""
 
-    def __init__(self, text: str, tables: _Language, base: date) -> None:
+    def __init__(self, text: str, tables: _Tables, base: date) -> None:
         self.text = text
         self.tables = tables
         self.base = base
@@ -217,7 +220,7 @@ class _Search:
         return found
 
     def _near(self, at: int, step: int, gaps: tuple[str, ...] = (" ",)) -> str:
-        """The neighbour of a word, bare of marks, if nothing but one of the gaps stands between them."""
+        """The neighbour of a word, without marks, if they are separated by one of the gaps; else empty."""
         other = at + step
         if not 0 <= other < len(self.words):
             return ""
@@ -230,22 +233,24 @@ class _Search:
         return not before.strip(" ") or before.rstrip(" ").endswith(_STARTERS)
 
     def _is_other(self, at: int) -> bool:
-        """Whether the words beside it make a word no date: ``روسيا اليوم``, ``every Monday``, "Sunday Times"."""
+        """Whether the words next to it make a word no date: ``روسيا اليوم``, ``every Monday``, "Sunday Times"."""
         word = _MARKS.sub("", self.words[at].group())
-        before, behind = self._near(at, -1), self._near(at, 1)
+        before, after = self._near(at, -1), self._near(at, 1)
         tables = self.tables
         if before in tables.never_after.get(word, ()) or before in tables.never_after.get("*", ()):
             return True
-        if behind in tables.never_before.get(word, ()) or behind in tables.never_before.get("*", ()):
+        if after in tables.never_before.get(word, ()) or after in tables.never_before.get("*", ()):
             return True
         if word in tables.only_after and before not in tables.only_after[word]:
             return True
         # «فلسطين اليوم»: a name that ends in its quotation marks.
         end = self.words[at].end()
-        return bool(before) and word == "اليوم" and self.text[end : end + 1] in _QUOTES_BEHIND
+        return bool(before) and word in tables.name_endings and self.text[end : end + 1] in _CLOSING_QUOTES
 
     def _direction(self, at: int, last: int) -> tuple[int, int, int]:
-        """-1, 0 or 1 as the words beside those from ``at`` to ``last`` say past, nothing or future; and both grown."""
+        """-1, 0 or 1 if a word next to those from ``at`` to ``last`` says past, nothing or future; and both indices
+        with that word included.
+        """
         tables = self.tables
         sides = []
         if tables.modifiers != "before":
@@ -260,7 +265,7 @@ class _Search:
         return 0, at, last
 
     def _day_of_month(self, at: int, sense: _Sense) -> tuple[int, int, date, bool] | None:
-        """A month with its day, and what else belongs to them; None for a month without a day."""
+        """A month with its day and the words that belong to them; None for a month without a day."""
         month, last = self._month(at, sense)
         # Both sets of names side by side: آذار/مارس, آذار (مارس).
         twin = self.tables.senses.get(self._near(last, 1, ("/", " / ", " (", "(")))
@@ -285,12 +290,12 @@ class _Search:
         return None if hit is None else (start, end, hit, year is not None and self.text[end - 1].isdigit())
 
     def _month(self, at: int, sense: _Sense) -> tuple[int, int]:
-        """The month that a word begins, and its last word: تشرين الأول has two."""
+        """The month that begins with a word, and its last word: تشرين الأول has two."""
         pair = self.tables.pairs.get((self.words[at].group()[sense.skip :], self._near(at, 1)))
         return (sense.value, at) if pair is None else (pair, at + 1)
 
     def _year(self, last: int) -> tuple[int | None, int]:
-        """The year behind a day and a month, as digits or as "last year", and where it ends."""
+        """The year after a day and a month, as digits or as "last year", and where it ends."""
         number = _YEAR.fullmatch(self._near(last, 1, (" ", ", ", ",", "/", "-", "، ", ") ", ". ")))
         if number is None and self._near(last, 1, (" ", ", ", "، ")) in self.tables.links:
             last += 1
@@ -306,14 +311,17 @@ class _Search:
         return None, end
 
     def _with_weekday(self, first: int) -> int:
-        """Where a date begins together with the weekday before it."""
+        """Where a date begins, the weekday before it included."""
         for before, gaps in ((first - 1, (" ", ", ", "، ")), (first - 2, (" ",))):
             if before < 0:
                 break
             sense = self.tables.senses.get(self._near(before + 1, -1, gaps))
             if sense is not None and sense.kind == "weekday":
                 return self.words[before].start() + sense.skip
-            if self._near(first, -1).lower() not in self.tables.links and self._near(first, -1) != "الموافق":
+            if (
+                self._near(first, -1).lower() not in self.tables.links
+                and self._near(first, -1) not in self.tables.corresponding
+            ):
                 break
         return self.words[first].start()
 
@@ -346,7 +354,7 @@ class _Search:
         return start, self.words[last].end(), day, False
 
     def _is_ahead(self, at: int) -> bool:
-        """Whether the clause up to a word speaks of the future: ``حتى``, ``until``, ``سيلتقي``, "will meet"."""
+        """Whether the clause up to a word is about the future: ``حتى``, ``until``, ``سيلتقي``, "will meet"."""
         tables = self.tables
         before = self._near(at, -1)
         if before in tables.until or (before in tables.articles and self._near(at - 1, -1) in tables.until):
@@ -364,25 +372,26 @@ class _Search:
         """Whether a word is a future marker before a present verb; سيارة and سياسة are not."""
         bare = word.removeprefix("و")
         verb = bare.removeprefix(self.tables.verb_prefix)
-        return verb != bare and len(verb) >= 4 and verb[0] in _PRESENT and form(verb) in vocabulary()
+        return verb != bare and len(verb) >= 4 and verb[0] in _PRESENT and form(verb) in self.tables.known_words
 
     def _closed(self, start: int, end: int) -> int:
-        """The end behind the bracket that closes one opened inside."""
+        """The end, with the bracket that closes one opened inside."""
         return end + (self.text[end : end + 1] == ")" and "(" in self.text[start:end])
 
     def _relative(self, at: int, sense: _Sense) -> tuple[int, int, date, bool]:
         first, last, value = at, at, sense.value
-        before, behind = self._near(at, -1), self._near(at, 1)
-        if value == -1 and behind in _FIRST:
+        before, after = self._near(at, -1), self._near(at, 1)
+        tables = self.tables
+        if value == -1 and after in tables.day_first:
             value, last = -2, at + 1
-        elif value == -1 and before in _FIRST:
+        elif value == -1 and before in tables.day_first:
             value, first = -2, at - 1
-        elif value == -1 and before == "من" and self._near(at - 1, -1) in _FIRST:
+        elif value == -1 and before in tables.links and self._near(at - 1, -1) in tables.day_first:
             value, first = -2, at - 2
-        elif abs(value) == 1 and before in _DAY_BEYOND[value]:
+        elif (value == -1 and before in tables.day_before) or (value == 1 and before in tables.day_after):
             value, first = 2 * value, at - 1
         day = self.base + timedelta(value)
-        # "Today, Monday": if the article came on another day, the weekday is the better witness.
+        # "Today, Monday": if the article arrived on another day, the weekday is more reliable.
         named = self.tables.senses.get(self._near(last, 1, (" ", ", ", "، ", " (")))
         if named is not None and named.kind == "weekday" and not named.skip:
             last += 1
@@ -397,12 +406,16 @@ class _Search:
         return day + timedelta((weekday - day.weekday()) % 7)
 
 
-def _table(entry: dict[str, str]) -> dict[str, frozenset[str]]:
-    return {word: frozenset(neighbours.split()) for word, neighbours in entry.items()}
+def _words(entry: Mapping[str, Any], key: str) -> frozenset[str]:
+    return frozenset(entry.get(key, "").split())
 
 
-def _senses(entry: dict[str, Any]) -> Iterator[tuple[str, _Sense]]:
-    """All words of a language with what they mean, in the capitals they are written with."""
+def _neighbours(entry: Mapping[str, Any], key: str) -> dict[str, frozenset[str]]:
+    return {word: frozenset(neighbours.split()) for word, neighbours in entry.get(key, {}).items()}
+
+
+def _senses(entry: Mapping[str, Any]) -> Iterator[tuple[str, _Sense]]:
+    """All words of a language with their meanings, in the capitals they are written with."""
     always = entry["capitals"] == "always"
     kinds: tuple[tuple[Literal["month", "weekday"], str, int], ...] = (
         ("month", "months", 1),
@@ -413,42 +426,48 @@ def _senses(entry: dict[str, Any]) -> Iterator[tuple[str, _Sense]]:
             for word in line.split():
                 yield word, _Sense(kind, value)
                 yield (word.upper(), _Sense(kind, value)) if always else (word.capitalize(), _Sense(kind, value, True))
+    never_capital = _words(entry, "never_capital")
     for word, value in entry["relative"].items():
-        # Morgen is not morgen.
-        if word.capitalize() not in ("Morgen", word):
+        if word not in never_capital and word.capitalize() != word:
             yield word.capitalize(), _Sense("relative", value, True)
         yield word, _Sense("relative", value)
     for first_word, _, value in entry.get("pairs", ()):
         yield first_word, _Sense("month", value)
 
 
-def _language(code: str, entry: dict[str, Any]) -> _Language:
+@functools.cache
+def _tables(language: str) -> _Tables | None:
+    """The tables of a language; None when it has none."""
+    entry = files.table(language, files.DATES)
+    if entry is None:
+        return None
     senses = dict(_senses(entry))
     for clitic in entry.get("clitics", "").split():
         senses |= {
             clitic + word: replace(sense, skip=len(clitic)) for word, sense in list(senses.items()) if not sense.skip
         }
-    return _Language(
-        word=_WORD_FR if code == "fr" else _WORD,
+    return _Tables(
+        word=re.compile("|".join([*entry.get("compounds", ()), _WORD_PATTERN])),
         senses=senses,
         pairs={(first, word): month for first, words, month in entry.get("pairs", ()) for word in words.split()},
-        past=frozenset(entry["past"].split()),
-        future=frozenset(entry["future"].split()),
-        links=frozenset(entry["links"].split()),
-        until=frozenset(entry["until"].split()),
-        articles=frozenset(entry["articles"].split()),
-        auxiliaries=frozenset(entry["auxiliaries"].split()),
+        past=_words(entry, "past"),
+        future=_words(entry, "future"),
+        links=_words(entry, "links"),
+        until=_words(entry, "until"),
+        articles=_words(entry, "articles"),
+        auxiliaries=_words(entry, "auxiliaries"),
         verb_prefix=entry.get("verb_prefix", ""),
         years=entry["years"],
         modifiers=entry["modifiers"],
-        never_after=_table(entry.get("never_after", {})),
-        never_before=_table(entry.get("never_before", {})),
-        only_after=_table(entry.get("only_after", {})),
+        never_after=_neighbours(entry, "never_after"),
+        never_before=_neighbours(entry, "never_before"),
+        only_after=_neighbours(entry, "only_after"),
         month_first=entry.get("month_first", False),
+        day_before=_words(entry, "day_before"),
+        day_after=_words(entry, "day_after"),
+        day_first=_words(entry, "day_first"),
+        name_endings=_words(entry, "name_endings"),
+        corresponding=_words(entry, "corresponding"),
+        known_words=word_counts(language),
+        ambiguous_slashes=entry.get("ambiguous_slashes", False),
     )
-
-
-@functools.cache
-def _languages() -> dict[str, _Language]:
-    """The tables of every language that has some; ``dates.toml`` tells their format."""
-    return {code: _language(code, entry) for code, entry in tomllib.loads(_TABLES.read_text(encoding="utf-8")).items()}

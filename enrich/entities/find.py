@@ -1,7 +1,7 @@
 """Who and what an article names: recognise, match, link.
 
-A recogniser finds names by their looks and company (Arabic: a neural network; languages with capitals: rules), the
-gazetteer knows names by heart; linking decides where both have a say, and gives everybody one identity.
+A recognizer finds names by form and context (Arabic: a neural network; languages with capitals: rules), the gazetteer
+has known names; linking decides where both find a name, and gives each entity one identity.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from enrich.text.tokens import Passage
 from services.events import Entity, Mention
 
 
-def find(title: Passage, text: Passage, language: str, recognizer: Recognizer) -> list[Entity]:
+def find_entities(title: Passage, text: Passage, language: str, recognizer: Recognizer) -> list[Entity]:
     """The entities of an article in the order of their first mention.
 
     Mentions are those in the text; one named only in the title comes last and has none.
@@ -30,7 +30,7 @@ def find(title: Passage, text: Passage, language: str, recognizer: Recognizer) -
 
 
 def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[Span]:
-    """The names in a passage by their looks and company; rules where the recogniser does not know the language."""
+    """The names in a passage by form and context; by rules where the recognizer does not support the language."""
     if recognizer.languages is None or language in recognizer.languages:
         return recognizer.find(passage)
     return capitals.find(passage, language)

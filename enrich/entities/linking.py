@@ -1,8 +1,8 @@
-"""From names that were recognised and names that are known to identities.
+"""One identity for each name that was recognised or found in the gazetteer.
 
-A name of the gazetteer has its Wikidata id. Any other recognised name has a local id, made from its normalised
-spelling, so that the same unknown person has the same id in two articles. Inside one article a surname alone stands
-for whoever was named in full before.
+A name of the gazetteer has its Wikidata id. Any other recognised name has a local id made from its normalised spelling,
+so that the same unknown person has the same id in two articles. Within an article a surname alone means the person who
+was last named in full with it.
 """
 
 import functools
@@ -18,52 +18,30 @@ from enrich.entities.gazetteer.name_words import (
     is_given_name,
     is_place_word,
     is_title,
+    surname,
 )
 from enrich.entities.matching import Match, first_forms
 from enrich.entities.recognition.recognizer import Span
-from enrich.text.spacing import vocabulary
 from enrich.text.tokens import Passage, Token, after_letters, form
+from enrich.text.word_counts import word_counts
 from services.events import EntityType
 from services.identity import digest
 
 _LONGEST_NAME = 12
 _SHORTEST_SURNAME = 3
-# What a surname begins with when it has more than one word.
-_SURNAME_PARTICLES = frozenset(
-    (
-        "بن",
-        "ابن",
-        "ابو",
-        "ال",
-        "عبد",
-        "ام",
-        "de",
-        "da",
-        "di",
-        "del",
-        "van",
-        "von",
-        "der",
-        "la",
-        "bin",
-        "al",
-        "el",
-        "dos",
-    )
-)
-# How often a word has been counted in the news, from when on it is no surname by itself.
+# A word counted this often in the news is no surname by itself.
 _COMMON = 10
-# From so many on a word is nobody's name («المدينة»), whatever a recogniser says.
+# A word counted this often is no name («المدينة»), even if it was recognised as one.
 _ORDINARY = 100
-# How sure a recogniser must be of a name of one word.
+# The least score of a recognised name of one word.
 _SURE = 0.5
 
 
 @dataclass(slots=True)
 class Name:
-    """A name where it stands; ``id`` is what it stands for, ``entry`` what the gazetteer knows of that.
+    """A name in a passage: the id of its entity, and the entry of the gazetteer, if there is one.
 
-    ``text`` is the name in full: that of a surname alone is the one it was first named by.
+    ``text`` is the name in full: for a surname alone, the name that it refers to.
     """
 
     start: int
@@ -100,7 +78,7 @@ def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[Span]
 
 
 def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
-    """Whether a recognised name holds the known ones and more. Otherwise the known ones are sure."""
+    """Whether a recognised name contains the known ones and more. Otherwise the known ones are kept."""
     return start <= first.start and last.end <= end and (first.start, last.end) != (start, end)
 
 
@@ -131,7 +109,7 @@ def _forms(passage: Passage, words: Sequence[Token], start: int) -> tuple[str, .
 
 
 def local_id(forms: Sequence[str], kind: EntityType) -> str:
-    """The id of who is in no gazetteer: ``x`` and 26 characters, a function of the normalised name.
+    """The id of a name that is not in the gazetteer: ``x`` and 26 characters, a function of the normalised name.
 
     Spellings of one given name (سيرجي، سيرغي) have the same id. Words of one letter (initials) do not count.
     """
@@ -145,7 +123,7 @@ def _words(passage: Passage, starts: Sequence[int], span: Span) -> list[Token]:
 
 
 def _without_titles(words: list[Token], kind: EntityType) -> list[Token]:
-    """A recognised name without the titles before a person; nothing of what is a demonym and no name."""
+    """A recognised name without the titles before a person; empty for a demonym."""
     if all(is_demonym(word.form) for word in words):
         return []
     first = 0
@@ -155,9 +133,9 @@ def _without_titles(words: list[Token], kind: EntityType) -> list[Token]:
 
 
 def _meant(inside: Sequence[Name], words: Sequence[Token], kind: EntityType) -> Entry | None:
-    """The known entry that a longer recognised name spells out, or None.
+    """The known entry that a longer recognised name means, or None.
 
-    «عمانوئيل ماكرون» holds «ماكرون» and a given name that is his: it is he. «ليودميلا بوتين» is not Putin.
+    «عمانوئيل ماكرون» contains «ماكرون» and his given name: it is Macron. «ليودميلا بوتين» is not Putin.
     """
     name = inside[-1]
     if len(inside) > 1 or name.entry is None or kind != "PER" or name.type != "PER" or name.end != words[-1].end:
@@ -167,7 +145,7 @@ def _meant(inside: Sequence[Name], words: Sequence[Token], kind: EntityType) -> 
 
 
 def _is_another(inside: Sequence[Name], words: Sequence[Token], kind: EntityType) -> bool:
-    """Whether a recognised name that holds known ones is somebody or something else («جامعة القاهرة»)."""
+    """Whether a recognised name that contains known ones is another entity («جامعة القاهرة»)."""
     if len(inside) > 1:
         return False
     name = inside[0]
@@ -179,21 +157,21 @@ def _is_another(inside: Sequence[Name], words: Sequence[Token], kind: EntityType
 
 
 def _is_name(words: Sequence[Token], span: Span) -> bool:
-    """Whether a recognised name that holds no known one can stand for an identity of its own.
+    """Whether a recognised name that contains no known one becomes an entity.
 
-    Of single words only what is surely recognised: a lone given name is nobody, and currencies are no names.
+    A single word needs a high score; a given name alone is nobody, and currencies are no names.
     """
     if len(words) > 1:
         return True
     word = words[0].form
     if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _SURE:
         return False
-    return not (span.type == "PER" and is_given_name(word)) and vocabulary().get(word, 0) < _ORDINARY
+    return not (span.type == "PER" and is_given_name(word)) and word_counts("ar").get(word, 0) < _ORDINARY
 
 
 @functools.cache
 def _given_names() -> dict[str, set[str]]:
-    """By person, the given names that the gazetteer has, in their one spelling."""
+    """The given names of each person in the gazetteer, in their canonical spelling."""
     given: dict[str, set[str]] = {}
     for aliases in entries.load().aliases.values():
         for alias in aliases:
@@ -203,14 +181,14 @@ def _given_names() -> dict[str, set[str]]:
 
 
 class Persons:
-    """Who has been named in full so far, by surname: the last one with a surname is who it stands for."""
+    """The persons named in full so far, by surname: a surname means the last person with it."""
 
     def __init__(self) -> None:
         self._by_surname: dict[tuple[str, ...], Name] = {}
         self._firsts: set[str] = set()
 
     def resolve(self, passage: Passage, found: Iterable[Name], language: str) -> list[Name]:
-        """The names of a passage, in order, with surnames alone resolved; who is named in full is remembered."""
+        """The names of a passage, in order, with surnames alone resolved; adds those named in full."""
         resolved: list[Name] = []
         starts = [word.start for word in passage.words]
         at = 0
@@ -219,9 +197,9 @@ class Persons:
             resolved += self._surnames(passage.words[at:upto], language)
             at = bisect_left(starts, name.end, lo=upto)
             if name.type == "PER" and len(name.forms) > 1:
-                surname = _surname(name.forms)
-                self._by_surname[surname] = name
-                self._firsts.add(surname[0])
+                last = surname(name.forms)
+                self._by_surname[last] = name
+                self._firsts.add(last[0])
             elif name.type == "PER" and name.entry is None:
                 name = self._full(name)  # noqa: PLW2901
             resolved.append(name)
@@ -232,9 +210,9 @@ class Persons:
         return name if full is None else _same(full, name.start, name.end, name.forms)
 
     def _surnames(self, words: Sequence[Token], language: str) -> Iterator[Name]:
-        """Surnames that nobody recognised, with or without a particle (al-Mansour), among words of no name.
+        """Surnames that were not recognised, with or without a particle (al-Mansour), among words outside names.
 
-        Only where capitals mark them, or where the word is no common one.
+        Only where capitals mark them, or where the word is not a common one.
         """
         if not self._by_surname or self._firsts.isdisjoint([word.form for word in words]):
             return
@@ -244,7 +222,7 @@ class Persons:
                 part = words[at : at + length]
                 forms = tuple(word.form for word in part)
                 full = self._by_surname.get(forms)
-                if full is not None and len(forms[-1]) >= _SHORTEST_SURNAME and _marked(part[-1], language):
+                if full is not None and len(forms[-1]) >= _SHORTEST_SURNAME and _is_surname(part[-1], language):
                     yield _same(full, part[0].start, part[-1].end, forms)
                     at += length - 1
                     break
@@ -255,9 +233,9 @@ def _same(full: Name, start: int, end: int, forms: tuple[str, ...]) -> Name:
     return Name(start, end, full.text, forms, full.type, full.id, full.entry)
 
 
-def _marked(word: Token, language: str) -> bool:
-    if language == "ar":
-        return vocabulary().get(word.form, 0) < _COMMON
+def _is_surname(word: Token, language: str) -> bool:
+    if counts := word_counts(language):
+        return counts.get(word.form, 0) < _COMMON
     return word.surface[0].isupper()
 
 
@@ -267,10 +245,3 @@ def _start(word: Token | Name) -> int:
 
 def _end(name: Name) -> int:
     return name.end
-
-
-def _surname(forms: tuple[str, ...]) -> tuple[str, ...]:
-    first = len(forms) - 1
-    while first > 1 and forms[first - 1] in _SURNAME_PARTICLES:
-        first -= 1
-    return forms[first:]

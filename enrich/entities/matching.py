@@ -1,12 +1,12 @@
-"""Where a passage names somebody or something that the gazetteer knows.
+"""The names of the gazetteer in a passage.
 
-Longest name first, left to right, no overlaps. Arabic particles that are written onto a name (و ف ب ل ك س) stay
-outside the match. A weak name (one that is also a common word, a first name, a smaller place) counts only where a
-recogniser has found a name of its type.
+Longest name first, left to right, no overlaps. Arabic particles that are written onto a name (و ف ب ل ك س) are not part
+of the match. A weak name (one that is also a common word, a first name, a smaller place) counts only where a recognizer
+has found a name of its type.
 """
 
 import functools
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,20 +14,20 @@ import regex
 
 from enrich.entities.gazetteer.entries import Alias, Entry, load
 from enrich.entities.recognition.recognizer import Span
-from enrich.text.spacing import vocabulary
 from enrich.text.tokens import Passage, Token, after_letters, is_arabic
+from enrich.text.word_counts import word_counts
 
 _PARTICLES = "وفبلكس"
 _MOST_PARTICLES = 2
 _JOINT = regex.compile(r"[\s\-‐‑'’.·\u200c]{1,3}")
 _SHORTEST_NAME = 3
-# How often a word is counted in the news from when on it is a word, and not a region (الشرقية, البيضاء).
+# A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
 _NONE: list[Alias] = []
 
 
 class Match(NamedTuple):
-    """A gazetteer entry where it is named: ``text[start:end]``, the words ``first`` to ``last`` (excluded)."""
+    """A mention of an entry: ``text[start:end]``, the words ``first`` to ``last`` (excluded)."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class Match(NamedTuple):
 
 
 def matches(passage: Passage, language: str, recognised: Iterable[Span]) -> list[Match]:
-    """The names in a passage that stand by themselves or are recognised as names of their type, in order."""
+    """The names in a passage that are strong or recognised as names of their type, in order."""
     confirmed = {(span.start, span.end, span.type) for span in recognised}
     return list(_matches(passage, language, lambda alias, start, end: (start, end, alias.entry.type) in confirmed))
 
@@ -45,11 +45,11 @@ def matches(passage: Passage, language: str, recognised: Iterable[Span]) -> list
 def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Container[str] = ()) -> list[Match]:
     """The weak names of regions whose country is named, among words that belong to no match.
 
-    The country is one of ``elsewhere`` (ids) or matched before the end of the region's paragraph: what comes in later
-    paragraphs changes nothing.
+    The country is one of ``elsewhere`` (ids) or matched before the end of the region's paragraph; later paragraphs are
+    ignored.
     """
     taken = {at for match in matched for at in range(match.first, match.last)}
-    common: Mapping[str, int] = vocabulary() if language == "ar" else {}
+    common = word_counts(language)
     named: dict[str, int] = {}
     for match in matched:
         named.setdefault(match.entry.id, match.start)
@@ -67,19 +67,19 @@ def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Co
     return [match for match in found if taken.isdisjoint(range(match.first, match.last))]
 
 
-# Whether something speaks for a weak name from offset ``start`` to ``end``.
-_Sign = Callable[[Alias, int, int], bool]
+# Whether there is evidence for a weak name from offset ``start`` to ``end``.
+_Evidence = Callable[[Alias, int, int], bool]
 # Names by the form of their second word («» for names of one word), longest first.
 _Beginnings = dict[str, list[Alias]]
 
 
-def _matches(passage: Passage, language: str, sign: _Sign, weak_only: bool = False) -> Iterator[Match]:
-    """Names from left to right; a weak one only where ``sign`` speaks for it."""
+def _matches(passage: Passage, language: str, evidence: _Evidence, weak_only: bool = False) -> Iterator[Match]:
+    """Names from left to right; a weak one only where there is ``evidence`` for it."""
     words = passage.words
     at = 0
     while at < len(words):
         here = _openings(words[at].form, weak_only)
-        best = _longest(here, passage, at, language, sign) if here else None
+        best = _longest(here, passage, at, language, evidence) if here else None
         if best is None:
             at += 1
         else:
@@ -88,7 +88,7 @@ def _matches(passage: Passage, language: str, sign: _Sign, weak_only: bool = Fal
 
 
 def _longest(
-    openings: tuple[tuple[int, _Beginnings], ...], passage: Passage, at: int, language: str, sign: _Sign
+    openings: tuple[tuple[int, _Beginnings], ...], passage: Passage, at: int, language: str, evidence: _Evidence
 ) -> Match | None:
     words = passage.words
     second = words[at + 1].form if at + 1 < len(words) else None
@@ -104,7 +104,7 @@ def _longest(
             if fitting and len(alias.forms) < len(fitting[0].forms):
                 break
             if _follows(alias, passage.text, words, at) and (
-                not alias.weak or sign(alias, start, words[at + len(alias.forms) - 1].end)
+                not alias.weak or evidence(alias, start, words[at + len(alias.forms) - 1].end)
             ):
                 fitting.append(alias)
         if fitting:
@@ -118,8 +118,8 @@ def _longest(
 
 
 def _preference(alias: Alias, surfaces: list[str], language: str) -> tuple[bool, bool, bool]:
-    """Which of several names that fit is meant: one written just so («Нигер» and «Нигерия» share a stem), then
-    one that is nobody else's, then one in the article's own language."""
+    """The order among several names that fit: first those with the same spelling («Нигер» and «Нигерия» share a stem),
+    then strong ones, then those in the article's language."""
     spelled = all(word.casefold() == surface.casefold() for word, surface in zip(alias.words, surfaces, strict=True))
     return spelled, not alias.weak, alias.language == language
 
@@ -140,7 +140,7 @@ def _follows(alias: Alias, text: str, words: list[Token], at: int) -> bool:
 
 @functools.lru_cache(100_000)
 def _openings(form: str, weak_only: bool) -> tuple[tuple[int, _Beginnings], ...]:
-    """The names that may begin with a word of this form: as it stands, then without its first letters (how many)."""
+    """The names that may begin with a word of this form: with the whole form, then without its first letters."""
     found = ((letters, _beginnings(rest, weak_only)) for letters, rest in first_forms(form))
     return tuple((letters, names) for letters, names in found if names)
 
@@ -154,8 +154,9 @@ def _beginnings(first: str, weak_only: bool) -> _Beginnings:
 
 
 def first_forms(form: str) -> Iterator[tuple[int, str]]:
-    """The forms a name's first word may have here, each with the number of letters before the name: as it stands,
-    then without particles. In ``لل`` the article's alef is not written, so it is put back to compare."""
+    """The forms that a name's first word may have, each with the number of letters before the name: the whole form,
+    then the form without particles. In ``لل`` the article's alef is not written, so it is added.
+    """
     yield 0, form
     if not is_arabic(form):
         return

@@ -1,8 +1,8 @@
 """What group compares articles by. Computed in annotate, which scales with workers, because group is one process.
 
 =========== ===========================================================================
-fingerprint all of it for one article
-signature   content fingerprint, MinHash and sketch, by which near-duplicates are found
+fingerprint all of them for one article
+signature   content digest, MinHash and sketch, by which near-duplicates are found
 terms       the content words that distinguish stories
 numbers     the numbers of an article in one spelling
 consonants  names by their consonants, the same in every script

@@ -1,8 +1,8 @@
-"""Names by the consonants that every script writes: «كريم وجدي» and "Karim Wagdy" have one skeleton.
+"""Consonant keys of names, equal across scripts: «كريم وجدي» and "Karim Wagdy" have the same key.
 
-Short vowels are not written in Arabic, long ones are spelt in many ways elsewhere, and a sound that one language
-lacks is written with a neighbour (ق as k or q or g, ج as j or g or dj). So vowels are left out and neighbours are one.
-A skeleton is evidence that two articles name the same person or place, never an identity.
+Arabic does not write short vowels, other languages spell long ones in many ways, and a sound that a language lacks is
+written as a similar one (ق as k or q or g, ج as j or g or dj). So vowels are left out and similar consonants are one.
+Equal keys are evidence that two articles name the same person or place, not proof.
 """
 
 import re
@@ -32,8 +32,8 @@ _SILENT = re.compile("[^a-z]+")
 _REPEATED = re.compile(r"(.)\1+")
 
 
-def skeleton(name: str) -> str | None:
-    """The consonants of a name, a word at a time; None when they are too few to tell it from others."""
+def consonant_key(name: str) -> str | None:
+    """The consonants of a name, word by word; None when they are too few to distinguish it from others."""
     words = [found for word in name.lower().replace("-", " ").split() if word not in _ARTICLES and (found := _of(word))]
     return "-".join(words) if sum(map(len, words)) >= _LEAST else None
 

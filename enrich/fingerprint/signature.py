@@ -1,9 +1,9 @@
-"""What a text is recognised by, of its three-word shingles.
+"""Signatures of a text, from its three-word shingles.
 
-A fingerprint that any change alters. A MinHash that small changes hardly move: two texts agree in as many of its
-places as they share shingles (Broder 1997), of which the low byte is kept (b-bit minwise hashing, Li and König
-2010). A sketch of the shingles with the lowest hashes, which also tells how much of a short text stands in a long one
-(k minimum values, Beyer and others 2007).
+A digest of the content, which any change alters. A MinHash, which small changes hardly alter: two texts agree in the
+share of its values that is their share of common shingles (Broder 1997); the low byte of each value is kept (b-bit
+minwise hashing, Li and König 2010). A sketch of the shingles with the lowest hashes, which also estimates how much of a
+short text is contained in a long one (k minimum values, Beyer and others 2007).
 """
 
 import base64
@@ -22,7 +22,8 @@ PERMUTATIONS = 128
 SKETCH = 64
 SHINGLE = 3
 _SEED = 42
-_FLASH = 12
+# Shorter texts (captions, flashes) are signed with their title.
+_SHORT_TEXT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,13 @@ class Signature:
 
 
 def forms(heading: Passage, news: Passage) -> list[str]:
-    """The words that a text is signed by. A caption or a flash is known by its title, too."""
-    words = news.words if len(news.words) >= _FLASH else [*heading.words, *news.words]
+    """The words of a signature: those of the text, and of the title too where the text is short."""
+    words = news.words if len(news.words) >= _SHORT_TEXT else [*heading.words, *news.words]
     return [word.form for word in words]
 
 
-def fingerprint(title: str | None, text: str) -> str:
-    """Hex digest of the content; two revisions with the same one are the same."""
+def content_digest(title: str | None, text: str) -> str:
+    """Hex digest of the content; two revisions with the same digest are the same."""
     digest = hashlib.sha256()
     for part in (title or "", text):
         encoded = part.encode()
@@ -75,7 +76,7 @@ def unpack(minhash: str, sketch: str, shingles: int) -> Signature:
 
 
 def _mixed(hashes: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Spread over all 32 bits (the finaliser of MurmurHash3): a CRC of words alike is alike."""
+    """Hashes spread over all 32 bits (the finalizer of MurmurHash3): CRCs of similar words are similar."""
     mixed = hashes.astype(np.uint32)
     mixed ^= mixed >> 16
     mixed *= np.uint32(0x85EBCA6B)

@@ -1,4 +1,4 @@
-"""The content words of an article, by which stories in one language are told apart."""
+"""The content words of an article, by which stories in one language are distinguished."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _SHORTEST = 4
 def terms(title: Iterable[Token], text: Iterable[Token], language: str) -> list[str]:
     """Stems of at least four letters, most frequent first (a word in the title counts three times), at most 48.
 
-    Words that every article has are left in: how rare a term is, is known where all articles meet.
+    Frequent words are included: group, which sees all articles, weighs terms by rarity.
     """
     counts: Counter[str] = Counter()
     for words, weight in ((title, _IN_TITLE), (text, 1)):

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from redis import RedisError
 
 from enrich.fingerprint import features, numbers, signature
-from enrich.fingerprint.consonants import skeleton
+from enrich.fingerprint.consonants import consonant_key
 from enrich.fingerprint.signature import SHINGLE
 from enrich.fingerprint.terms import terms
 from enrich.group import journal
@@ -144,7 +144,7 @@ def _shingles(forms: list[str]) -> set[tuple[str, ...]]:
 def _feature_names(article: Article) -> dict[int, str]:
     """What the features of an article stand for, by their numbers."""
     named = {f"e:{entity.id}": f"{entity.name} ({entity.id})" for entity in article.entities}
-    named |= {f"k:{skeleton(entity.name)}": entity.name for entity in article.entities}
+    named |= {f"k:{consonant_key(entity.name)}": entity.name for entity in article.entities}
     own = features.shared(article.entities, article.boilerplate, numbers.numbers(article.text))
     words = terms(Passage(article.title or "").words, _news(article).words, article.language)
     named |= dict(zip(features.terms(words, article.language), words, strict=True))

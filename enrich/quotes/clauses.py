@@ -1,107 +1,118 @@
-"""Where the clause that a word of saying reports begins and ends."""
+"""Where the clause that a reporting verb introduces begins and ends."""
 
-from enrich.quotes.annotated_text import Page
+from enrich.quotes.annotated_text import AnnotatedText
 from enrich.quotes.lexicon import ACCORDING, ASIDE, COMPLEMENTIZER, PARTICIPLE, SAY
-from enrich.quotes.names import REACH
 from enrich.quotes.sentences import Sentence
+from enrich.quotes.subjects import REACH
 from enrich.quotes.verbs import according, plain
 
 SHORTEST = 3
-# So far from a conjunction behind a comma stands the verb of the clause that it begins.
+# The verb of a clause is at most this many words after the conjunction that begins it.
 _NEAR = 4
 
 _OPENING = frozenset('«“"„')
 _ENDS = frozenset(';»”"')
 
 
-def begin(page: Page, sentence: Sentence, verb: int) -> int | None:
-    """The first word of the clause behind a verb: behind a colon or a complementiser, or bare; None without one."""
-    for word in page.points(verb + 1, min(verb + REACH, sentence.behind)):
-        gap = page.text[page.ends[word - 1] : page.starts[word]]
+def begin(annotated: AnnotatedText, sentence: Sentence, verb: int) -> int | None:
+    """The first word of the clause of a verb: after a colon or a complementizer, or without one; None if none."""
+    for word in annotated.points(verb + 1, min(verb + REACH, sentence.after)):
+        gap = annotated.text[annotated.ends[word - 1] : annotated.starts[word]]
         if gap != " ":
             if ":" in gap:
                 return word if _OPENING.isdisjoint(gap) else None
             if ";" in gap or "؛" in gap:
                 return None
-        if word in page.quoted:
+        if word in annotated.quoted:
             return None
-        job = page.jobs[word]
+        job = annotated.jobs[word]
         if job == COMPLEMENTIZER:
-            return word + 1 if word + 1 < sentence.behind and _reports(page, verb, word) else None
-        if job in (SAY, PARTICIPLE) or (gap != " " and _begins_anew(page, gap, word)):
+            return word + 1 if word + 1 < sentence.after and _reports(annotated, verb, word) else None
+        if job in (SAY, PARTICIPLE) or (gap != " " and _begins_clause(annotated, gap, word)):
             break
-    return _bare(page, sentence, verb)
+    return _without_complementizer(annotated, sentence, verb)
 
 
-def end(page: Page, sentence: Sentence, first: int) -> int:
-    """The offset where a clause ends that begins with a word: that of the sentence, an aside or a word of saying."""
-    for at in page.pauses(page.starts[first], sentence.end):
-        pause, word = page.text[at], page.word(at)
-        if pause == ":" or word == sentence.behind or page.inside(at):
+def end(annotated: AnnotatedText, sentence: Sentence, first: int) -> int:
+    """The end of the clause that begins with a word: that of the sentence, or before an aside or a reporting verb."""
+    for at in annotated.pauses(annotated.starts[first], sentence.end):
+        pause, word = annotated.text[at], annotated.word(at)
+        if pause == ":" or word == sentence.after or annotated.inside(at):
             continue
-        if pause in ";؛" or (page.ends[word - 1] <= at and _leaves(page, sentence, word)):
+        if pause in ";؛" or (annotated.ends[word - 1] <= at and _leaves(annotated, sentence, word)):
             return at
     return sentence.end
 
 
-def boundary(page: Page, sentence: Sentence, verb: int) -> int:
-    """The first word of the clause of a verb: behind quotation marks, a semicolon, or «, and»."""
+def boundary(annotated: AnnotatedText, sentence: Sentence, verb: int) -> int:
+    """The first word of the clause of a verb: after quotation marks, a semicolon, or «, and»."""
     for word in range(verb, max(sentence.first, verb - REACH), -1):
-        gap = page.gap(word)
+        gap = annotated.gap(word)
         if gap == " ":
             continue
-        if not _ENDS.isdisjoint(gap) or ("," in gap and page.keys[word] in page.lexicon.breaks):
+        if not _ENDS.isdisjoint(gap) or ("," in gap and annotated.keys[word] in annotated.lexicon.breaks):
             return word
     return sentence.first
 
 
-def _reports(page: Page, verb: int, word: int) -> bool:
-    """Whether a complementiser is the verb's own: not «the plan that», «قبل أن», «إشارة إلى أن»."""
-    lexicon, before = page.lexicon, page.keys[word - 1]
+def _reports(annotated: AnnotatedText, verb: int, word: int) -> bool:
+    """Whether a complementizer belongs to the verb: not in «the plan that», «قبل أن», «إشارة إلى أن»."""
+    lexicon, syntax, before = annotated.lexicon, annotated.lexicon.language.syntax, annotated.keys[word - 1]
     if before in lexicon.unreported:
         return False
-    if word == verb + 1 or lexicon.language == "ru":
+    if word == verb + 1 or syntax.distant_complementizer:
         return True
-    if lexicon.language == "ar":
-        return before not in lexicon.preposition or plain(page, verb) in lexicon.through
-    behind = page.keys[verb + 1]
-    return behind in lexicon.preposition or behind in lexicon.adverb or page.keys[verb] in lexicon.through
+    if syntax.verb_first:
+        return before not in lexicon.preposition or plain(annotated, verb) in lexicon.through
+    following = annotated.keys[verb + 1]
+    return following in lexicon.preposition or following in lexicon.adverb or annotated.keys[verb] in lexicon.through
 
 
-def _begins_anew(page: Page, gap: str, word: int) -> bool:
-    """Whether a conjunction behind a comma begins another clause of Arabic («، وتوقعوا أن»)."""
-    key = page.keys[word]
-    return "،" in gap and page.lexicon.language == "ar" and key.startswith("و") and key not in ("وهو", "وهي")
+def _begins_clause(annotated: AnnotatedText, gap: str, word: int) -> bool:
+    """Whether a conjunction written onto the word after a comma begins another clause («، وتوقعوا أن»)."""
+    key = annotated.keys[word]
+    return (
+        annotated.lexicon.language.conjunctions != ""
+        and "،" in gap
+        and key.startswith("و")
+        and key not in ("وهو", "وهي")
+    )
 
 
-def _bare(page: Page, sentence: Sentence, verb: int) -> int | None:
-    """«The Kremlin said the talks went on»: English needs no «that»."""
+def _without_complementizer(annotated: AnnotatedText, sentence: Sentence, verb: int) -> int | None:
+    """The first word of a clause without complementizer: «The Kremlin said the talks went on»."""
     word = verb + 1
-    if page.keys[verb] not in page.lexicon.bare or sentence.behind - word <= SHORTEST:
+    if annotated.keys[verb] not in annotated.lexicon.bare or sentence.after - word <= SHORTEST:
         return None
-    if page.gap(word).strip() or page.keys[word] in page.lexicon.preposition:
+    if annotated.gap(word).strip() or annotated.keys[word] in annotated.lexicon.preposition:
         return None
-    return None if boundary(page, sentence, verb) == verb else word
+    return None if boundary(annotated, sentence, verb) == verb else word
 
 
-def _leaves(page: Page, sentence: Sentence, word: int) -> bool:
-    """Whether a word behind a comma no longer belongs to the clause reported before it."""
-    job = page.jobs[word]
-    if job in (ASIDE, PARTICIPLE) or any(_names_source(page, at) for at in range(word, min(word + 2, sentence.behind))):
+def _leaves(annotated: AnnotatedText, sentence: Sentence, word: int) -> bool:
+    """Whether a word after a comma no longer belongs to the clause reported before it."""
+    job = annotated.jobs[word]
+    if job in (ASIDE, PARTICIPLE) or any(
+        _names_source(annotated, at) for at in range(word, min(word + 2, sentence.after))
+    ):
         return True
-    if page.lexicon.language == "ar":
-        return _leaves_arabic(page, sentence, word)
-    near = range(word + 1, min(word + 1 + _NEAR, sentence.behind))
-    return job == SAY or (page.keys[word] in page.lexicon.breaks and any(page.jobs[other] == SAY for other in near))
+    if annotated.lexicon.language.syntax.verb_first:
+        return _leaves_arabic(annotated, sentence, word)
+    near = range(word + 1, min(word + 1 + _NEAR, sentence.after))
+    return job == SAY or (
+        annotated.keys[word] in annotated.lexicon.breaks and any(annotated.jobs[other] == SAY for other in near)
+    )
 
 
-def _leaves_arabic(page: Page, sentence: Sentence, word: int) -> bool:
-    """The same of an Arabic word: an accusative such as «معتبراً», or a verb with «و» or a clause of its own."""
-    key = page.keys[word]
-    if key.startswith("م") and page.surfaces[word].endswith(("ًا", "اً")):
+def _leaves_arabic(annotated: AnnotatedText, sentence: Sentence, word: int) -> bool:
+    """The same for an Arabic word: an accusative such as «معتبراً», or a verb with «و» or with its own clause."""
+    key = annotated.keys[word]
+    if key.startswith("م") and annotated.surfaces[word].endswith(("ًا", "اً")):
         return True
-    return page.jobs[word] == SAY and (key not in page.lexicon.plain or begin(page, sentence, word) is not None)
+    return annotated.jobs[word] == SAY and (
+        key not in annotated.lexicon.plain or begin(annotated, sentence, word) is not None
+    )
 
 
-def _names_source(page: Page, word: int) -> bool:
-    return page.jobs[word] == ACCORDING and according(page, word)
+def _names_source(annotated: AnnotatedText, word: int) -> bool:
+    return annotated.jobs[word] == ACCORDING and according(annotated, word)

@@ -1,13 +1,13 @@
-"""Where words stand in quotation marks."""
+"""Pairs of quotation marks, and lines of dialogue."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import regex
 
-# A quotation is no longer; a mark that is not closed by then was no opening one.
+# The longest quotation; a mark that is not closed by then was no opening one.
 LONGEST = 2_000
-# No article has more; what has is an attack, and need not be read to its end.
+# A text with more is an attack and is not processed to its end.
 _MOST = 2_000
 
 _EMPTY_LINE = regex.compile(r"\n[^\S\n]*+\n")
@@ -27,13 +27,14 @@ class Marked(NamedTuple):
 def marked(text: str) -> list[Marked]:
     """All words in quotation marks, in order, without overlap; nested marks belong to the outer pair.
 
-    A pair never goes over an empty line or ``LONGEST`` characters. A straight or curly mark is told from its
-    surroundings, so that one stray mark does not turn the rest inside out; an apostrophe is no mark.
+    A pair never contains an empty line or more than ``LONGEST`` characters. Whether a straight or curly mark opens or
+    closes depends on the characters next to it, so that one stray mark does not invert the rest; an apostrophe is no
+    mark.
     """
     found: list[Marked] = []
     pairing = _Pairing(text)
-    for at in places(text, _FAMILIES):
-        outer = pairing.meet(at)
+    for at in positions(text, _FAMILIES):
+        outer = pairing.add(at)
         if outer is not None and (inner := _trimmed(text, outer[0] + 1, at)):
             found.append(Marked(inner, outer))
             if len(found) == _MOST:
@@ -42,7 +43,7 @@ def marked(text: str) -> list[Marked]:
 
 
 def lines_of_dialogue(text: str) -> list[int]:
-    """Where lines begin that a dash marks as spoken («— Да, — сказал он»); offsets behind the dash."""
+    """The beginnings of lines that a dash marks as speech («— Да, — сказал он»); offsets after the dash."""
     found: list[int] = []
     if not dashed(text):
         return found
@@ -54,12 +55,12 @@ def lines_of_dialogue(text: str) -> list[int]:
 
 
 def dashed(text: str) -> bool:
-    """Whether a text has a dash that could tell of speech."""
+    """Whether a text has a dash that could mark speech."""
     return "—" in text or "–" in text
 
 
-def places(text: str, marks: Iterable[str]) -> list[int]:
-    """Where any of some letters stand, in order. They are rare, so finding each kind beats reading the whole text."""
+def positions(text: str, marks: Iterable[str]) -> list[int]:
+    """The offsets of any of some characters, in order. They are rare, so ``find`` for each is faster than a loop."""
     found = []
     for mark in marks:
         at = text.find(mark)
@@ -70,15 +71,15 @@ def places(text: str, marks: Iterable[str]) -> list[int]:
 
 
 class _Pairing:
-    """Tells, mark by mark, which two belong together."""
+    """Pairs quotation marks that are added in order."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        # The kind of the pair that is open ("" if none), where it opened, how many are open, the last mark met.
+        # The kind of the open pair ("" if none), its offset, the number of open marks, the offset of the last mark.
         self.family, self.start, self.depth, self.seen = "", 0, 0, 0
 
-    def meet(self, at: int) -> tuple[int, int] | None:
-        """Take the mark at an offset; the pair (start, end) that it closes, or None."""
+    def add(self, at: int) -> tuple[int, int] | None:
+        """Add the mark at an offset; returns the pair (start, end) that it closes, or None."""
         mark = self.text[at]
         kind = _FAMILIES[mark]
         opens, closes = _sides(self.text, at, mark)
@@ -89,11 +90,11 @@ class _Pairing:
             if opens and (kind != "'" or not closes):
                 self.family, self.start, self.depth = kind, at, 1
         elif kind == self.family:
-            return self._go_on(at, mark, opens, closes)
+            return self._continue(at, mark, opens, closes)
         return None
 
-    def _go_on(self, at: int, mark: str, opens: bool, closes: bool) -> tuple[int, int] | None:
-        """A further mark of the kind that is open."""
+    def _continue(self, at: int, mark: str, opens: bool, closes: bool) -> tuple[int, int] | None:
+        """Add a further mark of the open kind."""
         if mark == "«":
             self.depth += 1
         elif opens and not closes:
@@ -106,7 +107,7 @@ class _Pairing:
         return None
 
     def _broken_off(self, at: int) -> bool:
-        """Whether the open pair is too long by now, or an empty line lies behind the last mark."""
+        """Whether the open pair is too long, or an empty line follows the last mark."""
         if at - self.start > LONGEST:
             return True
         line = self.text.find("\n", self.seen, at)
@@ -114,22 +115,22 @@ class _Pairing:
 
 
 def _sides(text: str, at: int, mark: str) -> tuple[bool, bool]:
-    """Whether a mark may open and whether it may close here."""
+    """Whether a mark may open and whether it may close at this offset."""
     if mark in "«»":
         return mark == "«", mark == "»"
     before = text[at - 1] if at else " "
-    behind = text[at + 1] if at + 1 < len(text) else " "
+    after = text[at + 1] if at + 1 < len(text) else " "
     if mark in "'‘’":
-        return (not before.isalnum() and behind.isalnum()), (not before.isspace() and not behind.isalnum())
+        return (not before.isalnum() and after.isalnum()), (not before.isspace() and not after.isalnum())
     left = before.isspace() or before in _BEFORE
-    right = behind.isspace() or not (behind.isalnum() or behind in "«([…'‘-")
+    right = after.isspace() or not (after.isalnum() or after in "«([…'‘-")
     if left == right:
         return True, True
     return left, right
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """Without spaces at either side and without the comma or full stop that a language puts inside."""
+    """A span without spaces at its ends and without a comma or full stop before the closing mark."""
     while start < end and text[start] in _PADDING:
         start += 1
     while end > start and text[end - 1] in _PADDING:

@@ -1,71 +1,78 @@
-"""Reported speech: clauses behind a word of saying, before one, and according to somebody."""
+"""Reported speech: clauses after or before a reporting verb, and according to somebody."""
 
 from collections.abc import Iterator, Sequence
 
 from enrich.quotes import clauses, sources
 from enrich.quotes.lexicon import ACCORDING, QUOTE, SAY
 from enrich.quotes.sentences import Sentence
-from enrich.quotes.speakers import GROUP, Said, Speakers
-from enrich.quotes.verbs import Cue
+from enrich.quotes.speakers import GROUP, Speakers, Statement
+from enrich.quotes.verbs import ReportingVerb
 
-# Behind a verb at the end of a sentence stand its subject, a day and a place.
+# After a verb at the end of a sentence its subject, a day and a place may follow.
 _TAIL = 8
-_RELATIVE = frozenset({"who", "which", "that", "qui", "que", "dont", "который", "которая", "которые"})
 
-_Told = tuple[tuple[int, int], str | None] | None
+_Reported = tuple[tuple[int, int], str | None] | None
 
 
-def reported(speakers: Speakers, sentence: Sentence, cues: Sequence[Cue], direct: Sequence[Said]) -> Iterator[Said]:
-    """The reported clauses of a sentence that share no letter with ``direct``, its words in quotation marks."""
+def reported(
+    speakers: Speakers, sentence: Sentence, verbs: Sequence[ReportingVerb], direct: Sequence[Statement]
+) -> Iterator[Statement]:
+    """The reported clauses of a sentence that do not overlap ``direct``, its quotations in quotation marks."""
     covered = sentence.start
-    verbs = {said.verb for said in direct}
-    for verb, job in cues:
-        if job == QUOTE or verb in verbs:
+    done = {statement.verb for statement in direct}
+    for verb, job in verbs:
+        if job == QUOTE or verb in done:
             continue
-        told = _told(speakers, sentence, verb, job)
-        if told is None or told[0][0] < covered or not speakers.page.holds(told[0], clauses.SHORTEST):
+        found = _clause_of(speakers, sentence, verb, job)
+        if found is None or found[0][0] < covered or not speakers.annotated.fits_quotation(found[0], clauses.SHORTEST):
             continue
-        (start, covered), speaker = told
+        (start, covered), speaker = found
         if not any(said.start < covered and start < said.end for said in direct):
-            yield Said(start, covered, speaker, verb, False)
+            yield Statement(start, covered, speaker, verb, False)
 
 
-def _told(speakers: Speakers, sentence: Sentence, verb: int, job: str) -> _Told:
-    """The clause that a word of saying reports, and who says it."""
+def _clause_of(speakers: Speakers, sentence: Sentence, verb: int, job: str) -> _Reported:
+    """The clause that a reporting verb introduces, and its speaker."""
     if job == ACCORDING:
         return sources.according(speakers, sentence, verb)
-    page = speakers.page
-    begin = clauses.begin(page, sentence, verb)
+    annotated = speakers.annotated
+    begin = clauses.begin(annotated, sentence, verb)
     if begin is None:
-        return _before(speakers, sentence, verb) if job == SAY and page.lexicon.language != "ar" else None
-    span = page.trim(page.starts[begin], clauses.end(page, sentence, begin))
+        verb_first = annotated.lexicon.language.syntax.verb_first
+        return _before(speakers, sentence, verb) if job == SAY and not verb_first else None
+    span = annotated.trim(annotated.starts[begin], clauses.end(annotated, sentence, begin))
     return (span, speakers.of(verb, job, begin)) if span else None
 
 
-def _before(speakers: Speakers, sentence: Sentence, verb: int) -> _Told:
-    """«The talks went on, the Kremlin said.»: the clause before a comma, and who said it."""
-    page = speakers.page
-    group = next((word for word in range(verb, sentence.first, -1) if page.breaks(word)), sentence.first)
-    if group == sentence.first or not _stands_apart(speakers, sentence, group, verb):
+def _before(speakers: Speakers, sentence: Sentence, verb: int) -> _Reported:
+    """The clause before a comma and a verb, and its speaker: «The talks went on, the Kremlin said.»"""
+    annotated = speakers.annotated
+    group = next((word for word in range(verb, sentence.first, -1) if annotated.breaks(word)), sentence.first)
+    if group == sentence.first or not _is_tag(speakers, sentence, group, verb):
         return None
-    span = page.trim(sentence.start, page.ends[group - 1])
+    span = annotated.trim(sentence.start, annotated.ends[group - 1])
     if span is None:
         return None
-    if not all(map(page.light, range(group, verb))):
-        return (span, speakers.subject(group, verb)) if page.lexicon.language == "en" else None
-    name = speakers.names.subject(verb + 1, sentence.behind, verb)
-    if name is None and not sources.looks_named(speakers, verb + 1, sentence.behind):
+    if not all(map(annotated.is_light, range(group, verb))):
+        allowed = annotated.lexicon.language.syntax.subject_before_verb
+        return (span, speakers.subject(group, verb)) if allowed else None
+    subject = speakers.subjects.subject(verb + 1, sentence.after, verb)
+    if subject is None and not sources.looks_named(speakers, verb + 1, sentence.after):
         return None
-    return span, name.id if name else None
+    return span, subject.id if subject else None
 
 
-def _stands_apart(speakers: Speakers, sentence: Sentence, group: int, verb: int) -> bool:
-    """Whether the words from ``group`` to a verb say no more than who said the clause before them."""
-    page = speakers.page
-    if verb - group > GROUP or page.inside(page.ends[group - 1] - 1):
+def _is_tag(speakers: Speakers, sentence: Sentence, group: int, verb: int) -> bool:
+    """Whether the words from ``group`` to a verb only name the speaker of the clause before them."""
+    annotated = speakers.annotated
+    if verb - group > GROUP or annotated.inside(annotated.ends[group - 1] - 1):
         return False
-    breaks = page.lexicon.breaks
-    if page.keys[group] in breaks or page.keys[group - 1] in breaks or page.keys[group - 1] in _RELATIVE:
+    breaks = annotated.lexicon.breaks
+    if (
+        annotated.keys[group] in breaks
+        or annotated.keys[group - 1] in breaks
+        or annotated.keys[group - 1] in annotated.lexicon.relative_pronoun
+    ):
         return False
-    behind = verb + 1
-    return sentence.behind - behind <= _TAIL or page.breaks(behind)
+    after = verb + 1
+    return sentence.after - after <= _TAIL or annotated.breaks(after)

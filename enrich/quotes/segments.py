@@ -1,4 +1,4 @@
-"""What is spoken word for word: in quotation marks, or in a line of dialogue, without the author's words inside."""
+"""Direct speech: in quotation marks or in a line of dialogue, without the author's words inside."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import regex
 from enrich.quotes.lexicon import QUOTE, SAY
 from enrich.quotes.quotation_marks import LONGEST, dashed, lines_of_dialogue, marked
 
-# What is neither part of a clause at its beginning nor at its end.
+# Characters that belong to no clause at its beginning or end.
 EDGE = " \t\n\u00a0\u202f.,،;؛:—–-…"
 
 _INSERTED = regex.compile(r"[,!?…]\s++[—–]\s++")
@@ -17,8 +17,8 @@ _RESUMED = regex.compile(r"[.,!?…]\s++[—–]\s++")
 
 
 class Segment(NamedTuple):
-    """Spoken words: offsets without the marks (``start``, ``end``) and with them (``opens``, ``closes``); the first of
-    the words and the one behind the last.
+    """Direct speech: offsets without the marks (``start``, ``end``) and with them (``opens``, ``closes``); its first
+    word and the one after its last.
     """
 
     start: int
@@ -26,22 +26,22 @@ class Segment(NamedTuple):
     opens: int
     closes: int
     first: int
-    behind: int
+    after: int
 
 
 def segments(text: str, starts: Sequence[int], jobs: Sequence[str | None]) -> list[Segment]:
-    """All that is spoken word for word, in order, without overlap.
+    """All direct speech, in order, without overlap.
 
-    ``starts`` and ``jobs`` tell of each word where it begins and what its job is as a word of saying.
+    ``starts`` and ``jobs`` have for each word its offset and its job in the lexicon.
     """
     found = []
-    for start, end, opens, closes in _stretches(text, starts, jobs):
+    for start, end, opens, closes in _segment_offsets(text, starts, jobs):
         found.append(Segment(start, end, opens, closes, bisect_left(starts, opens), bisect_left(starts, closes)))
     return found
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """A span without spaces and punctuation at its sides, or None if nothing else is in it."""
+    """A span without spaces and punctuation at its ends, or None if nothing else is in it."""
     while start < end and text[start] in EDGE:
         start += 1
     while end > start and text[end - 1] in EDGE:
@@ -49,10 +49,10 @@ def trim(text: str, start: int, end: int) -> tuple[int, int] | None:
     return (start, end) if start < end else None
 
 
-_Stretch = tuple[int, int, int, int]
+_Offsets = tuple[int, int, int, int]
 
 
-def _stretches(text: str, starts: Sequence[int], jobs: Sequence[str | None]) -> Iterator[_Stretch]:
+def _segment_offsets(text: str, starts: Sequence[int], jobs: Sequence[str | None]) -> Iterator[_Offsets]:
     pairs = marked(text)
     if not dashed(text):
         yield from (inner + outer for inner, outer in pairs)
@@ -68,9 +68,9 @@ def _stretches(text: str, starts: Sequence[int], jobs: Sequence[str | None]) -> 
             yield from _interrupted(text, (start, end, start, end), starts, jobs)
 
 
-def _interrupted(text: str, stretch: _Stretch, starts: Sequence[int], jobs: Sequence[str | None]) -> list[_Stretch]:
-    """The parts of a stretch before and behind the author's words («…, — said he. — …»); none without such words."""
-    start, end, opens, closes = stretch
+def _interrupted(text: str, whole: _Offsets, starts: Sequence[int], jobs: Sequence[str | None]) -> list[_Offsets]:
+    """The parts of a segment before and after the author's words («…, — said he. — …»); none without such words."""
+    start, end, opens, closes = whole
     first = _INSERTED.search(text, start, end)
     if first is None:
         return []

@@ -1,27 +1,31 @@
-"""The parts of an article that do not belong to its news: blurbs, "read also", bylines, captions, site furniture.
+"""The parts of an article that do not belong to its news: blurbs, "read also", bylines, captions, page chrome.
 
-Boilerplate stands in lines of its own. Some of it is known beforehand, in the languages of the news; the rest is
-learnt: a line that one source repeats in articles which have nothing else in common.
+Boilerplate has lines to itself. Some of it is known from phrases (``boilerplate.toml`` here and in the folders of
+languages); the rest is learned: a line that one source repeats in articles which have nothing else in common.
 """
 
 import re
+import tomllib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
+from enrich.languages import files
 from services.events import Span
+from services.normalization import OPTIONAL_MARKS
 
-# A line counts as learnt when this many unrelated articles of its source have had it.
-_ENOUGH = 3
-_LONGEST_LEARNT = 1_000
+# A line is learned when this many unrelated articles of its source have had it.
+_LEARNED_AFTER = 3
+_LONGEST_LEARNED = 1_000
 _MOST_LINES = 60
 # An article is recognised again by the beginnings and ends of its longest lines.
 _SKETCHED_LINES = 6
 _EDGE = 32
 
-_LONGEST_FURNITURE = 400
+_LONGEST_LINE = 400
 _LONGEST_SHORT = 160
 _LONGEST_LINK = 120
 _MOST_LINKS = 10
@@ -29,89 +33,50 @@ _CAPTION_WORDS = 20
 _BEGINNING = 60
 
 _BULLETS = " \t•·*-–—|>»"
-# One letter for its variants, and no marks; chained replacements are several times faster than a translation table.
+# One letter for its variants; chained replacements are several times faster than a translation table.
 _SPELLING = tuple(zip("أإآٱىة", "ااااي" + "ه", strict=True))
-_MARKS = tuple(map(chr, (0x640, *range(0x64B, 0x653), 0x670)))
 
 
 def _fold(line: str) -> str:
-    """A line or phrase in the spelling that phrases are compared in."""
+    """A line or phrase in the spelling that phrases are compared in: without case and optional Arabic marks."""
     if not line.isascii():
         for variant, letter in _SPELLING:
             line = line.replace(variant, letter)
-        for mark in _MARKS:
+        for mark in OPTIONAL_MARKS:
             line = line.replace(mark, "")
     return line.lower()
 
 
-def _phrases(table: str) -> tuple[str, ...]:
-    """The phrases of a table, which stands as one a line or parted by semicolons."""
-    return tuple(_fold(phrase.strip()) for phrase in re.split(r"[;\n]", table) if phrase.strip())
+# The language of an article is not known yet when its boilerplate is found, so the phrases of all languages count.
+_TABLES = [
+    tomllib.loads(Path(__file__).with_name(files.BOILERPLATE).read_text(encoding="utf-8")),
+    *files.tables(files.BOILERPLATE),
+]
+
+
+def _written(key: str) -> list[str]:
+    """The phrases of all tables under a key, as they are written there."""
+    parts = (part.strip() for table in _TABLES for part in re.split(r"[;\n]", table.get(key, "")))
+    return [part for part in parts if part]
+
+
+def _phrases(key: str) -> tuple[str, ...]:
+    """The phrases of all tables under a key, folded."""
+    return tuple(dict.fromkeys(map(_fold, _written(key))))
 
 
 # "Read also": alone above links, or before one on the same line.
-_LINKS = _phrases("""
-اقرأ أيضا; إقرأ أيضا; اقرؤوا أيضا; اقرأي أيضا; شاهد أيضا; شاهدوا أيضا; تابع أيضا; طالع أيضا; للمزيد اقرأ
-Read also; Also read; See also; À lire aussi; A lire aussi; Lire aussi; Voir aussi; Lire également
-Читайте также; Читать также; Смотрите также; Lea también; Lee también; Leer también; Vea también; Lesen Sie auch
-Leia também; Leggi anche; Ayrıca okuyun; بیشتر بخوانید; همچنین بخوانید
-""")
+_LINKS = _phrases("links")
 # Headings above links that are ordinary beginnings of sentences too: alone, or before a colon.
-_LINK_HEADINGS = _phrases("""
-اخترنا لك; اخترنا لكم; قد يعجبك أيضا; قد يهمك; قد يهمك أيضا; مواضيع ذات صلة; موضوعات ذات صلة; أخبار ذات صلة
-مقالات ذات صلة; مواضيع متعلقة; أخبار متعلقة; موضوعات متعلقة; اقرأ المزيد; المزيد من الأخبار; الأكثر قراءة
-الأخبار المتعلقة
-Read more; Read next; Related; Related articles; Related stories; Related news; Related content
-More from this section; More on this story; More stories; You may also like; Recommended; Recommended for you
-Most read; Trending; Editor's picks; Editors' picks; Sur le même sujet; Pour aller plus loin; Vous aimerez aussi
-Les plus lus; По теме; Материалы по теме; Ещё по теме; Еще по теме; Самое читаемое; Другие новости
-Te puede interesar; Noticias relacionadas; Más noticias; Lo más leído; Temas relacionados
-Mehr zum Thema; Auch interessant; Das könnte Sie auch interessieren; Meistgelesen; İlgili haberler
-""")
-_FURNITURE = frozenset(
-    _phrases("""
-icon; A; +A; -A; A+; A-; AA; حجم الخط; تكبير الخط; تصغير الخط; التغطية الحية; تغطية مباشرة; مشاركة; شارك; شاركها
-شارك على; شارك عبر; طباعة; نسخ الرابط; انسخ الرابط; إعلان; حفظ; التعليقات; أضف تعليقا; أضف تعليق; تابعنا; تابعونا
-تابعنا على; تابعونا على; استمع; فيسبوك; تويتر; واتساب; تلغرام; الكلمات المفتاحية; العلامات
-share; share this; share this article; share this story; print; email; e-mail; tweet; copy link; font size; text size
-advertisement; sponsored; comment; comments; follow us; save; facebook; twitter; whatsapp; telegram; linkedin
-pinterest; tags; listen; live; live updates; partager; imprimer; publicité; commenter; écouter; taille du texte
-поделиться; реклама; печать; комментарии; размер шрифта; compartir; publicidad; comentarios; tamaño de letra
-teilen; drucken; anzeige; kommentare; schriftgröße
-""")
-)
+_LINK_HEADINGS = _phrases("link_headings")
 _HEADINGS = frozenset(_LINKS + _LINK_HEADINGS)
-_BEGINNINGS = _phrases("""
-©; (c) 20; copyright; جميع الحقوق محفوظة; كل الحقوق محفوظة; كافة الحقوق محفوظة; حقوق النشر; حقوق الطبع; حقوق الملكية
-All rights reserved; Tous droits réservés; Все права защищены; Todos los derechos reservados
-Alle Rechte vorbehalten; Tüm hakları saklıdır
-Subscribe to our; Subscribe now; Sign up for our; Sign up to our; Follow us on; Join our channel; Join our newsletter
-Join our telegram; Join our whatsapp; Download our app; Get our newsletter; Get our app; Click here to subscribe
-تابعونا على; تابعونا عبر; تابعنا على; تابعنا عبر; للاشتراك في النشرة; للاشتراك في القناة; للاشتراك في خدمة
-اشترك في النشرة; اشترك في نشرتنا; اشترك في القناة; اشترك في قناتنا; اشتركوا في نشرتنا; اشتركوا في قناتنا; اشترك الآن
-انضم إلى قناتنا; انضموا إلى قناتنا; حمل تطبيقنا; حملوا تطبيقنا
-Abonnez-vous; Inscrivez-vous à notre; Inscrivez-vous à la newsletter; Restez informés; Suivez-nous; Téléchargez notre
-Подписывайтесь; Подпишитесь; Следите за нами; Suscríbete; Suscríbase; Síguenos; Únete a nuestr; Descarga nuestra
-Abonnieren Sie; Folgen Sie uns; Jetzt abonnieren
-""")
-_AGENCIES = frozenset(
-    _phrases("""
-وكالات; الوكالات; رويترز; فرانس برس; أ ف ب; أ.ف.ب; أ ب; أ.ب; د ب أ; د.ب.أ; الأناضول; سبوتنيك; سانا; واس; بترا
-خاص; متابعات; أرشيف; الأرشيف; أرشيفية; غيتي; Reuters; AFP; AP; dpa; EFE; ANSA; Getty; Getty Images
-Agencies; Agences; Agencias; Agenturen; Europa Press; Archive; Archives; Archivo; Archiv; File
-ТАСС; РИА Новости; Интерфакс; Агентства; Архив
-""")
-)
+_BUTTONS = frozenset(_phrases("buttons"))
+_BEGINNINGS = _phrases("beginnings")
+_AGENCIES = frozenset(_phrases("agencies"))
 _AGENCY_ENDINGS = tuple(sorted(_AGENCIES))
-_WRITERS = _phrases("""
-كتب; كتبت; كتبه; تقرير; إعداد; تحرير; بقلم; ترجمة; مراسل; مراسلنا; المحرر; المحررة; الكاتب; الكاتبة
-author; reporting; auteur; autor; autora; redacción; автор; авторы; текст
-photo; image; credit; foto; bild; фото; صورة; الصورة; تصوير; المصدر; source; quelle; fuente; источник
-""")
-_STAMPED = _phrases("""
-نشر في; نشرت في; تاريخ النشر; آخر تحديث; published; updated; last updated; publié le; mis à jour; опубликовано
-обновлено; publicado; actualizado; veröffentlicht; aktualisiert
-""")
+_BYLINES = _phrases("bylines")
+_STAMPS = _phrases("stamps")
+_BY_WORDS = tuple(f"{word} " for word in _written("by"))
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".bmp", ".mp4")
 
 _SENTENCE_END = re.compile(r"[.!؟?…:۔][\"'»”)\]]*$")
@@ -119,7 +84,7 @@ _NAME = r"[^\W\d_][\w.'’\-]*"
 _CAPITALISED = r"[A-ZÀ-ÖØ-ÞА-ЯЁ][\w.'’\-]*"
 _WRITER = re.compile(rf"({_NAME}) ?[:/\-–] ?{_NAME}(?:[ ,/]+{_NAME}){{0,7}}")
 _BY = re.compile(
-    rf"(?:By|BY|Par|Por|Von) {_CAPITALISED}(?:,? (?:and|et|y|und|de|van|von|al|bin|{_CAPITALISED})){{1,7}}"
+    rf"(?:{'|'.join(_BY_WORDS)}){_CAPITALISED}(?:,? (?:{'|'.join(_written('by_joints'))}|{_CAPITALISED})){{1,7}}"
 )
 _PLACE_AND_AGENCY = re.compile(rf"{_NAME}(?: {_NAME}){{0,3}} ?[\-–—/:،,(] ?([^\-–—/:،,()]{{2,15}})\)?")
 _CREDIT = re.compile(r"[(\[](?:[^()\[\]]{0,30}[/\-–] ?)?([^()\[\]/\-–]{2,15})[)\]]$")
@@ -139,32 +104,32 @@ Sketch = frozenset[int]
 
 
 @dataclass(slots=True)
-class _Memory:
-    """What is remembered of a source: lines with the articles they were in, and those known to be boilerplate."""
+class _SourceHistory:
+    """The recent lines of a source: candidates with the articles they were in, and those learned as boilerplate."""
 
     candidates: OrderedDict[int, tuple[Sketch, ...]] = field(default_factory=OrderedDict)
     known: OrderedDict[int, None] = field(default_factory=OrderedDict)
 
 
-class Boilerplate:
-    """Finds boilerplate and learns that of each source as its articles come by.
+class BoilerplateDetector:
+    """Finds boilerplate, and learns the lines that each source repeats from the articles it is given.
 
-    Bounded: the ``lines`` last seen of the ``sources`` last seen are remembered, 0.3 to 0.6 KB a line: 20 MB with
-    the defaults, 45 MB at worst. No clock and no chance: the same articles in the same order give the same answers.
+    Its history is bounded: the ``lines`` last seen of the ``sources`` last seen, 0.3 to 0.6 KB a line: 20 MB with the
+    defaults, 45 MB at worst. Deterministic: the same articles in the same order give the same answers.
     """
 
     def __init__(self, sources: int = 128, lines: int = 512) -> None:
         self._sources = sources
         self._lines = lines
-        self._memories: OrderedDict[str, _Memory] = OrderedDict()
+        self._histories: OrderedDict[str, _SourceHistory] = OrderedDict()
 
     def find(self, source: str | None, text: str) -> list[Span]:
-        """The boilerplate of an article, which is learnt from: ascending spans, neighbouring lines in one.
+        """Find the boilerplate of an article and learn from it: ascending spans, neighbouring lines in one.
 
-        Without a source only what is known beforehand is found. If no line with a word would be left, none is marked.
+        Without a source only known phrases are found. If no line with a word would be left, none is marked.
         """
         lines = _split(text)
-        marked = set(_known_beforehand(lines))
+        marked = set(_with_known_phrases(lines))
         if source is not None:
             marked |= self._learn(source, lines)
         if all(number in marked or not _has_word(line.text) for number, line in enumerate(lines)):
@@ -176,36 +141,36 @@ class Boilerplate:
         self._learn(source, _split(text))
 
     def _learn(self, source: str, lines: list[_Line]) -> set[int]:
-        """Take the lines of an article in; the numbers of those that are known to be boilerplate by now."""
-        memory = self._memories.setdefault(source, _Memory())
-        self._memories.move_to_end(source)
-        while len(self._memories) > self._sources:
-            self._memories.popitem(last=False)
+        """Add the lines of an article to the history; returns the numbers of those learned as boilerplate so far."""
+        history = self._histories.setdefault(source, _SourceHistory())
+        self._histories.move_to_end(source)
+        while len(self._histories) > self._sources:
+            self._histories.popitem(last=False)
         found = set()
         sketch = _sketch(line.text for line in lines)
         for number in _outer(len(lines)):
             line = lines[number].text
-            if len(line) <= _LONGEST_LEARNT and self._is_repeated(memory, line, sketch):
+            if len(line) <= _LONGEST_LEARNED and self._is_repeated(history, line, sketch):
                 found.add(number)
         return found
 
-    def _is_repeated(self, memory: _Memory, line: str, sketch: Sketch) -> bool:
+    def _is_repeated(self, history: _SourceHistory, line: str, sketch: Sketch) -> bool:
         key = hash(line)
-        if key in memory.known:
-            memory.known.move_to_end(key)
+        if key in history.known:
+            history.known.move_to_end(key)
             return True
-        articles = memory.candidates.pop(key, ())
+        articles = history.candidates.pop(key, ())
         own = _edges(line) if articles else sketch
         if not any(_related(sketch, article, own) for article in articles):
             articles = (*articles, sketch)
-        if len(articles) >= _ENOUGH:
-            memory.known[key] = None
-            if len(memory.known) > self._lines:
-                memory.known.popitem(last=False)
+        if len(articles) >= _LEARNED_AFTER:
+            history.known[key] = None
+            if len(history.known) > self._lines:
+                history.known.popitem(last=False)
             return True
-        memory.candidates[key] = articles
-        if len(memory.candidates) > self._lines:
-            memory.candidates.popitem(last=False)
+        history.candidates[key] = articles
+        if len(history.candidates) > self._lines:
+            history.candidates.popitem(last=False)
         return False
 
 
@@ -222,7 +187,7 @@ def _split(text: str) -> list[_Line]:
 
 
 def _outer(count: int) -> Iterable[int]:
-    """The numbers of the lines that are learnt from: of very long articles only the first and the last."""
+    """The numbers of the lines to learn from: of very long articles only the first and the last."""
     if count <= _MOST_LINES:
         return range(count)
     return (*range(_MOST_LINES // 2), *range(count - _MOST_LINES // 2, count))
@@ -230,7 +195,7 @@ def _outer(count: int) -> Iterable[int]:
 
 def _edges(line: str) -> Sketch:
     """Beginning and end of a line: when it is edited, one of the two mostly stays."""
-    # The keyed 64-bit hash of str differs between processes, but nothing leaves this one.
+    # The keyed 64-bit hash of str differs between processes, but the history is never sent to another one.
     return frozenset((hash(line[:_EDGE]), ~hash(line[-_EDGE:])))
 
 
@@ -252,12 +217,12 @@ def _has_word(line: str) -> bool:
     return any(map(str.isalpha, line))
 
 
-def _known_beforehand(lines: list[_Line]) -> Iterator[int]:
-    """The numbers of the lines that say themselves what they are, some twice."""
+def _with_known_phrases(lines: list[_Line]) -> Iterator[int]:
+    """The numbers of the lines that known phrases or forms mark as boilerplate, some twice."""
     seen: set[str] = set()
     for number, line in enumerate(lines):
         length = len(line.text)
-        if length > _LONGEST_FURNITURE:
+        if length > _LONGEST_LINE:
             continue
         bare = line.text.strip(_BULLETS)
         if length > _LONGEST_SHORT:
@@ -271,7 +236,7 @@ def _known_beforehand(lines: list[_Line]) -> Iterator[int]:
         elif (
             folded.startswith(_BEGINNINGS)
             or _is_link(folded)
-            or _is_furniture(line.text, folded)
+            or _is_chrome(line.text, folded)
             or _is_byline(line.text, folded)
             or (line.text[-1] in ")]" and (number + 1) * 2 <= len(lines) and _is_caption(folded))
             # A picture's text repeats the headline above it.
@@ -287,24 +252,24 @@ def _is_link(folded: str) -> bool:
     return folded.startswith(_LINK_HEADINGS) and folded.partition(":")[0].rstrip() in _HEADINGS
 
 
-def _is_furniture(line: str, folded: str) -> bool:
-    """Buttons, names of pictures, agencies alone, stamps of time."""
-    if folded.rstrip(" :") in _FURNITURE or folded.strip("()[] ") in _AGENCIES:
+def _is_chrome(line: str, folded: str) -> bool:
+    """Whether a line is a button, a picture's file name, an agency alone or a time stamp."""
+    if folded.rstrip(" :") in _BUTTONS or folded.strip("()[] ") in _AGENCIES:
         return True
     if folded.endswith(_PICTURES):
         return " " not in folded
-    if folded.startswith(_STAMPED):
+    if folded.startswith(_STAMPS):
         return any(map(str.isdigit, folded)) and _SENTENCE_END.search(folded) is None and len(folded) <= _BEGINNING
     return line[0].isdigit() and _STAMP.fullmatch(line) is not None
 
 
 def _is_byline(line: str, folded: str) -> bool:
-    """Who wrote or sent it: "كتب: …", "By …", "… - وكالات"."""
-    if folded.startswith(_WRITERS):
+    """Whether a line names who wrote or sent the article: "كتب: …", "By …", "… - وكالات"."""
+    if folded.startswith(_BYLINES):
         writer = _WRITER.fullmatch(folded)
-        if writer is not None and writer[1] in _WRITERS:
+        if writer is not None and writer[1] in _BYLINES:
             return True
-    if line.startswith(("By ", "BY ", "Par ", "Por ", "Von ")):
+    if line.startswith(_BY_WORDS):
         return _BY.fullmatch(line) is not None
     if len(folded) > _BEGINNING or not folded.rstrip(")").endswith(_AGENCY_ENDINGS):
         return False
@@ -313,13 +278,13 @@ def _is_byline(line: str, folded: str) -> bool:
 
 
 def _is_caption(folded: str) -> bool:
-    """A picture's caption ends in its credit and is no full sentence."""
+    """Whether a line is a picture's caption: no full sentence, with a credit at its end."""
     credit = _CREDIT.search(folded) if len(folded.split()) <= _CAPTION_WORDS else None
     return credit is not None and credit[1].strip() in _AGENCIES
 
 
 def _links(lines: list[_Line], first: int) -> Iterator[int]:
-    """The headlines under a "read also": short lines to the end, but one only where the article goes on."""
+    """The headlines after a "read also": all lines to the end if they are short, else only the first."""
     links: list[int] = []
     for number, line in islice(enumerate(lines), first, first + _MOST_LINKS + 1):
         if len(line.text) > _LONGEST_LINK or _SENTENCE_END.search(line.text):

@@ -1,4 +1,4 @@
-"""An article as it came → the title and text that are shown."""
+"""An article as received → the title and text that are shown."""
 
 import html
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _SPACES = regex.compile(r"[^\S\n]+")
 _BLANK_LINES = regex.compile(r"\n{3,}")
 _WORDS = regex.compile(r"\p{L}[\p{L}\p{M}]*")
 _TAG = regex.compile(r"<[A-Za-z][A-Za-z0-9:-]{0,40}")
-# Up to the tag's end; a quoted value may hold what would end it.
+# Up to the end of the tag; a quoted value may contain ">".
 _REST_OF_TAG = regex.compile(r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>?""")
 _LONGEST_TAG = 4_000
 _SENTENCE_END = (".", "!", "؟", "?", "…", ":", "،", "。")
@@ -25,11 +25,11 @@ _CONFIG.set("DEFAULT", "MIN_OUTPUT_SIZE", "0")
 
 
 class EmptyText(ValueError):
-    """Nothing readable is left of an article once markup and invisible characters are gone."""
+    """An article has no readable text besides markup and invisible characters."""
 
 
 def clean_text(text: str) -> str:
-    """Readable text: NFC kept as it came, no control or direction marks, single spaces, at most one blank line."""
+    """Readable text: no control or direction marks, single spaces, at most one blank line; not renormalised."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
     text = _INVISIBLE.sub("", text)
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
@@ -37,9 +37,9 @@ def clean_text(text: str) -> str:
 
 
 def shorten_tags(markup: str) -> str:
-    """The markup with the attributes of overlong tags left out, in one pass.
+    """The markup without the attributes of overlong tags, in one pass.
 
-    The parser's time grows with the square of a tag's attributes: one tag of a megabyte would hold up everything.
+    The parser's time grows with the square of a tag's attributes: one tag of a megabyte would block the stage.
     """
     parts: list[str] = []
     at = 0
@@ -55,7 +55,7 @@ def shorten_tags(markup: str) -> str:
 
 
 def text_of_html(markup: str) -> str:
-    """The main text of an HTML page or fragment, paragraphs apart by blank lines."""
+    """The main text of an HTML page or fragment, with blank lines between paragraphs."""
     page = shorten_tags(markup)
     if "<body" not in page.lower():
         page = f"<html><body><article>{page}</article></body></html>"
@@ -68,7 +68,7 @@ def text_of_html(markup: str) -> str:
         config=_CONFIG,
     )
     if not extracted:
-        # Too short (or all in a table) for the extractor to find a main part: then all of it is.
+        # Too short (or all in a table) for the extractor to find a main part: take all of it.
         extracted = trafilatura.html2txt(page) or ""
     return html.unescape(extracted).replace("\n", "\n\n")
 
@@ -87,15 +87,15 @@ def clean_title(title: str | None) -> str | None:
     return line or None
 
 
-def headline(text: str, furniture: Iterable[Span] = ()) -> str | None:
-    """The line that reads like a headline at the top of a text that came without a title, or None.
+def headline(text: str, boilerplate: Iterable[Span] = ()) -> str | None:
+    """The headline in the text of an article without a title, or None.
 
-    It stands among the first lines that are not ``furniture``, apart from what follows, has 4 to 25 words and no
-    full stop at its end.
+    It is one of the first four lines outside ``boilerplate``, not the only line, and has 4 to 25 words and no full stop
+    at its end.
     """
     parts = []
     at = 0
-    for span in furniture:
+    for span in boilerplate:
         parts.append(text[at : span.start])
         at = span.end
     lines = [line for line in "".join([*parts, text[at:]]).split("\n") if line]

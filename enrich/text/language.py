@@ -1,8 +1,8 @@
-"""Which language a text is in: ISO 639-1 with a score from 0 to 1, or ``und`` when nothing speaks for one.
+"""Language detection: the ISO 639-1 code of a text with a score from 0 to 1, or ``und`` when it cannot be detected.
 
-The script is told first, by counting letters; then a classifier (py3langid) weighs the languages written in it on
-samples from all over the text. The score is the probability of the language times the share of the text's letters
-that are in its script: an Arabic article with English names in it scores less than one without.
+Letters are counted to find the script; then a classifier (py3langid) weighs the languages of that script on samples
+from all parts of the text. The score is the probability of the language times the share of the text's letters that
+are in its script: an Arabic article with English names in it scores less than one without.
 """
 
 import copy
@@ -13,6 +13,8 @@ import numpy.typing as npt
 import regex
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from enrich.languages import LANGUAGES, files
+
 UNDETERMINED = "und"
 
 
@@ -20,14 +22,13 @@ def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-# Letters are counted in so much of a text; what follows hardly changes which script has most of them.
+# Letters are counted in this many characters; the rest hardly changes which script has most of them.
 _COUNTED = 20_000
-# A sample is made of pieces of so many characters from all over the text. The larger one is taken only where the
-# first leaves doubt.
+# A sample is three pieces of this many characters. The larger size is used only where the smaller is not conclusive.
 _PIECES = 3
 _SIZES = (60, 400)
 _CLEAR = 0.9
-# Below this the text does not tell its language.
+# The least probability that is reported.
 _SURE = 0.4
 
 # First code point, last code point, script.
@@ -73,16 +74,16 @@ _RANGES = (
     (0xAC00, 0xD7A3, "Hangul"),
 )
 _SCRIPTS = tuple(dict.fromkeys(name for _, _, name in _RANGES))
-# One of these characters stands for two or more letters of an alphabet.
+# A character of these scripts counts as two letters of an alphabet.
 _DENSE = _words("Han Hangul")
 _WEIGHTS = np.array([2 if name in _DENSE else 1 for name in _SCRIPTS])
 _CASED = _words("Armenian Cyrillic Greek Latin")
 
-# The classifier's labels by script; the scripts that are not here belong to one or two languages each, which it
-# tells without help. What is neither here nor in ``_OTHER`` is written in Latin letters.
+# The classifier's labels by script, besides those of registered languages. Each script that is not here has one or two
+# languages, which the classifier distinguishes without help. Labels neither here nor in ``_OTHER`` are Latin.
 _LABELS = {
-    "Arabic": _words("ar ary arz fa ku ps sdh ug ur uzs"),
-    "Cyrillic": _words("ba be bg kk ky mk mn ru sr tg tt uk uz"),
+    "Arabic": _words("ku ps sdh ug ur uzs"),
+    "Cyrillic": _words("ba be bg kk ky mk mn sr tg tt uz"),
     "Devanagari": _words("gom hi mr ne sa"),
     "Greek": _words("el grc"),
     "Han": _words("ja wuu yue zh"),
@@ -90,14 +91,16 @@ _LABELS = {
 }
 _BOTH = _words("ku sr uz")
 _OTHER = _words("am as bn dz gu hy ka km kn ko lo ml my or pa si ta te th")
-# Varieties under the code that ISO 639-1 has for their language: Arabic dialects are Arabic to their readers.
-_CODES = {
-    "ary": "ar", "arz": "ar", "grc": "el", "gug": "gn", "hbo": "he", "kik": "ki", "nn": "no", "sdh": "ku",
+# Varieties, with the ISO 639-1 code of their language. Those of registered languages are in the registry.
+_CODES = {label: language.code for language in LANGUAGES for label in language.varieties} | {
+    "grc": "el", "gug": "gn", "hbo": "he", "kik": "ki", "nn": "no", "sdh": "ku",
     "uzs": "uz", "wuu": "zh", "yue": "zh",
 }  # fmt: skip
-# How likely a language is before a word is read. A few words would otherwise be shared out among all relatives of
-# their language, down to those that no newspaper is written in; a whole article outweighs this.
-_FREQUENT = _words("ar ary arz de en es fa fr he hi id it ja ko nl pl pt ro ru sdh sv tr uk ur wuu yue zh zxx")
+# Prior probabilities. Without them the probability of a short text is spread over all relatives of its language, even
+# those without newspapers; a whole article outweighs the prior. Registered languages are frequent.
+_FREQUENT = _words("he hi id ja ko nl pl ro sdh sv ur wuu yue zh zxx").union(
+    *(language.labels for language in LANGUAGES)
+)
 _RARE = _words("an ba br eo gd grc hbo ht jv la lb oc qu sa tt uzs vo wa")
 _USUAL, _UNUSUAL, _UNCODED = 0.3, 0.05, 0.02
 _NEGLIGIBLE = 0.001
@@ -105,12 +108,7 @@ _NEGLIGIBLE = 0.001
 _LONGEST_NAME = 80
 _WORDS_OF_A_NAME = 4
 _ARABIC_WORDS_OF_A_NAME = 2
-# Arabic words that stand in sentences and not in names.
-_PARTICLES = _words(
-    "في من على إلى الى عن مع لا ما لم لن هل أو او ثم بعد قبل هذا هذه ذلك كل غير أيضا ايضا بين حتى عند أن ان إن قد هو "
-    "هي كيف لماذا متى أين ماذا اليوم أمس غدا"
-)
-# Arabic in the Latin letters of chats, where digits stand for sounds («7abibi», «ma3», «el sou2»).
+# Arabic in the Latin letters of chats, where digits are sounds («7abibi», «ma3», «el sou2»).
 _CHAT = regex.compile(r"(?<![A-Za-z\d])(?:[a-z]++[23579]|[235679][a-z]{2})[a-z\d]*+(?![A-Za-z\d])")
 _CHAT_SHARE = 0.15
 _ADDRESS = regex.compile(r"[\d/@_]")
@@ -118,12 +116,12 @@ _WORD = regex.compile(r"[\p{L}\p{M}]++")
 
 
 def detect(text: str, hint: str | None = None) -> tuple[str, float]:
-    """Language and score of a text; ``hint`` (the publisher's claim) decides only where the text does not.
+    """Language and score of a text; ``hint`` (the publisher's claim) is used only where the text is not conclusive.
 
-    The code has two letters or is ``und``. Undetermined are numbers and symbols, a name and nothing else, Arabic in
-    Latin letters, and languages without a code in ISO 639-1; the score is then 0. A mixed text is in the language
-    of most of its letters. The score of a hint is what the text gives to that language, often next to nothing; a
-    hint at a language that is not written in the text's script is ignored.
+    The code has two letters or is ``und`` with score 0: for numbers and symbols, a name and nothing else, Arabic in
+    Latin letters, and languages without an ISO 639-1 code. A mixed text is in the language of most of its letters.
+    The score of a hint is the probability of that language in the text, often close to 0; a hint whose language is not
+    written in the text's script is ignored.
     """
     script, share = _script(text[:_COUNTED])
     if script is None:
@@ -160,7 +158,7 @@ def _scripts() -> npt.NDArray[np.uint8]:
 
 
 def _odds(text: str, script: str, foreign: bool) -> dict[str, float]:
-    """Probabilities of the codes that the text may be in, ``und`` for all that have none; empty without evidence."""
+    """The probability of each code; labels without a code are ``und``. Empty without evidence."""
     odds: dict[str, float] = {}
     for size in _SIZES:
         sample = _sample(text, size)
@@ -175,7 +173,7 @@ def _odds(text: str, script: str, foreign: bool) -> dict[str, float]:
 
 
 def _sample(text: str, size: int) -> str:
-    """Pieces from the beginning, the middle and the end, without the words that were cut."""
+    """Pieces from the beginning, the middle and the end, without words cut in two."""
     if len(text) <= size * _PIECES:
         return text
     pieces = []
@@ -214,7 +212,7 @@ def _label(label: str) -> tuple[str, float]:
 
 @functools.cache
 def _identifier(script: str) -> LanguageIdentifier:
-    """The classifier, kept to the languages of a script."""
+    """The classifier, limited to the languages of a script."""
     identifier = copy.copy(_model())  # shares the model's arrays
     identifier.set_languages(_labels(script))
     return identifier
@@ -222,8 +220,18 @@ def _identifier(script: str) -> LanguageIdentifier:
 
 def _labels(script: str) -> frozenset[str]:
     if script == "Latin":
-        return frozenset(_model().labels) - _OTHER - (frozenset[str]().union(*_LABELS.values()) - _BOTH)
-    return _LABELS.get(script, _OTHER)
+        return frozenset(_model().labels) - _OTHER - (frozenset[str]().union(*_other_scripts().values()) - _BOTH)
+    return _other_scripts().get(script, _OTHER)
+
+
+@functools.cache
+def _other_scripts() -> dict[str, frozenset[str]]:
+    """The classifier's labels by script, without the Latin ones."""
+    found = dict(_LABELS)
+    for language in LANGUAGES:
+        if language.script != "Latin":
+            found[language.script] = found.get(language.script, _OTHER).union(language.labels)
+    return found
 
 
 @functools.cache
@@ -262,5 +270,11 @@ def _is_name(text: str, script: str) -> bool:
     if script in _CASED:
         return len(words) <= _WORDS_OF_A_NAME and all(word[0].isupper() for word in words)
     if script == "Arabic":
-        return len(words) <= _ARABIC_WORDS_OF_A_NAME and _PARTICLES.isdisjoint(words)
+        return len(words) <= _ARABIC_WORDS_OF_A_NAME and _sentence_words().isdisjoint(words)
     return False
+
+
+@functools.cache
+def _sentence_words() -> frozenset[str]:
+    """Words that occur in sentences and not in names."""
+    return frozenset[str]().union(*(table["sentence_words"].split() for table in files.tables(files.DETECTION)))

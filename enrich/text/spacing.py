@@ -1,39 +1,37 @@
 """Lost spaces: ``الولاياتالمتحدة`` → ``الولايات المتحدة``, ``القاهرة.وقال`` → ``القاهرة. وقال``.
 
-Line breaks that vanish on an article's way glue words together. A space is put back only where the letters
-themselves show that a word ended or began, and where both sides are words: a glued word that stays hurts less than
-a whole one that is torn. Habits of spelling (``عبدالله``, ``نورالدين``) and capitals inside Latin words (``iPhone``)
-are left alone. Spaces are only ever added.
+Line breaks that are lost between publisher and Khabar join words. A space is put back only where the letters show that
+a word ended or began, and where both sides are known words: a joined word does less harm than a word cut in two. Usual
+spellings (``عبدالله``, ``نورالدين``) and capitals inside Latin words (``iPhone``) are left unchanged. Spaces are only
+added.
 """
 
 import functools
-import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 
 from enrich.text.tokens import form
-
-_VOCABULARY = Path(__file__).with_name("vocabulary") / "ar.txt.gz"
+from enrich.text.word_counts import word_counts
+from services.normalization import FATHATAN, WORD_MARKS
 
 _LETTER = r"\u0621-\u063a\u0641-\u064a"
-_MARK = r"\u064b-\u065f\u0670\u0640"
+_MARK = WORD_MARKS
 _ANY = _LETTER + _MARK
 _SHORTEST_GLUED, _LONGEST_GLUED = 6, 50
-_SHORTEST_DEFINITE, _SHORTEST_BEHIND = 6, 4
+_SHORTEST_DEFINITE, _SHORTEST_AFTER = 6, 4
 _LONGEST_PART = 14
-# Longer strings without a space are addresses, code or an attack; they are read, but not remembered.
+# Longer strings without a space are addresses, code or an attack; they are not kept in the cache.
 _LONGEST_TOKEN = 64
 
 _TOKEN = re.compile(rf"\S{{{_SHORTEST_GLUED},}}+")
 _MARKS = re.compile(rf"[{_MARK}]")
-# Without one of these a word is not looked at: most words end here.
+# A word without one of these is not examined further, which is true of most words.
 _SIGN = re.compile(
-    rf"[ةى][{_MARK}]*+[{_LETTER}]{{2}}|\u064bا?[{_LETTER}]{{2}}"
-    rf"|[{_ANY}]{{3}}(?:ال|لل|إ)[{_LETTER}]|ال[{_ANY}]{{{_SHORTEST_DEFINITE + _SHORTEST_BEHIND - 2}}}"
+    rf"[ةى][{_MARK}]*+[{_LETTER}]{{2}}|{FATHATAN}ا?[{_LETTER}]{{2}}"
+    rf"|[{_ANY}]{{3}}(?:ال|لل|إ)[{_LETTER}]|ال[{_ANY}]{{{_SHORTEST_DEFINITE + _SHORTEST_AFTER - 2}}}"
 )
-_CLOSED = re.compile(rf"[ةى][{_MARK}]*+[{_LETTER}]{{2}}|\u064bا?[{_LETTER}]{{2}}")
+_CLOSED = re.compile(rf"[ةى][{_MARK}]*+[{_LETTER}]{{2}}|{FATHATAN}ا?[{_LETTER}]{{2}}")
 _LONG_WORD = re.compile(rf"(?<![\w{_MARK}])[{_ANY}]{{{_SHORTEST_GLUED},{_LONGEST_GLUED}}}+(?![^\W\d_]|[{_MARK}])")
 
 # A sentence's end stuck to the next word. Initials (ا.ف.ب, بي.بي.سي) have fewer letters between the points.
@@ -42,25 +40,25 @@ _ARABIC_STOP = re.compile(
 )
 _STOP = re.compile(r"(?<=[^\W\d_]{2})[.!?…](?=[^\W\d_]{2})")
 _SENTENCES = re.compile(r"[\W\d_]*+([^\W\d_][\w'’-]+)[.!?…]([^\W\d_][\w'’-]+)[\W\d_]*+")
-# What stands behind a point in the names of sites, programs and files.
+# What follows a point in the names of sites, programs and files.
 _NAME_ENDINGS = frozenset(
     {"com", "net", "org", "gov", "edu", "tv", "io", "js", "html", "pdf", "jpg", "png", "doc", "exe"}
 )
 
-# A script or a digit that begins where a word ends, or ends where one begins.
+# A change between Arabic letters and Latin letters or digits, at the end or the beginning of a word.
 _YEAR = r"(?:19|20)[0-9]{2}(?!\d)|(?:١٩|٢٠)[٠-٩]{2}(?!\d)"
 _JOINTS = re.compile(
     rf"(?<![\w{_MARK}])(?:([{_LETTER}]{{3,14}}+)(?=[A-Za-z]{{2}}|{_YEAR})"
     rf"|(?:\d{{1,6}}+|[A-Za-z]{{2,30}}+)(?=([{_LETTER}]{{3,14}}+)(?![\w{_MARK}])))"
 )
 
-# How often a part must have been counted, by its length; short strings of letters are words too easily.
+# The count that makes a part a word, by its length; many short strings of letters occur by chance.
 _COMMON = {2: 100, 3: 10}
 _KNOWN = 3
 _FREQUENT = 30
 _ARTICLES = ("ال", "وال", "فال", "بال", "كال", "لل", "ولل")
 _DEFINITE = ("ال", "وال", "فال", "بال", "كال")
-# Written in one word by habit: no break was lost here.
+# Usually written as one word: no break was lost here.
 _HABITUAL_FIRST = ("عبد", "ابو", "ابا", "ابي")
 _HABITUAL_SECOND = ("الله", "الدين")
 _HUNDREDS = ("مايه", "مييه")
@@ -70,24 +68,18 @@ _ENDINGS = ("ات", "يت", "ين", "ون", "ان", "ت", "تين", "تان", "�
 _SUFFIXES = (*_PRONOUNS, *_ENDINGS, *(ending + pronoun for ending in ("ات", "يت") for pronoun in _PRONOUNS))
 
 
-@functools.cache
-def vocabulary() -> dict[str, int]:
-    """Known words in the spelling of ``normalization.form`` with the tier of their count."""
-    words: dict[str, int] = {}
-    for line in gzip.decompress(_VOCABULARY.read_bytes()).decode().splitlines():
-        tier, *of_tier = line.split(" ")
-        words.update(dict.fromkeys(of_tier, int(tier)))
-    return words
+def _known() -> Mapping[str, int]:
+    return word_counts("ar")
 
 
 def split_glued(text: str) -> str:
-    """The text with lost spaces put back. Nothing is removed; what was repaired is left alone the next time."""
+    """The text with lost spaces put back. Nothing is removed; a repaired text is not changed again."""
     at = gaps(text)
     return " ".join(text[start:end] for start, end in pairwise([0, *at, len(text)])) if at else text
 
 
 def gaps(text: str) -> list[int]:
-    """Where a space was lost: ascending offsets in ``text`` before which one belongs."""
+    """Where spaces were lost: ascending offsets in ``text`` before which one is missing."""
     found: list[int] = []
     for match in _TOKEN.finditer(text):
         if inner := _gaps(match.group()):
@@ -96,12 +88,12 @@ def gaps(text: str) -> list[int]:
 
 
 def _gaps(token: str) -> tuple[int, ...]:
-    """The gaps in what stands between two spaces."""
+    """The gaps in the characters between two spaces."""
     if len(token) < _SHORTEST_GLUED:
         return ()
     if len(token) <= _LONGEST_TOKEN:
         return _gaps_of_short(token)
-    # Too long to be looked at more closely than sentence by sentence.
+    # In so long a token only the ends of sentences are examined.
     return _refined(token, list(_arabic_stops(token)), _LONGEST_TOKEN)
 
 
@@ -119,7 +111,7 @@ def _gaps_of_short(token: str) -> tuple[int, ...]:
 
 
 def _refined(token: str, cuts: list[int], longest: int) -> tuple[int, ...]:
-    """The cuts and those that they bring to light in the parts between them, parts up to a length."""
+    """The cuts, and those found in the parts between them; parts longer than ``longest`` are not examined."""
     if not cuts:
         return ()
     found = set(cuts)
@@ -137,7 +129,7 @@ def _arabic_stops(token: str) -> Iterator[int]:
 
 
 def _between_sentences(token: re.Match[str]) -> Iterator[int]:
-    """The place behind a stop between a small and a capital letter, unless it is part of a name."""
+    """The offset after a stop between a small and a capital letter, unless it is part of a name."""
     end, beginning = token[1], token[2]
     ordinary = end[1:].islower() and beginning[0].isupper() and beginning[1:].islower()
     if ordinary and beginning.lower() not in _NAME_ENDINGS:
@@ -152,12 +144,12 @@ def _joints(token: str) -> Iterator[int]:
 
 
 def _inside(word: str) -> list[int]:
-    """The offsets inside an Arabic word at which it is glued; none for nearly all words."""
+    """The offsets inside an Arabic word at which words are joined; none for nearly all words."""
     bare = form(word)
     glued = _CLOSED.search(word) is not None
-    if not glued and bare in vocabulary():
+    if not glued and bare in _known():
         return []
-    # Letters without marks, and where each stands in the word.
+    # The offset of each letter, without marks.
     at = [index for index, letter in enumerate(word) if not _MARKS.match(letter)]
     if len(bare) != len(at):
         return []
@@ -172,15 +164,15 @@ def _ends_before(word: str, at: list[int], number: int) -> bool:
     before, marks = word[at[number - 1]], word[at[number - 1] + 1 : at[number]]
     if before in "ةى":
         return True
-    return before == "ا" and number > 1 and ("\u064b" in marks or "\u064b" in word[at[number - 2] + 1 : at[number - 1]])
+    return before == "ا" and number > 1 and (FATHATAN in marks or FATHATAN in word[at[number - 2] + 1 : at[number - 1]])
 
 
 def _cuts(bare: str, letters: list[str], closed: set[int]) -> list[int]:
-    """The places where a word falls into the fewest known words, with a reason for each cut; none if it does not.
+    """The cuts that divide a word into the fewest known words, each cut with a reason; none if it cannot be divided.
 
-    Only places that known words reach are tried, so that a string of letters costs little more than its length.
+    Only ends of known words are tried, so that the cost is nearly linear in the length.
     """
-    # For each place reached: how many parts lead there, and where the last of them begins.
+    # For each place reached: the number of parts before it, and where the last of them begins.
     best: dict[int, tuple[int, int]] = {0: (0, 0)}
     for start in range(len(bare)):
         if start not in best:
@@ -200,7 +192,7 @@ def _cuts(bare: str, letters: list[str], closed: set[int]) -> list[int]:
 
 
 def _reason(left: str, right: str, first: str, closed: bool) -> bool:
-    """Whether one word surely ended and another began between two known words."""
+    """Whether it is certain that one word ended and another began between two known words."""
     if right in _HABITUAL_SECOND or left.endswith(_HABITUAL_FIRST):
         return False
     if closed:
@@ -211,23 +203,23 @@ def _reason(left: str, right: str, first: str, closed: bool) -> bool:
         return not left.endswith("ال")
     if first == "إ" and len(right) >= 3:
         return True
-    # A noun with the article takes no ending that could be mistaken for a word.
+    # A noun with the article has no ending that is also a word.
     return (
         left.startswith(_DEFINITE)
         and len(left) >= _SHORTEST_DEFINITE
-        and len(right) >= _SHORTEST_BEHIND
-        and vocabulary()[right] >= _FREQUENT
+        and len(right) >= _SHORTEST_AFTER
+        and _known()[right] >= _FREQUENT
         and right not in _HUNDREDS
     )
 
 
 def _is_word(bare: str) -> bool:
-    return vocabulary().get(bare, 0) >= _COMMON.get(len(bare), _KNOWN)
+    return _known().get(bare, 0) >= _COMMON.get(len(bare), _KNOWN)
 
 
 def _is_regular(bare: str) -> bool:
-    """Whether a word is a known one with clitics or endings that the list happens not to have."""
-    words = vocabulary()
+    """Whether a word is a known one with clitics or endings that are not in the list."""
+    words = _known()
     if bare in words:
         return True
     stems = [bare, *(bare[len(p) :] for p in _PREFIXES if bare.startswith(p))]

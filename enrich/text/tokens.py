@@ -1,7 +1,7 @@
-"""Text as it is matched, apart from the text that is shown: tokens, one spelling, stems.
+"""Text in the form in which it is matched, as opposed to the text that is shown: tokens, forms, stems.
 
-Arabic spelling is unified (``services.normalization``, and the carriers of hamza); other scripts are
-case-folded and stripped of accents. Offsets always refer to the text that came in.
+Arabic spelling is unified (``services.normalization``, and the carriers of hamza); other scripts are case-folded and
+lose their accents. Offsets always refer to the original text.
 """
 
 import functools
@@ -13,34 +13,23 @@ from typing import NamedTuple
 import regex
 import Stemmer
 
+from enrich import languages
 from services.events import Span
-from services.normalization import arabic
+from services.normalization import TATWEEL, arabic
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
 _ARABIC = regex.compile(r"\p{Arabic}")
 _CYRILLIC = regex.compile(r"\p{Cyrillic}")
-_ARTICLE = regex.compile(r"^[وف]?(?:[بلك]?ال|لل)")
 _SHORTEST_STEM = 3
-# No word is longer; what is (an encoded picture, an attack) need not fill the cache.
+# Longer strings are no words (an encoded picture, an attack) and must not fill the cache.
 _LONGEST = 60
+# Words in Cyrillic letters are stemmed as Russian, whatever the article's language.
+_CYRILLIC_STEMMER = "russian"
 _VOWEL_CARRIERS = str.maketrans({"ؤ": "و", "ئ": "ي", "ک": "ك", "ی": "ي", "ھ": "ه"})
-
-# Snowball's names of the languages it stems.
-_STEMMERS = {
-    "ar": "arabic",
-    "de": "german",
-    "en": "english",
-    "es": "spanish",
-    "fr": "french",
-    "it": "italian",
-    "pt": "portuguese",
-    "ru": "russian",
-    "tr": "turkish",
-}
 
 
 class Token(NamedTuple):
-    """A word where it stands: ``text[start:end]`` is its surface, ``form`` what it is matched by."""
+    """A word in a text: ``text[start:end]`` is its surface; it is matched by ``form``."""
 
     start: int
     end: int
@@ -79,7 +68,7 @@ def tokens(text: str) -> list[Token]:
     """All words of a text, in order."""
     found = []
     end = 0
-    # Between two words no letter stands, so the next word is where its letters are found first.
+    # There are no letters between two words, so the next word is where its letters are found first.
     for surface in _WORD.findall(text):
         start = text.find(surface, end)
         end = start + len(surface)
@@ -93,7 +82,7 @@ def is_arabic(word: str) -> bool:
 
 
 def after_letters(word: str, letters: int) -> int:
-    """How many characters the first letters of a word take, with the marks written upon them."""
+    """How many characters the first ``letters`` letters of a word take, with the marks on them."""
     at = 0
     while at < len(word) and (letters or _is_mark(word[at])):
         letters -= not _is_mark(word[at])
@@ -102,30 +91,38 @@ def after_letters(word: str, letters: int) -> int:
 
 
 def _is_mark(character: str) -> bool:
-    return character == "\u0640" or unicodedata.combining(character) != 0
+    return character == TATWEEL or unicodedata.combining(character) != 0
 
 
 @functools.lru_cache(100_000)
 def form(word: str) -> str:
-    """The one spelling of a word that all its variants share; Cyrillic words lose their endings too."""
+    """The spelling that all variants of a word share; Cyrillic words are stemmed too."""
     if is_arabic(word):
         return arabic(word).translate(_VOWEL_CARRIERS)
     folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
-    return stem(folded, "ru") if _CYRILLIC.match(folded) else folded
+    return str(_snowball(_CYRILLIC_STEMMER).stemWord(folded)) if _CYRILLIC.match(folded) else folded
 
 
 @functools.lru_cache(200_000)
 def stem(word: str, language: str) -> str:
-    """A word without its inflection, where Snowball knows the language; otherwise the word."""
-    if language == "ar":
-        # Snowball leaves the conjunction and the article on; without them the stems of one noun meet.
-        bare = _ARTICLE.sub("", word)
+    """A word without its inflection, where its language has a stemmer; otherwise the word."""
+    traits = languages.get(language)
+    if traits.article:
+        # Snowball leaves the conjunction and the article on; without them all stems of a noun are equal.
+        bare = _article(language).sub("", word)
         word = bare if len(bare) >= _SHORTEST_STEM else word
-    stemmer = _stemmer(language)
-    return word if stemmer is None else str(stemmer.stemWord(word))
+    return word if traits.stemmer is None else str(_snowball(traits.stemmer).stemWord(word))
 
 
 @functools.cache
-def _stemmer(language: str) -> Stemmer.Stemmer | None:
-    name = _STEMMERS.get(language)
-    return None if name is None else Stemmer.Stemmer(name)
+def _article(language: str) -> regex.Pattern[str]:
+    """The article at the beginning of a word, with what may be written onto it («وبال», «لل»)."""
+    traits = languages.get(language)
+    return regex.compile(
+        rf"^[{traits.conjunctions}]?(?:[{traits.prepositions}]?{traits.article}|{traits.contracted_article})"
+    )
+
+
+@functools.cache
+def _snowball(name: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(name)

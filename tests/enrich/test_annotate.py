@@ -1,4 +1,4 @@
-"""Annotate as a whole: what holds of every article, however strange."""
+"""Annotate as a whole: properties of every article, of hostile ones too."""
 
 import json
 from itertools import pairwise
@@ -38,7 +38,7 @@ TEXTS = st.lists(st.one_of(PIECES, st.text(max_size=40)), min_size=1, max_size=6
 
 
 def annotated(text: str, **fields: object) -> AnnotatedArticle | None:
-    """The article, or None where nothing readable is in it."""
+    """The article, or None where it has no readable text."""
     try:
         return annotate(raw(ArticleIn(text=f"{text} .", **fields), "a", ARRIVAL))
     except EmptyText:
@@ -48,7 +48,7 @@ def annotated(text: str, **fields: object) -> AnnotatedArticle | None:
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
 def test_spans_always_match_the_text(text: str) -> None:
-    """Mentions, quotes, dates and boilerplate stand in the text where they say, whatever the text."""
+    """The offsets of mentions, quotes, dates and boilerplate are right for any text."""
     article = annotated(text)
     if article is None:
         return
@@ -66,14 +66,14 @@ def test_spans_always_match_the_text(text: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(TEXTS)
 def test_annotating_twice_gives_the_same(text: str) -> None:
-    """Same input, same output: nothing depends on what was annotated before."""
+    """Same input, same output: nothing depends on earlier articles."""
     assert annotated(text) == annotated(text)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(PARAGRAPHS), min_size=1, max_size=4), st.sampled_from(PARAGRAPHS))
-def test_a_paragraph_more_changes_no_span_before_it(paragraphs: list[str], more: str) -> None:
-    """What is found in a text is still found there when the text goes on."""
+def test_a_further_paragraph_changes_no_span_before_it(paragraphs: list[str], more: str) -> None:
+    """Entities, quotes and dates found in a text are still found when the text is longer."""
     before = annotated("\n\n".join(paragraphs), title="عنوان", language="ar")
     after = annotated("\n\n".join([*paragraphs, more]), title="عنوان", language="ar")
     assert before is not None
@@ -113,8 +113,8 @@ MARKUP = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_text_ends_in_a_result_or_a_cause(text: str) -> None:
-    """No text crashes annotate or holds it up for long; one without a word is refused for that reason."""
+def test_a_hostile_text_gives_a_result_or_an_error(text: str) -> None:
+    """No text crashes annotate or takes long; a text without a word is refused for that reason."""
     try:
         article = annotate(raw(ArticleIn(text=text), "a"))
     except EmptyText as error:
@@ -125,8 +125,8 @@ def test_a_hostile_text_ends_in_a_result_or_a_cause(text: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("markup", MARKUP.values(), ids=MARKUP.keys())
-def test_hostile_markup_ends_in_a_result_or_a_cause(markup: str) -> None:
-    """No HTML crashes annotate or holds it up for long."""
+def test_hostile_markup_gives_a_result_or_an_error(markup: str) -> None:
+    """No HTML crashes annotate or takes long."""
     try:
         article = annotate(raw(ArticleIn(html=markup), "a"))
     except EmptyText as error:
@@ -137,6 +137,6 @@ def test_hostile_markup_ends_in_a_result_or_a_cause(markup: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "   \n", "...", "١٢٣", "🙂🙂", "\u202e\u200f"])
 def test_a_text_without_words_is_refused(text: str) -> None:
-    """Nothing readable: the cause is told, no empty article goes out."""
+    """Without readable text there is an error and no empty article."""
     with pytest.raises(ValueError, match="text"):
         annotate(raw(ArticleIn(text=text), "a"))

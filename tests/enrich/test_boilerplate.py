@@ -1,4 +1,4 @@
-"""What does not belong to the news is found, and the news is not."""
+"""Boilerplate is found, and the news is not."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.text.boilerplate import Boilerplate
+from enrich.text.boilerplate import BoilerplateDetector
 
 BLURB = "يقدم الموقع لقرائه أحدث الأخبار من مراسليه في العواصم العربية والعالمية ويمكنكم متابعته عبر تطبيق الهاتف"
 NEWS = (
@@ -17,7 +17,7 @@ NEWS = (
 )
 
 
-def marked(finder: Boilerplate, source: str | None, *lines: str) -> list[str]:
+def marked(finder: BoilerplateDetector, source: str | None, *lines: str) -> list[str]:
     """The lines of an article that were found to be boilerplate."""
     text = "\n\n".join(lines)
     spans = finder.find(source, text)
@@ -56,9 +56,9 @@ def marked(finder: Boilerplate, source: str | None, *lines: str) -> list[str]:
         "تابعونا على منصات التواصل",
     ],
 )
-def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> None:
+def test_known_phrases_are_found_without_history(line: str) -> None:
     """No source and no repetition is needed, in any of the languages."""
-    assert marked(Boilerplate(), None, line, *(f"{news}." for news in NEWS)) == [line]
+    assert marked(BoilerplateDetector(), None, line, *(f"{news}." for news in NEWS)) == [line]
 
 
 @pytest.mark.parametrize(
@@ -77,43 +77,43 @@ def test_lines_that_say_what_they_are_are_found_at_first_sight(line: str) -> Non
     ],
 )
 def test_news_that_begins_like_boilerplate_stays(line: str) -> None:
-    """A phrase at the beginning of a sentence does not make it furniture."""
-    assert marked(Boilerplate(), None, *NEWS, line, *NEWS[::-1]) == []
+    """A phrase at the beginning of a sentence does not make it boilerplate."""
+    assert marked(BoilerplateDetector(), None, *NEWS, line, *NEWS[::-1]) == []
 
 
 def test_headlines_under_read_also_belong_to_it() -> None:
     """At the end all of them; in the middle, where the article goes on, one."""
     end = ("اقرأ أيضاً", "جولة في ورش الحرفيين", "خمسة متاحف لا تعرفها")
-    assert marked(Boilerplate(), None, *NEWS, *end) == list(end)
-    middle = marked(Boilerplate(), None, NEWS[0], "Read also", "Ten train journeys", "A heading", f"{NEWS[1]}.")
+    assert marked(BoilerplateDetector(), None, *NEWS, *end) == list(end)
+    middle = marked(BoilerplateDetector(), None, NEWS[0], "Read also", "Ten train journeys", "A heading", f"{NEWS[1]}.")
     assert middle == ["Read also", "Ten train journeys"]
 
 
 def test_a_picture_caption_that_repeats_the_headline_is_found() -> None:
     """The headline itself stays."""
-    assert marked(Boilerplate(), None, NEWS[0], NEWS[1], f"• {NEWS[0]}", NEWS[2]) == [f"• {NEWS[0]}"]
+    assert marked(BoilerplateDetector(), None, NEWS[0], NEWS[1], f"• {NEWS[0]}", NEWS[2]) == [f"• {NEWS[0]}"]
 
 
-def test_a_closing_blurb_is_learnt_from_three_unrelated_articles_of_its_source() -> None:
-    """The third article shows it, later ones too; in another source it is still unknown."""
-    finder = Boilerplate()
+def test_a_closing_blurb_is_learned_from_three_unrelated_articles_of_its_source() -> None:
+    """It is found in the third article and later ones; in another source it is still unknown."""
+    finder = BoilerplateDetector()
     found = [marked(finder, "a.example", news, BLURB) for news in NEWS]
     assert found == [[], [], [BLURB], [BLURB]]
     assert marked(finder, "b.example", NEWS[0], BLURB) == []
     assert marked(finder, None, NEWS[0], BLURB) == []
 
 
-def test_learning_beforehand_is_as_good_as_having_seen() -> None:
-    """Older articles warm the memory up."""
-    finder = Boilerplate()
+def test_learning_from_older_articles_is_as_good_as_finding_in_them() -> None:
+    """``learn`` fills the history as ``find`` does."""
+    finder = BoilerplateDetector()
     for news in NEWS[:2]:
         finder.learn("a.example", f"{news}\n{BLURB}")
     assert marked(finder, "a.example", NEWS[2], BLURB) == [BLURB]
 
 
-def test_reposts_and_corrections_of_one_article_teach_nothing() -> None:
-    """An article that comes ten times, each time with another line edited, stays news."""
-    finder = Boilerplate()
+def test_nothing_is_learned_from_reposts_and_corrections_of_one_article() -> None:
+    """An article that arrives ten times, each time with another line edited, is still news."""
+    finder = BoilerplateDetector()
     assert marked(finder, "a.example", *NEWS) == []
     for number in range(10):
         edited = list(NEWS)
@@ -123,7 +123,7 @@ def test_reposts_and_corrections_of_one_article_teach_nothing() -> None:
 
 def test_a_flash_that_is_corrected_again_and_again_stays_news() -> None:
     """Two lines, one of them edited in its middle each time."""
-    finder = Boilerplate()
+    finder = BoilerplateDetector()
     for number in range(6):
         lead = f"أعلن البنك المركزي في العاصمة مساء اليوم رفع الفائدة {number} نقاط بعد اجتماع طويل للجنة النقد"
         assert marked(finder, "a.example", lead, NEWS[0]) == []
@@ -131,12 +131,12 @@ def test_a_flash_that_is_corrected_again_and_again_stays_news() -> None:
 
 def test_an_article_is_never_boilerplate_from_end_to_end() -> None:
     """If nothing would be left, nothing is marked."""
-    assert marked(Boilerplate(), None, "اقرأ أيضاً: خبر", "حجم الخط", "***") == []
+    assert marked(BoilerplateDetector(), None, "اقرأ أيضاً: خبر", "حجم الخط", "***") == []
 
 
-def test_memory_is_bounded_and_the_longest_unseen_is_forgotten() -> None:
-    """Many sources and many lines push the oldest out; what is seen again and again is kept."""
-    finder = Boilerplate(sources=2, lines=8)
+def test_the_history_is_bounded_and_the_least_recently_seen_is_evicted() -> None:
+    """Many sources and many lines evict the oldest; lines that are seen repeatedly are kept."""
+    finder = BoilerplateDetector(sources=2, lines=8)
     for news in NEWS[:3]:
         finder.learn("a.example", f"{news}\n{BLURB}")
     for number in range(100):
@@ -152,11 +152,11 @@ TEXTS = st.lists(LINES | st.text(max_size=30), max_size=12).map("\n".join)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), TEXTS), max_size=5))
-def test_spans_lie_in_the_text_in_order_and_the_same_articles_give_the_same_answers(
+def test_spans_are_in_the_text_in_order_and_the_same_articles_give_the_same_answers(
     articles: list[tuple[str | None, str]],
 ) -> None:
-    """Spans are not empty, do not overlap and never take all; a second finder says the same."""
-    first, second = Boilerplate(), Boilerplate()
+    """Spans are not empty, do not overlap and never cover the whole text; a second detector finds the same."""
+    first, second = BoilerplateDetector(), BoilerplateDetector()
     for source, text in articles:
         spans = first.find(source, text)
         assert spans == second.find(source, text)
@@ -176,5 +176,5 @@ def _rest(text: str, spans: list[tuple[int, int]]) -> list[str]:
     "text", ["ا" * 2_000_000, "\n" * 2_000_000, "By A\n" * 40_000, "(" * 1_000_000, "كتب: ا " * 200_000, "a - " * 40]
 )
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
-    """One endless line, endless lines, half a byline again and again."""
-    assert len(Boilerplate().find("a.example", text)) <= len(text)
+    """One very long line, very many lines, an incomplete byline repeated."""
+    assert len(BoilerplateDetector().find("a.example", text)) <= len(text)

@@ -1,10 +1,11 @@
-"""Names told by their capitals and a cue beside them."""
+"""Names recognised by their capitals and a cue next to them."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.entities.recognition.capitals import LANGUAGES, find
+from enrich.entities.recognition.capitals import find
+from enrich.languages import files
 from enrich.text.tokens import Passage
 
 
@@ -41,7 +42,7 @@ def names(text: str, language: str) -> list[tuple[str, str]]:
     ],
 )
 def test_names_with_a_cue_are_found(language: str, text: str, expected: list[tuple[str, str]]) -> None:
-    """A given name, a title, a word of institutions or of places tells a name and its type."""
+    """A given name, a title, a word of institutions or of places marks a name and its type."""
     assert names(text, language) == expected
 
 
@@ -61,12 +62,12 @@ def test_names_with_a_cue_are_found(language: str, text: str, expected: list[tup
         ("zh", "市政府批准沿河修建自行车道"),
     ],
 )
-def test_what_has_no_sure_cue_is_left_alone(language: str, text: str) -> None:
+def test_words_without_a_cue_are_no_names(language: str, text: str) -> None:
     """Sentence starts, headlines in capitals, demonyms, days, German nouns and streets are no names."""
     assert names(text, language) == []
 
 
-def test_a_name_is_known_again() -> None:
+def test_a_name_is_found_again_without_a_cue() -> None:
     """A person who was named in full is found by the surname, an institution by its name at a sentence's start."""
     text = "It was found by Amna Al Idris. Later Al Idris left it, and the street of Al Idris was closed."
     assert names(text, "en") == [("Amna Al Idris", "PER"), ("Al Idris", "PER"), ("Al Idris", "PER")]
@@ -74,11 +75,11 @@ def test_a_name_is_known_again() -> None:
 
 @given(
     st.text(st.sampled_from("Ab С я.,- '\n\"’1()\ud800\u0301")) | st.text(),
-    st.sampled_from([*sorted(LANGUAGES), "ar", "und"]),
+    st.sampled_from([*(language.code for language in files.having(files.CAPITALS)), "ar", "und"]),
 )
 @settings(deadline=None)
 def test_spans_are_in_order_and_in_the_text(text: str, language: str) -> None:
-    """Whatever comes in, spans lie in the text, follow one another and do not overlap."""
+    """For any text, spans are in the text, in order and without overlap."""
     end = 0
     for span in find(Passage(text), language):
         assert end <= span.start < span.end <= len(text)
@@ -88,5 +89,5 @@ def test_spans_are_in_order_and_in_the_text(text: str, language: str) -> None:
 
 @pytest.mark.parametrize("text", ["Anna " * 20_000, "A" * 100_000, "A-" * 30_000, "Anna de " * 20_000, "((" * 100_000])
 def test_hostile_texts_end(text: str) -> None:
-    """Endless runs of capitals, endless words and endless brackets are read through in linear time."""
+    """Very long runs of capitals, words and brackets take linear time."""
     assert isinstance(find(Passage(text + " and so on" * 10), "en"), list)

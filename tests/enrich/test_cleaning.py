@@ -1,27 +1,27 @@
-"""Text as it is shown."""
+"""Cleaned text."""
 
 import pytest
 
 from enrich.text.cleaning import EmptyText, clean, clean_title, headline, shorten_tags
 
 
-def test_invisible_characters_and_spaces_go_and_paragraphs_stay() -> None:
-    """Control and direction marks vanish, runs of spaces shrink, paragraphs stay apart by one blank line."""
+def test_invisible_characters_and_spaces_are_removed_and_paragraphs_kept() -> None:
+    """Control and direction marks are removed, runs of spaces collapsed, paragraphs separated by one blank line."""
     assert clean("\u202bخبر\u00a0 عاجل\u202c\x00\r\n\r\n\r\n\r\nنص\u200b ثان", None) == "خبر عاجل\n\nنص ثان"
 
 
-def test_diacritics_are_shown() -> None:
-    """What is stripped for matching is kept for reading."""
+def test_diacritics_are_kept() -> None:
+    """Marks that matching ignores are kept in the text that is shown."""
     assert clean("قالَ مُحَمَّدٌ", None) == "قالَ مُحَمَّدٌ"
 
 
-def test_joiners_of_persian_words_stay() -> None:
+def test_joiners_of_persian_words_are_kept() -> None:
     """The zero-width non-joiner is part of Persian spelling."""
     assert clean("می‌خواهم بروم", None) == "می‌خواهم بروم"
 
 
 def test_html_becomes_paragraphs_without_markup_or_script() -> None:
-    """Paragraphs are kept, entities resolved, scripts gone."""
+    """Paragraphs are kept, entities resolved, scripts removed."""
     markup = (
         "<p>وصل الوفد إلى القاهرة&nbsp;مساء اليوم.</p><script>alert(1)</script><p>A &amp; B met later that day.</p>"
     )
@@ -43,12 +43,12 @@ def test_html_becomes_paragraphs_without_markup_or_script() -> None:
 )
 @pytest.mark.timeout(20)
 def test_a_tag_with_thousands_of_attributes_costs_no_more_than_its_length(tag: str) -> None:
-    """What would take the parser minutes is read at once, and the text behind it is kept."""
+    """A tag that would take the parser minutes takes no time, and the text after it is kept."""
     assert "وصل الوفد إلى القاهرة" in clean(None, f"{tag}وصل الوفد إلى القاهرة مساء اليوم</p>")
 
 
-def test_ordinary_tags_are_left_as_they_are() -> None:
-    """Quoted signs do not end a tag, and what is not overlong stays."""
+def test_ordinary_tags_are_unchanged() -> None:
+    """Quoted signs do not end a tag, and tags that are not overlong are unchanged."""
     markup = """<p class="a > b">A</p><img alt='it"s > that' src="x"><br/>< not a tag <b"""
     assert shorten_tags(markup) == markup
     assert shorten_tags(f'<img src="data:{"x" * 9_000}" alt="y">z') == "<img>z"
@@ -56,13 +56,13 @@ def test_ordinary_tags_are_left_as_they_are() -> None:
 
 @pytest.mark.parametrize("text", ["12345 !!", "\u200b\u200e", "<p></p>"])
 def test_text_without_words_is_refused(text: str) -> None:
-    """Nothing readable is an error with a name, not an empty article."""
+    """Without readable text there is a named error, not an empty article."""
     with pytest.raises(EmptyText):
         clean(None if text.startswith("<") else text, text if text.startswith("<") else None)
 
 
-def test_headline_is_found_below_site_furniture() -> None:
-    """A text without a title starts, after navigation words, with the line that reads like a headline."""
+def test_a_headline_is_found_below_page_chrome() -> None:
+    """The headline of a text without a title is its first line like one, after navigation words."""
     text = "icon\nالتغطية الحية\n\nمحادثات جديدة بين القاهرة والرباط حول الطاقة\n\nبدأت اليوم محادثات جديدة."
     assert headline(text) == "محادثات جديدة بين القاهرة والرباط حول الطاقة"
 
@@ -73,12 +73,12 @@ def test_a_single_paragraph_has_no_headline() -> None:
 
 
 def test_titles_are_one_line() -> None:
-    """Line breaks and markup entities in titles are resolved; blank ones are none."""
+    """Line breaks and markup entities in titles are resolved; a blank title is None."""
     assert clean_title("  A&amp;B\n news ") == "A&B news"
     assert clean_title(" \u200b ") is None
 
 
-def test_an_article_in_a_table_is_read() -> None:
-    """Old pages lay their text out in tables; where there is no other text, that is the article."""
+def test_an_article_in_a_table_is_extracted() -> None:
+    """Where a page has no text outside a table, the table is the article."""
     markup = "<table><tr><td>انتهت المحادثات بين الجانبين.</td></tr></table>"
     assert clean(None, markup) == "انتهت المحادثات بين الجانبين."

@@ -1,4 +1,4 @@
-"""``khabar annotate`` as a person calls it."""
+"""``khabar annotate`` on the command line."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_a_directory_is_annotated_in_input_order() -> None:
 
 
 def test_stdin_and_bad_lines() -> None:
-    """``-`` reads JSONL; what cannot be annotated is told with its place, the rest comes out, the status is 1."""
+    """``-`` reads JSONL; what cannot be annotated is reported with its place, the rest is printed, the status is 1."""
     result = CliRunner().invoke(annotate, ["-"], input=f'{LINE}\nnot json\n{{"text": "123"}}\n{LINE}\n')
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 2
@@ -31,17 +31,17 @@ def test_stdin_and_bad_lines() -> None:
 
 
 def test_a_missing_path_is_one_sentence(tmp_path: Path) -> None:
-    """No traceback for a path that is not there."""
+    """No traceback for a missing path."""
     result = CliRunner().invoke(annotate, [str(tmp_path / "nowhere")])
     assert result.exit_code == 1
     assert "no such file or directory" in result.stderr
 
 
 @pytest.mark.parametrize(("tier", "wanted"), [("quality", "KHABAR_NER_MODEL"), ("camel", "camel_data -i ner-arabert")])
-def test_a_tier_that_is_not_there_says_what_it_needs(
+def test_a_tier_that_is_not_installed_names_what_it_needs(
     tier: str, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No silent fall-back to another recogniser: one sentence tells what to set or to install."""
+    """No silent fallback to another recognizer: one sentence names what to set or to install."""
     (tmp_path / "one.txt").write_text("قال بوتين إن روسيا مستمرة", encoding="utf-8")
     monkeypatch.setenv("KHABAR_NER", tier)
     result = CliRunner().invoke(annotate, [str(tmp_path)])

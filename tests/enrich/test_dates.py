@@ -1,4 +1,4 @@
-"""The days an article speaks of."""
+"""The days an article mentions."""
 
 import itertools
 import json
@@ -19,35 +19,35 @@ ARRIVAL = datetime(2022, 3, 9, 12, tzinfo=UTC)
 
 
 def days(text: str, language: str, published: datetime | None = THURSDAY) -> list[tuple[str, str]]:
-    """What was found, as text and day."""
+    """The dates that were found, as text and day."""
     return [(day.text, day.date.isoformat()) for day in find(text, language, published, ARRIVAL)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][:30])
-def test_every_sentence_of_the_gold_set_is_read_as_labelled(case: dict[str, Any]) -> None:
-    """Explicit and relative days in six languages, and traps that are none."""
+def test_the_dates_of_every_sentence_of_the_gold_set_are_those_labelled(case: dict[str, Any]) -> None:
+    """Explicit and relative days in six languages, and words that look like dates."""
     published = datetime.fromisoformat(case["published_at"])
     found = find(case["text"], case["language"], published, published)
     assert [{"text": d.text, "date": d.date.isoformat(), "basis": d.basis} for d in found] == case["dates"]
 
 
-def test_an_article_is_read_from_its_own_day() -> None:
-    """Late in the evening where it was published, it is that day, whatever the day is in UTC or on arrival."""
+def test_relative_days_are_counted_from_the_publishers_day() -> None:
+    """Late in the evening, the day of the publisher's UTC offset counts, not that in UTC or of arrival."""
     late = datetime.fromisoformat("2022-03-03T23:30:00-05:00")
     assert days("أمس", "ar", late) == [("أمس", "2022-03-02")]
     assert [day.basis for day in find("أمس", "ar", late, ARRIVAL)] == ["published"]
 
 
 def test_without_a_day_of_publication_the_day_of_arrival_counts_and_is_named_as_basis() -> None:
-    """The basis tells how far the day can be trusted."""
+    """The basis shows how reliable the day is."""
     (day,) = find("وصل أمس", "ar", None, ARRIVAL)
     assert (day.date, day.basis) == (date(2022, 3, 8), "received")
     (day,) = find("وصل في 28 شباط 2022", "ar", None, ARRIVAL)
     assert (day.date, day.basis) == (date(2022, 2, 28), "explicit")
 
 
-def test_a_weekday_beside_today_corrects_a_late_arrival() -> None:
-    """ "Today, Monday" that came on a Wednesday was Monday."""
+def test_a_weekday_next_to_today_corrects_a_late_arrival() -> None:
+    """ "Today, Monday" that arrived on a Wednesday is Monday."""
     assert days("مساء اليوم الإثنين", "ar", None) == [("اليوم الإثنين", "2022-03-07")]
 
 
@@ -55,17 +55,17 @@ def test_a_weekday_beside_today_corrects_a_late_arrival() -> None:
     ("text", "day"), [("24 كانون الأول", "2021-12-24"), ("15 مايو", "2022-05-15"), ("24 فبراير", "2022-02-24")]
 )
 def test_a_day_without_a_year_is_near_its_article(text: str, day: str) -> None:
-    """In the year of publication, or across New Year where that is far nearer."""
+    """It is in the year of publication, or across New Year where that is much nearer."""
     assert days(text, "ar") == [(text, day)]
 
 
-def test_days_that_no_calendar_has_are_left_out() -> None:
+def test_days_outside_the_calendar_are_left_out() -> None:
     """No 30 February, no year 0."""
     assert days("30 فبراير 2022، 2022.13.01، 0000-01-01، 31/11/2022", "ar") == []
 
 
 def test_other_languages_still_have_their_dates_in_digits() -> None:
-    """A language without tables is read as far as digits go."""
+    """In a language without tables only dates in digits are found."""
     assert days("2022-02-28 tarihinde, dün", "tr") == [("2022-02-28", "2022-02-28")]
 
 
@@ -79,8 +79,8 @@ def test_other_languages_still_have_their_dates_in_digits() -> None:
         ("February 28, 2022 9:05 pm\nThe minister arrived.", "en", "2022-02-28T21:05"),
     ],
 )
-def test_the_first_lines_tell_when_an_article_was_published(text: str, language: str, moment: str) -> None:
-    """A stamp or a dateline with a full date counts; the time is UTC for want of better knowledge."""
+def test_the_first_lines_have_the_time_of_publication(text: str, language: str, moment: str) -> None:
+    """A stamp or a dateline with a full date counts; its time is taken as UTC."""
     assert dateline(text, language) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
@@ -94,7 +94,7 @@ def test_the_first_lines_tell_when_an_article_was_published(text: str, language:
     ],
 )
 def test_a_date_that_the_news_is_about_is_not_its_dateline(text: str) -> None:
-    """In a sentence, without a year, or far below, it says nothing about the publication."""
+    """A date in a sentence, without a year, or far below is not the time of publication."""
     assert dateline(text, "en") is None
 
 
@@ -106,7 +106,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=25).map(" ".join)
 
 
 @given(TEXTS, st.sampled_from(["ar", "en", "fr", "ru", "es", "de", "tr"]))
-def test_mentions_lie_in_the_text_in_order_and_do_not_overlap(text: str, language: str) -> None:
+def test_mentions_are_in_the_text_in_order_and_do_not_overlap(text: str, language: str) -> None:
     """And each is the text between its offsets."""
     found = find(text, language, THURSDAY, ARRIVAL)
     assert all(text[day.start : day.end] == day.text and day.text for day in found)
@@ -115,8 +115,8 @@ def test_mentions_lie_in_the_text_in_order_and_do_not_overlap(text: str, languag
 
 
 @pytest.mark.parametrize("moment", [datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 12, 31, tzinfo=UTC)])
-def test_the_first_and_last_year_of_an_article_are_no_failure(moment: datetime) -> None:
-    """What lies beyond the years of real dates is left out."""
+def test_publication_in_the_first_or_last_year_does_not_fail(moment: datetime) -> None:
+    """Days beyond the supported years are left out."""
     found = find("أمس، غدا، في الخميس المقبل 24 فبراير 999", "ar", moment, moment)
     assert [day.text for day in found][:3] == ["أمس", "غدا", "الخميس المقبل"]
 
@@ -124,5 +124,5 @@ def test_the_first_and_last_year_of_an_article_are_no_failure(moment: datetime) 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("text", ["1" * 500_000, "1/" * 60_000, "/".join(["آذار"] * 20_000), "الخميس " * 100_000])
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
-    """Endless digits, endless months, endless Thursdays: no more days than an article can have."""
+    """Very many digits, months or Thursdays: the number of days is bounded."""
     assert len(find(text, "ar", THURSDAY, ARRIVAL)) <= 500

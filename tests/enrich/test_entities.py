@@ -1,10 +1,10 @@
-"""Names in texts."""
+"""The entities of an article."""
 
 import pytest
 
 from enrich.annotate import annotate
 from enrich.entities import recognition
-from enrich.entities.find import find as find_entities
+from enrich.entities.find import find_entities
 from enrich.text.tokens import Passage, form
 from services.events import ArticleIn, Entity
 from tests.harness import raw, seed_articles
@@ -38,7 +38,7 @@ def test_one_identity_in_every_language(text: str, language: str) -> None:
     assert ids(text, language) == [PUTIN, MACRON]
 
 
-def test_particles_stay_outside_the_mention() -> None:
+def test_particles_are_not_part_of_the_mention() -> None:
     """و ف ب ل ك are written onto names and are not part of them."""
     text = "وبوتين لماكرون وبالقاهرة للسعودية"
     found = {mention.text for entity in find(None, text, "ar") for mention in entity.mentions}
@@ -54,19 +54,19 @@ def test_marks_do_not_shift_the_mention() -> None:
 
 
 def test_first_name_alone_is_nobody() -> None:
-    """Three Vladimirs: only the whole name tells which."""
+    """Three Vladimirs: only the full name identifies one."""
     assert ids("فلاديمير زيلينسكي") == [ZELENSKYY]
     assert ids("سيرجي لافروف وسيرغي لافروف") == [LAVROV]
     assert ids("قال فلاديمير إنه سيعود") == []
 
 
 def test_longest_name_wins() -> None:
-    """A name inside a longer one is not found beside it."""
+    """A name inside a longer one is not found too."""
     assert ids("الجمعية العامة للأمم المتحدة") == ["Q47423"]
 
 
-def test_names_that_share_a_stem_are_told_apart_by_their_spelling() -> None:
-    """«Нигер» and «Нигерия» have one stem; written as in the gazetteer each is itself."""
+def test_names_that_share_a_stem_are_distinguished_by_their_spelling() -> None:
+    """«Нигер» and «Нигерия» have one stem; the spelling of the gazetteer decides."""
     assert ids("Нигер и Нигерия", "ru") == ["Q1032", "Q1033"]
 
 
@@ -76,15 +76,15 @@ def test_small_letters_are_no_name() -> None:
     assert ids("He let us know", "en") == []
 
 
-def test_a_name_does_not_run_over_a_full_stop_and_a_new_paragraph() -> None:
-    """Words of a name stand together."""
+def test_a_name_does_not_continue_after_a_full_stop_or_in_a_new_paragraph() -> None:
+    """The words of a name are adjacent."""
     assert PUTIN in ids("فلاديمير بوتين")
     text = "Abu.\n\n\n\nDhabi"
     assert "Q1519" not in ids(text, "en")
 
 
 def test_title_only_entities_have_no_mentions() -> None:
-    """Who is named in the title alone is an entity of the article, without offsets in its text."""
+    """An entity that is named only in the title has no offsets in the text."""
     (entity,) = find("Putin speaks", "He spoke for an hour.", "en")
     assert (entity.id, entity.mentions) == (PUTIN, [])
 
@@ -97,7 +97,7 @@ def test_names_are_shown_in_the_language_of_the_article() -> None:
 
 
 def test_every_mention_of_every_seed_is_exact() -> None:
-    """Promise of the contract: text[start:end] is the mention, in all seed articles."""
+    """The contract: text[start:end] is the mention, in all seed articles."""
     for number, seed in enumerate(seed_articles()):
         article = annotate(raw(seed, str(number)))
         for entity in article.entities:
@@ -106,7 +106,7 @@ def test_every_mention_of_every_seed_is_exact() -> None:
 
 
 def test_annotating_twice_gives_the_same() -> None:
-    """Same input, same output: nothing depends on what came before."""
+    """Same input, same output: nothing depends on earlier articles."""
     seed = raw(ArticleIn(text="التقى بوتين ماكرون في القاهرة"), "a")
     assert annotate(seed) == annotate(seed)
 
@@ -115,6 +115,6 @@ def test_annotating_twice_gives_the_same() -> None:
     ("one", "other"),
     [("إيمانويل", "ايمانويل"), ("لجنة", "لجنه"), ("على", "علي"), ("مـصر", "مِصر"), ("Erdoğan", "ERDOGAN")],
 )
-def test_spellings_meet(one: str, other: str) -> None:
-    """Spelling variants have one form."""
+def test_spelling_variants_have_one_form(one: str, other: str) -> None:
+    """Hamza, marks, accents and case do not change the form."""
     assert form(one) == form(other)

@@ -1,4 +1,4 @@
-"""The gazetteer's own rules, as its README states them."""
+"""The rules of the gazetteer, as its README states them."""
 
 import csv
 import re
@@ -8,19 +8,32 @@ from pathlib import Path
 import pytest
 
 from enrich.entities.gazetteer import entries
-from enrich.entities.gazetteer.entries import ENTITY_FILES, LANGUAGES, Alias, load, written
+from enrich.entities.gazetteer.entries import ENTITY_FILES, Alias, load, written
+from enrich.languages import files
 from enrich.text.tokens import form, tokens
 
 FOLDER = Path(entries.__file__).parent
 ALWAYS_NAMED = ("ar", "en", "fr", "ru")
 
 
-def table(file: str) -> list[dict[str, str]]:
+def read(path: Path) -> list[dict[str, str]]:
     """A data file by columns; every line has as many cells as the header."""
-    with (FOLDER / file).open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8", newline="") as lines:
         found = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    assert all(None not in row and None not in row.values() for row in found), file
+    assert all(None not in row and None not in row.values() for row in found), path
     return found
+
+
+def table(file: str) -> list[dict[str, str]]:
+    """A data file of the gazetteer by columns."""
+    return read(FOLDER / file)
+
+
+def names(code: str) -> dict[str, str]:
+    """The cells of a language's gazetteer by id, each id once."""
+    rows = read(files.folder(code) / files.GAZETTEER)
+    assert len({row["id"] for row in rows}) == len(rows), code
+    return {row["id"]: row["names"] for row in rows}
 
 
 def entity_rows() -> list[dict[str, str]]:
@@ -39,40 +52,49 @@ def test_people_places_and_organisations_in_four_languages() -> None:
     assert len(entries) >= 2000
     assert {path.name for path in FOLDER.glob("*.tsv")} == {
         *ENTITY_FILES,
-        "demonyms.tsv",
         "given_names.tsv",
-        "titles.tsv",
     }
     assert {row["type"] for row in entries} <= {"PER", "LOC", "ORG", "MISC"}
     assert [identity for identity, count in Counter(row["id"] for row in entries).items() if count > 1] == []
     for row in entries:
         assert re.fullmatch(r"Q[1-9]\d*", row["id"]), row
-        assert all(row[language].strip() for language in ALWAYS_NAMED), row
+    for language in ALWAYS_NAMED:
+        assert all(names(language)[row["id"]].strip() for row in entries), language
 
 
 def test_columns_are_known() -> None:
-    """A file may leave languages out; it has no column that nobody reads."""
+    """An entity table has no unknown column; its column ``name`` repeats the English name for readers of the table."""
     for file in ENTITY_FILES:
-        assert set(table(file)[0]) <= {"id", "type", "within", *LANGUAGES}, file
+        assert set(table(file)[0]) <= {"id", "type", "within", "name"}, file
+    assert {row["id"]: row["name"] for row in entity_rows()} == {
+        identity: written(cell)[0][0] for identity, cell in names("en").items()
+    }
+
+
+def test_names_belong_to_entities() -> None:
+    """A language's gazetteer has only ids of the entity tables."""
+    known = {row["id"] for row in entity_rows()}
+    for language in files.having(files.GAZETTEER):
+        assert set(names(language.code)) <= known, language.code
 
 
 def test_no_name_is_blank() -> None:
-    """Between two bars stands a name, and every name has a word."""
-    for row in entity_rows():
-        for language in LANGUAGES:
-            cell = row.get(language, "")
-            assert not cell or all(part.strip(" ?") for part in cell.split("|")), (row["id"], cell)
-            assert all(tokens(name) for name, _ in written(cell)), (row["id"], cell)
+    """There is a name between two bars, and every name has a word."""
+    for language in files.having(files.GAZETTEER):
+        for identity, cell in names(language.code).items():
+            assert cell, identity
+            assert all(part.strip(" ?") for part in cell.split("|")), (identity, cell)
+            assert all(tokens(name) for name, _ in written(cell)), (identity, cell)
 
 
 @pytest.mark.parametrize("language", ["ar", "en", "fr", "es", "de", "tr", "fa", "pt", "uk", "it"])
 def test_no_strong_name_means_two_things(language: str) -> None:
     """Within a language a strong name, in the form it is matched by, belongs to one identity."""
     owners: dict[tuple[str, ...], set[str]] = {}
-    for row in entity_rows():
-        for name, weak in written(row.get(language, "")):
+    for identity, cell in names(language).items():
+        for name, weak in written(cell):
             if not weak:
-                owners.setdefault(tuple(word.form for word in tokens(name)), set()).add(row["id"])
+                owners.setdefault(tuple(word.form for word in tokens(name)), set()).add(identity)
     assert {words: ids for words, ids in owners.items() if len(ids) > 1} == {}
 
 
@@ -86,7 +108,7 @@ def test_weak_names_are_marked_by_a_question_mark() -> None:
     assert written("") == []
 
 
-def test_regions_tell_their_country() -> None:
+def test_regions_name_their_country() -> None:
     """``within`` is the id of a place that the gazetteer knows."""
     known = load().entries
     for row in table("regions.tsv"):
@@ -95,7 +117,7 @@ def test_regions_tell_their_country() -> None:
 
 
 def test_forms_are_those_of_running_text() -> None:
-    """The short cut by which names are read gives the same forms as an article's words have."""
+    """The faster way to compute forms gives the forms that an article's words have."""
     for aliases in (*load().aliases.values(), *load().weak.values()):
         for alias in aliases:
             assert alias.forms == tuple(word.form for word in tokens(" ".join(alias.words))), alias
@@ -103,7 +125,7 @@ def test_forms_are_those_of_running_text() -> None:
 
 
 def test_longest_names_come_first() -> None:
-    """A reader who takes the first name that fits takes the longest, weak names among them."""
+    """The first name that fits is the longest one, weak names included."""
     for word in ("ولاية", "new", "republic"):
         lengths = [len(alias.forms) for alias in load().opening(form(word))]
         assert lengths
@@ -112,13 +134,13 @@ def test_longest_names_come_first() -> None:
 
 @pytest.mark.parametrize("word", ["الشرقية", "الوسطى", "الجنوب", "مين", "بالي", "تنسي", "المدينة", "بهار", "يونان"])
 def test_arabic_words_are_no_strong_names(word: str) -> None:
-    """What Arabic uses as an ordinary word links to nothing by itself, in no language that shares the script."""
+    """An ordinary word of Arabic is a strong name in no language of the script."""
     assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
 
 
 @pytest.mark.parametrize("word", ["Victoria", "Virginia", "Florence", "Orlando", "Central", "Eastern", "Union", "Van"])
 def test_given_names_and_common_words_are_no_strong_names(word: str) -> None:
-    """What is also a first name or a word of a language written in Latin letters links to nothing by itself."""
+    """A first name, or a word of a language in Latin letters, is no strong name."""
     assert [alias for alias in opening(word) if len(alias.forms) == 1] == []
 
 
@@ -141,28 +163,32 @@ def test_the_bigger_bearer_of_a_name_has_it(name: str, identity: str, never: str
 
 
 def test_demonyms_belong_to_known_places() -> None:
-    """Every line has forms in the six main languages for a place of the gazetteer, each place once."""
+    """The six main languages have forms for the same places of the gazetteer, each place once."""
     known = load().entries
-    lines = table("demonyms.tsv")
-    assert max(Counter(row["id"] for row in lines).values()) == 1
-    for row in lines:
-        assert known[row["id"]].type == "LOC", row
-        assert all(written(row[language]) for language in ("ar", "en", "fr", "ru", "es", "de")), row
+    lines = {code: read(files.folder(code) / files.DEMONYMS) for code in ("ar", "en", "fr", "ru", "es", "de")}
+    for code, rows in lines.items():
+        assert max(Counter(row["id"] for row in rows).values()) == 1
+        assert [row["id"] for row in rows] == [row["id"] for row in lines["ar"]], code
+        for row in rows:
+            assert known[row["id"]].type == "LOC", row
+            assert written(row["names"]), row
 
 
-def test_titles_are_told_once_a_language() -> None:
+def test_titles_are_listed_once_per_language() -> None:
     """A title is a word or phrase of a language, and no title is the name of an identity."""
-    lines = table("titles.tsv")
-    assert max(Counter((row["language"], row["title"]) for row in lines).values()) == 1
-    assert {row["language"] for row in lines} == {"ar", "en", "fr", "ru", "es", "de"}
-    for row in lines:
-        words = tuple(word.form for word in tokens(row["title"]))
-        assert words, row
-        assert not [alias for alias in load().aliases.get(words[0], ()) if alias.forms == words], row
+    having = files.having(files.TITLES)
+    assert {language.code for language in having} >= {"ar", "en", "fr", "ru", "es", "de"}
+    for language in having:
+        titles = (files.folder(language.code) / files.TITLES).read_text(encoding="utf-8").splitlines()
+        assert max(Counter(titles).values()) == 1
+        for title in titles:
+            words = tuple(word.form for word in tokens(title))
+            assert words, title
+            assert not [alias for alias in load().aliases.get(words[0], ()) if alias.forms == words], title
 
 
 def test_a_given_name_is_in_one_group() -> None:
-    """A spelling tells its group; a group has at least two spellings, and is no identity by itself."""
+    """A spelling is in one group; a group has at least two spellings."""
     groups = table("given_names.tsv")
     assert len(groups) >= 300
     owners: Counter[str] = Counter()

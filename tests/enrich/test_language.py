@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Language detection."""
 
 import pytest
 from hypothesis import given, settings
@@ -26,15 +26,15 @@ from evaluation.language import measure
         ("حکومەت ئەمڕۆ پلانێکی نوێی ئاوی ڕاگەیاند", "ku"),
     ],
 )
-def test_sentences_are_told(text: str, language: str) -> None:
+def test_the_language_of_a_sentence_is_detected(text: str, language: str) -> None:
     """One sentence of news is enough."""
     found, score = detect(text)
     assert found == language
     assert 0 < score <= 1
 
 
-def test_the_promised_share_is_told() -> None:
-    """Of our gold texts 99 % of the articles are told right and 95 % of everything else, in every language."""
+def test_the_promised_share_is_detected() -> None:
+    """The language is right for 99 % of the articles and 95 % of the other gold texts, in every language."""
     figures = measure()
     assert figures["kinds"]["article"] >= 0.99
     assert all(share >= 0.95 for share in figures["kinds"].values()), figures["confusions"]
@@ -53,7 +53,7 @@ def test_the_promised_share_is_told() -> None:
     ],
 )
 def test_dialects_are_arabic(text: str) -> None:
-    """Egyptian, Levantine, Gulf, Moroccan and Iraqi are Arabic, not languages of their own."""
+    """Egyptian, Levantine, Gulf, Moroccan and Iraqi have the code of Arabic."""
     assert detect(text)[0] == "ar"
 
 
@@ -61,13 +61,13 @@ def test_dialects_are_arabic(text: str) -> None:
     "text",
     ["", "   ", "2026 - 11 - 06", "🎉🎉🔥", "OK", "Martha Quillfeather", "سالم العقربي", "xkcd qwrt zxcv", "@desk_7"],
 )
-def test_what_says_nothing_is_undetermined(text: str) -> None:
-    """Numbers, symbols, abbreviations and a name alone are in no language: no guess is made."""
+def test_texts_without_evidence_are_undetermined(text: str) -> None:
+    """Numbers, symbols, abbreviations and a name alone have no language."""
     assert detect(text) == ("und", 0.0)
 
 
 def test_arabic_in_latin_letters_is_undetermined() -> None:
-    """Chat in Latin letters and digits is not taken for Somali or another language that looks like it."""
+    """Chat in Latin letters and digits is not detected as Somali or another similar language."""
     assert detect("wallah el match kan 7elw awi bas el 7akam msh 3adel") == ("und", 0.0)
     assert detect("The 3rd and the 4th runner passed the line at once, said the judges")[0] == "en"
 
@@ -90,12 +90,12 @@ def test_the_end_counts_too() -> None:
 
 
 def test_a_hint_does_not_overrule_the_text() -> None:
-    """A publisher's wrong claim is ignored where the text speaks."""
+    """A publisher's wrong claim is ignored where the text is conclusive."""
     assert detect("The government announced a new water plan today", "ar")[0] == "en"
 
 
-def test_a_hint_decides_where_the_text_does_not() -> None:
-    """A name is in the publisher's language, in whichever way that is written, if the script allows it."""
+def test_a_hint_decides_where_the_text_is_not_conclusive() -> None:
+    """A name is in the publisher's language, in any notation of its code, if the script allows it."""
     assert detect("Martha Quillfeather", "en-GB")[0] == "en"
     assert detect("Martha Quillfeather", "FR")[0] == "fr"
     assert detect("سالم العقربي", "fa_IR")[0] == "fa"
@@ -106,7 +106,7 @@ def test_a_hint_decides_where_the_text_does_not() -> None:
 @settings(deadline=None)
 @given(st.text() | st.text(st.sampled_from("aé1 ابپ ыя中ひ한\ud800\u0640\u200c'7\n")), st.none() | st.text(max_size=8))
 def test_any_text_has_an_answer(text: str, hint: str | None) -> None:
-    """Whatever comes in, there is a code of two letters or ``und``, and a score from 0 to 1."""
+    """Any text has a code of two letters or ``und``, and a score from 0 to 1."""
     code, score = detect(text, hint)
     assert code == "und" or (len(code) == 2 and code.isalpha() and code.islower())
     assert 0 <= score <= 1

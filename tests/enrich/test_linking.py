@@ -1,4 +1,4 @@
-"""Identities: who a name stands for, known or not."""
+"""The identities of names, in the gazetteer or not."""
 
 import pytest
 
@@ -11,7 +11,7 @@ PUTIN, MACRON, CAIRO = "Q7747", "Q3052772", "Q85"
 
 
 def names(text: str, *recognised: tuple[str, str], language: str = "ar") -> list[Name]:
-    """The names of a text in which a recogniser has found these (text, type)."""
+    """The names of a text in which a recognizer has found these (text, type)."""
     passage, spans, at = Passage(text), [], 0
     for name, kind in recognised:
         at = text.index(name, at)
@@ -37,8 +37,8 @@ def test_the_same_unknown_person_has_the_same_id_in_two_articles() -> None:
     assert one != somebody_else
 
 
-def test_a_surname_stands_for_who_was_named_in_full() -> None:
-    """«بودولياك» after «ميخايلو بودولياك» is he, also where a recogniser sees the surname alone."""
+def test_a_surname_means_the_person_named_in_full() -> None:
+    """«بودولياك» after «ميخايلو بودولياك» is the same person, also where a recognizer finds the surname alone."""
     text = "قال ميخايلو بودولياك ذلك. وأضاف بودولياك أمس، ثم غادر بودولياك"
     found = names(text, ("ميخايلو بودولياك", "PER"), ("بودولياك", "PER"))
     assert len(found) == 3
@@ -55,20 +55,20 @@ def test_a_surname_keeps_its_particle() -> None:
 
 
 def test_the_last_one_named_in_full_has_the_surname() -> None:
-    """Two of one surname in an article: the surname alone is the one named last."""
+    """Of two persons with one surname, the surname alone means the last one named."""
     text = "John Miller met Anna Miller. Miller agreed."
     found = ids(text, ("John Miller", "PER"), ("Anna Miller", "PER"), language="en")
     assert found[0] != found[1] == found[2]
 
 
 def test_an_ordinary_word_is_no_surname() -> None:
-    """«صلاح» is reform, «على» is on: after a full name such words are left alone unless they are recognised."""
+    """«صلاح» is reform, «على» is on: after a full name such words are no mentions unless they are recognised."""
     text = "سجل أحمد علي هدفا على ملعب الفريق"
     assert len(ids(text, ("أحمد علي", "PER"))) == 1
 
 
 def test_three_vladimirs_are_three() -> None:
-    """A given name in common makes nobody the same, and alone it is nobody."""
+    """Persons with the same given name are different, and a given name alone is nobody."""
     text = "فلاديمير بوتين وفلاديمير ماكاروف وفلاديمير سوروكين، وقال فلاديمير"
     found = ids(text, ("فلاديمير ماكاروف", "PER"), ("فلاديمير سوروكين", "PER"), ("فلاديمير", "PER"))
     assert found[0] == PUTIN
@@ -81,7 +81,7 @@ def test_spellings_of_a_known_name_are_the_known_person(name: str) -> None:
     assert ids(f"وصل {name} إلى المدينة", (name, "PER")) == [MACRON]
 
 
-def test_a_relative_of_a_known_person_is_somebody_else() -> None:
+def test_a_relative_of_a_known_person_is_another_person() -> None:
     """Another given name before a known surname is another person."""
     (found,) = ids("وصلت ماريا بوتين إلى المدينة", ("ماريا بوتين", "PER"))
     assert found != PUTIN
@@ -93,12 +93,12 @@ def test_a_relative_of_a_known_person_is_somebody_else() -> None:
     [("قال الرئيس الفرنسي إنه سيعود", "الرئيس الفرنسي"), ("حضر الروس الحفل", "الروس"), ("قال الوزير", "الوزير")],
 )
 def test_titles_and_demonyms_are_no_names(text: str, recognised: str) -> None:
-    """Even where a recogniser takes them for persons."""
+    """Not even where a recognizer finds them as persons."""
     assert ids(text, (recognised, "PER")) == []
 
 
-def test_titles_stay_outside() -> None:
-    """A recognised name begins behind the title."""
+def test_titles_are_not_part_of_the_name() -> None:
+    """A recognised name begins after the title."""
     (name,) = names("قال الرئيس ميخايلو بودولياك", ("الرئيس ميخايلو بودولياك", "PER"))
     assert name.text == "ميخايلو بودولياك"
 
@@ -112,8 +112,8 @@ def test_an_institution_named_after_a_city_is_not_the_city() -> None:
     assert ids("وصل إلى مدينة القاهرة") == [CAIRO]
 
 
-def test_a_known_name_is_surer_than_a_recognised_one_that_cuts_it() -> None:
-    """A recogniser that finds part of a known name, or runs over its border, changes nothing."""
+def test_a_known_name_wins_over_a_recognised_one_that_cuts_it() -> None:
+    """A recognised name that is part of a known one, or crosses its end, changes nothing."""
     assert ids("الجمعية العامة للأمم المتحدة", ("العامة", "ORG")) == ["Q47423"]
     assert ids("قال بوتين وماكرون اليوم", ("بوتين وماكرون اليوم", "PER")) == [PUTIN, MACRON]
 
@@ -124,7 +124,7 @@ def test_a_known_name_is_surer_than_a_recognised_one_that_cuts_it() -> None:
     ids=["in its paragraph", "nowhere", "in a later one"],
 )
 def test_a_weak_region_needs_its_country(text: str, countries: list[str]) -> None:
-    """A region whose name is other things too counts where its country is named by the end of its paragraph."""
+    """A region with an ambiguous name counts where its country is named by the end of its paragraph."""
     passage = Passage(text)
     found = matching.regions(passage, "ar", matching.matches(passage, "ar", []))
     assert [match.entry.within for match in found] == countries

@@ -17,11 +17,11 @@ from enrich.fingerprint.numbers import numbers
         ("", []),
     ],
 )
-def test_a_number_is_the_same_however_it_is_written(text: str, found: list[str]) -> None:
-    """Digits of any script and separators of any country; small numbers and years tell nothing."""
+def test_a_number_is_the_same_in_every_notation(text: str, found: list[str]) -> None:
+    """Digits of any script and separators of any country; small numbers and years are left out."""
     assert numbers(text) == found
 
 
-def test_a_table_of_numbers_is_cut_off() -> None:
-    """Only the first sixteen count, whatever is sent."""
+def test_only_the_first_numbers_are_kept() -> None:
+    """A table of numbers gives the first sixteen."""
     assert numbers(" ".join(str(number) for number in range(2_100, 9_000))) == [str(2_100 + at) for at in range(16)]

@@ -25,7 +25,7 @@ NAMES = {
 
 
 def found(text: str) -> list[Entity]:
-    """The entities of a text, by their names alone."""
+    """The entities of a text, found by their names."""
     return [
         Entity(
             id=one,
@@ -64,7 +64,7 @@ def said(text: str, language: str) -> list[tuple[str | None, str | None, str]]:
     ],
 )
 def test_words_in_quotation_marks(language: str, text: str, verb: str, words: str) -> None:
-    """Before or behind the verb, in the marks of each language; the verb as written, without a conjunction."""
+    """Before or after the verb, in the marks of each language; the verb as written, without a conjunction."""
     assert said(text, language) == [(PUTIN, verb, words)]
     assert find(text, language)[0].direct
 
@@ -80,13 +80,13 @@ def test_words_in_quotation_marks(language: str, text: str, verb: str, words: st
     ],
 )
 def test_reported_speech(language: str, text: str, words: str) -> None:
-    """A clause behind «that» is told too, and told from words in quotation marks."""
+    """A clause after «that» is found and is not direct."""
     (quote,) = find(text, language)
     assert (quote.speaker, quote.text, quote.direct) == (PUTIN, words, False)
 
 
 def test_marks_inside_a_clause_are_the_quotation() -> None:
-    """Of «أن ... "..."» the words in quotation marks are told, once."""
+    """In «أن ... "..."» only the words in quotation marks are a quotation."""
     assert said('أكد لافروف أن موسكو "لم تغلق الباب يوما"، ثم غادر.', "ar") == [(LAVROV, "أكد", "لم تغلق الباب يوما")]
 
 
@@ -100,8 +100,8 @@ def test_marks_inside_a_clause_are_the_quotation() -> None:
         ("ru", "«Зерно готово к отправке», — сказал Путин. «Корабли в порту», — добавил он.", PUTIN),
     ],
 )
-def test_the_same_speaker_goes_on(language: str, text: str, speaker: str) -> None:
-    """A pronoun, a participle or no subject at all means who spoke last."""
+def test_the_same_speaker_continues(language: str, text: str, speaker: str) -> None:
+    """A pronoun, a participle or an omitted subject means the last speaker."""
     assert find(text, language)[-1].speaker == speaker
 
 
@@ -129,8 +129,8 @@ def test_the_same_speaker_goes_on(language: str, text: str, speaker: str) -> Non
         ),
     ],
 )
-def test_whoever_adds_has_spoken_before(language: str, text: str, speaker: str) -> None:
-    """«He added» means who was named as speaking last, not who was named since; «he said» may mean either."""
+def test_verbs_of_adding_mean_the_last_speaker(language: str, text: str, speaker: str) -> None:
+    """«He added» means the last speaker, not a person named since; «he said» may mean either."""
     assert find(text, language)[-1].speaker == speaker
 
 
@@ -145,7 +145,7 @@ def test_whoever_adds_has_spoken_before(language: str, text: str, speaker: str) 
     ],
 )
 def test_who_is_the_speaker(language: str, text: str, speaker: str | None) -> None:
-    """Bodies and governments speak; whoever works for a person is not that person."""
+    """Bodies and governments can be speakers; somebody who works for a person is not that person."""
     assert [quote.speaker for quote in find(text, language)] == [speaker]
 
 
@@ -163,13 +163,13 @@ def test_who_is_the_speaker(language: str, text: str, speaker: str | None) -> No
         ("xx", 'Putin said: "We will ship the grain."'),
     ],
 )
-def test_not_every_mark_and_that_is_a_quotation(language: str, text: str) -> None:
-    """Newspapers, films, wishes, plans, corrections, and languages without words of their own: nothing."""
+def test_not_all_quotation_marks_and_clauses_are_quotations(language: str, text: str) -> None:
+    """Newspapers, films, wishes, plans, corrections, and languages without word lists have no quotations."""
     assert find(text, language) == []
 
 
-def test_a_stray_mark_does_not_turn_the_rest_inside_out() -> None:
-    """A mark without its pair ends with its paragraph; what follows is read as it should be."""
+def test_a_stray_mark_does_not_invert_the_rest() -> None:
+    """A mark without its pair ends with its paragraph; later quotations are found."""
     text = 'He is 6" tall.\n\nPutin said: "We will ship the grain."'
     assert said(text, "en") == [(PUTIN, "said", "We will ship the grain")]
 
@@ -201,23 +201,23 @@ PIECES = [
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=60), st.sampled_from(["ar", "en", "fr", "ru"]))
 def test_spans_hold_for_any_text(pieces: list[str], language: str) -> None:
-    """Whatever comes in: each span is its text, in order, without overlap; the same text gives the same answer."""
+    """Each span is its text, in order, without overlap; the same text gives the same answer."""
     text = " ".join(pieces)
-    told = find(text, language)
-    assert told == find(text, language)
-    assert all(text[quote.start : quote.end] == quote.text and quote.text.strip() for quote in told)
-    assert all(first.end <= second.start for first, second in pairwise(told))
+    found_quotes = find(text, language)
+    assert found_quotes == find(text, language)
+    assert all(text[quote.start : quote.end] == quote.text and quote.text.strip() for quote in found_quotes)
+    assert all(first.end <= second.start for first, second in pairwise(found_quotes))
 
 
 @pytest.mark.parametrize(
     "text", ['"' * 50_000, "«" * 50_000, "قال إن " * 8_000, "selon a " * 5_000, "." * 50_000, "\n— " * 15_000]
 )
 @pytest.mark.parametrize("language", ["ar", "fr"])
-def test_hostile_text_is_read_to_its_end(text: str, language: str) -> None:
-    """Marks and words without end neither hang nor crash, and give no more than a hundred quotations."""
+def test_hostile_text_is_bounded(text: str, language: str) -> None:
+    """Very many marks and words neither hang nor crash, and give at most a hundred quotations."""
     assert len(quotes.find(Passage(text), language, [])) <= 100
 
 
 def test_a_quotation_has_a_longest_length() -> None:
-    """What would be longer than 2,000 characters is no quotation."""
+    """A quotation has at most 2,000 characters."""
     assert find("قال بوتين: «" + "كلمة " * 500 + "».", "ar") == []

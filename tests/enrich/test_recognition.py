@@ -1,4 +1,4 @@
-"""Names that no list has: recognition in Arabic texts."""
+"""Recognition of names in Arabic texts."""
 
 import os
 import subprocess
@@ -55,19 +55,19 @@ def test_names_are_found(text: str, names: set[tuple[str, str]]) -> None:
     assert names <= set(found(text))
 
 
-def test_names_that_no_list_has_are_found() -> None:
+def test_names_outside_the_gazetteer_are_found() -> None:
     """Invented people are recognised by the words around them."""
     text = "وقالت الباحثة سلمى الخروبي لصحيفة الأهرام إن الدراسة بدأت العام الماضي."
     assert ("سلمى الخروبي", "PER") in found(text)
 
 
 def test_titles_are_no_names() -> None:
-    """An office with an adjective of nationality names nobody."""
+    """An office with an adjective of nationality is no name."""
     assert found("وصل الرئيس الفرنسي مساء أمس، والتقى نظيره الروسي.") == []
 
 
 def test_text_without_names_has_none() -> None:
-    """Ordinary prose stays empty."""
+    """Ordinary prose has no names."""
     assert found("ارتفعت الأسعار في الأسواق خلال الأسبوع الماضي بسبب زيادة الطلب.") == []
 
 
@@ -97,27 +97,27 @@ def test_text_without_names_has_none() -> None:
         ("بيروت", 0),
     ],
 )
-def test_particles_are_told_from_first_letters(surface: str, skipped: int) -> None:
+def test_particles_are_distinguished_from_first_letters(surface: str, skipped: int) -> None:
     """و ف ب ل ك before a name are no part of it; the same letters at the beginning of a name are."""
     (word,) = Passage(surface).words
     assert clitics.length(word.surface, word.form, ()) == skipped
 
 
-def test_the_article_itself_tells_a_particle() -> None:
-    """A name that nobody knows, seen alone before, is recognised behind a particle."""
+def test_names_of_the_article_distinguish_particles() -> None:
+    """An unknown name that the article has without a particle is recognised with one."""
     assert clitics.length("بزخروف", "بزخروف", ()) == 0
     assert clitics.length("بزخروف", "بزخروف", {"زخروف"}) == 1
 
 
-def test_three_letters_behind_a_rare_particle_are_believed_when_the_article_names_them() -> None:
-    """«كمصر» could be a name of its own, like «كسلا», until the article has spoken of مصر."""
+def test_three_letters_after_a_rare_particle_are_a_name_when_the_article_has_them_alone() -> None:
+    """«كمصر» could be one name, like «كسلا», unless the article has مصر too."""
     assert clitics.length("كمصر", "كمصر", ()) == 0
     assert clitics.length("كمصر", "كمصر", {"مصر"}) == 1
     assert clitics.length("بمصر", "بمصر", ()) == 1
 
 
-def test_particles_stay_outside_in_a_sentence() -> None:
-    """«وبوتين», «لماكرون»: the names begin behind the particle."""
+def test_particles_in_a_sentence_are_not_part_of_names() -> None:
+    """«وبوتين», «لماكرون»: the names begin after the particle."""
     names = {name for name, _ in found("وقال فلاديمير بوتين لماكرون إن روسيا وأوكرانيا ستتفاوضان.")}
     assert {"فلاديمير بوتين", "ماكرون", "روسيا", "أوكرانيا"} <= names
 
@@ -141,7 +141,7 @@ def test_spans_are_in_order_and_on_words(text: str) -> None:
 @given(TEXTS, TEXTS)
 @settings(max_examples=60, deadline=None)
 def test_a_new_paragraph_changes_nothing_before_it(text: str, paragraph: str) -> None:
-    """Names found once stay as they are when the article goes on."""
+    """Names found in a text are the same when the text is longer."""
     names = find(text)
     longer = find(f"{text}\n\n{paragraph}")
     assert longer[: len(names)] == names
@@ -150,15 +150,15 @@ def test_a_new_paragraph_changes_nothing_before_it(text: str, paragraph: str) ->
 
 @given(st.text(max_size=300))
 @settings(max_examples=60, deadline=None)
-def test_any_text_is_survived(text: str) -> None:
-    """Whatever the characters are: the same names both times, inside the text."""
+def test_any_text_has_a_result(text: str) -> None:
+    """For any characters: the same names both times, inside the text."""
     names = find(text)
     assert names == find(text)
     assert all(text[span.start : span.end].strip() for span in names)
 
 
-def test_what_was_read_before_changes_nothing() -> None:
-    """A recognizer that has seen many texts answers like a fresh one."""
+def test_earlier_texts_change_nothing() -> None:
+    """A recognizer that has processed many texts finds the same as a new one."""
     text = "التقى سيرجي لافروف في موسكو وزير خارجية مصر."
     before = find(text)
     for seed in seed_articles()[:10]:
@@ -166,8 +166,8 @@ def test_what_was_read_before_changes_nothing() -> None:
     assert find(text) == before == Student().find(Passage(text))
 
 
-def test_full_memory_of_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no more words can be kept they are made anew, with the same result."""
+def test_a_full_cache_of_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the cache is full, vectors are computed again, with the same result."""
     texts = [seed.text for seed in seed_articles() if seed.text][:20]
     monkeypatch.setattr("enrich.entities.recognition.student._AT_ONCE", 100)
     remembering = Student()
@@ -178,7 +178,7 @@ def test_full_memory_of_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_threads_share_one_recognizer() -> None:
-    """Several threads at once get what one gets."""
+    """Several threads at once get the same result as one."""
     texts = [seed.text for seed in seed_articles() if seed.text][:12]
     alone = [find(text) for text in texts]
     together: dict[int, list[list[Span]]] = {}
@@ -199,7 +199,7 @@ def test_threads_share_one_recognizer() -> None:
     ["(" * 300_000, "ا" * 100_000, "كلمة " * 40_000, "« " * 100_000, "\n" * 300_000, "." * 300_000, "ـ" * 100_000],
 )
 def test_hostile_texts_are_bounded(text: str) -> None:
-    """Endless brackets, words and lines are read without harm."""
+    """Very many brackets, words and lines are processed."""
     assert len(find(text)) <= len(text)
 
 
@@ -214,7 +214,7 @@ def test_sentences_are_bounded_and_whole() -> None:
 
 
 def test_decoding_is_legal() -> None:
-    """A name never goes on that has not begun, even if the network likes it."""
+    """A label never continues a name that has not begun, even if it is the most probable."""
     scores = decoding.np.full((2, 9), -5.0, decoding.np.float32)
     scores[0, 0] = scores[1, decoding.LABELS.index("I-PER")] = -0.1
     labels = [decoding.LABELS[label] for label in decoding.decode(scores)]
@@ -222,14 +222,14 @@ def test_decoding_is_legal() -> None:
 
 
 def test_pieces_are_the_likeliest() -> None:
-    """Of all ways to cut a word the one with the best score is taken; unknown characters are marked."""
+    """Of all divisions of a word the one with the best score is used; unknown characters are marked."""
     cut = word_features.Pieces([("<unk>", 0.0), ("▁", -1.0), ("▁ab", -2.0), ("a", -3.0), ("b", -3.0), ("c", -1.5)], 0)
     assert cut.of("abc") == [2, 5]
     assert cut.of("ax") == [1, 3, 0]
 
 
 def test_missing_files_of_the_quality_tier_are_named(tmp_path: Path) -> None:
-    """The operator reads which files are missing, and where."""
+    """The error names the missing files and the folder."""
     with pytest.raises(OperatorError, match=r"encoder\.onnx and pieces\.txt"):
         recognition.load("quality", tmp_path)
     with pytest.raises(OperatorError, match="folder"):
@@ -237,14 +237,14 @@ def test_missing_files_of_the_quality_tier_are_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_model_is_named(tmp_path: Path) -> None:
-    """A file that is no model is told in one sentence."""
+    """An invalid model file is reported in one sentence."""
     (tmp_path / "encoder.onnx").write_bytes(b"none")
     (tmp_path / "pieces.txt").write_text("<s>\t0.0\n")
     with pytest.raises(OperatorError, match=r"encoder\.onnx"):
         recognition.load("quality", tmp_path)
 
 
-def test_the_camel_tier_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_camel_tier_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its neural parts or data the message names both."""
 
     def missing(name: str) -> None:
@@ -261,8 +261,8 @@ def test_unknown_tiers_are_refused() -> None:
         recognition.load("best")
 
 
-def test_recognition_reports_nothing_to_anybody(tmp_path: Path) -> None:
-    """The library that runs the networks finds its telemetry switched off, whatever the environment; it keeps no id."""
+def test_recognition_sends_no_telemetry(tmp_path: Path) -> None:
+    """The telemetry of onnxruntime is switched off in any environment, and it stores no id."""
     code = (
         "import os, sys\n"
         "class Seen:\n"

@@ -1,4 +1,4 @@
-"""Lost spaces are put back, and nothing else is touched."""
+"""Lost spaces are put back, and nothing else is changed."""
 
 import pytest
 from hypothesis import given
@@ -28,8 +28,8 @@ MIXED = st.lists(PIECES | st.just(" ") | st.characters(), max_size=30).map("".jo
         ("الدوليحلول", "الدولي حلول"),
     ],
 )
-def test_words_that_lost_their_space_are_apart_again(glued: str, apart: str) -> None:
-    """Two or three words in one, where the letters show the seam; marks and punctuation stay on their letters."""
+def test_joined_words_are_separated(glued: str, apart: str) -> None:
+    """Two or three words in one, where the letters show the border; marks and punctuation stay with their letters."""
     assert split_glued(glued) == apart
 
 
@@ -44,7 +44,7 @@ def test_words_that_lost_their_space_are_apart_again(glued: str, apart: str) -> 
     ],
 )
 def test_whole_words_stay_whole(whole: str) -> None:
-    """Long words, clitics, pronouns, foreign names and names written in one word by habit are no glue."""
+    """Long words, clitics, pronouns, foreign names and names usually written as one word are not divided."""
     assert split_glued(whole) == whole
 
 
@@ -58,8 +58,8 @@ def test_whole_words_stay_whole(whole: str) -> None:
         ("в Москве.Он сказал", "в Москве. Он сказал"),
     ],
 )
-def test_a_sentence_stuck_to_the_one_before_is_free(glued: str, apart: str) -> None:
-    """The space behind a full stop or comma comes back."""
+def test_a_sentence_joined_to_the_one_before_is_separated(glued: str, apart: str) -> None:
+    """The space after a full stop or comma is put back."""
     assert split_glued(glued) == apart
 
 
@@ -76,21 +76,21 @@ def test_a_sentence_stuck_to_the_one_before_is_free(glued: str, apart: str) -> N
     ],
 )
 def test_points_digits_and_capitals_that_belong_inside_stay(text: str) -> None:
-    """Numbers, abbreviations, addresses, file names, brands and model numbers are not torn."""
+    """Numbers, abbreviations, addresses, file names, brands and model numbers are not divided."""
     assert split_glued(text) == text
 
 
 @pytest.mark.parametrize(
     ("glued", "apart"), [("عام2022", "عام 2022"), ("15مليون", "15 مليون"), ("شركةGoogle", "شركة Google")]
 )
-def test_a_word_stuck_to_a_number_or_another_script_is_free(glued: str, apart: str) -> None:
-    """A known Arabic word before a year or a Latin name, or behind a number."""
+def test_a_word_joined_to_a_number_or_another_script_is_separated(glued: str, apart: str) -> None:
+    """A known Arabic word before a year or a Latin name, or after a number."""
     assert split_glued(glued) == apart
 
 
 @given(MIXED)
 def test_only_spaces_are_added_and_a_second_time_changes_nothing(text: str) -> None:
-    """Every character that came in goes out in order, one new space a gap; what is repaired stays as it is."""
+    """Every character is kept in order, with one new space per gap; a repaired text is not changed again."""
     once = split_glued(text)
     assert "".join(once.split()) == "".join(text.split())
     assert len(once) == len(text) + len(gaps(text))
@@ -113,5 +113,5 @@ def test_only_spaces_are_added_and_a_second_time_changes_nothing(text: str) -> N
     ],
 )
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
-    """A word without end, seams without end: read at once, and still only spaces are added."""
+    """Very long words and very many borders take no longer, and only spaces are added."""
     assert split_glued(text).replace(" ", "") == text.replace(" ", "")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.text.tokens import Passage
-from enrich.topics.classifier import classify, parent, tree, vocabulary
+from enrich.topics.classifier import classify, parent, topic_terms, tree
 from services.events import Topic
 
 SPORT, DISASTER, ECONOMY = "medtop:15000000", "medtop:03000000", "medtop:04000000"
@@ -77,8 +77,8 @@ EARTHQUAKE = {
 }
 
 
-def told(title: str, text: str, language: str) -> list[Topic]:
-    """The topics of an article, whose form every answer must have."""
+def topics_of(title: str, text: str, language: str) -> list[Topic]:
+    """The topics of an article, in the form that every result must have."""
     topics = classify(Passage(title), Passage(text), language)
     ids = [topic.id for topic in topics]
     scores = [topic.score for topic in topics]
@@ -93,27 +93,29 @@ def told(title: str, text: str, language: str) -> list[Topic]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_football_is_sport_and_more_than_sport(language: str) -> None:
-    """Whoever filters by sport, or by kind of sport or event, gets the match in every language."""
-    topics = [topic.id for topic in told(*FOOTBALL[language], language)]
+    """A match has the topic of sport, and of its kind of sport or event, in every language."""
+    topics = [topic.id for topic in topics_of(*FOOTBALL[language], language)]
     assert topics[0] == SPORT
     assert {"medtop:20000822", "medtop:20001108"} & set(topics)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_earthquake_is_a_disaster(language: str) -> None:
-    """Even a short report without a headline is told."""
-    topics = [topic.id for topic in told("", EARTHQUAKE[language], language)]
+    """Even a short report without a headline has the topic."""
+    topics = [topic.id for topic in topics_of("", EARTHQUAKE[language], language)]
     assert topics[0] == DISASTER
     assert "medtop:20000148" in topics
 
 
 def test_an_article_can_have_two_topics() -> None:
-    """Presidents who agree on trade make politics and economy."""
+    """Presidents who agree on trade are politics and economy."""
     text = (
         "بحث الرئيس مع نظيره خلال زيارة رسمية العلاقات الثنائية والتعاون الدبلوماسي، بحضور وزير الخارجية والسفير. "
         "واتفق الجانبان على رفع حجم التبادل التجاري والصادرات والاستثمارات وإنشاء مصنع للأسمدة ومحطة كهرباء."
     )
-    assert {"medtop:11000000", ECONOMY} <= {topic.id for topic in told("قمة لتعزيز التجارة بين البلدين", text, "ar")}
+    assert {"medtop:11000000", ECONOMY} <= {
+        topic.id for topic in topics_of("قمة لتعزيز التجارة بين البلدين", text, "ar")
+    }
 
 
 @pytest.mark.parametrize(
@@ -127,20 +129,20 @@ def test_an_article_can_have_two_topics() -> None:
     ],
 )
 def test_no_topic_is_better_than_a_guess(text: str, language: str) -> None:
-    """Without evidence, or in a language without terms, nothing is claimed."""
-    assert told("", text, language) == []
+    """Without evidence, or in a language without terms, there is no topic."""
+    assert topics_of("", text, language) == []
 
 
 def test_labels_are_in_the_language_of_the_article() -> None:
-    """A reader sees the topic in the language read; every topic has a label in every language there is."""
-    assert told(*FOOTBALL["ar"], "ar")[0].label == "رياضة"
-    assert told(*FOOTBALL["fr"], "fr")[0].label == "sport"
+    """The label is in the article's language; every topic has a label in every language with labels."""
+    assert topics_of(*FOOTBALL["ar"], "ar")[0].label == "رياضة"
+    assert topics_of(*FOOTBALL["fr"], "fr")[0].label == "sport"
     assert all(all(topic.labels.values()) for topic in tree().values())
     assert tree()[SPORT].label("ja") == "sport"
 
 
 def test_the_tree_has_two_levels() -> None:
-    """Seventeen topics on top; every other one stands right below one of them."""
+    """Seventeen topics on top; every other one is directly below one of them."""
     tops = {id_ for id_, topic in tree().items() if topic.parent is None}
     assert tops == {f"medtop:{number:02}000000" for number in range(1, 18)}
     assert {topic.parent for topic in tree().values()} == {None} | tops
@@ -157,49 +159,48 @@ def test_the_tree_has_two_levels() -> None:
         ("Воротар відбив пенальті, і збірна з футболу виграла матч чемпіонату.", "uk"),
     ],
 )
-def test_smaller_vocabularies_know_sport_too(text: str, language: str) -> None:
-    """Portuguese, Italian and Ukrainian have fewer terms, but the plain cases are told."""
-    assert told("", text, language)[0].id == SPORT
+def test_shorter_lists_of_terms_have_sport_too(text: str, language: str) -> None:
+    """Portuguese, Italian and Ukrainian have fewer terms, but plain cases are found."""
+    assert topics_of("", text, language)[0].id == SPORT
 
 
 @pytest.mark.parametrize("language", [*LANGUAGES, "pt", "it", "uk"])
-def test_every_topic_of_the_upper_level_can_be_told(language: str) -> None:
-    """No language is blind for a topic."""
-    assert {topic for says in vocabulary(language).weights for topic in says if parent(topic) is None} == {
+def test_every_topic_of_the_upper_level_has_terms(language: str) -> None:
+    """No language lacks a topic of the upper level."""
+    assert {topic for says in topic_terms(language).weights for topic in says if parent(topic) is None} == {
         f"medtop:{number:02}000000" for number in range(1, 18)
     }
 
 
 def test_spelling_does_not_matter() -> None:
-    """Diacritics, tatweel and written-on particles change nothing."""
-    plain = told("", "زلزال قوي وهزات ارتدادية وفيضانات", "ar")
-    assert told("", "زِلْزالٌ قويّ وهـزات ارتداديــة وفيضانات", "ar") == plain
+    """Diacritics, tatweel and attached particles change nothing."""
+    plain = topics_of("", "زلزال قوي وهزات ارتدادية وفيضانات", "ar")
+    assert topics_of("", "زِلْزالٌ قويّ وهـزات ارتداديــة وفيضانات", "ar") == plain
     assert plain[0].id == DISASTER
 
 
 @pytest.mark.parametrize("text", ["((((((" * 20_000, "ا" * 100_000, "كرة " * 20_000, "«" * 100_000, "goal\0" * 10_000])
-def test_hostile_input_ends(text: str) -> None:
-    """Size and repetition are no way to stop annotation."""
+def test_hostile_input_is_bounded(text: str) -> None:
+    """Very long and repetitive texts are processed."""
     for language in ("ar", "en"):
-        told(text, text, language)
+        topics_of(text, text, language)
 
 
 def test_only_the_beginning_counts() -> None:
-    """What is told does not change with what comes after the first six hundred words of a long text, "
-    "but its length."""
+    """Of a text after its first six hundred words only the length matters."""
     start = f"{FOOTBALL['en'][1]} " * 15
-    assert told("", f"{start}{'central bank inflation ' * 500}", "en")[0].id == SPORT
+    assert topics_of("", f"{start}{'central bank inflation ' * 500}", "en")[0].id == SPORT
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=200), st.text(max_size=400), st.sampled_from([*LANGUAGES, "und", "zh"]))
 def test_any_text_has_an_answer(title: str, text: str, language: str) -> None:
-    """No text raises, and the form of the answer holds."""
-    told(title, text, language)
+    """No text raises, and the result has its form."""
+    topics_of(title, text, language)
 
 
 def test_gold_topics_are_in_the_tree() -> None:
-    """What the seeds are labelled with, Khabar can tell; a label of the lower level comes with the one above it."""
+    """The labels of the seeds are topics of the tree; one of the lower level has the one above it too."""
     seeds = Path(__file__).parents[2] / "seeds"
     lines = [json.loads(line) for line in (seeds / "topics.gold.jsonl").read_text(encoding="utf-8").splitlines()]
     articles = (seeds / "articles.jsonl").read_text(encoding="utf-8").splitlines()

@@ -2,6 +2,6 @@
 
 ========== =========================================
 entries    entries and aliases, read from the tables
-name_words titles, demonyms, given names
+name_words titles, demonyms, given names, surnames
 ========== =========================================
 """

@@ -1,28 +1,27 @@
-"""The names Khabar knows: people, places, organisations in many languages under one Wikidata id each.
+"""The known names: people, places and organisations in many languages, each under one Wikidata id.
 
-The data lies in ``gazetteer/*.tsv``; its README tells the formats.
+The entities are in the tables of this folder (README.md), their names in ``languages/xx/gazetteer.tsv``.
 """
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from enrich.languages import LANGUAGES, files
 from enrich.text.tokens import form, is_arabic, tokens
 from services.events import EntityType
 
 _FOLDER = Path(__file__).parent
 ENTITY_FILES = ("organizations.tsv", "people.tsv", "places.tsv", "regions.tsv")
-LANGUAGES = ("ar", "en", "fr", "ru", "es", "de", "tr", "fa", "pt", "uk", "it")
 
-# What ``form`` does to a word of these letters, in one pass: the gazetteer has tens of thousands of them.
+# What ``form`` does to a word of these letters, in one pass: the gazetteer has tens of thousands of words.
 _ARABIC_FOLDS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ة": "ه", "ؤ": "و", "ئ": "ي"})
 _PLAIN_ARABIC = frozenset("ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One identity: ``names`` has, by language, the name to show; ``within`` is the id of its country, or empty."""
+    """An entity: ``names`` has the display name by language; ``within`` is the id of its country, or empty."""
 
     id: str
     type: EntityType
@@ -36,10 +35,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """One way to write a name: its words, and the forms they are matched by.
+    """A spelling of a name: its words, and the forms by which they are matched.
 
-    A ``weak`` name is also something else (a word, a person's name, a bigger place): it counts only where
-    the article gives a further sign of this entry.
+    A ``weak`` name is also something else (a word, a person's name, a bigger place): it counts only where the article
+    has further evidence of this entry.
     """
 
     forms: tuple[str, ...]
@@ -57,7 +56,7 @@ class Alias:
         return tuple((_capitals(word), word) for word in self.words)
 
     def fits(self, surfaces: list[str]) -> bool:
-        """Whether words with these surfaces are written as this alias demands."""
+        """Whether words with these surfaces are written with the capitals of this alias."""
         for word, surface in zip(self.words, surfaces, strict=True):
             rule = _capitals(word)
             if rule == "exact" and surface != word:
@@ -69,7 +68,7 @@ class Alias:
 
 @dataclass
 class Gazetteer:
-    """All entries by id; strong (``aliases``) and weak names apart, by the form of their first word, longest first."""
+    """All entries by id; strong (``aliases``) and weak names by the form of their first word, longest first."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     aliases: dict[str, list[Alias]] = field(default_factory=dict)
@@ -89,14 +88,6 @@ def _capitals(word: str) -> str:
     if not word[0].isupper() or is_arabic(word):
         return "any"
     return "exact" if len(word) > 1 and word.isupper() else "initial"
-
-
-def rows(file: str) -> Iterator[dict[str, str]]:
-    """The lines of one of the data files by column; columns that a line does not reach are missing."""
-    with (_FOLDER / file).open(encoding="utf-8", newline="") as lines:
-        columns = next(lines).rstrip("\n").split("\t")
-        for line in lines:
-            yield dict(zip(columns, line.rstrip("\n").split("\t"), strict=False))
 
 
 def written(cell: str) -> list[tuple[str, bool]]:
@@ -122,13 +113,17 @@ def _form(word: str) -> str:
 
 @functools.cache
 def load() -> Gazetteer:
-    """The gazetteer, read once a process."""
+    """The gazetteer, loaded once per process."""
     gazetteer = Gazetteer()
+    cells = {
+        language.code: {row["id"]: row["names"] for row in files.rows(language.code, files.GAZETTEER)}
+        for language in LANGUAGES
+    }
     # Names and forms recur over languages and entries; each is kept once.
     known: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
     for file in ENTITY_FILES:
-        for row in rows(file):
-            names = {language: written(cell) for language in LANGUAGES if (cell := row.get(language))}
+        for row in files.read_rows(_FOLDER / file):
+            names = {code: written(cell) for code, by_id in cells.items() if (cell := by_id.get(row["id"]))}
             shown = {language: aliases[0][0] for language, aliases in names.items()}
             entry = Entry(row["id"], row["type"], shown, row.get("within", ""))  # type: ignore[arg-type]
             gazetteer.entries[entry.id] = entry

@@ -1,15 +1,21 @@
-"""What words are in names and around them: titles, demonyms, given names, words that make another place of a name.
+"""The words in names and around them: titles, demonyms, given names, particles of surnames, kinds of places.
 
-The tables lie in ``gazetteer/``; its README tells their formats. All functions take forms (``normalization.form``).
+Titles and demonyms are in the folders of languages, given names in ``given_names.tsv``. All functions take forms
+(``tokens.form``).
 """
 
 import functools
+from collections.abc import Container
+from pathlib import Path
 
-from enrich.entities.gazetteer.entries import rows, written
+from enrich.entities.gazetteer.entries import written
+from enrich.languages import LANGUAGES, files
 from enrich.text.tokens import tokens
 
-_ARTICLE = "ال"
+_GIVEN_NAMES = Path(__file__).with_name("given_names.tsv")
 _SHORTEST_WITH_ARTICLE = 5
+# The words with which a surname of more than one word begins.
+SURNAME_PARTICLES = frozenset("بن ابن ابو ال عبد ام de da di del van von der la bin al el dos".split())  # noqa: SIM905
 
 # «شارع القاهرة» is not Cairo; «مدينة القاهرة» is.
 _PLACE_WORDS = frozenset(
@@ -24,7 +30,7 @@ def is_title(form: str) -> bool:
 
 
 def is_demonym(form: str) -> bool:
-    """Whether a word tells whence somebody or something is (``الروسي``, ``Russian``)."""
+    """Whether a word is a demonym (``الروسي``, ``Russian``)."""
     return form in _demonyms()
 
 
@@ -39,25 +45,40 @@ def is_given_name(form: str) -> bool:
 
 
 def canonical_given_name(form: str) -> str:
-    """One spelling for all of a given name's (سيرجي، سيرغي, Sergei, Сергей); other words stay as they are."""
+    """One spelling for all spellings of a given name (سيرجي، سيرغي, Sergei, Сергей); other words unchanged."""
     return given_names().get(form, form)
+
+
+def surname(forms: tuple[str, ...], particles: Container[str] = SURNAME_PARTICLES) -> tuple[str, ...]:
+    """The surname of a name: its last word and the particles before it, but never its first word."""
+    first = len(forms) - 1
+    while first > 1 and forms[first - 1] in particles:
+        first -= 1
+    return forms[first:]
 
 
 @functools.cache
 def _titles() -> frozenset[str]:
-    words = {token.form for row in rows("titles.tsv") if row["language"] == "ar" for token in tokens(row["title"])}
-    return frozenset(words | {word.removeprefix(_ARTICLE) for word in words if len(word) >= _SHORTEST_WITH_ARTICLE})
+    """The titles of languages with a written article; in others the rules for capitals leave titles out."""
+    found: set[str] = set()
+    for language in LANGUAGES:
+        path = files.path(language.code, files.TITLES)
+        if path is not None and language.article:
+            words = {token.form for token in tokens(path.read_text(encoding="utf-8"))}
+            found |= words
+            found |= {word.removeprefix(language.article) for word in words if len(word) >= _SHORTEST_WITH_ARTICLE}
+    return frozenset(found)
 
 
 @functools.cache
 def _demonyms() -> frozenset[str]:
     found = set()
-    for row in rows("demonyms.tsv"):
-        for language, cell in row.items():
-            for name, _ in written(cell) if language != "id" else ():
+    for language in LANGUAGES:
+        for row in files.rows(language.code, files.DEMONYMS):
+            for name, _ in written(row["names"]):
                 words = tokens(name)
                 if len(words) == 1:
-                    found |= {words[0].form, _ARTICLE + words[0].form} if language == "ar" else {words[0].form}
+                    found |= {words[0].form, language.article + words[0].form}
     return frozenset(found)
 
 
@@ -65,7 +86,7 @@ def _demonyms() -> frozenset[str]:
 def given_names() -> dict[str, str]:
     """The forms of given names in all scripts, each with the first form of its group."""
     groups: dict[str, str] = {}
-    for row in rows("given_names.tsv"):
+    for row in files.read_rows(_GIVEN_NAMES):
         forms = [words[0].form for cell in row.values() for name, _ in written(cell) if len(words := tokens(name)) == 1]
         for form in forms:
             groups.setdefault(form, forms[0])

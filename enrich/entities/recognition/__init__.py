@@ -20,7 +20,7 @@ model/        the network of the default tier
 
 import os
 
-# onnxruntime reports its use to Microsoft, unless this stands there before it is imported.
+# onnxruntime reports its use to Microsoft, unless this is set before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from enrich.entities.recognition.recognizer import Recognizer, Span

@@ -15,7 +15,7 @@ _NUMBERS = {label: number for number, label in enumerate(decoding.LABELS)}
 
 
 class Camel:
-    """camel-tools' recognizer behind the interface of the others."""
+    """camel-tools' recognizer with the interface of the other tiers."""
 
     languages: ClassVar[frozenset[str] | None] = frozenset({"ar"})
 
@@ -29,7 +29,7 @@ class Camel:
             ) from cause
 
     def find(self, passage: Passage) -> list[Span]:
-        """The names of an Arabic passage. The model tells no probabilities, so each name scores 1."""
+        """The names of an Arabic passage. The model has no probabilities, so each score is 1."""
         found = list(sentences(passage))
         tags = self._model.predict([[unit.surface for unit in sentence] for sentence in found]) if found else []
         return spans(zip(found, map(_names, tags), strict=True))

@@ -1,35 +1,35 @@
-"""Names that neither the gazetteer nor the network knows, told by their capitals and a sure cue beside them.
+"""Names that neither the gazetteer nor the network knows, recognised by capitals and an unambiguous cue next to them.
 
-For languages whose letters have case. A run of capitalised words is reported only where something says what it is:
-a given name first, a title of office before, a word such as «University» or «Bank» in it, «province of» before it.
-A run without a cue is left alone: a wrong name does more harm than a missing one. The cues are in ``capitals.tsv``.
+For languages with capitals. A run of capitalised words is a name only with a cue: a given name first, a title of office
+before it, a word such as «University» or «Bank» in it, «province of» before it. A run without a cue is ignored: a wrong
+name does more harm than a missing one. The cues are in ``capitals.toml`` here and in the folders of languages; those of
+all languages count in every article.
 """
 
 import functools
+import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from enrich.entities.gazetteer.name_words import given_names
+from enrich import languages
+from enrich.entities.gazetteer.name_words import given_names, surname
 from enrich.entities.recognition.recognizer import Span
+from enrich.languages import Language, files
 from enrich.text.tokens import Passage, Token, form
 from services.events import EntityType
 
-LANGUAGES = frozenset({"de", "en", "es", "fr", "it", "pt", "ru", "tr", "uk"})
-
-_TABLE = Path(__file__).with_name("capitals.tsv")
+_SHARED = Path(__file__).with_name(files.CAPITALS)
 _JOINTS = frozenset({" ", "-", "‐", "‑", "'", "’", "\u00a0"})
 _ENDS = frozenset('.!?…:;\n\r\u2028«»“”„"•–—')
 _MOST_WORDS = 8
-# A passage with more is a headline in capitals, where a capital says nothing.
+# A passage with more capitals is a headline in which each word has one.
 _SHARE_OF_CAPITALS = 0.6
-_SHARE_OF_GERMAN_CAPITALS = 0.8
+_SHARE_WITH_NOUNS = 0.8
 _WORDS_OF_A_PERSON = 5
-# Every German noun has a capital, so what follows two words of a name is no longer one.
-_WORDS_OF_A_GERMAN = 2
-# «президент Франции Макрон»: what follows a title there may be what is presided over.
-_GENITIVE = frozenset({"ru", "tr", "uk"})
+# Where every noun has a capital, a third capitalised word is more likely a noun than part of the name.
+_WORDS_WITH_NOUNS = 2
 _AGES = range(5, 111)
 
 _SCORES = {"given": 0.7, "title": 0.65, "word": 0.6, "place": 0.6, "apposition": 0.6, "again": 0.5}
@@ -43,17 +43,18 @@ class _Run(NamedTuple):
 
 
 def find(passage: Passage, language: str) -> list[Span]:
-    """The names with a sure cue, in order, none overlapping; none for a language without case or without cues.
+    """The names with a cue, in order, none overlapping; none for a language without cues.
 
-    A name found once is found wherever it stands, a person by the surname alone too.
+    A name with a cue is also found where it has none, a person by the surname alone too.
     """
-    if language not in LANGUAGES:
+    if files.path(language, files.CAPITALS) is None:
         return []
+    traits = languages.get(language)
     words = passage.words
     found: list[tuple[_Run, EntityType, float]] = []
     free: list[_Run] = []
-    for run in _runs(passage, language):
-        known = _judge(passage, run, language)
+    for run in _runs(passage, traits):
+        known = _classify(passage, run, traits)
         if known is None:
             free.append(run)
         else:
@@ -62,9 +63,9 @@ def find(passage: Passage, language: str) -> list[Span]:
     for run, kind, _ in found:
         forms = tuple(word.form for word in words[run.first : run.last + 1])
         names.setdefault(forms, kind)
-        surname = _surname(forms)
-        if kind == "PER" and surname and not _is_cue(surname):
-            names.setdefault(surname, kind)
+        last = surname(forms, _cues()["particle"]) if len(forms) > 1 else ()
+        if kind == "PER" and last and not _is_cue(last):
+            names.setdefault(last, kind)
     for run in free if names else ():
         again = names.get(tuple(word.form for word in words[run.first : run.last + 1]))
         if again is not None:
@@ -72,19 +73,11 @@ def find(passage: Passage, language: str) -> list[Span]:
     return sorted(Span(words[run.first].start, words[run.last].end, kind, score) for run, kind, score in found)
 
 
-def _surname(forms: tuple[str, ...]) -> tuple[str, ...]:
-    """What is left of a name without the given ones: its last word and the particles before it; empty if nothing."""
-    at = len(forms) - 1
-    while at > 1 and forms[at - 1] in _cues()["particle"]:
-        at -= 1
-    return forms[at:] if at else ()
-
-
-def _runs(passage: Passage, language: str) -> Iterator[_Run]:
-    """Runs of capitalised words, small words between them included, cut at titles, demonyms and the like."""
+def _runs(passage: Passage, language: Language) -> Iterator[_Run]:
+    """Runs of capitalised words, particles between them included, cut at titles, demonyms and the like."""
     words, cues = passage.words, _cues()
     capitals = [at for at, word in enumerate(words) if word.surface[0].isupper()]
-    if len(capitals) > len(words) * (_SHARE_OF_GERMAN_CAPITALS if language == "de" else _SHARE_OF_CAPITALS):
+    if len(capitals) > len(words) * (_SHARE_WITH_NOUNS if language.capitals.all_nouns else _SHARE_OF_CAPITALS):
         return
     done = 0
     for at in capitals:
@@ -128,8 +121,8 @@ def _is_joined(passage: Passage, one: int, other: int) -> bool:
     return between in _JOINTS or (between == ". " and len(before.surface) == 1)
 
 
-def _judge(passage: Passage, run: _Run, language: str) -> tuple[_Run, EntityType, float] | None:
-    """What a run is, and which part of it is the name; None without a sure cue."""
+def _classify(passage: Passage, run: _Run, language: Language) -> tuple[_Run, EntityType, float] | None:
+    """The part of a run that is a name, its type and score; None without a cue."""
     words, cues = passage.words, _cues()
     if run.first == run.last and not (
         (run.first > 0 and words[run.first - 1].form in cues["before"])
@@ -139,9 +132,9 @@ def _judge(passage: Passage, run: _Run, language: str) -> tuple[_Run, EntityType
     return _organization(passage, run, language) or _place(passage, run) or _person(passage, run, language)
 
 
-def _organization(passage: Passage, run: _Run, language: str) -> tuple[_Run, EntityType, float] | None:
+def _organization(passage: Passage, run: _Run, language: Language) -> tuple[_Run, EntityType, float] | None:
     words, cues = passage.words, _cues()
-    if language == "de" and words[run.last].form not in cues["company"]:
+    if language.capitals.all_nouns and words[run.last].form not in cues["company"]:
         return None
     first = run.first
     while first > 0 and _is_part_of_organization(passage, first - 1):
@@ -151,8 +144,9 @@ def _organization(passage: Passage, run: _Run, language: str) -> tuple[_Run, Ent
         return None
     if capitals[-1].form in cues["company"] and capitals[-1].surface[-1:].isalpha():
         return _Run(first, run.last), "ORG", _SCORES["word"]
+    anywhere = not language.capitals.organization_word_last
     if any(
-        word.form in cues["organization"] and (language != "en" or word is capitals[-1] or after.form in cues["link"])
+        word.form in cues["organization"] and (anywhere or word is capitals[-1] or after.form in cues["link"])
         for word, after in pairwise([*words[first : run.last + 1], capitals[-1]])
     ):
         return _Run(first, run.last), "ORG", _SCORES["word"]
@@ -164,7 +158,7 @@ def _is_part_of_organization(passage: Passage, at: int) -> bool:
     word = passage.words[at]
     return (
         _is_capital(word)
-        and word.form in _cues()["in-organization"]
+        and word.form in _cues()["in_organization"]
         and passage.text[word.end : passage.words[at + 1].start] == " "
     )
 
@@ -189,48 +183,60 @@ def _place(passage: Passage, run: _Run) -> tuple[_Run, EntityType, float] | None
     ):
         return run, "LOC", _SCORES["place"]
     at = run.first - 1
-    if at >= 1 and words[at].form in ("of", "de", "di") and _is_joined(passage, at, run.first):
+    if at >= 1 and words[at].form in cues["of"] and _is_joined(passage, at, run.first):
         at -= 1
     elif at < 0 or not _CYRILLIC_OR_GERMAN.intersection(words[at].form[:1] + words[at].surface[:1]):
         return None
-    if words[at].form in cues["place-of"] and _is_joined(passage, at, at + 1) and len(named) <= 3:
+    if words[at].form in cues["place_of"] and _is_joined(passage, at, at + 1) and len(named) <= 3:
         return run, "LOC", _SCORES["place"]
     return None
 
 
-# «город Казань», «Stadt Bonn»: no «of» stands between.
+# First letters of cues without «of» («город Казань», «Stadt Bonn»).
 _CYRILLIC_OR_GERMAN = frozenset("абвгдежзиклмнопрстуфхцчшщэюяSGPRKDI")
 
 
-def _person(passage: Passage, run: _Run, language: str) -> tuple[_Run, EntityType, float] | None:
+def _person(passage: Passage, run: _Run, language: Language) -> tuple[_Run, EntityType, float] | None:
     words, cues = passage.words, _cues()
     first, last = _beginning(passage, run, language), run.last
-    fitting = words[last].form not in cues["not-a-person"] and all(
+    fitting = words[last].form not in cues["not_a_person"] and all(
         _is_capital(word) or word.form in cues["particle"] for word in words[first : last + 1]
     )
-    if language == "de":
-        last = _german_end(words, first, last)
+    if language.capitals.all_nouns:
+        last = _end_before_nouns(words, first, last)
     capitals = [word for word in words[first : last + 1] if _is_capital(word)]
     if not fitting or len(capitals) > _WORDS_OF_A_PERSON or any(_is_code(word.surface) for word in capitals):
         return None
     score = None
     if len(capitals) > 1 and words[first].form in cues["given"]:
         score = _SCORES["given"]
-    elif language not in _GENITIVE and _follows_title(passage, first, alone=len(capitals) == 1):
+    elif not language.capitals.genitive_after_title and _follows_title(passage, first, alone=len(capitals) == 1):
         score = _SCORES["title"]
-    elif language != "de" and 2 <= len(capitals) <= 3 and first == run.first and _is_apposed(passage, last):
+    elif (
+        not language.capitals.all_nouns
+        and 2 <= len(capitals) <= 3
+        and first == run.first
+        and _is_apposed(passage, last)
+    ):
         score = _SCORES["apposition"]
     return (_Run(first, last), "PER", score) if score else None
 
 
-def _beginning(passage: Passage, run: _Run, language: str) -> int:
-    """Where a person's name begins in a run: at the given name behind the first word of a sentence or, in some
-    languages, behind the name of what somebody presides over."""
+def _beginning(passage: Passage, run: _Run, language: Language) -> int:
+    """Where a person's name begins in a run: at the given name after the first word of a sentence or, in some
+    languages, after the name of what the person presides over.
+    """
     words, cues = passage.words, _cues()
     first, last = run
     if words[first].form in cues["saint"]:
         return first
-    furthest = first + 2 if language in _GENITIVE else first + 1 if _starts_sentence(passage, first) else first
+    furthest = (
+        first + 2
+        if language.capitals.genitive_after_title
+        else first + 1
+        if _starts_sentence(passage, first)
+        else first
+    )
     return next((at for at in range(first, min(furthest + 1, last)) if words[at].form in cues["given"]), first)
 
 
@@ -239,22 +245,22 @@ def _is_code(surface: str) -> bool:
     return (surface.isupper() and len(surface) > 1) or any(mark.isdigit() for mark in surface)
 
 
-def _german_end(words: list[Token], first: int, last: int) -> int:
-    """Where a German name ends: behind the second capitalised word that is neither particle nor given name."""
+def _end_before_nouns(words: list[Token], first: int, last: int) -> int:
+    """Where a name ends among capitalised nouns: after its second capitalised word, particles not counted."""
     capitals = 0
     for at in range(first, last + 1):
         capitals += _is_capital(words[at]) and (at == first or words[at].form not in _cues()["particle"])
-        if capitals == _WORDS_OF_A_GERMAN:
+        if capitals == _WORDS_WITH_NOUNS:
             return at
     return last
 
 
 def _follows_title(passage: Passage, first: int, alone: bool) -> bool:
-    """Whether a title stands right before a name; before a name of one word (``alone``) few are sure enough."""
+    """Whether a title directly precedes a name; before a name of one word (``alone``) only some titles count."""
     if first == 0:
         return False
     title, word, cues = passage.words[first - 1], passage.words[first], _cues()
-    if title.form not in cues["title"] or (alone and (title.form not in cues["lone-title"] or _is_cue((word.form,)))):
+    if title.form not in cues["title"] or (alone and (title.form not in cues["lone_title"] or _is_cue((word.form,)))):
         return False
     between = passage.text[title.end : word.start] if word.start - title.end <= 2 else ""
     return between in {" ", "\u00a0"} or (between == ". " and len(title.surface) <= 4)
@@ -290,7 +296,7 @@ def _is_capital(word: Token) -> bool:
 
 def _breaks(word: Token) -> bool:
     cues = _cues()
-    return word.form in cues["not-a-name"] or (word.form in cues["title"] and word.form not in cues["given"])
+    return word.form in cues["not_a_name"] or (word.form in cues["title"] and word.form not in cues["given"])
 
 
 def _is_cue(forms: tuple[str, ...]) -> bool:
@@ -301,10 +307,10 @@ def _is_cue(forms: tuple[str, ...]) -> bool:
 def _cues() -> dict[str, frozenset[str]]:
     """The forms of the cue words by cue."""
     cues: dict[str, set[str]] = {}
-    for line in _TABLE.read_text(encoding="utf-8").splitlines()[1:]:
-        cue, words = line.split("\t")
-        cues.setdefault(cue, set()).update(form(word) for word in words.split())
+    for table in (tomllib.loads(_SHARED.read_text(encoding="utf-8")), *files.tables(files.CAPITALS)):
+        for cue, words in table.items():
+            cues.setdefault(cue, set()).update(form(word) for word in words.split())
     cues["given"] |= given_names().keys()
-    cues["before"] = cues["title"] | cues["place-of"] | cues["link"]
+    cues["before"] = cues["title"] | cues["place_of"] | cues["link"]
     cues["inner"] = cues["link"] | cues["particle"]
     return {cue: frozenset(words) for cue, words in cues.items()}

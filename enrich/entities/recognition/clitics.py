@@ -1,7 +1,7 @@
 """Particles that Arabic writes onto the next word: و and ف (and, so), ب ل ك (in, to, like).
 
-They are no part of a name, but many names begin with the same letters. How often a word has been seen in names with
-and without the letter tells them apart: ``وبوتين`` is rare beside ``بوتين``, ``وليد`` is frequent and ``ليد`` is not.
+They are no part of a name, but many names begin with the same letters. The counts of a word in names with and without
+the letter distinguish them: ``وبوتين`` is rare compared with ``بوتين``, ``وليد`` is frequent and ``ليد`` is not.
 """
 
 import functools
@@ -11,14 +11,14 @@ from pathlib import Path
 from enrich.text.tokens import after_letters
 
 _NAMES = Path(__file__).with_name("model") / "names.txt"
-# A word is a particle and a name when it is seen at most so often, for each time that the name is seen alone.
+# A word is a particle and a name if its count, relative to that of the name alone, is at most this.
 _MOST = {"و": 0.5, "ب": 0.4, "ل": 0.4, "ف": 0.05, "ك": 0.05}
 _CONJUNCTIONS, _PREPOSITIONS = "وف", "بلك"
 _SHORTEST = 3
-# ف and ك are seldom written onto names; behind them three letters are more often the rest of another name (كسلا) than
-# a name, unless the article has named them alone.
-_RARE, _SHORTEST_BEHIND_RARE = "فك", 4
-# What it is worth that the article has named the rest alone, and that the rest begins with the definite article.
+# ف and ك are seldom written onto names; three letters after them are more often the rest of another name (كسلا) than a
+# name, unless the article has the name alone too.
+_RARE, _SHORTEST_AFTER_RARE = "فك", 4
+# Added to the count of the rest if the article has it alone, and if it begins with the definite article.
 _SEEN, _DEFINITE = 20, 3
 # Foreign names in W are written with و and one of these.
 _VOWELS = "اويآأإ"
@@ -26,7 +26,7 @@ _VOWELS = "اويآأإ"
 
 @functools.cache
 def counts() -> dict[str, int]:
-    """How often words, in the spelling of ``normalization.form``, were seen in names."""
+    """How often words, in the spelling of ``tokens.form``, were seen in names."""
     found = {}
     for line in _NAMES.read_text(encoding="utf-8").splitlines():
         count, *forms = line.split(" ")
@@ -54,7 +54,7 @@ def _carries(form: str, seen: Container[str]) -> bool:
     if form.startswith("لل") and len(form) > 4:
         # للسعودية is ل and السعودية, whose alef is not written; no name begins so.
         return True
-    if form[0] in _RARE and len(form) <= _SHORTEST_BEHIND_RARE and form[1:] not in seen:
+    if form[0] in _RARE and len(form) <= _SHORTEST_AFTER_RARE and form[1:] not in seen:
         return False
     known = counts()
     whole, rest = known.get(form, 0), known.get(form[1:], 0)
@@ -68,7 +68,7 @@ def _carries(form: str, seen: Container[str]) -> bool:
 
 
 def _definite(form: str) -> bool:
-    """Whether a word looks like a particle before the article; foreign names in كال and فال are left alone."""
+    """Whether a word looks like a particle before the article; not for كال and فال, which begin foreign names."""
     if form[0] == "و" and form[1] in _PREPOSITIONS:
         return form.startswith(("بال", "لل"), 1)
     return form.startswith(("وال", "بال"))

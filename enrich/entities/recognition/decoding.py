@@ -1,4 +1,4 @@
-"""From the network's probabilities to names: what is legal, what is preferred."""
+"""From the network's probabilities to names: legal and preferred sequences of labels."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ _NEVER = -1e4
 # Log-probabilities [words, labels].
 Scores = NDArray[np.float32]
 
-# Row: the label before; column: the label after. A name goes on only after its own beginning or middle.
+# Row: the label before; column: the label after. A name continues only after its own beginning or middle.
 _STEP: Scores = np.zeros((len(LABELS), len(LABELS)), np.float32)
 _STEP[:, _INSIDE:] = _NEVER
 for _type in range(len(TYPES)):
     _STEP[[_BEGIN + _type, _INSIDE + _type], _INSIDE + _type] = 0
 
-# A word that is surely no name says nothing about its other places, nor they about it.
+# A word that is very probably no name does not influence its other occurrences, nor they it.
 _UNSURE = np.log(0.7)
 _SHORTEST_REPEATED = 3
 _MOST_REPEATED = 8
@@ -34,7 +34,7 @@ def decode(scores: Scores) -> list[int]:
 
 
 def legal(labels: Sequence[int]) -> bool:
-    """Whether every label that goes on a name stands behind one of that name."""
+    """Whether every label that continues a name follows one of that name."""
     before = 0
     for label in labels:
         if label >= _INSIDE and before not in (label, label - len(TYPES)):
@@ -59,7 +59,7 @@ def _viterbi(scores: Scores) -> list[int]:
 
 
 def names(labels: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(first word, word behind the last, number of the type) of each name in legal labels."""
+    """(first word, word after the last, number of the type) of each name in legal labels."""
     found = []
     start = 0
     for at in range(1, len(labels) + 1):
@@ -78,9 +78,10 @@ def types(scores: Scores) -> NDArray[np.float32]:
 
 
 def consistent(scores: Scores, forms: Sequence[str], share: float) -> Scores:
-    """Let a word that is named again be what it was: its probabilities of the types are mixed with their mean over
+    """Scores in which a word that occurs again tends to keep its type.
 
-    its places in the article up to this one. What comes later has no say, so that a text that grows keeps its names.
+    Its probabilities of the types are mixed with their mean over its occurrences up to this one. Later ones are not
+    used, so that a text that grows keeps its names.
     """
     unsure: list[int] = np.flatnonzero(scores[:, 0] < _UNSURE).tolist()
     places: dict[str, list[int]] = {forms[at]: [] for at in unsure if len(forms[at]) >= _SHORTEST_REPEATED}

@@ -1,4 +1,4 @@
-"""What every tier of recognition gives."""
+"""The interface of all tiers of recognition."""
 
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -7,7 +7,7 @@ from services.events import EntityType
 
 
 class Span(NamedTuple):
-    """A name in a passage: ``text[start:end]``, particles written onto it left out; ``score`` is from 0 to 1."""
+    """A name in a passage: ``text[start:end]`` without particles written onto it; ``score`` is from 0 to 1."""
 
     start: int
     end: int
@@ -21,5 +21,5 @@ class Recognizer(Protocol):
     languages: ClassVar[frozenset[str] | None]
 
     def find(self, passage: Passage) -> list[Span]:
-        """The names of a passage in order, none overlapping another. Same passage, same names."""
+        """The names of a passage in order, without overlaps. Deterministic."""
         ...

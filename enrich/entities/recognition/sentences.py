@@ -1,7 +1,7 @@
-"""A passage as the network reads it: sentences of words and punctuation marks.
+"""A passage as the network's input: sentences of words and punctuation marks.
 
-A sentence ends behind ``.``, ``!``, ``?``, ``؟`` or ``…`` that white space follows, and at the end of a line; a long
-one is cut. Where it ends never depends on what comes behind the line.
+A sentence ends after ``.``, ``!``, ``?``, ``؟`` or ``…`` with white space after it, and at the end of a line; a long
+one is cut. Where it ends never depends on later lines.
 """
 
 import functools
@@ -13,13 +13,13 @@ from enrich.text.tokens import Passage, Token
 LONGEST = 80
 _ENDS = frozenset(".!?؟…")
 _LINE_ENDS = frozenset("\n\r\x0b\x0c\x85\u2028\u2029")
-# Of what stands between two words, so many characters are read at each end, and so many marks are kept.
+# Between two words, the characters examined at each end, and the punctuation marks kept.
 _REACH = 32
 _MOST_MARKS = 4
 
 
 class _Gap(NamedTuple):
-    """Marks between two words, with their distance from the word before or from the one behind."""
+    """Marks between two words, with their distance from the word before or after them."""
 
     before: tuple[tuple[int, str], ...]
     ends: bool
@@ -59,7 +59,7 @@ def _cut(sentence: list[Token]) -> Iterator[list[Token]]:
 
 
 def _shortened(between: str) -> str:
-    """The two ends of a long gap, with a line's end for what was between them."""
+    """The two ends of a long gap, with a line break for the rest."""
     return between if len(between) <= 2 * _REACH else f"{between[:_REACH]}\n{between[-_REACH:]}"
 
 

@@ -8,7 +8,7 @@ from enrich.entities.recognition.recognizer import Span
 from enrich.text.tokens import Token, is_arabic
 from services.events import EntityType
 
-# First word, word behind the last, type, score from 0 to 1.
+# First word, word after the last, type, score from 0 to 1.
 Name = tuple[int, int, EntityType, float]
 
 
@@ -36,9 +36,10 @@ def _mean(probabilities: Sequence[float]) -> float:
 
 
 def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[Span]:
-    """Where the names of sentences, given with them, stand. Particles and marks at their ends are left out.
+    """The spans of the names of sentences, without particles and marks at their ends.
 
-    What has no letter is no name. A particle inside a person's name begins another name: ``ماكرون لبوتين`` are two.
+    Words without a letter are no name. A particle inside a person's name begins another name: ``ماكرون لبوتين`` are
+    two.
     """
     found: list[Span] = []
     seen: set[str] = set()
@@ -67,6 +68,6 @@ def _particles(word: Token, seen: Container[str]) -> int:
 
 
 def _without_marks(words: Sequence[Token]) -> Sequence[Token]:
-    """Words without punctuation before the first and behind the last."""
+    """Words without punctuation before the first and after the last."""
     at = [number for number, word in enumerate(words) if word.form]
     return words[at[0] : at[-1] + 1] if at else []

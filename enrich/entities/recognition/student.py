@@ -1,8 +1,8 @@
-"""The default tier: a small network that was taught by a fine-tuned multilingual encoder.
+"""The default tier: a small network, distilled from a fine-tuned multilingual encoder.
 
-A word's vector is made from its pieces and its hashed features, and kept; the network then reads words with their
-neighbours in the same sentence. All arithmetic that leads to a decision about one sentence is the same whatever else
-is read with it: tables and products are of integers, and their scales are fixed.
+A word's vector is computed from its pieces and its hashed features, and cached; the network then processes words with
+their neighbours in the same sentence. The result for a sentence does not depend on the rest of the batch: tables and
+products are of integers, and their scales are fixed.
 """
 
 import json
@@ -23,17 +23,17 @@ from enrich.entities.recognition.spans import Name, decoded, spans
 from enrich.text.tokens import Passage, Token
 
 FOLDER = Path(__file__).with_name("model")
-# Words whose vectors are kept (256 bytes each), and words and marks that are read at a time; in a text of more,
-# words that are named again are looked for within such a part.
+# Cached word vectors (256 bytes each), and words and marks processed at a time; in a longer text, repeated words are
+# looked for within such a part.
 _KEPT = 60_000
 _AT_ONCE = 4_000
 _UNKNOWN = 3
-# Vectors have mean 0 and variance 1; what is larger than this is cut.
+# Vectors have mean 0 and variance 1; larger values are clipped.
 LARGEST = 4.5
 
 
 class Student:
-    """The network, ready to be asked from any thread."""
+    """The network; safe to call from any thread."""
 
     languages: ClassVar[frozenset[str] | None] = frozenset({"ar"})
 
@@ -67,12 +67,12 @@ class Student:
         ends = np.cumsum(lengths)
         at = np.arange(count)
         before = at - np.repeat(ends - lengths, lengths)
-        behind = np.repeat(ends, lengths) - 1 - at
-        # The neighbours of each word; row ``count`` is the nothing beyond a sentence's ends.
+        after = np.repeat(ends, lengths) - 1 - at
+        # The neighbours of each word; row ``count`` is the padding outside a sentence.
         taps = [
             neighbour
             for step in self._dilations
-            for neighbour in (np.where(before >= step, at - step, count), np.where(behind >= step, at + step, count))
+            for neighbour in (np.where(before >= step, at - step, count), np.where(after >= step, at + step, count))
         ]
         (scores,) = self._session.run(None, {"words": words, "taps": np.stack(taps)})
         return np.asarray(scores, np.float32)
@@ -80,19 +80,19 @@ class Student:
 
 def _parts(found: Iterable[list[Token]]) -> Iterator[list[list[Token]]]:
     part: list[list[Token]] = []
-    room = _AT_ONCE
+    capacity = _AT_ONCE
     for sentence in found:
-        if len(sentence) > room and part:
+        if len(sentence) > capacity and part:
             yield part
-            part, room = [], _AT_ONCE
+            part, capacity = [], _AT_ONCE
         part.append(sentence)
-        room -= len(sentence)
+        capacity -= len(sentence)
     if part:
         yield part
 
 
 class Vectors:
-    """The vectors of words as the network takes them: 8-bit numbers around 128, made once and kept by word."""
+    """The vectors of words as the network's input: 8-bit numbers around 128, cached by word."""
 
     def __init__(self, folder: Path) -> None:
         self._cut = word_features.read_pieces(folder / "pieces.txt", _UNKNOWN)

@@ -1,4 +1,4 @@
-"""Which recogniser does the work: the tier that is asked for, made once a process."""
+"""The recognizer of the configured tier, created once per process."""
 
 import functools
 from pathlib import Path
@@ -11,11 +11,11 @@ TIERS = ("default", "quality", "camel")
 
 @functools.cache
 def load(tier: str = "default", model_dir: Path | None = None) -> Recognizer:
-    """The recognizer of a tier, made once a process.
+    """The recognizer of a tier, created once per process.
 
     ``model_dir`` is where the quality tier's files are. Raises ``OperatorError`` when something it needs is missing.
     """
-    # Each tier brings its own libraries; the others need not be installed.
+    # Each tier has its own libraries; those of the others need not be installed.
     if tier == "default":
         from enrich.entities.recognition.student import Student  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """The quality tier: the fine-tuned multilingual encoder itself, from a folder that the operator names.
 
-The folder holds ``encoder.onnx`` (word pieces to logits) and ``pieces.txt``; ``training/README.md`` tells how they are
-made. It is slower than the default tier by far. Sentences of one line are read together, so that they explain each
-other; lines are read apart.
+The folder contains ``encoder.onnx`` (word pieces to logits) and ``pieces.txt``; ``training/README.md`` describes how
+they are made. It is much slower than the default tier. Sentences of one line are processed together, as context for
+each other; lines are processed separately.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ from services.errors import OperatorError
 _FILES = ("encoder.onnx", "pieces.txt")
 _BEGIN, _END, _UNKNOWN = 0, 2, 3
 _MOST_PIECES = 12
-# Pieces that are read together; the encoder has places for 512, and was taught with windows of 200.
+# Pieces that are processed together; the encoder accepts 512 and was trained with windows of 200.
 _WINDOW = 200
 _MOST_AT_ONCE = 500
 
 
 class Transformer:
-    """The encoder, ready to be asked from any thread. It was taught names in Arabic and knows them in others too."""
+    """The encoder; safe to call from any thread. Trained on Arabic names, it finds those of other languages too."""
 
     languages: ClassVar[frozenset[str] | None] = None
 
@@ -46,8 +46,8 @@ class Transformer:
             self._session = onnxruntime.InferenceSession(
                 folder / "encoder.onnx", options, providers=["CPUExecutionProvider"]
             )
-        except Exception as cause:  # onnxruntime's errors have no common class of their own
-            raise OperatorError(f"{folder / 'encoder.onnx'} is no model that can be read: {cause}") from cause
+        except Exception as cause:  # onnxruntime's errors have no common base class
+            raise OperatorError(f"{folder / 'encoder.onnx'} is not a valid model: {cause}") from cause
 
     def find(self, passage: Passage) -> list[Span]:
         """The names of a passage."""
@@ -59,19 +59,19 @@ class Transformer:
         return spans(zip(found, named, strict=True))
 
     def _windows(self, passage: Passage, found: Sequence[list[Token]]) -> Iterator[list[list[list[int]]]]:
-        """Sentences, as the pieces of their words, that are read together."""
+        """Sentences, as the pieces of their words, that are processed together."""
         window: list[list[list[int]]] = []
-        room = _WINDOW
+        capacity = _WINDOW
         end = 0
         for sentence in found:
             words = [self._cut.of(word_features.bare(unit.surface[: word_features.LONGEST])) for unit in sentence]
             words = _limited([word[:_MOST_PIECES] for word in words])
             size = sum(map(len, words)) + 1
-            if window and (size > room or "\n" in passage.text[end : sentence[0].start]):
+            if window and (size > capacity or "\n" in passage.text[end : sentence[0].start]):
                 yield window
-                window, room = [], _WINDOW
+                window, capacity = [], _WINDOW
             window.append(words)
-            room -= size
+            capacity -= size
             end = sentence[-1].end
         if window:
             yield window
@@ -93,7 +93,7 @@ class Transformer:
 
 
 def _limited(words: list[list[int]]) -> list[list[int]]:
-    """Words' pieces, fewer a word where a sentence of endless words would have more than the encoder takes."""
+    """The pieces of words, fewer per word where a sentence would have more than the encoder accepts."""
     most = _MOST_PIECES
     while sum(map(len, words)) > _MOST_AT_ONCE and most > 1:
         most -= 1

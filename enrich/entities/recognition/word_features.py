@@ -1,4 +1,4 @@
-"""What the network sees of a word: its pieces, and numbers for its forms and parts. Training and use share this."""
+"""The network's input for a word: its pieces, and hashes of its forms and parts. Shared by training and inference."""
 
 import re
 import unicodedata
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
-_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]")
+from services.normalization import ALL_MARKS
+
+_MARKS = re.compile(f"[{ALL_MARKS}]")
 _SPELLING = str.maketrans(
     {
         "أ": "ا",
@@ -25,7 +27,7 @@ _SPELLING = str.maketrans(
         "چ": "ج",
     }
 )
-# What stands beyond in a word says nothing more about it.
+# Further characters of a word are ignored.
 LONGEST = 30
 BUCKETS = 1 << 16
 FEATURES = 16
@@ -35,12 +37,12 @@ _CONJUNCTIONS, _PREPOSITIONS = "وف", "بلكس"
 
 
 def bare(word: str) -> str:
-    """A word without diacritics and tatweel; a word of nothing else stays as it is."""
+    """A word without diacritics and tatweel; a word of nothing else is unchanged."""
     return _MARKS.sub("", word) or word
 
 
 def hashed(word: str) -> list[int]:
-    """The numbers (below ``BUCKETS``) of a bare word's features, always ``FEATURES`` of them; 0 stands for none."""
+    """The numbers (below ``BUCKETS``) of a bare word's features, always ``FEATURES`` of them; 0 means none."""
     form = word.translate(_SPELLING)
     length = len(form)
     stem = _stem(form)
