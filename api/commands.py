@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import os
 import sys
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
+from khabar.filters import FILTERS
 from services import settings as settings_module
-from services.events import EventType
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.command()
@@ -53,16 +56,17 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
     click.echo(f"or part of KHABAR_API_KEYS:                  {':'.join([hashed, *one_scope, *limited])}")
 
 
+def _filter_options(command: _Command) -> _Command:
+    """Add an option for each filter of the stream."""
+    for spec in reversed(FILTERS):
+        kind = click.Choice(spec.values) if spec.values else None
+        command = click.option(f"--{spec.name}", multiple=spec.multiple, type=kind, help=spec.description)(command)
+    return command
+
+
 @click.command()
 @click.option("--to", "url", help="Address of the gateway; by default that of the running khabar up.")
-@click.option("--type", "type_", multiple=True, type=click.Choice(get_args(EventType)), help="Kinds of event.")
-@click.option("--language", multiple=True, help="Language codes.")
-@click.option("--source", multiple=True, help="Sources.")
-@click.option("--entity", multiple=True, help="Entity ids.")
-@click.option("--topic", multiple=True, help="Topic ids, medtop:…")
-@click.option("--story", multiple=True, help="Story ids.")
-@click.option("--q", multiple=True, help="Words in title or text.")
-@click.option("--duplicates", type=click.Choice(["hide", "show", "only"]), help="What to do with duplicates (hide).")
+@_filter_options
 @click.option("--cursor", help="Resume after this event.")
 @click.option("--since", help="Begin at this time, as in 2025-01-31T09:30:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="The envelopes, one a line.")
@@ -71,22 +75,19 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
-    type_: tuple[str, ...],
-    duplicates: str | None,
     cursor: str | None,
     since: str | None,
     as_json: bool,
     limit: int | None,
     api_key: str | None,
-    **filters: tuple[str, ...],
+    **filters: str | tuple[str, ...] | None,
 ) -> None:
     """A live subscription in this terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
     from api import watch as watching
 
-    parameters = [("type", one) for one in type_]
-    parameters += [(name, one) for name, values in filters.items() for one in values]
-    if duplicates:
-        parameters.append(("duplicates", duplicates))
+    parameters: list[tuple[str, str]] = []
+    for name, values in filters.items():
+        parameters += [(name, one) for one in ([values] if isinstance(values, str) else values or ())]
     settings = settings_module.load()
     watcher = watching.Watcher(
         url or settings.gateway_url,

@@ -12,6 +12,7 @@ messages   what the gateway sends, as typed events
 stream     one subscription through every interruption, as plain JSON objects
 errors     what a program may have to handle
 backoff    delays between tries
+filters    the filters of the stream: the table that the gateway and the client read
 ========== ===========================================================================
 """
 

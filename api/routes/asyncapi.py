@@ -4,7 +4,8 @@ Payloads come from the models of events and messages; filters, error codes and c
 routes use; what query parameters mean and how keys are sent from the OpenAPI description of the same stream.
 """
 
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, ConfigDict
@@ -13,9 +14,9 @@ from starlette.datastructures import URL
 
 from api.routes import sse, websocket
 from api.stream import filters
-from api.stream.filters import Filter
 from khabar import messages
-from services.events import EventType, Record
+from khabar.filters import FILTERS, FilterSpec
+from services.events import Record
 
 router = APIRouter()
 
@@ -137,8 +138,12 @@ def _query(app: FastAPI) -> dict[str, Any]:
     """The query of both channels."""
     parameters = app.openapi()["paths"][_EVENTS]["get"]["parameters"]
     texts = {one["name"]: one["description"] for one in parameters if one["in"] == "query"}
-    properties = {name: {"type": "string", "description": texts[name]} for name in (*filters.NAMES, "cursor", "since")}
-    properties["duplicates"] |= _duplicates()
+    properties: dict[str, dict[str, Any]] = {
+        name: {"type": "string", "description": texts[name]} for name in (*filters.NAMES, "cursor", "since")
+    }
+    for spec in FILTERS:
+        if not spec.multiple:
+            properties[spec.name] |= _choice(spec)
     return {
         "type": "object",
         "description": "Each filter can be repeated or comma-separated (any of these), different ones apply together.",
@@ -198,23 +203,23 @@ def _schemas() -> dict[str, Any]:
     _, made = models_json_schema([(model, "validation") for model in _MESSAGES.values()], ref_template=_SCHEMA)
     schemas: dict[str, Any] = made["$defs"]
     schemas["StreamError"]["properties"]["code"]["enum"] = sorted({*websocket.CLOSE_CODES, *sse.STATUSES})
-    schemas["Filter"] = _filter({"type": "array", "items": {"type": "string"}})
-    schemas["Filter"]["properties"]["type"]["items"] = {"enum": list(get_args(EventType))}
+    schemas["Filter"] = _filter(
+        lambda spec: {"type": "array", "items": {"enum": list(spec.values)} if spec.values else {"type": "string"}}
+    )
     asked = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-    schemas["FilterAsked"] = _filter(asked) | {"type": ["object", "null"]}
+    schemas["FilterAsked"] = _filter(lambda _: dict(asked)) | {"type": ["object", "null"]}
     schemas["Subscribed"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="Filter")}
     schemas["Subscribe"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="FilterAsked")}
     return schemas
 
 
-def _filter(values: dict[str, Any]) -> dict[str, Any]:
-    properties = {name: dict(values) for name in filters.NAMES}
-    properties["duplicates"] = _duplicates()
+def _filter(several: Callable[[FilterSpec], dict[str, Any]]) -> dict[str, Any]:
+    properties = {spec.name: several(spec) if spec.multiple else _choice(spec) for spec in FILTERS}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _duplicates() -> dict[str, Any]:
-    return {"type": "string", "enum": list(get_args(filters.Duplicates)), "default": Filter().duplicates}
+def _choice(spec: FilterSpec) -> dict[str, Any]:
+    return {"type": "string", "enum": list(spec.values), "default": spec.default}
 
 
 def _security(app: FastAPI) -> dict[str, Any]:

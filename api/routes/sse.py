@@ -19,6 +19,7 @@ from api.problems import RETRY_AFTER, ProblemError, documented
 from api.stream.protocols import http_connection
 from api.stream.session import Session
 from api.stream.subscription import StreamError, Subscription
+from khabar.filters import FILTERS
 
 router = APIRouter(tags=["stream"])
 
@@ -37,25 +38,12 @@ STATUSES = {
 }
 _OLDEST = {"type": "string", "description": "the cursor to resume with for everything that is still kept"}
 _PARAMETERS = [
-    {
-        "name": name,
-        "in": place,
-        "required": False,
-        "description": text,
-        "schema": {"type": "string"},
-    }
+    {"name": name, "in": place, "required": False, "description": text, "schema": {"type": "string"}}
     for name, place, text in (
-        ("type", "query", "article, story, trend"),
-        ("language", "query", "language codes"),
-        ("source", "query", "sources"),
-        ("entity", "query", "entity ids"),
-        ("topic", "query", "IPTC Media Topics, medtop:…"),
-        ("story", "query", "story ids"),
-        ("q", "query", "words in title or text, Arabic-normalised"),
-        ("duplicates", "query", "hide (default), show or only"),
-        ("cursor", "query", "resume after this event"),
-        ("since", "query", "begin at this time (RFC 3339)"),
-        ("Last-Event-ID", "header", "resume after this event; wins over cursor and since"),
+        *((spec.name, "query", spec.description) for spec in FILTERS),
+        ("cursor", "query", "Resume after this event."),
+        ("since", "query", "Start at this time (RFC 3339)."),
+        ("Last-Event-ID", "header", "Resume after this event; overrides cursor and since."),
     )
 ]
 

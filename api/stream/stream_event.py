@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from sys import intern
+from typing import get_args
 
 from aiokafka.structs import ConsumerRecord
 from camel_tools.utils.normalize import normalize_unicode
@@ -43,9 +44,18 @@ def words(text: str) -> list[str]:
     return _WORD.findall(arabic(normalize_unicode(text)).casefold())
 
 
+# The values of the filters ``type`` and ``duplicates`` that an event passes.
+_TYPES = {kind: frozenset([kind]) for kind in get_args(EventType)}
+_ORIGINAL, _DUPLICATE = frozenset(["hide", "show"]), frozenset(["show", "only"])
+_NO_ARTICLE = _ORIGINAL | _DUPLICATE
+
+
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What filters compare, for events of every type: any of the values may match."""
+    """What filters compare, computed once for each event. An event passes a filter that names any of the values.
+
+    The filters are rows of ``khabar.filters``; each names one of these attributes.
+    """
 
     type: EventType
     languages: frozenset[str] = frozenset()
@@ -54,6 +64,13 @@ class Facets:
     topics: frozenset[str] = frozenset()
     stories: frozenset[str] = frozenset()
     duplicate: bool = False
+    types: frozenset[str] = field(init=False, repr=False)
+    duplicates: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", _TYPES[self.type])
+        passes = _NO_ARTICLE if self.type != "article" else _DUPLICATE if self.duplicate else _ORIGINAL
+        object.__setattr__(self, "duplicates", passes)
 
     @classmethod
     def of_article(cls, article: Article) -> "Facets":

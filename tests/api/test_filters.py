@@ -1,6 +1,8 @@
 """Filters, over the real stream and as a function."""
 
-from typing import Any
+import subprocess
+import sys
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from api.stream import filters
 from api.stream.filters import Filter, FilterError, FilterIndex
 from api.stream.stream_event import Event, Facets, words
-from services.events import Article, Story
+from khabar.filters import FILTERS as TABLE
+from khabar.filters import FilterValues
+from services.events import Article, EventType, Story
 from tests.api.conftest import Running, Updates, a_story, a_topic, an_article, an_entity, ids
 from tests.api.streams import EVENTS, FILTERS, event
 
@@ -93,7 +97,7 @@ async def test_who_follows_a_story_learns_where_its_articles_went(gateway: Runni
 def test_the_filter_in_an_answer_says_the_same_again() -> None:
     """What ``subscribed`` shows can be sent back and means the same."""
     wanted = filters.parse([("language", "ar,EN"), ("language", "fr"), ("q", "غزة"), ("duplicates", "only")])
-    assert wanted.language == {"ar", "en", "fr"}
+    assert wanted.values["language"] == {"ar", "en", "fr"}
     assert filters.parse_json(wanted.as_json()) == wanted
     assert hash(filters.parse_json(wanted.as_json())) == hash(wanted)
     assert filters.parse_json({}) == Filter()
@@ -178,3 +182,56 @@ def test_an_event_meets_only_filters_that_name_something_of_it(monkeypatch: pyte
     facets = Facets(type="article", languages=frozenset(["ar"]), entities=frozenset(["Q7", "Q8"]))
     assert len(index.match(event(1, facets, "خبر كلمة5 وثانية6 كلمة77"))) == 5
     assert len(looked_at) == 5
+
+
+def test_the_client_takes_every_filter_of_the_table() -> None:
+    """The keywords that type checkers know, and their literal values, are those of the table; types of event too."""
+    hints = get_type_hints(FilterValues)
+    assert list(hints) == [spec.name for spec in TABLE]
+    for spec in TABLE:
+        literals = next((get_args(one) for one in get_args(hints[spec.name]) if get_origin(one) is Literal), ())
+        assert literals == spec.values
+    assert next(spec.values for spec in TABLE if spec.name == "type") == get_args(EventType)
+
+
+_WITH_ANOTHER_FILTER = """
+import khabar.filters as table
+table.FILTERS += (table.FilterSpec("publisher", "Publishers.", facet="sources", pattern="[A-Z]+", selectivity=7),)
+
+import khabar
+from api.app import create_app
+from api.commands import watch
+from api.routes import asyncapi, sse
+from api.stream import filters
+from api.stream.stream_event import Facets
+from api.stream.subscription import Subscription
+from services.settings import Settings
+
+wanted = filters.parse([("publisher", "RFI,AFP")])
+assert wanted == Subscription.of_json({"filter": {"publisher": ["AFP", "RFI"]}}).filter
+assert wanted.admits(Facets(type="article", sources=frozenset(["RFI"])))
+assert not wanted.admits(Facets(type="article", sources=frozenset(["BBC"])))
+try:
+    filters.parse([("publisher", "rfi")])
+except filters.FilterError as error:
+    assert error.name == "publisher"
+else:
+    raise AssertionError
+app = create_app(Settings(_env_file=None))
+parameters = app.openapi()["paths"]["/v1/events"]["get"]["parameters"]
+assert [one["description"] for one in parameters if one["name"] == "publisher"] == ["Publishers."]
+description = asyncapi._description(app)
+query = description["channels"]["stream"]["bindings"]["ws"]["query"]["properties"]
+assert query["publisher"]["description"] == "Publishers."
+for name in ("Filter", "FilterAsked"):
+    assert "publisher" in description["components"]["schemas"][name]["properties"]
+assert "publisher" in [option.name for option in watch.params]
+assert ("publisher", "RFI") in khabar.connect("http://x", publisher="RFI")._stream._parameters
+"""
+
+
+def test_a_filter_is_one_row_of_the_table() -> None:
+    """A row more, and gateway, SSE, OpenAPI, AsyncAPI, ``khabar watch`` and the client know the filter."""
+    code = [sys.executable, "-c", _WITH_ANOTHER_FILTER]
+    done = subprocess.run(code, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
