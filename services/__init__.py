@@ -10,6 +10,8 @@ addresses     which network addresses feeds and webhooks may lead to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 clock         the current time
+http_server   uvicorn as ingest and api run it: signals, listening
+problems      errors as problem documents (RFC 9457)
 files         reading articles from files and directories
 kafka_topics  the Kafka topics: names, partitions, retention
 kafka         Kafka clients as Khabar uses them
