@@ -17,7 +17,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @click.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0: any free port.")
 def api(host: str | None, port: int | None) -> None:
     """The gateway: WebSocket, SSE, REST and the dashboard."""
     from api import server
@@ -35,17 +35,19 @@ def keys() -> None:
 
 
 @keys.command("new")
-@click.option("--name", default="key", show_default=True, help="What the key is for; stands in the file of keys.")
-@click.option("--scope", multiple=True, type=click.Choice(["read", "write"]), help="What it may; by default both.")
-@click.option("--connections", type=click.IntRange(1), help="Most streams at a time.")
-@click.option("--events", type=click.IntRange(1), help="Most events a second.")
-@click.option("--posts", type=click.IntRange(1), help="Most pushes a minute.")
+@click.option("--name", default="key", show_default=True, help="Name of the key in the file of keys.")
+@click.option(
+    "--scope", multiple=True, type=click.Choice(["read", "write"]), help="What the key may do; default: both."
+)
+@click.option("--connections", type=click.IntRange(1), help="Maximum of concurrent streams.")
+@click.option("--events", type=click.IntRange(1), help="Maximum of events a second.")
+@click.option("--posts", type=click.IntRange(1), help="Maximum of pushes a minute.")
 def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
-    """Print a new key, which is shown only now, and the line that stands for it where keys are kept."""
+    """Print a new key, which is shown only once, and its entry for the file or the setting of keys."""
     from api.access import auth
 
     if len(name.split()) != 1 or "#" in name:
-        raise click.BadParameter("one word, please", param_hint="--name")
+        raise click.BadParameter("must be one word without #", param_hint="--name")
     key = auth.new_key()
     scopes = [one for one in auth.SCOPES if not scope or one in scope]
     hashed = f"sha256:{auth.digest(key.encode()).hex()}"
@@ -65,13 +67,13 @@ def _filter_options(command: _Command) -> _Command:
 
 
 @click.command()
-@click.option("--to", "url", help="Address of the gateway; by default that of the running khabar up.")
+@click.option("--to", "url", help="URL of the gateway; default: that of the running khabar up.")
 @_filter_options
 @click.option("--cursor", help="Resume after this event.")
-@click.option("--since", help="Begin at this time, as in 2025-01-31T09:30:00Z.")
-@click.option("--json", "as_json", is_flag=True, help="The envelopes, one a line.")
+@click.option("--since", help="Start at this time, such as 2025-01-31T09:30:00Z.")
+@click.option("--json", "as_json", is_flag=True, help="Print the envelopes, one JSON object a line.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
-@click.option("--api-key", help="API key, where one is needed (KHABAR_API_KEY).")
+@click.option("--api-key", help="API key, if the gateway needs one (KHABAR_API_KEY).")
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
@@ -82,7 +84,7 @@ def watch(  # noqa: PLR0913 - one parameter an option
     api_key: str | None,
     **filters: str | tuple[str, ...] | None,
 ) -> None:
-    """A live subscription in this terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
+    """Print the live stream. Filters can be repeated or comma-separated; Ctrl-C ends it."""
     from api import watch as watching
 
     parameters: list[tuple[str, str]] = []
@@ -104,5 +106,5 @@ def watch(  # noqa: PLR0913 - one parameter an option
         except watching.Refused as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing may be flushed into it any more.
+            # The reader of the output has closed the pipe; nothing may be flushed into it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

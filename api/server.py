@@ -48,7 +48,7 @@ class Server(http_server.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send subscribers the cursor to resume from, then stop."""
-        await self.app.state.gateway.stream.close()
+        await self.app.state.gateway.hub.close()
         await super().shutdown(sockets)
 
 

@@ -223,7 +223,6 @@ def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict
     raise Refusal(problems.problem(status, detail, field), headers)
 
 
-
 _PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
 _ONE: dict[str, Any] = ArticleIn.model_json_schema()
 _OPENAPI: dict[str, Any] = {

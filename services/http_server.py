@@ -31,7 +31,7 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
         loop.add_signal_handler(number, stop)
 
 
-def listen(
+def listen(  # noqa: PLR0913
     host: str,
     port: int,
     *,

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from api.gateway import Gateway
 from api.server import Server, listen
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
@@ -274,9 +274,9 @@ async def serving(server: Server, *, at: int = 0, wait: bool = True) -> AsyncIte
 def _starter(settings: Settings) -> Start:
     @asynccontextmanager
     async def running(
-        *, limits: dict[str, Any] | None = None, wait: bool = True, at: int = 0, **changed: Any
+        *, timeouts: dict[str, Any] | None = None, wait: bool = True, at: int = 0, **changed: Any
     ) -> AsyncIterator[Running]:
-        chosen = Limits(**({"heartbeat": 5.0} | (limits or {})))
+        chosen = StreamTimeouts(**({"heartbeat": 5.0} | (timeouts or {})))
         server = Server(settings.model_copy(update=changed), chosen)
         async with serving(server, at=at, wait=wait) as gateway:
             yield gateway
@@ -286,7 +286,7 @@ def _starter(settings: Settings) -> Start:
 
 @pytest.fixture
 def start(settings: Settings) -> Start:
-    """Starts gateways: ``async with start(log_bytes=..., limits=...) as gateway``."""
+    """Starts gateways: ``async with start(log_bytes=..., timeouts=...) as gateway``."""
     return _starter(settings)
 
 

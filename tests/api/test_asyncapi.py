@@ -146,7 +146,7 @@ async def test_what_the_gateway_sends_and_takes_is_as_described(start: Start, up
         published_at="2026-11-06T12:00:00+03:00",
     )
     split = a_story(entities=[an_entity("Q1")], split_from="s1", articles=["a"])
-    async with start(limits={"heartbeat": 0.2}) as gateway:
+    async with start(timeouts={"heartbeat": 0.2}) as gateway:
         document = await _document(gateway)
         described = _Described(document)
 

@@ -37,7 +37,7 @@ def keys() -> tuple[str, ...]:
 @pytest.fixture
 async def closed(start: Start, keys: tuple[str, ...]) -> AsyncIterator[Running]:
     """A gateway that wants keys."""
-    async with start(api_keys=keys, limits={"authenticate": 0.3}) as gateway:
+    async with start(api_keys=keys, timeouts={"authenticate": 0.3}) as gateway:
         yield gateway
 
 

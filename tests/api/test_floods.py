@@ -76,7 +76,7 @@ async def test_a_message_in_some_pieces_is_taken(gateway: Running) -> None:
 async def test_pings_of_one_that_reads_nothing_fill_no_memory(start: Start) -> None:
     """While answers wait for the client no further ones are made."""
     async with start() as gateway, raw(gateway) as line:
-        await eventually(lambda: gateway.gateway.stream.live)
+        await eventually(lambda: gateway.gateway.hub.live)
         (connection,) = gateway.server.server_state.connections
         loop, most = asyncio.get_running_loop(), 0
         pings = frame(Opcode.PING, b"x" * 125) * 100
@@ -120,8 +120,8 @@ async def test_a_refused_head_leaves_nothing_behind(gateway: Running, monkeypatc
 
 async def test_the_kernel_keeps_nothing_of_a_line_that_was_cut(start: Start, updates: Updates) -> None:
     """What one who never reads did not take is not kept for the minutes in which TCP tries again."""
-    async with start(limits={"send": 0.3, "farewell": 0.3}) as gateway, raw(gateway) as line:
-        await eventually(lambda: gateway.gateway.stream.live)
+    async with start(timeouts={"send": 0.3, "close": 0.3}) as gateway, raw(gateway) as line:
+        await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(30)])
         await eventually(lambda: not gateway.server.server_state.connections)
         ours, theirs = (f":{port:04X}" for port in (gateway.port, line.getsockname()[1]))

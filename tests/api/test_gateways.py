@@ -37,7 +37,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from api.server import Server, listen
 from api.stream.cursor import Cursors
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
@@ -59,11 +59,11 @@ _PATIENCE = 30.0
 # As ``khabar api``, but with heartbeats all the time, and little patience with those who do not read.
 _HURRIED = """
 import functools
-from api import service
-from api.subscriptions import Limits
+from api import server
+from api.stream.subscription import StreamTimeouts
 from services.settings import load
-service.Server = functools.partial(service.Server, limits=Limits(heartbeat=0.2, send=1.0))
-service.run(load())
+server.Server = functools.partial(server.Server, timeouts=StreamTimeouts(heartbeat=0.2, send=1.0))
+server.run(load())
 """
 
 Filter = dict[str, list[str]]
@@ -1017,7 +1017,7 @@ async def _read_from_apart(
 
 async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
     """Who answers pings stays; a client whose network is gone, so that no end of it ever comes, is let go."""
-    server = Server(settings, Limits())
+    server = Server(settings, StreamTimeouts())
     config = server.config
     assert config.ws_ping_interval
     assert config.ws_ping_timeout
@@ -1034,7 +1034,7 @@ async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
         await eventually(lambda: _connections(server, "websocket") == "0.0", seconds=20)
         assert time.monotonic() - began < 10
         await eventually(lambda: not server.server_state.connections, seconds=10)
-        assert not gateway.stream.live
+        assert not gateway.hub.live
 
 
 async def test_a_dead_peer_is_found_over_sse_too(
@@ -1042,7 +1042,7 @@ async def test_a_dead_peer_is_found_over_sse_too(
 ) -> None:
     """Nothing that is sent to it, heartbeats at least, is acknowledged any more: the kernel ends the connection."""
     monkeypatch.setattr("api.server._UNACKNOWLEDGED_SECONDS", 2.0)
-    server = Server(settings, Limits(heartbeat=0.3))
+    server = Server(settings, StreamTimeouts(heartbeat=0.3))
     async with _read_from_apart(server, apart, _SSE_READER, "http:///v1/events") as printed:
         async with asyncio.timeout(20):
             assert await printed.readline() == b"retry: 2000\n"

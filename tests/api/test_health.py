@@ -89,7 +89,7 @@ async def test_numbers_are_behind_when_what_came_a_while_ago_is_not_counted(
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
     monkeypatch.undo()
-    async with start(limits={"tail_records": 0}) as gateway:
+    async with start(timeouts={"tail_records": 0}) as gateway:
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
 
@@ -98,7 +98,7 @@ async def test_an_empty_store_is_behind_by_all_that_is_kept(start: Start, store:
     """Which is what Kafka has, wherever its offsets begin."""
     assert await store.redis.dbsize() == 0
     (last,) = await updates.send(an_article())
-    async with start(limits={"tail_records": 1}) as gateway:
+    async with start(timeouts={"tail_records": 1}) as gateway:
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last + 1}
 

@@ -1,4 +1,4 @@
-"""Limits of keys and of client addresses."""
+"""StreamTimeouts of keys and of client addresses."""
 
 import asyncio
 import hashlib
@@ -46,17 +46,17 @@ def test_connections_are_bounded_and_freed() -> None:
 def test_events_a_second_hold_on_average(clock: Clock) -> None:
     """A second's worth goes at once; beyond that, what is owed is waited for, shared by all streams of a key."""
     allowance = Allowance(Quota(events=10), clock)
-    assert allowance.paced
+    assert allowance.rate_limited
     assert allowance.take_events(10) == 0
     assert allowance.take_events(5) == pytest.approx(0.5)
     assert allowance.take_events(5) == pytest.approx(1.0)
     clock.now += 1.0
     assert allowance.take_events(0) == 0
     clock.now += 3_600
-    assert [allowance.share(count) for count in (0, 9, 10, 11)] == [0, 9, 10, 10]
+    assert [allowance.budget(count) for count in (0, 9, 10, 11)] == [0, 9, 10, 10]
     assert allowance.take_events(20) == pytest.approx(1.0)  # nothing is saved up beyond a second's worth
-    assert [allowance.share(count) for count in (0, 9)] == [0, 1]
-    assert Allowance(Quota()).share(10**6) == 10**6
+    assert [allowance.budget(count) for count in (0, 9)] == [0, 1]
+    assert Allowance(Quota()).budget(10**6) == 10**6
 
 
 def test_posts_a_minute(clock: Clock) -> None:
@@ -77,7 +77,7 @@ def test_posts_a_minute(clock: Clock) -> None:
 def test_without_limits_nothing_is_refused(clock: Clock) -> None:
     """As many of everything as one likes."""
     allowance = Allowance(Quota(), clock)
-    assert not allowance.paced
+    assert not allowance.rate_limited
     assert allowance.take_events(10**9) == 0
     for _ in range(1_000):
         allowance.post()

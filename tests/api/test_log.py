@@ -85,9 +85,9 @@ async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Up
     articles = [an_article(language="tr" if n % 3 else "ar", text="كلمة " * 4_000) for n in range(40)]
     offsets = await updates.send(*articles)
     async with start() as gateway:
-        cursors = gateway.gateway.stream.cursors
+        cursors = gateway.gateway.hub.cursors
         backlog = Backlog(gateway.gateway.settings.kafka_servers, _ticking(0.4))
-        tidy = asyncio.create_task(backlog.keep_tidy())
+        tidy = asyncio.create_task(backlog.reap_idle())
         await asyncio.sleep(0)
         try:
             position, stop, found, reads = offsets[0], offsets[-1] + 1, [], 0
@@ -110,9 +110,9 @@ async def test_a_read_goes_on_where_the_log_ended(start: Start, updates: Updates
     offsets = await updates.send(*[an_article(text="ك" * size) for size in sizes])
     first, end = offsets[0], offsets[-1] + 1
     async with start() as gateway:
-        cursors = gateway.gateway.stream.cursors
+        cursors = gateway.gateway.hub.cursors
         backlog = Backlog(gateway.gateway.settings.kafka_servers)
-        tidy = asyncio.create_task(backlog.keep_tidy())
+        tidy = asyncio.create_task(backlog.reap_idle())
         await asyncio.sleep(0)
         try:
             for stop in range(first + 1, end):

@@ -79,13 +79,13 @@ async def test_a_filter_holds_for_the_backlog_too(start: Start, updates: Updates
 
 async def test_restarted_and_parallel_gateways_continue_each_others_streams(start: Start, updates: Updates) -> None:
     """Cursors are the same everywhere: broken off at one gateway, resumed at another or after a restart."""
-    async with start() as first, start(limits={"tail_records": 0}) as second:
+    async with start() as first, start(timeouts={"tail_records": 0}) as second:
         begin = await _cursor_now(first)
         articles = [an_article() for _ in range(30)]
         await updates.send(*articles)
         here, there = await _all_after(first, begin, 30), await _all_after(second, begin, 30)
         assert here == there
-    async with start(limits={"tail_records": 5}) as restarted:
+    async with start(timeouts={"tail_records": 5}) as restarted:
         rest = await _all_after(restarted, here[9]["cursor"], 20)
     assert here[:10] + rest == here
 
@@ -123,7 +123,7 @@ async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -
         await updates.send(last)
         assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
         assert gateway.counted("unparsable_records_total 5.0")
-    async with start(limits={"tail_records": 0}) as later:
+    async with start(timeouts={"tail_records": 0}) as later:
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
 
@@ -138,7 +138,7 @@ async def test_a_new_writer_of_the_log_is_no_event_and_no_error(start: Start, up
         await updates.send(last)
         assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
         assert gateway.counted(f"unparsable_records_total {before}.0")
-    async with start(limits={"tail_records": 0}) as later:
+    async with start(timeouts={"tail_records": 0}) as later:
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
 
@@ -166,7 +166,7 @@ async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka
         await admin.close()
         # This gateway has all of it in memory still; one that starts now does not.
         assert await _all_after(writer, begin, 20) == whole
-        async with start(kafka=own_kafka.bootstrap, limits={"tail_records": 2}) as gateway:
+        async with start(kafka=own_kafka.bootstrap, timeouts={"tail_records": 2}) as gateway:
             long_ago = "2020-01-01T00:00:00Z"
             for place in ({"cursor": begin}, {"cursor": whole[10]["cursor"]}, {"since": long_ago}):
                 async with gateway.stream(**place) as subscriber:
@@ -182,7 +182,7 @@ async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka
 
 async def test_the_gateway_survives_kafka(start: Start, own_kafka: Kafka) -> None:
     """While Kafka is away subscribers stay connected and only ``/readyz`` changes; then the stream goes on."""
-    async with start(kafka=own_kafka.bootstrap, limits={"heartbeat": 0.3}) as gateway, gateway.stream() as reader:
+    async with start(kafka=own_kafka.bootstrap, timeouts={"heartbeat": 0.3}) as gateway, gateway.stream() as reader:
         await reader.next()
         await own_kafka.stop()
         assert (await reader.until("heartbeat"))["cursor"]
@@ -219,7 +219,7 @@ async def test_a_stream_that_begins_anew_ends_old_subscriptions(start: Start, ow
 
 async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:
     """Without Kafka at its start it is up, not ready, and subscriptions are turned away for later."""
-    async with start(kafka="127.0.0.1:9", wait=False, limits={"connect": 0.2}) as gateway:
+    async with start(kafka="127.0.0.1:9", wait=False, timeouts={"connect": 0.2}) as gateway:
         assert (await gateway.get("/healthz"))[0] == 200
         assert (await gateway.get("/readyz"))[0] == 503
         status, problem, response = await gateway.get("/v1/events")

@@ -17,7 +17,7 @@ async def test_an_article_is_answered_as_it_lies_on_kafka(start: Start, store: S
     article = an_article(entities=[an_entity("Q39760")])
     await tell(store, updates, article)
     for tail in (100, 0):
-        async with start(limits={"tail_records": tail}) as gateway:
+        async with start(timeouts={"tail_records": tail}) as gateway:
             async with gateway.http.get(f"{gateway.url}/v1/articles/{article.id}") as response:
                 assert (response.status, response.content_type) == (200, "application/json")
                 assert await response.read() == article.encode()
@@ -87,7 +87,7 @@ async def test_a_story_that_is_none_of_the_newest_is_read_from_the_log(
         await store.redis.delete(f"{layout.TAG}:story:{story.id}")
         assert await store.story(story.id) is None
     for tail in (100, 0):
-        async with start(limits={"tail_records": tail}) as gateway:
+        async with start(timeouts={"tail_records": tail}) as gateway:
             status, body, _ = await gateway.get(f"/v1/stories/{old.id}")
             assert (status, Story.model_validate(body)) == (200, old)
             status, body, response = await gateway.get(f"/v1/stories/{merged.id}", allow_redirects=False)

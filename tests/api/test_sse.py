@@ -79,12 +79,12 @@ async def test_last_event_id_resumes_and_wins(gateway: Running, updates: Updates
 
 async def test_a_quiet_filter_moves_on_by_heartbeats(start: Start, updates: Updates) -> None:
     """Heartbeats carry the cursor as ``id``, so that a reconnecting browser does not start far back."""
-    async with start(limits={"heartbeat": 0.2}) as gateway, _events(gateway, params={"source": "nobody"}) as stream:
+    async with start(timeouts={"heartbeat": 0.2}) as gateway, _events(gateway, params={"source": "nobody"}) as stream:
         await stream.block()
         first = await stream.block()
         assert (first["event"], json.loads(first["data"])["cursor"]) == ("heartbeat", first["id"])
         (offset,) = await updates.send(an_article())
-        wanted = gateway.gateway.stream.cursors.encode(offset)
+        wanted = gateway.gateway.hub.cursors.encode(offset)
         async with asyncio.timeout(5):
             while (await stream.block())["id"] != wanted:
                 pass
@@ -106,7 +106,7 @@ async def test_a_reader_that_stops_reading_is_cut_off(start: Start, updates: Upd
     """Its line is cut after the time for a send, and others have got everything meanwhile."""
     articles = [an_article(text="خبر " * 30_000) for _ in range(60)]
     async with (
-        start(limits={"send": 0.5}) as gateway,
+        start(timeouts={"send": 0.5}) as gateway,
         aiohttp.ClientSession(read_bufsize=1024) as session,
         session.get(f"{gateway.url}/v1/events"),
         gateway.stream() as reader,

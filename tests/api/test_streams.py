@@ -12,18 +12,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from api.hub.backlog import TooOld
+from api.hub.cursor import Cursors
+from api.hub.filters import Filter
+from api.hub.hub import StreamHub
+from api.hub.log import Chunk, Log
+from api.hub.protocols import ConnectionListener
+from api.hub.session import LiveSession, Session
+from api.hub.stream_event import Event, Facets
+from api.hub.subscription import StreamError, StreamTimeouts, Subscription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.stream.backlog import TooOld
-from api.stream.cursor import Cursors
-from api.stream.filters import Filter
-from api.stream.hub import Stream
-from api.stream.log import Chunk, Log
-from api.stream.protocols import WebSocketUser
-from api.stream.session import LiveSession, Session
-from api.stream.stream_event import Event, Facets
-from api.stream.subscription import Limits, StreamError, Subscription
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
@@ -43,34 +43,34 @@ class _Line:
         self.is_full = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._user: WebSocketUser | None = None
+        self._listener: ConnectionListener | None = None
 
     @property
     def write(self) -> Callable[[bytes], None]:
         return self._write
 
-    def use(self, user: WebSocketUser | None) -> None:
-        self._user = user
+    def set_listener(self, listener: ConnectionListener | None) -> None:
+        self._listener = listener
 
-    def waiting(self) -> int:
+    def pending_bytes(self) -> int:
         return self.size
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         await self._writable.wait()
 
-    def farewell(self, text: str, code: int, *, grace: float) -> None:
+    def close_with(self, text: str, code: int, *, grace: float) -> None:
         raise AssertionError
 
     def _write(self, frame: bytes) -> None:
         assert self.is_open
-        assert self._user is not None
+        assert self._listener is not None
         self.most = max(self.most, self.size)
         self.frames.append(frame)
         self.size += len(frame)
         if self.size > _FULL and not self.is_full:
             self.is_full = True
             self._writable.clear()
-            self._user.full()
+            self._listener.on_backpressure()
 
     def take(self, size: int) -> None:
         """The client takes so many bytes."""
@@ -83,8 +83,8 @@ class _Line:
         """The client has gone."""
         self.is_open = False
         self._writable.set()
-        if self._user is not None:
-            self._user.lost()
+        if self._listener is not None:
+            self._listener.on_disconnect()
 
     def messages(self) -> list[dict[str, Any]]:
         """What was written, line by line."""
@@ -157,19 +157,19 @@ class _World:
         self.follower = SimpleNamespace(cursors=CURSORS, caught_up=asyncio.Event())
         self.follower.caught_up.set()
         # Every look brings a heartbeat, and nobody is ever too slow.
-        limits = Limits(heartbeat=0.0, send=1e9)
-        self.stream = Stream(self.log, cast(Any, self.kafka), cast(Any, self.follower), limits)
+        limits = StreamTimeouts(heartbeat=0.0, send=1e9)
+        self.hub = StreamHub(self.log, cast(Any, self.kafka), cast(Any, self.follower), limits)
         self.live: list[_Live] = []
         self.reads: list[_Read] = []
 
     async def open_live(self, wanted: Filter, back: int | None) -> None:
         line, ends = _Line(), cast(list[StreamError], [])
-        session = await self.stream.open_live(self._asked(wanted, back), line, ends.append)
+        session = await self.hub.open_live(self._asked(wanted, back), line, ends.append)
         self.live.append(_Live(session, line, ends, [False]))
         session.begin()
 
     async def open_read(self, wanted: Filter, back: int | None) -> None:
-        session = await self.stream.open(self._asked(wanted, back))
+        session = await self.hub.open(self._asked(wanted, back))
         seen: list[int | tuple[int]] = []
         ends: list[StreamError] = []
 
@@ -190,7 +190,7 @@ class _World:
         if self.live:
             one = self.live[which % len(self.live)]
             if not one.ends and one.line.is_open:
-                position = None if back is None else await self.stream.place(self._asked(wanted, back))
+                position = None if back is None else await self.hub.locate(self._asked(wanted, back))
                 one.continues.append(position is None)
                 one.session.change(wanted, position)
 
@@ -212,14 +212,14 @@ class _World:
             self.live[which % len(self.live)].line.cut()
 
     def look(self) -> None:
-        for session in tuple(self.stream.live):
-            session.look_after(1e12)
+        for session in tuple(self.hub.live):
+            session.check(1e12)
 
-    def reset(self, gap: int, *, anew: bool) -> None:
+    def reset(self, gap: int, *, restart: bool) -> None:
         """The follower found that events were deleted before it read them, or another, shorter stream there."""
-        self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if anew else self.log.end + gap
-        self.kafka.kept = self.kafka.kept if anew else [one for one in self.kafka.kept if one.offset < self.log.end]
-        self.log.reset(self.kafka.first, anew=anew)
+        self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if restart else self.log.end + gap
+        self.kafka.kept = self.kafka.kept if restart else [one for one in self.kafka.kept if one.offset < self.log.end]
+        self.log.reset(self.kafka.first, restart=restart)
 
     async def settle(self) -> None:
         """All clients take everything until nothing moves."""
@@ -227,7 +227,7 @@ class _World:
             for one in self.live:
                 one.line.take(10**9)
             await asyncio.sleep(0)
-            if not any(self._moves(session) for session in self.stream.live):
+            if not any(self._moves(session) for session in self.hub.live):
                 break
         else:
             raise AssertionError("a session never caught up")
@@ -240,7 +240,7 @@ class _World:
         return (
             bool(self.log.generation)
             or session.position < self.log.end
-            or (session.behind and session.position == self.log.end)
+            or (session.catching_up and session.position == self.log.end)
         )
 
     def _reads_on(self, one: _Read) -> bool:
@@ -325,12 +325,12 @@ async def test_every_subscriber_gets_everything_once_in_order(
 ) -> None:
     """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("api.stream.log.CHUNK_BYTES", _CHUNK)
+        patched.setattr("api.hub.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 
 async def test_nobody_goes_on_in_another_stream() -> None:
-    """Wherever a session stands in its reading, and the new stream ends: when it begins anew, the session ends."""
+    """Wherever a session stands in its reading, and the new stream ends: when it begins restart, the session ends."""
     some: list[tuple[Facets, str]] = [(Facets(type="story"), "خبر")] * 12
     for steps in range(1, 12):
         for shorter in range(12):
@@ -354,10 +354,10 @@ async def _play(first: list[Filter], actions: list[tuple[Any, ...]], reset: tupl
                 getattr(world, name)(*given)
         events = list(world.kafka.kept)
         if reset:
-            world.reset(reset[0], anew=reset[1])
+            world.reset(reset[0], restart=reset[1])
         await world.settle()
         if reset and reset[1]:
-            assert not world.stream.live
+            assert not world.hub.live
         world.check(events)
     finally:
         for live in world.live:

@@ -23,9 +23,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from api.server import Server, listen
-from api.stream.subscription import Limits
-from api.webhooks import Pace
-from api.webhooks.assignment import whose
+from api.stream.subscription import StreamTimeouts
+from api.webhooks import DeliveryPolicy
+from api.webhooks.assignment import assigned_gateway
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
 from services import kafka_topics
@@ -38,7 +38,7 @@ from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
 from tests.api.conftest import Running, Updates, a_trend, an_article, eventually, serving
 from tests.harness import eventually as awaited
 
-FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
+FAST = DeliveryPolicy(first_delay=0.05, max_delay=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
 
 
 @dataclass
@@ -120,14 +120,19 @@ def settings(settings: Settings, store: Store) -> Settings:
 
 @asynccontextmanager
 async def delivering(
-    settings: Settings, *, pace: Pace = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
+    settings: Settings, *, policy: DeliveryPolicy = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
 ) -> AsyncIterator[Running]:
-    """A gateway that delivers at this pace; it begins with a ``tail`` of so many events in memory."""
+    """A gateway that delivers at this policy; it begins with a ``tail`` of so many events in memory."""
     changed["allow_private_addresses"] = allow_private
-    server = Server(settings.model_copy(update=changed), Limits(heartbeat=5.0, tail_records=tail))
-    server.app.state.deliveries.pace = pace
+    server = Server(settings.model_copy(update=changed), StreamTimeouts(heartbeat=5.0, tail_records=tail))
+    server.app.state.deliveries.policy = policy
     async with serving(server) as gateway:
         yield gateway
+
+
+def delivered_by(*gateways: Running) -> list[str]:
+    """The ids of the webhooks that these gateways deliver now, sorted; one that two of them deliver is there twice."""
+    return sorted(one for gateway in gateways for one in gateway.server.app.state.deliveries._running)
 
 
 async def ask(
@@ -145,7 +150,7 @@ async def make(gateway: Running, receiver: Receiver, **given: Any) -> dict[str, 
     """A new webhook, delivered by this gateway."""
     status, made = await ask(gateway, "POST", body={"url": receiver.url, **given})
     assert status == 201, made
-    await eventually(lambda: made["id"] in gateway.server.app.state.deliveries.delivering)
+    await eventually(lambda: made["id"] in delivered_by(gateway))
     return dict(made)
 
 
@@ -286,24 +291,19 @@ async def test_two_gateways_deliver_once(settings: Settings, receiver: Receiver,
     async with delivering(settings) as first, delivering(settings) as second:
         status, made = await ask(first, "POST", body={"url": receiver.url})
         assert status == 201
-        await eventually(lambda: _delivering(first, second) == [made["id"]])
+        await eventually(lambda: delivered_by(first, second) == [made["id"]])
         articles = [an_article() for _ in range(30)]
         for article in articles[:15]:
             await updates.send(article)
         await eventually(lambda: len(receiver.taken) == 15)
-        one, other = (first, second) if _delivering(first) else (second, first)
+        one, other = (first, second) if delivered_by(first) else (second, first)
         one.server.stop()
-        await eventually(lambda: _delivering(other) != [])
+        await eventually(lambda: delivered_by(other) != [])
         for article in articles[15:]:
             await updates.send(article)
         await eventually(lambda: len(receiver.taken) >= 30)
         await asyncio.sleep(0.3)
     assert receiver.ids == [article.id for article in articles]
-
-
-def _delivering(*gateways: Running) -> list[str]:
-    """The webhooks that these deliver; one that two of them delivered would be there twice."""
-    return sorted(one for gateway in gateways for one in gateway.server.app.state.deliveries.delivering)
 
 
 @asynccontextmanager
@@ -330,17 +330,17 @@ async def coming(updates: Updates) -> AsyncIterator[list[str]]:
 async def test_webhooks_move_without_a_repetition(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """A gateway that comes gets its share, one that goes gives it back; deliveries under way are finished first."""
     # A slow machine must not look like a slow receiver.
-    pace = replace(FAST, timeout=10.0, lease=6.0)
+    policy = replace(FAST, timeout=10.0, lease=6.0)
     receiver.delay = 0.2
-    async with delivering(settings, pace=pace) as first:
+    async with delivering(settings, policy=policy) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         async with coming(updates) as articles:
             await eventually(lambda: len(receiver.came) > 12)
-            async with delivering(settings, pace=pace) as second:
+            async with delivering(settings, policy=policy) as second:
                 # That all fall to the first is once in 4,096 times so.
-                await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+                await eventually(lambda: delivered_by(second) and delivered_by(first, second) == made, seconds=5)
                 await asyncio.sleep(0.5)
-            await eventually(lambda: _delivering(first) == made, seconds=5)
+            await eventually(lambda: delivered_by(first) == made, seconds=5)
         await eventually(lambda: len(receiver.taken) >= 12 * len(articles))
         told = [await until(first, {"id": one}, deliveries=len(articles)) for one in made]
         assert {one["failures"] for one in told} == {0}
@@ -361,14 +361,14 @@ async def test_what_waits_for_its_next_attempt_moves_at_once(
 ) -> None:
     """A pause ends for nobody because a gateway came; nor does the pause hold up the move."""
     receiver.answer = lambda _: web.Response(status=500)
-    pace = replace(FAST, first=60.0, longest=60.0)
-    async with delivering(settings, pace=pace) as first:
+    policy = replace(FAST, first_delay=60.0, max_delay=60.0)
+    async with delivering(settings, policy=policy) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         await updates.send(an_article())
         for one in made:
             await until(first, {"id": one}, state="failing")
-        async with delivering(settings, pace=pace) as second:
-            await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+        async with delivering(settings, policy=policy) as second:
+            await eventually(lambda: delivered_by(second) and delivered_by(first, second) == made, seconds=5)
             await asyncio.sleep(0.3)
     assert len(receiver.came) == 12
 
@@ -395,7 +395,7 @@ async def test_a_cancellation_that_gets_lost_holds_up_nobody(
         began = time.monotonic()
         gateway.server.stop()
         await lost.wait()
-        await eventually(lambda: _delivering(gateway) == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         assert time.monotonic() - began < 2
     assert await store.redis.exists(f"webhook:{{khabar}}:{made['id']}:lease") == 0
 
@@ -403,14 +403,14 @@ async def test_a_cancellation_that_gets_lost_holds_up_nobody(
 async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, receiver: Receiver, store: Store) -> None:
     """One that cannot reach Kafka does not count: all webhooks stay with the others."""
     lost = Server(settings.model_copy(update={"kafka": f"127.0.0.1:{free_port()}"}))
-    lost.app.state.deliveries.pace = FAST
+    lost.app.state.deliveries.policy = FAST
     task = asyncio.create_task(lost.serve(sockets=[listen("127.0.0.1", 0)]))
     try:
         async with delivering(settings) as gateway:
             for _ in range(12):
                 await make(gateway, receiver)
             await asyncio.sleep(0.5)
-            assert len(_delivering(gateway)) == 12
+            assert len(delivered_by(gateway)) == 12
             assert await store.redis.zcard(GATEWAYS) == 1
     finally:
         lost.stop()
@@ -421,10 +421,10 @@ async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, re
 
 @dataclass
 class Child:
-    """``khabar api`` as a process of its own, with this ``pace``."""
+    """``khabar api`` as a process of its own, with this ``policy``."""
 
     settings: Settings
-    pace: Pace
+    policy: DeliveryPolicy
     port: int
     process: Process
 
@@ -437,7 +437,7 @@ class Child:
             "KHABAR_DATA_DIR": str(self.settings.data_dir),
             "KHABAR_ALLOW_PRIVATE_ADDRESSES": "true",
         }
-        command = ["-c", _AT_THIS_PACE, json.dumps(asdict(self.pace)), "api", "--port", self.port]
+        command = ["-c", _WITH_POLICY, json.dumps(asdict(self.policy)), "api", "--port", self.port]
         await self.process.start([sys.executable, *map(str, command)], env=environment)
 
     async def delivers(self, http: aiohttp.ClientSession) -> int:
@@ -450,33 +450,33 @@ class Child:
             return -1
 
 
-_AT_THIS_PACE = """
+_WITH_POLICY = """
 import json, sys
-from api import service
-from api.webhooks import Pace
+from api import server
+from api.webhooks import DeliveryPolicy
 from services.cli import main
 
-pace = Pace(**json.loads(sys.argv.pop(1)))
+policy = DeliveryPolicy(**json.loads(sys.argv.pop(1)))
 
 
-class Server(service.Server):
+class Server(server.Server):
     def __init__(self, *given):
         super().__init__(*given)
-        self.app.state.deliveries.pace = pace
+        self.app.state.deliveries.policy = policy
 
 
-service.Server = Server
+server.Server = Server
 main()
 """
 
 
 @asynccontextmanager
-async def children(settings: Settings, pace: Pace, count: int) -> AsyncIterator[list[Child]]:
+async def children(settings: Settings, policy: DeliveryPolicy, count: int) -> AsyncIterator[list[Child]]:
     """So many gateways, started at once; stopped at the end."""
     found = []
     for number in range(count):
         log = settings.data_dir / f"gateway-{number}.log"
-        found.append(Child(settings, pace, free_port(), Process("api", log)))
+        found.append(Child(settings, policy, free_port(), Process("api", log)))
     try:
         for child in found:
             await child.start()
@@ -492,9 +492,9 @@ _LEAST = 8
 
 async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver: Receiver, updates: Updates) -> None:
     """Each delivers its share. The other takes over what a killed one had, in order, with one repetition at most."""
-    pace = Pace(first=0.2, longest=1.0, timeout=10.0, lease=3.0, scan=0.2, save=0.5)
+    policy = DeliveryPolicy(first_delay=0.2, max_delay=1.0, timeout=10.0, lease=3.0, scan=0.2, save=0.5)
     receiver.delay = 0.05
-    async with children(settings, pace, 2) as (one, other), aiohttp.ClientSession() as http:
+    async with children(settings, policy, 2) as (one, other), aiohttp.ClientSession() as http:
 
         async def shared() -> bool:
             counts = [await child.delivers(http) for child in (one, other)]
@@ -522,7 +522,7 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
             one.process.kill()
             await one.process.wait()
             await awaited(all_with_the_other)
-            assert time.monotonic() - killed < pace.lease + pace.scan + 2
+            assert time.monotonic() - killed < policy.lease + policy.scan + 2
             at_takeover = len(articles)
             await eventually(lambda: _least(receiver) > at_takeover)
             repeated = _repetitions(receiver)
@@ -563,12 +563,12 @@ def test_shares_are_alike_and_few_webhooks_move() -> None:
     """Whoever asks hears the same; each of N has about 1/N; who comes or goes moves no webhook but those it has."""
     webhooks = [f"wh_{number:016x}" for number in range(1_000)]
     gateways = [f"{number:016x}" for number in range(4)]
-    before = {one: whose(one, gateways) for one in webhooks}
-    assert before == {one: whose(one, reversed(gateways)) for one in webhooks}
+    before = {one: assigned_gateway(one, gateways) for one in webhooks}
+    assert before == {one: assigned_gateway(one, reversed(gateways)) for one in webhooks}
     assert all(190 < count < 310 for count in Counter(before.values()).values())
     assert set(before.values()) == set(gateways)
     for gone in gateways:
-        after = {one: whose(one, [gateway for gateway in gateways if gateway != gone]) for one in webhooks}
+        after = {one: assigned_gateway(one, [gateway for gateway in gateways if gateway != gone]) for one in webhooks}
         assert {one for one in webhooks if after[one] != before[one]} == {
             one for one in webhooks if before[one] == gone
         }
@@ -644,8 +644,8 @@ async def test_long_failure_pauses_and_resuming_goes_on(
 ) -> None:
     """Paused with its reason after so long; resumed it begins with the very event that failed."""
     receiver.answer = lambda _: web.Response(status=500)
-    pace = Pace(first=0.05, longest=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with delivering(settings, pace=pace) as gateway:
+    policy = DeliveryPolicy(first_delay=0.05, max_delay=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with delivering(settings, policy=policy) as gateway:
         made = await make(gateway, receiver)
         articles = [an_article() for _ in range(2)]
         await updates.send(*articles)
@@ -672,13 +672,13 @@ async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: R
         at_first = (await until(gateway, made, deliveries=1))["cursor"]
         status, told = await ask(gateway, "POST", f"/{made['id']}/pause")
         assert (status, told["state"], told["reason"]) == (200, "paused", "asked")
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         missed = an_article()
         await updates.send(missed)
         await asyncio.sleep(0.3)
         assert receiver.ids == [first.id]
         assert (await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"}))[0] == 200
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
         second = an_article()
         await updates.send(second)
         await eventually(lambda: receiver.ids == [first.id, second.id])
@@ -686,7 +686,7 @@ async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: R
         await eventually(lambda: receiver.ids[2:] == [missed.id, second.id])
         assert receiver.taken[1].headers["webhook-id"] == receiver.taken[3].headers["webhook-id"]
         assert (await ask(gateway, "DELETE", f"/{made['id']}"))[0] == 204
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         await updates.send(an_article())
         await asyncio.sleep(0.3)
         assert len(receiver.taken) == 4
@@ -700,8 +700,8 @@ async def test_gone_pauses_at_once_and_retry_after_is_kept(
 ) -> None:
     """410 means no more; a receiver that names a pause gets it, up to the longest that there is."""
     receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": "1"})
-    pace = Pace(first=0.01, longest=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with delivering(settings, pace=pace) as gateway:
+    policy = DeliveryPolicy(first_delay=0.01, max_delay=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with delivering(settings, policy=policy) as gateway:
         made = await make(gateway, receiver)
         await updates.send(an_article())
         await until(gateway, made, state="failing", error="HTTP status 429")
@@ -721,7 +721,7 @@ async def test_a_lost_lease_costs_a_repetition_and_no_event(
         await store.redis.set(f"webhook:{{khabar}}:{made['id']}:lease", "another", px=1_500)
         first, second = an_article(), an_article()
         await updates.send(first, second)
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         assert receiver.ids in ([], [first.id])
         assert (await state_of(gateway, made))["cursor"] == made["cursor"]
         await eventually(lambda: receiver.ids[-2:] == [first.id, second.id])
@@ -840,12 +840,12 @@ async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, rec
         assert (await ask(gateway, "GET", key="two"))[1] == {"webhooks": []}
         for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
             assert (await ask(gateway, method, f"/{made['id']}{path}", key="two"))[0] == 404
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
     async with delivering(settings, api_keys=("two",)) as gateway:
         await asyncio.sleep(0.5)
-        assert gateway.server.app.state.deliveries.delivering == []
+        assert delivered_by(gateway) == []
     async with delivering(settings, api_keys=("one:read",)) as gateway:
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
 
 
 async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: Receiver, updates: Updates) -> None:
@@ -864,7 +864,7 @@ async def test_events_a_second_hold_for_webhooks(settings: Settings, receiver: R
     key = hashlib.sha256(b"k").hexdigest()
     async with delivering(settings, api_keys=(f"sha256:{key}:read:events=5",)) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="k"))[0] == 201
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering != [])
+        await eventually(lambda: delivered_by(gateway) != [])
         await updates.send(*(an_article() for _ in range(9)))
         began = time.monotonic()
         await eventually(lambda: len(receiver.taken) == 9)
@@ -889,7 +889,7 @@ def test_secrets() -> None:
 
 def test_pauses_grow_and_are_spread() -> None:
     """5 s, doubled up to an hour, a fifth more or less; a receiver may ask for longer, up to the hour."""
-    pace = Pace()
-    assert [pace.pause(attempts, 0, 0.5) for attempts in (1, 2, 3, 100)] == [5, 10, 20, 3600]
-    assert (pace.pause(1, 0, 0.0), pace.pause(1, 0, 1.0)) == pytest.approx((4, 6))
-    assert (pace.pause(1, 60, 0.5), pace.pause(1, 1e9, 0.5)) == (60, 3600)
+    policy = DeliveryPolicy()
+    assert [policy.delay(attempts, 0, 0.5) for attempts in (1, 2, 3, 100)] == [5, 10, 20, 3600]
+    assert (policy.delay(1, 0, 0.0), policy.delay(1, 0, 1.0)) == pytest.approx((4, 6))
+    assert (policy.delay(1, 60, 0.5), policy.delay(1, 1e9, 0.5)) == (60, 3600)

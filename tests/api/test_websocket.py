@@ -143,7 +143,7 @@ async def test_a_wrong_address_is_told_and_closed_4400(
 
 async def test_a_cursor_ahead_of_the_stream_is_bad(gateway: Running) -> None:
     """A cursor that Kafka has not reached cannot have been sent."""
-    ahead = gateway.gateway.stream.cursors.encode(10**9)
+    ahead = gateway.gateway.hub.cursors.encode(10**9)
     async with gateway.stream(cursor=ahead) as subscriber:
         assert (await subscriber.next())["code"] == "bad_cursor"
 
@@ -157,10 +157,10 @@ async def test_frames_larger_than_64_kilobytes_are_refused(gateway: Running) -> 
 
 async def test_heartbeats_move_the_cursor_of_a_quiet_filter(start: Start, updates: Updates) -> None:
     """When nothing matches, heartbeats come and their cursor follows the stream."""
-    async with start(limits={"heartbeat": 0.2}) as gateway, gateway.stream(source="nobody") as subscriber:
+    async with start(timeouts={"heartbeat": 0.2}) as gateway, gateway.stream(source="nobody") as subscriber:
         before = (await subscriber.next())["cursor"]
         (offset,) = await updates.send(an_article())
-        after = gateway.gateway.stream.cursors.encode(offset)
+        after = gateway.gateway.hub.cursors.encode(offset)
         async with asyncio.timeout(5):
             while (beat := await subscriber.until("heartbeat"))["cursor"] < after:
                 pass
@@ -170,7 +170,7 @@ async def test_heartbeats_move_the_cursor_of_a_quiet_filter(start: Start, update
 async def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(start: Start, updates: Updates) -> None:
     """The reader beside it gets everything meanwhile; it itself is told where to resume and closed with 4408."""
     articles = [an_article(text="خبر " * 30_000) for _ in range(60)]
-    async with start(limits={"send": 0.5}) as gateway:
+    async with start(timeouts={"send": 0.5}) as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
         async with connect(url, compression=None, max_size=None, max_queue=1) as silent, gateway.stream() as reader:
             await asyncio.sleep(0.2)
@@ -194,7 +194,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(start: S
 
 async def test_a_client_that_never_reads_again_frees_its_memory(start: Start, updates: Updates) -> None:
     """The line of one who does not even take the close is cut."""
-    async with start(limits={"send": 0.3, "farewell": 0.3}) as gateway:
+    async with start(timeouts={"send": 0.3, "close": 0.3}) as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
         async with connect(url, compression=None, max_size=None, max_queue=1, close_timeout=0.1):
             await asyncio.sleep(0.2)
@@ -241,8 +241,8 @@ async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start
     async with start() as gateway, gateway.stream() as all_of_it, gateway.stream(source="nobody") as quiet:
         await all_of_it.next()
         began = (await quiet.next())["cursor"]
-        live = gateway.gateway.stream.live
-        await eventually(lambda: len(live) == 2 and not any(session.behind for session in live))
+        live = gateway.gateway.hub.live
+        await eventually(lambda: len(live) == 2 and not any(session.catching_up for session in live))
         tasks, reads = len(asyncio.all_tasks()), 0
         read = gateway.gateway.log.read
 
@@ -266,10 +266,10 @@ async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start
 async def test_what_waits_for_a_client_is_bounded(start: Start, updates: Updates) -> None:
     """Of one who does not read no more than a chunk and what makes a connection full waits, here and in the kernel."""
     text = "خبر " * 15_000
-    async with start(limits={"send": 30.0}) as gateway, raw(gateway), gateway.stream() as reader:
+    async with start(timeouts={"send": 30.0}) as gateway, raw(gateway), gateway.stream() as reader:
         await reader.next()
         connections = gateway.server.server_state.connections
-        await eventually(lambda: len(gateway.gateway.stream.live) == 2)
+        await eventually(lambda: len(gateway.gateway.hub.live) == 2)
         most = 0
         for _ in range(60):
             await updates.send(an_article(text=text))
@@ -285,8 +285,8 @@ async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updat
     """Too slow is who takes nothing for so long; one who takes a little all the time gets everything."""
     loop = asyncio.get_running_loop()
     articles = [an_article(text="خبر " * 15_000) for _ in range(30)]
-    async with start(limits={"send": 0.6}) as gateway, raw(gateway) as line:
-        await eventually(lambda: gateway.gateway.stream.live)
+    async with start(timeouts={"send": 0.6}) as gateway, raw(gateway) as line:
+        await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*articles)
         began, received = loop.time(), b""
         async with asyncio.timeout(60):
@@ -301,13 +301,13 @@ async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updat
 
 async def test_a_client_that_closes_but_never_reads_is_cut(start: Start, updates: Updates) -> None:
     """Its close does not leave a line open that waits for ever to be emptied."""
-    async with start(limits={"send": 60.0}) as gateway, raw(gateway) as line:
+    async with start(timeouts={"send": 60.0}) as gateway, raw(gateway) as line:
         connections = gateway.server.server_state.connections
-        await eventually(lambda: gateway.gateway.stream.live)
+        await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(20)])
         await eventually(lambda: any(one.is_full for one in connections))
         close = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
         await asyncio.get_running_loop().sock_sendall(line, close)
-        await eventually(lambda: not gateway.gateway.stream.live)
+        await eventually(lambda: not gateway.gateway.hub.live)
         await eventually(lambda: not connections, seconds=5)
         assert gateway.counted('connections{transport="websocket"} 0.0')
