@@ -1,4 +1,4 @@
-"""Lines to a gateway on which everything can be sent, byte by byte, and nothing is read but what a test reads."""
+"""Raw connections to a gateway: a test sends any bytes, and nothing is read but what the test reads."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from tests.api.conftest import Running
 
 @asynccontextmanager
 async def raw(gateway: Running) -> AsyncIterator[socket.socket]:
-    """A connection past its handshake, of which nothing is read but what the test reads."""
+    """A connection after its handshake, of which nothing is read but what the test reads."""
     loop = asyncio.get_running_loop()
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
@@ -36,12 +36,12 @@ def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
 
 
 def op(**message: Any) -> bytes:
-    """An op in a frame of its own."""
+    """An op in one frame."""
     return frame(Opcode.TEXT, json.dumps(message).encode())
 
 
 async def frames(line: socket.socket, last: bytes | None = None, *, seconds: float = 20) -> list[tuple[int, bytes]]:
-    """Opcode and payload of all frames that come, until ``last`` is among them or the line is closed or cut."""
+    """Opcode and payload of all received frames, until ``last`` is among them or the connection is closed or reset."""
     loop, received, found = asyncio.get_running_loop(), b"", []
     with contextlib.suppress(ConnectionResetError):
         async with asyncio.timeout(seconds):

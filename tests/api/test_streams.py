@@ -1,7 +1,7 @@
-"""Sessions as they move between reading, being parked and being full: everything once, in order.
+"""Sessions that move between catching up, caught up and backpressure: every event once, in order.
 
-Here the log and the sessions are the real ones; the connection is one whose client takes exactly what the test
-says, and Kafka a list, so that every order of steps can be tried.
+The log and the sessions are real; the connection's client reads exactly what the test says, and Kafka is a list, so
+that every order of steps can be tried.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
 _CHUNK, _FULL, _ROOM = 300, 600, 200
-# By so much Kafka, and with it another gateway, is further.
+# How many offsets Kafka, and with it another gateway, is ahead.
 _AHEAD = 3
 
 
 class _Line:
-    """A connection whose client takes what ``take`` says."""
+    """A connection whose client reads as many bytes as ``take`` says."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -73,7 +73,7 @@ class _Line:
             self._listener.on_backpressure()
 
     def take(self, size: int) -> None:
-        """The client takes so many bytes."""
+        """The client reads ``size`` bytes."""
         self.size = max(0, self.size - size)
         if self.is_full and self.size <= _ROOM:
             self.is_full = False
@@ -87,12 +87,12 @@ class _Line:
             self._listener.on_disconnect()
 
     def messages(self) -> list[dict[str, Any]]:
-        """What was written, line by line."""
+        """The written messages, line by line."""
         return [json.loads(line) for frame in self.frames for line in _payload(frame).split(b"\n")]
 
 
 def _payload(frame: bytes) -> bytes:
-    """The text of one whole, unmasked text frame of RFC 6455."""
+    """The payload of one complete, unmasked text frame (RFC 6455)."""
     assert frame[0] == 0x81
     length, at = frame[1], 2
     if length >= 126:
@@ -103,7 +103,7 @@ def _payload(frame: bytes) -> bytes:
 
 
 class _Kafka:
-    """Everything that was ever appended and is still kept, read in small steps."""
+    """All appended events that are still kept, read in small steps."""
 
     def __init__(self) -> None:
         self.kept: list[Event] = []
@@ -125,7 +125,7 @@ class _Kafka:
         return self.first
 
     async def end(self) -> int:
-        """As ``Backlog.end``; this gateway has not read the last ones yet."""
+        """As ``Backlog.end``; the gateway has not read the last events yet."""
         return self.last + _AHEAD
 
 
@@ -134,7 +134,7 @@ class _Live:
     session: LiveSession
     line: _Line
     ends: list[StreamError]
-    # For each "subscribed": whether the session was to go on where it stood.
+    # For each "subscribed": whether the session was to continue at its position.
     continues: list[bool] = field(default_factory=list)
 
 
@@ -143,22 +143,22 @@ class _Read:
     session: Session
     task: asyncio.Task[None]
     start: int
-    # Offsets of events, and positions it was told to have reached.
+    # Offsets of events, and (in tuples) positions that it has reached.
     seen: list[int | tuple[int]]
     ends: list[StreamError]
 
 
 class _World:
-    """A stream, its subscribers, and all that was ever appended."""
+    """A stream, its subscribers, and all events that were ever appended."""
 
     def __init__(self) -> None:
         self.log = Log(12_000)
         self.kafka = _Kafka()
         self.follower = SimpleNamespace(cursors=CURSORS, caught_up=asyncio.Event())
         self.follower.caught_up.set()
-        # Every look brings a heartbeat, and nobody is ever too slow.
-        limits = StreamTimeouts(heartbeat=0.0, send=1e9)
-        self.hub = StreamHub(self.log, cast(Any, self.kafka), cast(Any, self.follower), limits)
+        # Every check sends a heartbeat, and no client is ever too slow.
+        timeouts = StreamTimeouts(heartbeat=0.0, send=1e9)
+        self.hub = StreamHub(self.log, cast(Any, self.kafka), cast(Any, self.follower), timeouts)
         self.live: list[_Live] = []
         self.reads: list[_Read] = []
 
@@ -195,7 +195,7 @@ class _World:
                 one.session.change(wanted, position)
 
     def append(self, events: list[tuple[Facets, str]], gap: int) -> None:
-        """As the follower does; ``gap`` offsets in the middle and at the end have no event."""
+        """Append as the follower does; ``gap`` offsets in the middle and at the end have no event."""
         first = self.log.end
         at = [first + n + (gap if n else 0) for n in range(len(events))]
         new = [event(offset, facets, text) for offset, (facets, text) in zip(at, events, strict=True)]
@@ -211,18 +211,18 @@ class _World:
         if self.live:
             self.live[which % len(self.live)].line.cut()
 
-    def look(self) -> None:
+    def check_sessions(self) -> None:
         for session in tuple(self.hub.live):
             session.check(1e12)
 
     def reset(self, gap: int, *, restart: bool) -> None:
-        """The follower found that events were deleted before it read them, or another, shorter stream there."""
+        """As when events were deleted before the follower read them; with ``restart`` the stream is another one."""
         self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if restart else self.log.end + gap
         self.kafka.kept = self.kafka.kept if restart else [one for one in self.kafka.kept if one.offset < self.log.end]
         self.log.reset(self.kafka.first, restart=restart)
 
     async def settle(self) -> None:
-        """All clients take everything until nothing moves."""
+        """All clients read everything until nothing moves."""
         for _ in range(2_000):
             for one in self.live:
                 one.line.take(10**9)
@@ -236,7 +236,7 @@ class _World:
                 await asyncio.sleep(0.001)
 
     def _moves(self, session: LiveSession) -> bool:
-        """Whether it has not parked yet though it will; with another stream, each ends."""
+        """Whether it is about to join a group, or, after a restart, to end."""
         return (
             bool(self.log.generation)
             or session.position < self.log.end
@@ -251,7 +251,7 @@ class _World:
         return Subscription(wanted, None if position is None else CURSORS.encode(position - 1))
 
     def check(self, events: list[Event]) -> None:
-        """Each got exactly what matches, in order, and every cursor it was told is true."""
+        """Each got exactly the matching events, in order, and every cursor that it got is correct."""
         for live in self.live:
             self._check_live(live, events)
         for read in self.reads:
@@ -289,7 +289,7 @@ class _World:
         else:
             upto = got[-1] + 1 if got else at
         assert got == _matching(events, wanted, at, upto)
-        # Nothing is written to a full connection but the answer to a change.
+        # Nothing but the answer to a change is written to a full connection.
         assert live.line.most <= _FULL + 300 * len(live.continues)
 
 
@@ -309,7 +309,7 @@ _ACTIONS = st.one_of(
     *[st.tuples(st.just("append"), st.lists(EVENTS, max_size=8), st.integers(0, 2)) for _ in range(3)],
     st.tuples(st.just("take"), _WHICH, st.integers(1, 1_500)),
     st.tuples(st.just("cut"), _WHICH),
-    st.tuples(st.just("look")),
+    st.tuples(st.just("check_sessions")),
     st.tuples(st.just("run"), st.integers(1, 6)),
 )
 
@@ -323,14 +323,14 @@ _ACTIONS = st.one_of(
 async def test_every_subscriber_gets_everything_once_in_order(
     first: list[Filter], actions: list[tuple[Any, ...]], reset: tuple[int, bool] | None
 ) -> None:
-    """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
+    """However slowly clients read, while filters change and the log is reset: each event comes once, in order."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("api.hub.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 
-async def test_nobody_goes_on_in_another_stream() -> None:
-    """Wherever a session stands in its reading, and the new stream ends: when it begins restart, the session ends."""
+async def test_no_session_continues_in_a_restarted_stream() -> None:
+    """Whatever a session is doing, and wherever the new stream ends: a restart of the stream ends the session."""
     some: list[tuple[Facets, str]] = [(Facets(type="story"), "خبر")] * 12
     for steps in range(1, 12):
         for shorter in range(12):
