@@ -25,7 +25,7 @@ coverage: setup-dev ## The tests, with a report of the lines they reach in all p
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-evaluate: setup-dev ## Measure the enrichment, write docs/evaluation.md; DATA=DIR has the public corpora
+evaluate: setup-dev ## Measure the enrichment, write docs/reference/evaluation.md; DATA=DIR has the public corpora
 	$(BIN)/python -m evaluation $(if $(DATA),--data $(DATA)) $(if $(SAMPLES),--samples $(SAMPLES)) $(ARGS)
 
 check: setup-dev ## Lint, types, import rules

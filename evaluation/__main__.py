@@ -1,4 +1,4 @@
-"""``python -m evaluation [--data DIR] [--samples DIR] [--output FILE]``: measure, print, write docs/evaluation.md.
+"""``python -m evaluation [--data DIR] [--samples DIR] [--output FILE]``: write docs/reference/evaluation.md.
 
 DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``); they may not be
 shipped. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. What is not there is not measured, and its
@@ -29,7 +29,7 @@ from evaluation import (
 )
 from evaluation.report import table
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "evaluation.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "evaluation.md"
 PREFACE = """# Evaluation
 
 How good the enrichment is. `make evaluate` measures all of it again and writes this page; sections that need corpora
@@ -45,7 +45,9 @@ the code; where they were also looked at while rules were written, the section s
 @click.option("--samples", "labelled", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--ner", "tier", default="default", help="tier of recognition to measure besides the default")
 @click.option("--ner-model", type=click.Path(path_type=Path, exists=True), help="model of the quality tier")
-@click.option("--output", type=click.Path(path_type=Path), default=DOCUMENT, show_default="docs/evaluation.md")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=DOCUMENT, show_default="docs/reference/evaluation.md"
+)
 def main(data: Path | None, labelled: Path | None, tier: str, ner_model: Path | None, output: Path) -> None:
     """Measure everything that can be measured here."""
     seeds, generated = group.runs()

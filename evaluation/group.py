@@ -43,8 +43,9 @@ def of_duplicates(seeds: Run, generated: Sequence[Run]) -> str:
     kinds = [(kind, count, whole.false[kind]) for kind, count in sorted(whole.articles.items())]
     return "\n\n".join(
         [
-            f"On {len(generated)} generated streams of {_STREAM:,} articles (docs/generator.md) and on `seeds/`. A "
-            "report is right when the article that it names is the original of the copy or another copy of that. "
+            f"On {len(generated)} generated streams of {_STREAM:,} articles (docs/howto/generate-a-stream.md) "
+            "and on `seeds/`. A report is right when the article that it names is the original of "
+            "the copy or another copy of that. "
             "`light` are copies with up to 15% of the words changed, `heavy` those with more (leads cut, paragraphs "
             'added), `copy` those of `seeds/`, of which this is not labelled; "original named" is the share of right '
             "reports that name the true first-seen article.",
@@ -182,9 +183,10 @@ def of_sharding(seeds: Sequence[streams.Arrival], generated: Sequence[Sequence[s
         ]
     return "\n\n".join(
         [
-            "Group in one process and simulated in shards (docs/scaling.md). A stitcher joins stories of different "
-            "shards by one vector a story, of what all languages share; its threshold was chosen on `seeds/` and on "
-            "two other generated streams. Sharded by source, group loses what it is for: it is here to show that. "
+            "Group in one process and simulated in shards (docs/explanation/scaling.md). A stitcher joins stories of "
+            "different shards by one vector a story, of what all languages share; its threshold was chosen on "
+            "`seeds/` and on two other generated streams. Sharded by source, group loses what it is for: it is here to "
+            "show that. "
             "Copies found before: as if a stage before knew them all, each goes where its original went. In the "
             "simulation a stitch takes effect at once.",
             table(

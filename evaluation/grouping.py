@@ -18,8 +18,9 @@ def grouper() -> Grouper:
 
 @dataclass(slots=True)
 class Places:
-    """The story that every article is in, kept up to date with what is told (docs/api.md, "Stories that merge and
-    split"): a story that was merged gives away all its articles, one that was split off takes those that it lists."""
+    """The story that every article is in, kept up to date with story events (docs/reference/api.md, "Stories that
+    merge and split"): a story that was merged gives away all its articles, one that was split off takes those
+    that it lists."""
 
     story_of: dict[str, str] = field(default_factory=dict)
     merges: int = 0

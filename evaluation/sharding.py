@@ -1,4 +1,4 @@
-"""Group in shards, simulated: what quality that costs and what it sends (docs/scaling.md).
+"""Group in shards, simulated: what quality that costs and what it sends (docs/explanation/scaling.md).
 
 A shard is a grouper that sees its part of a stream alone. What it tells of its stories goes to a stitcher, which finds
 those of different shards that are one. The stitcher knows no articles: of each story it has one vector, of what all

@@ -274,8 +274,9 @@ def section() -> str:
             f"{BURSTS} a day, 10 to 30 minutes each), in flat days: articles of a generated day drawn anew at times "
             "drawn from the hours' curve, so that nothing rises but by chance. Each has one flat day before it as its "
             "past, which is enough for the windows of 15 minutes and an hour. Trends are asked for every 15 seconds, "
-            "with the default rules (docs/trends.md); the streams are others than those that the rules were chosen "
-            "with. Recall is the share of the bursts that were told before they were over (and two minutes more); "
+            "with the default rules (docs/explanation/trends.md); the streams are others than those that the "
+            "rules were chosen with. Recall is the share of the bursts that were told before they were over "
+            "(and two minutes more); "
             "precision the share of all trends that started, of entities and topics in any window, that are of a "
             "planted burst; delay is from the start of the burst on.",
             table(

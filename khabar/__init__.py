@@ -4,7 +4,7 @@
         async for event in events:
             print(event.cursor, event.type, event.data)
 
-It reconnects and resumes by itself; docs/client.md says how exactly.
+It reconnects and resumes by itself; docs/reference/client.md says how exactly.
 
 ========== ===========================================================================
 client     ``connect`` and ``Events``: what programs use

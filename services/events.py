@@ -264,7 +264,7 @@ class Story(Record):
 
 
 class Trend(Record):
-    """Something that is named more often than its own past and the volume of the day predict; docs/trends.md says how.
+    """Something named more often than its own past and the volume of the day predict (docs/explanation/trends.md).
 
     ``count`` is how many articles named it in the ``window`` that ends at ``at``, ``expected`` how many were to be
     expected, ``score`` how surprising that is: -log10 of the probability of so many by chance. ``phase``: it

@@ -1,4 +1,4 @@
-"""The programs in docs/examples and the Python in docs/client.md do what they say, against a real gateway.
+"""The programs in docs/examples and the Python in docs/reference/client.md work against a real gateway.
 
 Those for Node need node (20 or newer) and npm, which fetches what docs/examples/package-lock.json names; the page needs
 a Chromium. Where one is missing its tests are skipped and say so.
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 
 from tests.api import conftest as gateways
 from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, eventually
+from tests.browser import Page, browser_page
 
 gateway = gateways.gateway
 start = gateways.start
@@ -34,7 +34,7 @@ updates = gateways.updates
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _EXAMPLES = _DOCS / "examples"
-_CLIENT = (_DOCS / "client.md").read_text(encoding="utf-8")
+_CLIENT = (_DOCS / "reference" / "client.md").read_text(encoding="utf-8")
 _titles = (f"خبر رقم {number}" for number in itertools.count(1))
 
 
@@ -165,72 +165,23 @@ def test_examples_are_short() -> None:
     assert {path.name for path in programs if len(path.read_text().splitlines()) >= 40} == set()
 
 
-class _Page:
-    """A page in a headless Chromium, over the DevTools protocol."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._session: str | None = None
-        self._number = 0
-
-    async def _send(self, method: str, **parameters: Any) -> int:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        await self._socket.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
-        return self._number
-
-    async def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        number = await self._send(method, **parameters)
-        while (answer := json.loads(await self._socket.recv())).get("id") != number:
-            pass
-        return dict(answer["result"])
-
-    async def _value(self, expression: str) -> str:
-        return str((await self._call("Runtime.evaluate", expression=expression))["result"].get("value"))
-
-    async def open(self, url: str, page: str) -> None:
-        """Show this page as if the gateway at the address served it."""
-        target = (await self._call("Target.createTarget", url="about:blank"))["targetId"]
-        self._session = (await self._call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
-        await self._call("Page.navigate", url=f"{url}/healthz")
-        while await self._value("location.origin + document.readyState") != f"{url}complete":  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        await self._value(f"document.open(); document.write({json.dumps(page)}); document.close()")
-
-    async def items(self, name: str) -> list[str]:
-        """The texts of a list's items."""
-        script = f"JSON.stringify([...document.querySelectorAll('#{name} li')].map((item) => item.textContent))"
-        return list(json.loads(await self._value(script)))
+async def _open(page: Page, url: str) -> None:
+    """Show browser.html as if the gateway at the address served it."""
+    html = (_EXAMPLES / "browser.html").read_text(encoding="utf-8")
+    await page.goto(f"{url}/healthz")
+    await page.value(f"document.open(); document.write({json.dumps(html)}); document.close()")
 
 
-@asynccontextmanager
-async def _page(tmp_path: Path) -> AsyncIterator[_Page]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("needs a Chromium, and none is on the PATH")
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--no-first-run"]
-    child = await asyncio.create_subprocess_exec(
-        chromium, *options, f"--user-data-dir={tmp_path}", "about:blank", stderr=PIPE, start_new_session=True
-    )
-    try:
-        assert child.stderr is not None
-        async with asyncio.timeout(60):
-            while not (
-                found := re.search(r"DevTools listening on (ws://\S+)", (await child.stderr.readline()).decode())
-            ):
-                assert child.returncode is None
-        async with connect(found[1], max_size=None) as socket:
-            yield _Page(socket)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, 15)
-        await child.communicate()
+async def _items(page: Page, name: str) -> list[str]:
+    """The texts of a list's items."""
+    found: list[str] = await page.value(f"Array.from(document.querySelectorAll('#{name} li'), (it) => it.textContent)")
+    return found
 
 
 async def test_the_page_follows_the_stream_in_a_browser(start: Start, updates: Updates, tmp_path: Path) -> None:
     """The browser's own WebSocket and EventSource, in a Chromium: once each, in order, also over a restart."""
-    async with _page(tmp_path) as page, start() as first, asyncio.timeout(90):
-        await page.open(first.url, (_EXAMPLES / "browser.html").read_text(encoding="utf-8"))
+    async with browser_page(tmp_path) as page, start() as first, asyncio.timeout(90):
+        await _open(page, first.url)
         for transport in ("websocket", "sse"):
             await eventually(lambda: first.counted(f'connections{{transport="{transport}"}} 1.0'))  # noqa: B023
         titles, _ = await _send(updates, first, 2)
@@ -244,9 +195,9 @@ async def test_the_page_follows_the_stream_in_a_browser(start: Start, updates: U
             await _shown(page, titles)
 
 
-async def _shown(page: _Page, titles: list[str]) -> None:
+async def _shown(page: Page, titles: list[str]) -> None:
     for name in ("socket", "events"):
-        while len(items := await page.items(name)) < len(titles):  # noqa: ASYNC110 - the page cannot call
+        while len(items := await _items(page, name)) < len(titles):  # noqa: ASYNC110 - the page cannot call
             await asyncio.sleep(0.05)
         assert [item.split(" الجزيرة ")[1] for item in items] == titles
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import aiohttp
 
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
-PLACE = Path("events_sse.cursor")
-SILENCE = aiohttp.ClientTimeout(sock_read=40)  # the gateway is never silent for so long
+CURSOR_FILE = Path("events_sse.cursor")
+SILENCE = aiohttp.ClientTimeout(sock_read=40)  # heartbeats come every 15 s
 
 
 async def follow() -> None:
     """Print articles over one connection."""
-    headers = {"Last-Event-ID": PLACE.read_text()} if PLACE.exists() else {}
+    headers = {"Last-Event-ID": CURSOR_FILE.read_text()} if CURSOR_FILE.exists() else {}
     query = f"{URL}/v1/events?type=article&language=ar"
     async with aiohttp.request("GET", query, headers=headers, timeout=SILENCE, read_bufsize=2**24) as response:
         if 400 <= response.status < 500:
@@ -27,7 +27,7 @@ async def follow() -> None:
                 if event.get("event") == "article":
                     article = json.loads(event["data"])["data"]
                     print(article["received_at"], article["source"], article["title"], flush=True)
-                PLACE.write_text(event["id"])
+                CURSOR_FILE.write_text(event["id"])
                 event = {}
 
 

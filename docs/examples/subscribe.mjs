@@ -3,16 +3,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import WebSocket from 'ws';
 
 const gateway = process.argv[2] ?? 'http://127.0.0.1:8000';
-const PLACE = 'subscribe.cursor';
+const CURSOR_FILE = 'subscribe.cursor';
 
 function follow() {
   const query = new URLSearchParams({ type: 'article', language: 'ar' });
-  if (existsSync(PLACE)) query.set('cursor', readFileSync(PLACE, 'utf8'));
+  if (existsSync(CURSOR_FILE)) query.set('cursor', readFileSync(CURSOR_FILE, 'utf8'));
   const socket = new WebSocket(`${gateway.replace('http', 'ws')}/v1/stream?${query}`);
   let silence;
   const alive = () => {
     clearTimeout(silence);
-    silence = setTimeout(() => socket.terminate(), 40_000); // the gateway is never silent for so long
+    silence = setTimeout(() => socket.terminate(), 40_000); // heartbeats come every 15 s
   };
   alive();
   socket.on('error', (error) => console.error(error.message));
@@ -29,7 +29,7 @@ function follow() {
         continue;
       }
       if (message.data) console.log(message.time, message.data.source, message.data.title);
-      if (message.cursor) writeFileSync(PLACE, message.cursor);
+      if (message.cursor) writeFileSync(CURSOR_FILE, message.cursor);
     }
   });
 }

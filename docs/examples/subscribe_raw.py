@@ -1,4 +1,4 @@
-"""The stream over WebSocket without Khabar's client: python subscribe_raw.py [URL]"""
+"""The stream over WebSocket, without the Khabar client: python subscribe_raw.py [URL]"""
 
 import asyncio
 import json
@@ -11,15 +11,16 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 URL = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
-PLACE = Path("subscribe_raw.cursor")
+CURSOR_FILE = Path("subscribe_raw.cursor")
 
 
 async def follow() -> None:
     """Print articles over one connection."""
-    query = {"type": "article", "language": "ar"} | ({"cursor": PLACE.read_text()} if PLACE.exists() else {})
+    resume = {"cursor": CURSOR_FILE.read_text()} if CURSOR_FILE.exists() else {}
+    query = {"type": "article", "language": "ar", **resume}
     async with connect(f"{URL.replace('http', 'ws', 1)}/v1/stream?{urlencode(query)}", max_size=None) as socket:
         while True:
-            async with asyncio.timeout(40):  # the gateway is never silent for so long
+            async with asyncio.timeout(40):  # heartbeats come every 15 s
                 frame = await socket.recv(decode=True)
             for message in map(json.loads, frame.split("\n")):
                 if message["type"] == "error" and message["code"] not in {"going_away", "too_slow", "unavailable"}:
@@ -27,7 +28,7 @@ async def follow() -> None:
                 if message["type"] == "article":
                     print(message["time"], message["data"]["source"], message["data"]["title"], flush=True)
                 if message["type"] != "error":
-                    PLACE.write_text(message["cursor"])
+                    CURSOR_FILE.write_text(message["cursor"])
 
 
 while True:

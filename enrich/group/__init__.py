@@ -1,4 +1,4 @@
-"""Group: the one writer of ``updates``. docs/grouping.md explains the method.
+"""Group: the one writer of ``updates``. docs/explanation/grouping.md explains the method.
 
 ========== ============================================================================
 grouper    AnnotatedArticle → Article and Story, with everything seen within the window

@@ -3,7 +3,7 @@
 The number of articles of a window that name a thing is taken to be Poisson with the rate ``volume x share``. The share
 is not known but learnt from the past: with ``n`` of ``V`` earlier articles it has the Gamma distribution of shape
 ``n + 1/2`` and rate ``V`` (Jeffreys' prior), and the count that is to be expected is negative binomial (Gelman and
-others, Bayesian Data Analysis, 3rd edition, section 2.6). docs/trends.md says what else goes into it, and why.
+others, Bayesian Data Analysis, 3rd edition, section 2.6). The rest, and why: docs/explanation/trends.md.
 """
 
 import math
@@ -40,7 +40,7 @@ def _floors() -> dict[TrendWindow, int]:
 
 @dataclass(frozen=True)
 class Rules:
-    """When something rises; what each number does is in docs/trends.md.
+    """When something rises; what each number does is in docs/explanation/trends.md.
 
     ``floors``: articles in the window below which nothing is a trend. ``score``: least surprise of a start, -log10 of
     a probability. ``ratio``: least count of a start, in multiples of what is expected. ``last_score``,

@@ -1,34 +1,50 @@
-"""The page's files: words in both languages, and nothing from outside as HTML."""
+"""The page: its files, its modules under Node, and the whole of it in a browser.
+
+The tests of the modules need node (20 or newer), those of the whole page need a Chromium; without them they are
+skipped.
+"""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import api
+from services.store import Store
+from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, tell
+from tests.browser import Page, browser_page
 
-_FILES = Path(api.__file__).with_name("dashboard")
-_SCRIPT = (_FILES / "dashboard.js").read_text(encoding="utf-8")
-_PAGE = (_FILES / "index.html").read_text(encoding="utf-8")
+_FOLDER = Path(api.__file__).with_name("dashboard")
+_MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.js"))}
+_SCRIPT = "\n".join(text for name, text in _MODULES.items() if name != "words")
+_PAGE = (_FOLDER / "index.html").read_text(encoding="utf-8")
+_ROOT = Path(__file__).parents[2]
+_NODE_TESTS = sorted((_ROOT / "tests" / "dashboard").glob("*.test.mjs"))
+_HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><b>bold</b>"
 
 
 def _words(language: str) -> dict[str, str]:
-    block = re.search(rf"^  {language}: \{{\n(.*?)^  \}},", _SCRIPT, re.DOTALL | re.MULTILINE)
+    block = re.search(rf"^  {language}: \{{\n(.*?)^  \}},", _MODULES["words"], re.DOTALL | re.MULTILINE)
     assert block is not None
     return dict(re.findall(r"^    (\w+): '(.*)',$", block.group(1), re.MULTILINE))
 
 
-def test_every_word_is_there_in_both_languages() -> None:
-    """With the same gaps to fill in; what page and script ask for by name is among them."""
+def test_every_text_is_there_in_both_languages() -> None:
+    """With the same placeholders; the keys that the page and the modules name are among them."""
     english, arabic = _words("en"), _words("ar")
     assert english.keys() == arabic.keys()
     for name, text in english.items():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", arabic[name])), name
-    asked = {*re.findall(r'data-(?:text|label)="(\w+)"', _PAGE), *re.findall(r"\bt\('(\w+)'", _SCRIPT)}
-    assert len(asked) > 30
-    assert asked <= english.keys()
+    named = {*re.findall(r'data-(?:text|label)="(\w+)"', _PAGE), *re.findall(r"\bt\('(\w+)'", _SCRIPT)}
+    assert len(named) > 30
+    assert named <= english.keys()
 
 
-def test_what_the_page_says_before_the_script_runs_is_the_english_word() -> None:
-    """So that nothing jumps."""
+def test_the_page_has_the_english_texts_before_the_script_runs() -> None:
+    """So that nothing moves when it does."""
     english = _words("en")
     shown = re.findall(r'data-text="(\w+)"[^>]*>([^<]+)<', _PAGE)
     assert len(shown) > 20
@@ -36,17 +52,199 @@ def test_what_the_page_says_before_the_script_runs_is_the_english_word() -> None
         assert text == english[name]
 
 
-def test_nothing_from_outside_is_taken_for_html() -> None:
-    """Text enters the page as text: none of the ways by which it would be parsed is used."""
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|srcdoc", _SCRIPT)
-    assert "textContent" in _SCRIPT
+def test_no_module_parses_text_as_html() -> None:
+    """Text from outside enters the page as text: no module uses a function that would parse it."""
+    for name, text in _MODULES.items():
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|srcdoc", text
+        ), name
+    assert "textContent" in _MODULES["dom"]
     assert "<script>" not in _PAGE and "onclick" not in _PAGE
 
 
-def test_each_element_that_the_script_looks_for_is_on_the_page() -> None:
+def test_every_element_that_a_module_looks_for_is_on_the_page() -> None:
     """By its id; panels by theirs."""
     ids = set(re.findall(r'\bid="([\w-]+)"', _PAGE))
     wanted = set(re.findall(r"byId\('([\w-]+)'\)", _SCRIPT))
-    panels = re.findall(r"(?:barPanel|makePanel)\('(\w+)'", _SCRIPT)
+    panels = re.findall(r"(?:barPanel|listPanel)\('(\w+)'", _SCRIPT)
     assert len(wanted) > 10 and len(panels) >= 6
     assert wanted | {f"panel-{name}" for name in [*panels, "minutes"]} <= ids
+
+
+def _imports(name: str) -> set[str]:
+    statements = re.findall(r"^(?:import|export)\b[^;]*?\bfrom '([^']+)';", _MODULES[name], re.DOTALL | re.MULTILINE)
+    found = {re.fullmatch(r"\./(\w+)\.js", address) for address in statements}
+    assert None not in found, f"{name} imports something other than a module beside it"
+    return {match[1] for match in found if match}
+
+
+def _needed(name: str) -> set[str]:
+    """A module and all that it imports, directly or not."""
+    needed, waiting = set(), [name]
+    while waiting:
+        needed.add(one := waiting.pop())
+        waiting += _imports(one) - needed
+    return needed
+
+
+def test_modules_import_only_what_the_map_puts_above_them() -> None:
+    """The map at the head of dashboard.js names every module once; no import runs back up, so there is no cycle."""
+    rows = re.findall(r"^//   ([a-z]\w*(?:  ?\w+)*?)(?:   .*)?$", _MODULES["dashboard"], re.MULTILINE)
+    levels = {name: level for level, row in enumerate(rows) for name in row.split()}
+    assert sorted(name for row in rows for name in row.split()) == sorted(_MODULES)
+    for name in _MODULES:
+        for imported in _imports(name):
+            assert levels[imported] < levels[name], f"{name} imports {imported}"
+
+
+def test_each_module_says_what_it_does() -> None:
+    """In a comment on its first line."""
+    for name, text in _MODULES.items():
+        assert text.startswith("// "), name
+
+
+def test_the_page_asks_for_all_modules_at_once() -> None:
+    """index.html preloads every module that the entry needs: none waits for another one to be read."""
+    assert _needed("dashboard") == set(_MODULES)
+    preloaded = re.findall(r'<link rel="modulepreload" href="/dashboard/(\w+)\.js">', _PAGE)
+    assert sorted([*preloaded, "dashboard"]) == sorted(_MODULES)
+
+
+@pytest.mark.parametrize("name", [*_MODULES])
+async def test_the_gateway_serves_each_module(gateway: Running, name: str) -> None:
+    """As JavaScript, under the page's policy; a browser that has it already gets 304."""
+    path = f"/dashboard/{name}.js"
+    status, text, response = await gateway.get(path)
+    assert (status, text) == (200, _MODULES[name])
+    assert response.content_type in {"text/javascript", "application/javascript"}
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+    assert response.headers["Cache-Control"] == "no-cache"
+    tag = response.headers["ETag"]
+    status, text, response = await gateway.get(path, headers={"If-None-Match": tag})
+    assert (status, text) == (304, "")
+    assert response.headers["ETag"] == tag
+
+
+@pytest.mark.parametrize("file", _NODE_TESTS, ids=lambda path: path.name.removesuffix(".test.mjs"))
+def test_modules_under_node(file: Path) -> None:
+    """The tests of a module pass; what they print is shown when they do not."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node, which is not on the PATH")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").split(".")[0]) < 20:
+        pytest.skip(f"needs node 20 or newer, and this is {version}")
+    command = [node, "--test", "--test-reporter=spec", str(file)]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, f"\n{done.stdout}{done.stderr}"
+    assert re.search(r"^ℹ pass [1-9]", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_each_module_without_elements_has_tests_under_node() -> None:
+    """All that do not need dom.js; the clock is what these tests replace."""
+    pure = {name for name in _MODULES if "dom" not in _needed(name)} - {"clock"}
+    assert {path.name.removesuffix(".test.mjs") for path in _NODE_TESTS} == pure
+
+
+async def _texts(page: Page, selector: str) -> list[str]:
+    texts: list[str] = await page.value(f"Array.from(document.querySelectorAll({selector!r}), (it) => it.textContent)")
+    return texts
+
+
+async def _titles(page: Page) -> list[str]:
+    """The titles in the list that are not hidden, newest first."""
+    return await _texts(page, "#articles li:not([hidden]) .title")
+
+
+async def _shows(page: Page, state: str) -> None:
+    await page.until(f"document.getElementById('status').dataset.state === '{state}'")
+
+
+async def _titled(page: Page, *titles: str) -> None:
+    await page.until(f"document.querySelectorAll('#articles li:not([hidden])').length === {len(titles)}")
+    assert await _titles(page) == list(titles)
+
+
+async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Store, tmp_path: Path) -> None:
+    """Rows arrive live and as text, numbers follow, a filter narrows the stream, the other language is Arabic.
+
+    Nothing is reported on the console.
+    """
+    gaza = an_entity("Q-dashboard")
+    about: dict[str, Any] = {"entities": [gaza], "source": "الجزيرة"}
+    async with start() as gateway, browser_page(tmp_path) as page:
+        await page.goto(f"{gateway.url}/")
+        await _shows(page, "live")
+        first = an_article(title=_HOSTILE, language="en", **about)
+        await tell(store, updates, first)
+        await page.until(f"document.querySelector('#article-{first.id}') !== null")
+        assert (await _titles(page))[0] == _HOSTILE
+        assert await page.value("document.querySelectorAll('#articles img, #articles b').length") == 0
+        assert "hacked" not in await page.value("document.title")
+
+        await page.until("document.querySelector('#panel-entity button') !== null")
+        assert await _texts(page, "#panel-entity .name") == [gaza.name]
+        await page.value("document.querySelector('#panel-entity button').click()")
+        assert await _texts(page, "#focus-name") == [gaza.name]
+        assert await _texts(page, "button[aria-pressed=true]") == [gaza.name, gaza.name]
+        duplicate = an_article(title="تكرار", duplicate_of=first.id, similarity=0.9, **about)
+        await tell(store, updates, an_article(title="عن شيء آخر"), an_article(title="عن غزة", **about), duplicate)
+        await _titled(page, "تكرار", "عن غزة", _HOSTILE)
+        assert await _texts(page, ".duplicate-mark a") == [_HOSTILE]
+        await page.value("document.getElementById('hide-duplicates').click()")
+        await _titled(page, "عن غزة", _HOSTILE)
+
+        await page.value("document.getElementById('ui-language').click()")
+        assert await page.value("[document.documentElement.lang, document.documentElement.dir]") == ["ar", "rtl"]
+        assert await _texts(page, "#status-text, #pause, #ui-language") == ["مباشر", "English", "إيقاف مؤقت"]
+        await _titled(page, "عن غزة", _HOSTILE)
+        await page.value("document.getElementById('pause').click()")
+        await tell(store, updates, an_article(title="أثناء التوقف", **about))
+        await page.until("document.getElementById('waiting').textContent !== ''")
+        assert await _titles(page) == ["عن غزة", _HOSTILE]
+        await page.value("document.getElementById('pause').click()")
+        await _titled(page, "أثناء التوقف", "عن غزة", _HOSTILE)
+        assert page.errors == []
+
+
+async def test_the_page_resumes_after_the_gateway_was_restarted(start: Start, updates: Updates, tmp_path: Path) -> None:
+    """What was published meanwhile is shown once, and the page says that it resumed."""
+    async with browser_page(tmp_path) as page:
+        async with start() as first:
+            await page.goto(f"{first.url}/")
+            await _shows(page, "live")
+            before = an_article(title="قبل الانقطاع")
+            await updates.send(before)
+            await page.until(f"document.querySelector('#article-{before.id}') !== null")
+        await _shows(page, "reconnecting")
+        meanwhile = an_article(title="أثناء الانقطاع")
+        await updates.send(meanwhile)
+        async with start(at=first.port):
+            await page.value("window.dispatchEvent(new Event('online'))")
+            await page.until(f"document.querySelector('#article-{meanwhile.id}') !== null")
+            assert await page.value("document.getElementById('status').dataset.state") == "resumed"
+            assert (await _titles(page))[:2] == ["أثناء الانقطاع", "قبل الانقطاع"]
+
+
+async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updates: Updates, tmp_path: Path) -> None:
+    """A wrong key is refused, the right one opens stream and numbers, and a reload of the tab still has it."""
+    enter = "document.getElementById('key-input').value = {key!r}; document.getElementById('key-form').requestSubmit()"
+    message = "document.getElementById('key-message').textContent"
+    form = "document.getElementById('key-section').hidden"
+    async with start(api_keys=("right:read",)) as gateway, browser_page(tmp_path) as page:
+        await page.goto(f"{gateway.url}/")
+        await page.until(f"{form} === false")
+        assert await page.value(message) == _words("en")["keyRequired"]
+        await page.value(enter.format(key="wrong"))
+        await page.until(f"{message} === {_words('en')['keyRefused']!r} && {form} === false")
+        await page.value(enter.format(key="right"))
+        await _shows(page, "live")
+        article = an_article()
+        await updates.send(article)
+        await page.until(f"document.querySelector('#article-{article.id}') !== null")
+        await page.until("!document.querySelector('.panel.stale')")
+        assert await page.value(form) is True
+        await page.goto(f"{gateway.url}/")
+        await _shows(page, "live")
+        assert await page.value(form) is True
+        await eventually(lambda: gateway.counted('connections{transport="websocket"} 1.0'))

@@ -1,4 +1,4 @@
-"""Articles are followed through merges and splits as docs/api.md tells subscribers to, and copies are counted."""
+"""Articles follow merges and splits as docs/reference/api.md describes, and near-duplicates are counted."""
 
 from datetime import UTC, datetime
 
