@@ -88,7 +88,6 @@ class Delivery:
         policy: DeliveryPolicy,
         held_until: float,
         on_failure: Callable[[], None],
-        clock: Callable[[], float] = time.time,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._webhook = webhook
@@ -99,7 +98,6 @@ class Delivery:
         self._allowance = allowance
         self._policy = policy
         self._on_failure = on_failure
-        self._clock = clock
         self._rng = rng
         # When the lease expires, by the monotonic clock, counted from before the request for it.
         self._held_until = held_until
@@ -128,6 +126,9 @@ class Delivery:
     def stop_after_current(self) -> None:
         """End as soon as no event is being delivered and the last one is saved."""
         self._stopping.set()
+
+    def _now(self) -> float:
+        return self._gateway.now().timestamp()
 
     async def _stopped(self) -> None:
         await self._stopping.wait()
@@ -163,7 +164,7 @@ class Delivery:
     async def _deliver_all(self) -> None:
         session = await self._session()
         while session is not None:
-            await asyncio.sleep(max(0.0, self._next_attempt - self._clock()))
+            await asyncio.sleep(max(0.0, self._next_attempt - self._now()))
             try:
                 chunk = await session.read()
             except StreamError as error:
@@ -227,7 +228,7 @@ class Delivery:
 
     async def _on_failed(self, failed: Failed) -> None:
         self._on_failure()
-        now = self._clock()
+        now = self._now()
         self._failures += 1
         self._failing_since = self._failing_since or now
         self._next_attempt = now + self._policy.delay(self._failures, failed.retry_after, self._rng())

@@ -86,7 +86,9 @@ class DeliveryManager:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver; at the end hand over to the other gateways. The store may be unavailable at any time."""
-        sender = Sender(self.resolver, allow_private=self.allow_private, timeout=self.policy.timeout)
+        sender = Sender(
+            self.resolver, allow_private=self.allow_private, timeout=self.policy.timeout, now=self._gateway.now
+        )
         manager = asyncio.create_task(self._manage(sender), name="webhooks")
         try:
             yield

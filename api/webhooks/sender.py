@@ -9,9 +9,8 @@ import hmac
 import json
 import re
 import secrets
-import time
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -22,6 +21,7 @@ import aiohttp
 from api.stream.stream_event import Event
 from api.webhooks.resolver import ThreadedResolver
 from services.addresses import PrivateAddress, public_socket
+from services.clock import utc_now
 from services.store.webhooks import Webhook
 
 _PREFIX: Final = "whsec_"
@@ -78,9 +78,9 @@ class Sender:
     """Sends events. Stateless: one sender serves all webhooks of a gateway."""
 
     def __init__(
-        self, resolver: ThreadedResolver, *, allow_private: bool, timeout: float, clock: Callable[[], float] = time.time
+        self, resolver: ThreadedResolver, *, allow_private: bool, timeout: float, now: Callable[[], datetime] = utc_now
     ) -> None:
-        self._clock = clock
+        self._now = now
         self._timeout = timeout
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -103,7 +103,7 @@ class Sender:
         """
         message_id = f"{webhook.id}_{event.cursor}"
         body = body_of(event)
-        timestamp = int(self._clock())
+        timestamp = int(self._now().timestamp())
         headers = {
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
@@ -133,7 +133,7 @@ class Sender:
             moment = parsedate_to_datetime(text)
         except ValueError:
             return 0.0
-        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock())
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds())
 
     async def close(self) -> None:
         """Close all connections."""

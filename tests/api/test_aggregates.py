@@ -125,7 +125,7 @@ async def test_no_link_leads_beyond_the_largest_offset(
     gateway: Running, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No link leads to a page that would be an error; after the end there is an empty page with a link back."""
-    monkeypatch.setattr("api.routes.pages._FARTHEST", 10)
+    monkeypatch.setattr("api.routes.pages._MAX_OFFSET", 10)
     await _fill(store, *(an_article(source=f"source {number}") for number in range(23)))
     _, _, response = await gateway.get("/v1/aggregates?by=source&limit=5&offset=5")
     assert set(response.links) == {"next", "prev"}

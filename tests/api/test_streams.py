@@ -12,18 +12,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from api.hub.backlog import TooOld
-from api.hub.cursor import Cursors
-from api.hub.filters import Filter
-from api.hub.hub import StreamHub
-from api.hub.log import Chunk, Log
-from api.hub.protocols import ConnectionListener
-from api.hub.session import LiveSession, Session
-from api.hub.stream_event import Event, Facets
-from api.hub.subscription import StreamError, StreamTimeouts, Subscription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.stream.backlog import TooOld
+from api.stream.cursor import Cursors
+from api.stream.filters import Filter
+from api.stream.hub import StreamHub
+from api.stream.log import Chunk, Log
+from api.stream.protocols import ConnectionListener
+from api.stream.session import LiveSession, Session
+from api.stream.stream_event import Event, Facets
+from api.stream.subscription import StreamError, StreamTimeouts, Subscription
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
@@ -325,7 +325,7 @@ async def test_every_subscriber_gets_everything_once_in_order(
 ) -> None:
     """However slowly clients read, while filters change and the log is reset: each event comes once, in order."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("api.hub.log.CHUNK_BYTES", _CHUNK)
+        patched.setattr("api.stream.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 

@@ -215,7 +215,7 @@ async def test_events_are_delivered_in_order_signed_and_once(
 
 def _documented() -> Callable[[str, dict[str, str], bytes], None]:
     """The function that docs/howto/webhooks.md shows to receivers."""
-    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "webhooks.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - our own page
