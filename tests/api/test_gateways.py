@@ -1046,7 +1046,7 @@ async def test_dead_peers_are_found_over_sse_too(
     settings: Settings, apart: _Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It no longer acknowledges anything, at least heartbeats: the kernel ends the connection."""
-    monkeypatch.setattr("api.server._UNACKNOWLEDGED_SECONDS", 2.0)
+    monkeypatch.setattr("api.server._TCP_USER_TIMEOUT_SECONDS", 2.0)
     server = Server(settings, StreamTimeouts(heartbeat=0.3))
     async with _read_from_apart(server, apart, _SSE_READER, "http:///v1/events") as printed:
         async with asyncio.timeout(20):
