@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from enrich.aggregate import counter
-from enrich.trends.detector import Rules, Trends
+from enrich.trends.detector import Rules, TrendDetector
 from ingest.generator import Stream, Truth
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn, Entity, Mention, Story, Topic
@@ -31,16 +31,16 @@ _LARGEST_LIST = 50
 _TICK = timedelta(seconds=15)
 
 
-def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[counter.Record]:
+def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[counter.UpdateRecord]:
     """So many articles and the state of its story behind each, as records of ``updates`` from offset 0 on."""
     stories: dict[str, Story] = {}
     offset = 0
     for fields, truth in Stream(articles, seed, start=start, days=days):
         article = published(ArticleIn.model_validate(fields), truth)
         arrived = int(truth.arrives_at.timestamp() * 1_000)
-        yield counter.Record(offset, arrived, [("type", b"article")], article.encode())
+        yield counter.UpdateRecord(offset, arrived, [("type", b"article")], article.encode())
         story = stories[truth.story] = _told(stories.get(truth.story), article)
-        yield counter.Record(offset + 1, arrived, [("type", b"story")], story.encode())
+        yield counter.UpdateRecord(offset + 1, arrived, [("type", b"story")], story.encode())
         offset += 2
 
 
@@ -143,7 +143,7 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
     # Keys die by the wall's clock: the stream must not be behind it.
     start = moment = datetime.now(UTC)
     stream = iter(records(articles, seed=seed, start=start, days=days))
-    trends = Trends()
+    trends = TrendDetector()
     click.echo("articles  us an article: worker  store | ms a tick: worker  store |  used MB  resident MB     keys")
     for fifth in range(1, 6):
         batches, ticks = Meter(store), Meter(store)
@@ -177,11 +177,11 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
         click.echo(f"{by}: {(await store.top(by, '24h', limit=1)).size} in the window of 24 h")
 
 
-async def _tick(store: Store, trends: Trends, now: datetime) -> None:
+async def _tick(store: Store, trends: TrendDetector, now: datetime) -> None:
     await store.roll(now)
     active = [(kind, name) for kind, name, _ in trends.active()]
-    for trend in trends.judge(now, await store.rising(now, floors=Rules().floors, told=active)):
-        trends.hear(trend)
+    for trend in trends.evaluate(now, await store.rising(now, floors=Rules().floors, told=active)):
+        trends.apply(trend)
 
 
 @click.command()

@@ -245,16 +245,16 @@ def _counting() -> Iterator[_Counts]:
     def shared(row: Any, others: Any) -> Any:
         counts["duplicates compared"] += len(others)
         counts.most = max(counts.most, len(others))
-        return share(row, others)
+        return containment(row, others)
 
     def chosen(self: Stories, row: Any) -> Any:
-        candidates = choose(self, row)
+        candidates = candidates_of(self, row)
         counts["stories compared"] += len(candidates)
         return candidates
 
-    def alike(self: Similarity, draft: PendingArticle, slots: Any) -> Any:
+    def scored(self: Similarity, article: PendingArticle, slots: Any) -> Any:
         counts["articles of stories compared"] += len(slots)
-        return of(self, draft, slots)
+        return score(self, article, slots)
 
     def asked_by(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -264,14 +264,15 @@ def _counting() -> Iterator[_Counts]:
 
         return asked
 
-    find, share, choose, of = RecentIndex.find, duplicates.share, Stories._candidates, Similarity.of
+    find, containment = RecentIndex.find, duplicates.containment
+    candidates_of, score = Stories._candidates, Similarity.score
     patches: tuple[tuple[Any, str, Any], ...] = (
         (RecentIndex, "find", found),
-        (duplicates, "share", shared),
+        (duplicates, "containment", shared),
         (Stories, "_candidates", chosen),
-        (Similarity, "of", alike),
+        (Similarity, "score", scored),
         (Duplicates, "find", asked_by("duplicates", Duplicates.find)),
-        (Stories, "choose", asked_by("stories", Stories.choose)),
+        (Stories, "matching", asked_by("stories", Stories.matching)),
     )
     originals = [getattr(owner, name) for owner, name, _ in patches]
     try:

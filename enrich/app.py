@@ -155,7 +155,7 @@ async def group(stream: StreamT[bytes]) -> None:
             mine = [event for event in events if event.message.generation_id == app.consumer_generation_id]
             if mine:
                 await retry_until_available(
-                    "group", partial(_writer.process, [*map(original, mine)]), forget=_writer.forget
+                    "group", partial(_writer.process, [*map(original, mine)]), forget=_writer.reset
                 )
         RECORDS.labels("group").inc(len(mine))
 
@@ -164,7 +164,7 @@ async def group(stream: StreamT[bytes]) -> None:
 async def _let_go(app: Any, revoked: Any, **_: Any) -> None:
     """A batch in flight is finished before the partition goes; aggregate's need not be, the store knows its offset."""
     async with _annotating, _writer.busy:
-        _writer.doubt()
+        _writer.invalidate()
     _aggregate.mine = False
 
 
@@ -174,7 +174,7 @@ async def _take_up(app: Any, assigned: Any, **_: Any) -> None:
     mine = {partition.topic for partition in assigned}
     if kafka_topics.ANNOTATED.name not in mine:
         async with _writer.busy:
-            _writer.forget()
+            _writer.reset()
     _aggregate.mine = kafka_topics.UPDATES.name in mine
 
 
@@ -199,14 +199,14 @@ class _Aggregate:
         """Let the windows end now, and tell what rises; when that fails, the next time."""
         async with self._busy:
             if not self.mine:
-                self._herald.forget()
+                self._herald.reset()
                 return
             try:
                 await self._numbers.tick()
                 end = app.consumer.highwater(TP(kafka_topics.UPDATES.name, 0)) or 0
                 # Numbers that are not those of the last minutes yet say nothing of what rises now.
                 if end - self._numbers.reached <= MOST_BEHIND:
-                    for trend in await self._herald.tell(utc_now(), self._numbers.reached):
+                    for trend in await self._herald.publish(utc_now(), self._numbers.reached):
                         TRENDS.labels(trend.kind, trend.phase).inc()
             except (KafkaError, RedisError, OSError, Fenced) as error:
                 log.warning("trends wait", cause=repr(error)[:300])
@@ -215,9 +215,9 @@ class _Aggregate:
 _aggregate = _Aggregate()
 
 
-def _record(event: EventT) -> counting.Record:
+def _record(event: EventT) -> counting.UpdateRecord:
     message = event.message
-    return counting.Record(message.offset, int(message.timestamp * 1000), message.headers, event.value)
+    return counting.UpdateRecord(message.offset, int(message.timestamp * 1000), message.headers, event.value)
 
 
 @_agent(_topic(kafka_topics.UPDATES))

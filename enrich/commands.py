@@ -78,7 +78,7 @@ def explain(one: str, other: str, data_dir: Path | None) -> None:
     from enrich.group import explain as explaining
 
     async def told() -> list[str]:
-        return await explaining.told(settings_module.load(data_dir=data_dir), one, other)
+        return await explaining.explain(settings_module.load(data_dir=data_dir), one, other)
 
     for line in asyncio.run(told()):
         click.echo(line)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from enrich.trends.detector import Key
+from enrich.trends.detector import TrendKey
 from services.events import TrendKind, TrendWindow
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
 
@@ -55,7 +55,7 @@ class Counter:
         self._read = 0
         self._minute = int(self._times[0]) // 60
 
-    def snapshot(self, now: int, active: Iterable[Key]) -> Snapshot:
+    def snapshot(self, now: int, active: Iterable[TrendKey]) -> Snapshot:
         """As of a moment in seconds since 1970, not before the last one asked for; names are the ids."""
         self._add(now)
         self._roll(now // 60)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from enrich.fingerprint import features, signature
 from enrich.fingerprint.features import FEATURES
 from enrich.group import weights as feature_weights
-from enrich.group.columns import WEIGHT
+from enrich.group.columns import WEIGHT_SCALE
 from enrich.group.grouper import Grouper
 from evaluation.duplicates import grade
 from evaluation.grouping import WINDOW, Grouped, Places, grouper
@@ -238,7 +238,7 @@ class Stitcher:
         no_terms = message.found[:0]
         numbers, weights = feature_weights.weigh(message.found, no_terms, self._frequency, len(self._known) + 1)
         vector = {
-            feature: weight / WEIGHT
+            feature: weight / WEIGHT_SCALE
             for feature, weight in zip(numbers.tolist(), weights.tolist(), strict=True)
             if weight
         }

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from enrich.trends.detector import LENGTHS, Rules, Trends
+from enrich.trends.detector import LENGTHS, Rules, TrendDetector
 from evaluation.counter import Counter, Ints, Mentions
 from evaluation.report import table
 from ingest.generator import START, Burst, Stream
@@ -109,12 +109,12 @@ def planted(articles: int, start: datetime, seed: int) -> tuple[list[tuple[int, 
 
 def told(stream: Mentions, start: datetime, rules: Rules, length: timedelta = _DAY) -> list[Trend]:
     """All events of a stretch of time, asked for every 15 seconds; what came before is history."""
-    counter, trends = Counter(stream, rules.floors), Trends(rules)
+    counter, trends = Counter(stream, rules.floors), TrendDetector(rules)
     events = []
     begin = int(start.timestamp())
     for now in range(begin, begin + int(length.total_seconds()), TICK):
-        for trend in trends.judge(datetime.fromtimestamp(now, UTC), counter.snapshot(now, trends.active())):
-            trends.hear(trend)
+        for trend in trends.evaluate(datetime.fromtimestamp(now, UTC), counter.snapshot(now, trends.active())):
+            trends.apply(trend)
             events.append(trend)
     return events
 

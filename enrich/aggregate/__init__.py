@@ -1,4 +1,4 @@
-"""Aggregate: Article and Story → counters in the store.
+"""Aggregate: Article, Story and Trend → counters in the store.
 
 ======= =========================================================
 counter applies batches of ``updates`` to the store, exactly once

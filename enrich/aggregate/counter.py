@@ -1,8 +1,8 @@
-"""Aggregate: what group published → live numbers in the store, with the offset they reflect.
+"""Aggregate: records of ``updates`` → live numbers in the store, with the offset they reflect.
 
-The store follows the log: each batch, and the offset it reaches, is one atomic script, which refuses what would leave
-a record out. So whatever is lost on the way (a worker, the last second of the store, all of it) shows as a gap between
-the offset in the store and the records at hand, and is read back from Kafka.
+The store follows the log: one atomic script applies a batch and stores the offset it reaches, and refuses a batch that
+would skip a record. So any loss (of a worker, of the last second of the store, of all of it) shows as a gap between the
+offset in the store and the next records, which are then read again from Kafka.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,14 +18,14 @@ from services.store import Batch, Gap, Store
 
 log = structlog.get_logger(__name__)
 
-# Records read back and applied at once.
-_READ_BACK = 1_000
-# Of a gap that is filled in moments nobody is told.
-_WORTH_TELLING = 5_000
+# Records that are replayed and applied at once.
+_REPLAY_BATCH = 1_000
+# Gaps longer than this are reported as a rebuild; shorter ones are filled within moments.
+_REBUILD_RECORDS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class UpdateRecord:
     """A record of ``updates``; ``timestamp`` is when it was written, in ms since 1970."""
 
     offset: int
@@ -35,25 +35,25 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A record that cannot be counted, and why."""
+class Uncountable:
+    """A record that cannot be counted, and the error."""
 
     offset: int
     error: Exception
 
 
 Progress = Callable[[int, int], None]
-"""Called with the offset reached and the one that is the goal."""
+"""Called with the offset reached and the last one to reach."""
 
 
-def _unseen(reached: int, goal: int) -> None:
+def _ignore_progress(reached: int, goal: int) -> None:
     pass
 
 
-def add(batch: Batch, record: Record) -> None:
-    """Add one record of ``updates`` to a batch; kinds that change no number only move the offset on.
+def add(batch: Batch, record: UpdateRecord) -> None:
+    """Add one record of ``updates`` to a batch; types that change no number only advance the offset.
 
-    Raises ``ValueError`` (pydantic's), with the batch as it was, when the value is not what its ``type`` header says.
+    Raises ``ValueError`` (pydantic's), with the batch unchanged, when the value does not match its ``type`` header.
     """
     value = record.value or b""
     match kafka.header(record.headers, "type"):
@@ -67,10 +67,10 @@ def add(batch: Batch, record: Record) -> None:
             batch.add_nothing(record.offset)
 
 
-def batches(records: Iterable[Record], refused: list[Refused]) -> Iterator[Batch]:
-    """Records added up, in a batch for each run of consecutive offsets; what comes again within a run is left out.
+def batches(records: Iterable[UpdateRecord], uncountable: list[Uncountable]) -> Iterator[Batch]:
+    """Add up records in one batch for each run of consecutive offsets; records repeated within a run are skipped.
 
-    What cannot be counted is noted in ``refused`` and counts as done.
+    Records that cannot be counted are added to ``uncountable`` and only advance the offset.
     """
     batch = Batch()
     for record in records:
@@ -80,21 +80,24 @@ def batches(records: Iterable[Record], refused: list[Refused]) -> Iterator[Batch
             if record.offset != batch.last + 1:
                 yield batch
                 batch = Batch()
-        _add(batch, record, refused)
+        _add(batch, record, uncountable)
     if len(batch):
         yield batch
 
 
-def _add(batch: Batch, record: Record, refused: list[Refused]) -> None:
+def _add(batch: Batch, record: UpdateRecord, uncountable: list[Uncountable]) -> None:
     try:
         add(batch, record)
-    except Exception as error:  # whatever a record does to us, the next one is not its fault
-        refused.append(Refused(record.offset, error))
+    except Exception as error:  # an error in one record must not affect the next
+        uncountable.append(Uncountable(record.offset, error))
         batch.add_nothing(record.offset)
 
 
 class Aggregate:
-    """Keeps the store up with one log. Raises ``KafkaError`` or ``redis.RedisError``; all of it may be tried again."""
+    """Keeps the store up to date with one log.
+
+    Methods raise ``KafkaError`` or ``redis.RedisError``, and are safe to repeat.
+    """
 
     def __init__(
         self,
@@ -108,87 +111,87 @@ class Aggregate:
         self._bootstrap = bootstrap
         self._topic = topic
         self._clock = clock
-        self._log: str | None = None
+        self._log_id: str | None = None
         self.reached = -1
-        """Offset of the last record that is known to be in the store."""
+        """Offset of the last record known to be in the store."""
 
-    async def apply(self, records: Sequence[Record]) -> list[Refused]:
-        """Bring records into the store, and before them whatever it lacks; which of them cannot be counted."""
-        refused: list[Refused] = []
-        for batch in batches(records, refused):
+    async def apply(self, records: Sequence[UpdateRecord]) -> list[Uncountable]:
+        """Apply records to the store, and before them the ones it lacks; return those that cannot be counted."""
+        uncountable: list[Uncountable] = []
+        for batch in batches(records, uncountable):
             await self._apply(batch)
-        return refused
+        return uncountable
 
     async def tick(self) -> None:
-        """Let the windows end now, and see that the store has lost nothing while no records came."""
-        name = await self._name()
+        """Move the windows on to the present, and restore what the store may have lost while no records arrived."""
+        log_id = await self._read_log_id()
         if self.reached < 0:
             async with kafka.reader(self._bootstrap, self._topic) as reader:
                 self.reached = await reader.end() - 1
-        applied = await self._store.applied(name)
+        applied = await self._store.applied(log_id)
         if applied < self.reached:
-            await self._fill(applied, self.reached + 1)
+            await self._fill_gap(applied, self.reached + 1)
         await self._store.roll(self._clock())
 
-    async def rebuild(self, progress: Progress = _unseen) -> int:
-        """Forget all numbers and count everything that Kafka keeps; the offset that is reached."""
+    async def rebuild(self, progress: Progress = _ignore_progress) -> int:
+        """Clear all numbers and count everything that Kafka keeps; return the offset reached."""
         await self._store.clear()
         async with kafka.reader(self._bootstrap, self._topic) as reader:
             end = await reader.end()
-        await self._fill(-1, end, progress)
+        await self._fill_gap(-1, end, progress)
         return end - 1
 
     async def _apply(self, batch: Batch) -> None:
         while True:
             try:
-                await self._store.apply(await self._name(), batch, now=self._clock())
+                await self._store.apply(await self._read_log_id(), batch, now=self._clock())
             except Gap as gap:
-                await self._fill(gap.applied, batch.first)
+                await self._fill_gap(gap.applied, batch.first)
             else:
                 self.reached = max(self.reached, batch.last)
                 return
 
-    async def _fill(self, applied: int, stop: int, progress: Progress = _unseen) -> None:
-        """Read back and apply what lies behind ``applied``, up to but not including offset ``stop``."""
+    async def _fill_gap(self, applied: int, stop: int, progress: Progress = _ignore_progress) -> None:
+        """Read and apply the records after offset ``applied``, up to but not including ``stop``."""
         async with kafka.reader(self._bootstrap, self._topic) as reader:
             while applied < stop - 1:
-                log.warning("the store lacks records; reading them back", first=applied + 1, last=stop - 1)
-                if stop - applied > _WORTH_TELLING:
+                log.warning("store_gap", first=applied + 1, last=stop - 1)
+                if stop - applied > _REBUILD_RECORDS:
                     await self._store.begin_rebuild(stop - 1)
                 try:
-                    await self._read_back(reader, applied, stop, progress)
+                    await self._replay(reader, applied, stop, progress)
                     break
-                except Gap as gap:  # it was lost once more meanwhile
+                except Gap as gap:  # the store lost records again meanwhile
                     applied = gap.applied
         await self._store.end_rebuild()
         self.reached = max(self.reached, stop - 1)
 
-    async def _read_back(self, reader: kafka.Reader, applied: int, stop: int, progress: Progress) -> None:
-        name = await self._name()
+    async def _replay(self, reader: kafka.Reader, applied: int, stop: int, progress: Progress) -> None:
+        log_id = await self._read_log_id()
         oldest = await reader.oldest()
-        # Of what the log no longer keeps the store can only say that it lacks it.
+        # The log no longer has some of the missing records: the store then reports its numbers as incomplete.
         gone_after = applied if oldest > applied + 1 else None
-        refused: list[Refused] = []
+        uncountable: list[Uncountable] = []
         batch = Batch()
         first = max(applied + 1, oldest)
         expected = min(first, stop - 1)
         async for record in reader.between(first, stop):
-            if record.offset > expected:  # compaction and transactions leave offsets out
+            if record.offset > expected:  # compaction and transactions leave gaps in the offsets
                 batch.pass_over(expected, record.offset - 1)
-            _add(batch, Record(record.offset, record.timestamp, record.headers, record.value), refused)
+            _add(batch, UpdateRecord(record.offset, record.timestamp, record.headers, record.value), uncountable)
             expected = record.offset + 1
-            if len(batch) >= _READ_BACK:
-                await self._store.apply(name, batch, now=self._clock(), gone_after=gone_after)
+            if len(batch) >= _REPLAY_BATCH:
+                await self._store.apply(log_id, batch, now=self._clock(), gone_after=gone_after)
                 progress(batch.last, stop - 1)
                 gone_after, batch = None, Batch()
         if expected < stop:
             batch.pass_over(expected, stop - 1)
-        await self._store.apply(name, batch, now=self._clock(), gone_after=gone_after)
+        await self._store.apply(log_id, batch, now=self._clock(), gone_after=gone_after)
         progress(stop - 1, stop - 1)
-        if refused:  # they became dead letters when they were read first
-            log.warning("records that cannot be counted were left out", records=len(refused))
+        if uncountable:  # they became dead letters when they were first read
+            log.warning("uncountable_records_skipped", records=len(uncountable))
 
-    async def _name(self) -> str:
-        if self._log is None:
-            self._log = await kafka.read_log_id(self._bootstrap, self._topic)
-        return self._log
+    async def _read_log_id(self) -> str:
+        if self._log_id is None:
+            self._log_id = await kafka.read_log_id(self._bootstrap, self._topic)
+        return self._log_id

@@ -1,4 +1,4 @@
-"""``khabar rebuild aggregates``: all numbers anew, from what Kafka keeps."""
+"""``khabar rebuild aggregates``: recomputes all numbers from what Kafka keeps."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,10 @@ from services.store import State, Store
 
 
 async def rebuild(settings: Settings, progress: Callable[[int, int], None]) -> State:
-    """Forget all numbers, places, stories and trends of the store and count the log again; what the store is then.
+    """Clear all numbers, locations, stories and trends in the store and count the log again; return the store's state.
 
-    Workers that run meanwhile help or wait; nothing is counted twice. Raises ``OperatorError``.
+    Safe while workers run: they help or wait, and nothing is counted twice. ``progress`` is called with the offset
+    reached and the last one. Raises ``OperatorError``.
     """
     store = Store(settings.redis_url)
     try:

@@ -1,4 +1,4 @@
-"""What numpy has too, faster for the few hundred numbers of one article."""
+"""numpy operations, faster than numpy's own for the few hundred numbers of one article."""
 
 from typing import TypeVar
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 _N = TypeVar("_N", bound=np.generic)
 
 
-def distinct(numbers: NDArray[_N]) -> NDArray[_N]:
-    """The different numbers, ascending."""
+def unique(numbers: NDArray[_N]) -> NDArray[_N]:
+    """The distinct numbers, ascending."""
     ordered = np.sort(numbers)
     return ordered[_starts(ordered)]
 
 
-def counted(numbers: NDArray[_N]) -> tuple[NDArray[_N], NDArray[np.intp]]:
-    """The different numbers, ascending, and how often each is there."""
+def unique_counts(numbers: NDArray[_N]) -> tuple[NDArray[_N], NDArray[np.intp]]:
+    """The distinct numbers, ascending, and how often each occurs."""
     ordered = np.sort(numbers)
     starts = np.flatnonzero(_starts(ordered))
     counts = np.empty_like(starts)

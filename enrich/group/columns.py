@@ -6,23 +6,25 @@ import numpy as np
 
 from enrich.fingerprint.signature import PERMUTATIONS, SKETCH
 
-# Features that every language shares (entities, numbers, consonants of names), and terms of one language.
+# Features that all languages share (entities, numbers, consonants of names), and terms of one language.
 SHARED: Final = 24
 TERMS: Final = 40
 ENTITIES: Final = 12
 TOPICS: Final = 6
-# A feature's weight, 0 to 1, is kept in steps of 1/255.
-WEIGHT: Final = 255.0
+# Feature weights, 0 to 1, are stored as integers from 0 to 255.
+WEIGHT_SCALE: Final = 255.0
+# Pads a sketch that has fewer hashes.
+NO_HASH: Final = 0xFFFFFFFF
 
 ROW: Final = np.dtype(
     [
         ("received", "<i8"),  # µs since 1970
-        ("published", "<i8"),  # µs since 1970; when it was received, where nothing is known
+        ("published", "<i8"),  # µs since 1970; the arrival time where the publication time is unknown
         ("sequence", "<i8"),  # offset on articles.raw
         ("fingerprint", "V16"),
         ("revision", "<u4"),
         ("shingles", "<u4"),
-        ("sketch", "<u4", SKETCH),  # ascending, the largest number where there are fewer
+        ("sketch", "<u4", SKETCH),  # ascending, padded with NO_HASH
         ("features", "<u4", SHARED + TERMS),  # heaviest first, shared ones before terms; 0 is none
         ("weights", "u1", SHARED + TERMS),
         ("minhash", "u1", PERMUTATIONS),

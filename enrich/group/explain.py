@@ -1,4 +1,4 @@
-"""``khabar explain``: why two articles are, or are not, the same or the same story, in words."""
+"""``khabar explain``: why two articles are, or are not, near-duplicates or one story, in words."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,20 +20,23 @@ from services.events import Article
 from services.settings import Settings
 from services.store import Store
 
-_PASSAGES = 3
-_FEATURES = 12
-_READ = 5_000
+_MAX_PASSAGES = 3
+_MAX_FEATURES = 12
+# Words of each text that are searched for common passages.
+_MAX_WORDS = 5_000
 
 
-async def told(settings: Settings, one: str, other: str) -> list[str]:
-    """``explain`` two articles of a running Khabar. Raises ``OperatorError`` when one of them cannot be had."""
-    grouper = Grouper(timedelta(hours=settings.story_window_hours), settings.story_memory_bytes // ARTICLE_BYTES)
+async def explain(settings: Settings, one: str, other: str) -> list[str]:
+    """Compare two articles of a running Khabar; return lines of text.
+
+    Raises ``OperatorError`` when one of them is not available.
+    """
+    window = timedelta(hours=settings.story_window_hours)
+    grouper = Grouper(window, settings.story_memory_bytes // ARTICLE_BYTES)
     try:
-        await journal.Journal.look(
-            journal.JournalConfig(settings.kafka_servers), grouper, timedelta(hours=settings.story_window_hours)
-        )
-        found = grouper.compare(one, other)
-        first, later = await _articles(settings, found.first, found.later)
+        await journal.Journal.restore_read_only(journal.JournalConfig(settings.kafka_servers), grouper, window)
+        comparison = grouper.compare(one, other)
+        first, later = await _articles(settings, comparison.first, comparison.later)
     except KeyError as missing:
         raise OperatorError(
             f"no article {missing.args[0]} arrived in the last {settings.story_window_hours:g} hours"
@@ -42,80 +45,88 @@ async def told(settings: Settings, one: str, other: str) -> list[str]:
         raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {error}") from error
     except RedisError as error:
         raise OperatorError(f"the store at {settings.redis_url} cannot be read: {error}") from error
-    return list(explain(found, first, later))
+    return list(describe(comparison, first, later))
 
 
 async def _articles(settings: Settings, *ids: str) -> list[Article]:
-    """Articles as they were last told, from where the store says they lie on ``updates``."""
+    """The newest published revisions of articles, read from ``updates`` where the store has located them."""
     store = Store(settings.redis_url)
     try:
-        places = [await store.locate(article_id) for article_id in ids]
+        locations = [await store.locate(article_id) for article_id in ids]
     finally:
         await store.close()
-    for article_id, place in zip(ids, places, strict=True):
-        if place is None:
+    for article_id, location in zip(ids, locations, strict=True):
+        if location is None:
             raise KeyError(article_id)
     articles = []
     async with kafka.reader(settings.kafka_servers, kafka_topics.UPDATES.name) as reader:
-        for place in filter(None, places):
-            async for record in reader.between(place.offset, place.offset + 1):
+        for location in filter(None, locations):
+            async for record in reader.between(location.offset, location.offset + 1):
                 articles.append(Article.model_validate_json(record.value))
     return articles
 
 
-def explain(found: Comparison, first: Article, later: Article) -> Iterator[str]:
-    """Lines of text. ``first`` and ``later`` are the articles that ``found`` compares."""
+def describe(comparison: Comparison, first: Article, later: Article) -> Iterator[str]:
+    """A comparison as lines of text. ``first`` and ``later`` are the articles compared."""
     for name, article in (("first", first), ("later", later)):
         published = f"{article.published_at or article.received_at:%Y-%m-%d %H:%M}"
         yield f"{name}: {article.id}  {article.language}  {article.source or '-'}  {published}  {article.title or ''}"
     yield ""
-    yield from _sameness(found, first, later)
+    yield from _describe_duplicate(comparison, first, later)
     yield ""
-    yield from _story(found, first, later)
+    yield from _describe_story(comparison, first, later)
 
 
-def _sameness(found: Comparison, first: Article, later: Article) -> Iterator[str]:
-    if found.original is not None:
-        same = "the first" if found.original == found.first else f"{found.original}, which came before both or is alike"
-        yield f"COPY: the later one was told to be a copy of {same}."
+def _describe_duplicate(comparison: Comparison, first: Article, later: Article) -> Iterator[str]:
+    original = comparison.original
+    if original is None:
+        yield "NO DUPLICATE: the later article was published as an original."
+    elif original == comparison.first:
+        yield "DUPLICATE: the later article was published as a near-duplicate of the first."
     else:
-        yield "NO COPY: the later one was told as an article of its own."
+        yield (
+            f"DUPLICATE: the later article was published as a near-duplicate of {original}, which is older than the "
+            "first or more similar."
+        )
     yield (
-        f"  By their signatures the first has {found.share:.0%} of the later one's {SHINGLE}-word shingles; "
-        f"{found.needed:.0%} would make it a copy."
+        f"  By their signatures the first has {comparison.containment:.0%} of the later one's {SHINGLE}-word shingles; "
+        f"the threshold is {comparison.threshold:.0%}."
     )
     before, after = _forms(first), _forms(later)
     known, own = _shingles(before), _shingles(after)
     both = len(own & known)
-    yield f"  By their texts as they are now it has {both} of {len(own)} ({both / len(own):.0%})."
-    blocks = SequenceMatcher(None, before[:_READ], after[:_READ], autojunk=False).get_matching_blocks()
-    for block in sorted(blocks, key=lambda block: -block.size)[:_PASSAGES]:
+    yield f"  By their present texts it has {both} of {len(own)} ({both / len(own):.0%})."
+    blocks = SequenceMatcher(None, before[:_MAX_WORDS], after[:_MAX_WORDS], autojunk=False).get_matching_blocks()
+    for block in sorted(blocks, key=lambda block: -block.size)[:_MAX_PASSAGES]:
         if block.size >= SHINGLE:
             words = before[block.a : block.a + block.size]
             shown = " ".join(words if len(words) <= 2 * SHINGLE else [*words[:SHINGLE], "…", *words[-SHINGLE:]])
             yield f"  {block.size} words in a row: {shown}"
-    if found.original is None and found.share >= found.needed:
-        yield "  They are alike enough now; when the later one was told they were not, or one was corrected since."
+    if original is None and comparison.containment >= comparison.threshold:
+        yield (
+            "  They are above the threshold now, but were not when the later article was published, or one was "
+            "corrected since."
+        )
 
 
-def _story(found: Comparison, first: Article, later: Article) -> Iterator[str]:
-    one, other = found.stories
+def _describe_story(comparison: Comparison, first: Article, later: Article) -> Iterator[str]:
+    one, other = comparison.stories
     if one == other:
         yield f"ONE STORY: {one}"
     else:
         yield f"TWO STORIES: {one} and {other}"
     yield (
-        f"  Similarity {found.alike:.2f} (1.00 is just enough for two articles alone): what all languages share "
-        f"{found.shared:.2f}, content words {found.terms:.2f}."
+        f"  Similarity {comparison.similarity:.2f} (1.00 is just enough for two articles alone): features that all "
+        f"languages share {comparison.shared:.2f}, content words {comparison.terms:.2f}."
     )
-    names = _names(first) | _names(later)
-    common = sorted(found.common.items(), key=lambda item: (-item[1], item[0]))[:_FEATURES]
+    names = _feature_names(first) | _feature_names(later)
+    common = sorted(comparison.common.items(), key=lambda item: (-item[1], item[0]))[:_MAX_FEATURES]
     for number, weight in common:
         yield f"  {weight:.3f}  {names.get(number, 'a word that one of the texts no longer has')}"
     if not common:
-        yield "  They have nothing in common that tells stories apart."
-    if (found.alike >= 1.0) != (one == other):
-        yield "  An article joins the story whose articles it is like as a whole, not the one it is likest to alone."
+        yield "  They have no features in common."
+    if (comparison.similarity >= 1.0) != (one == other):
+        yield "  An article joins the story whose articles are similar on the whole, not that of the most similar one."
 
 
 def _forms(article: Article) -> list[str]:
@@ -130,8 +141,8 @@ def _shingles(forms: list[str]) -> set[tuple[str, ...]]:
     return {tuple(forms[at : at + SHINGLE]) for at in range(max(1, len(forms) - SHINGLE + 1))}
 
 
-def _names(article: Article) -> dict[int, str]:
-    """What features stand for, by their numbers."""
+def _feature_names(article: Article) -> dict[int, str]:
+    """What the features of an article stand for, by their numbers."""
     named = {f"e:{entity.id}": f"{entity.name} ({entity.id})" for entity in article.entities}
     named |= {f"k:{skeleton(entity.name)}": entity.name for entity in article.entities}
     own = features.shared(article.entities, article.boilerplate, numbers.numbers(article.text))

@@ -1,8 +1,8 @@
 """An index of bounded size: which recent articles have a key.
 
-Like a set-associative cache: a key points to a bucket, a bucket holds the newest articles that were put into it, and
-the next one takes the place of the oldest. So a key that fifty thousand articles share costs as much memory and time
-as any other, and nothing has to be taken out: an article that has left the window is told by its number.
+Works like a set-associative cache: a key selects a bucket, a bucket holds the newest articles that were added to it,
+and each new one replaces the oldest. So a key that fifty thousand articles share costs as much memory and time as any
+other. Nothing is ever removed: callers recognise an article that has left the window by its number.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ Numbers = NDArray[np.uint32]
 Keys = NDArray[np.uint32]
 
 WAYS = 8
-_BUILT_AT_ONCE = 4_096
+_BUILD_BATCH = 4_096
 
 
 class RecentIndex:
-    """Buckets of the ``WAYS`` newest article numbers (1 and up; 0 is none) by key (0 is none, too).
+    """Buckets of the ``WAYS`` newest article numbers (1 and up; 0 is none) by key (0 is none as well).
 
-    Two keys may share a bucket; who finds an article by it must look at the article.
+    Two keys may share a bucket, so callers must check each article that they find.
     """
 
     def __init__(self, buckets: int) -> None:
@@ -27,30 +27,30 @@ class RecentIndex:
         self._next = np.zeros(buckets, np.uint8)
 
     def find(self, keys: Keys) -> Numbers:
-        """(keys, WAYS) numbers, 0 where there are fewer; in no order."""
+        """(keys, WAYS) numbers in no particular order, padded with 0."""
         found: Numbers = self._numbers[keys % self._buckets]
         return found
 
     def add(self, keys: Keys, number: int) -> None:
-        """Put an article, newer than all before, under its keys."""
+        """Add an article, newer than all before, under its keys."""
         at = keys[keys != 0] % self._buckets
         way = self._next[at]
         self._numbers[at, way] = number
         self._next[at] = (way + 1) % WAYS
 
     def build(self, keys: Keys, numbers: Numbers) -> None:
-        """Put many articles (``numbers`` ascending, a row of ``keys`` each) as ``add`` would one by one."""
-        for first in range(0, len(numbers), _BUILT_AT_ONCE):
-            self._build(keys[first : first + _BUILT_AT_ONCE], numbers[first : first + _BUILT_AT_ONCE])
+        """Add many articles (``numbers`` ascending, one row of ``keys`` each), as ``add`` would one by one."""
+        for first in range(0, len(numbers), _BUILD_BATCH):
+            self._build(keys[first : first + _BUILD_BATCH], numbers[first : first + _BUILD_BATCH])
 
     def _build(self, keys: Keys, numbers: Numbers) -> None:
         flat = keys.ravel()
-        some = flat != 0
-        at = flat[some] % self._buckets
-        own = np.repeat(numbers, keys.shape[1])[some]
+        present = flat != 0
+        at = flat[present] % self._buckets
+        own = np.repeat(numbers, keys.shape[1])[present]
         order = np.argsort(at, kind="stable")
         at, own = at[order], own[order]
-        # An article comes into a bucket once, although two of its keys may lead there.
+        # An article enters a bucket once, even if two of its keys select it.
         once = np.ones(len(at), bool)
         once[1:] = (at[1:] != at[:-1]) | (own[1:] != own[:-1])
         at, own = at[once], own[once]

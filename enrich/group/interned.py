@@ -1,4 +1,4 @@
-"""Values that many articles share, kept once and known by a number."""
+"""Values that many articles share, stored once and referred to by a number."""
 
 from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar, cast
@@ -7,7 +7,7 @@ _T = TypeVar("_T", bound=Hashable)
 
 
 class Interned(Generic[_T]):
-    """Numbers from 1 up for values; a value that nothing uses any more is forgotten and its number given anew."""
+    """Reference-counted numbers, from 1 up, for values. A value without uses is dropped and its number reused."""
 
     def __init__(self) -> None:
         self._numbers: dict[_T, int] = {}
@@ -19,7 +19,7 @@ class Interned(Generic[_T]):
         return len(self._numbers)
 
     def use(self, value: _T) -> int:
-        """The number of a value, used once more."""
+        """The number of a value; adds one use."""
         number = self._numbers.get(value)
         if number is None:
             if self._free:
@@ -34,11 +34,11 @@ class Interned(Generic[_T]):
         return number
 
     def find(self, value: _T) -> int:
-        """The number of a value; 0 when nothing uses it."""
+        """The number of a value; 0 when it has no uses."""
         return self._numbers.get(value, 0)
 
     def drop(self, numbers: Iterable[int]) -> None:
-        """One use less of each; 0 stands for none."""
+        """Remove one use of each number; 0 stands for none."""
         for number in numbers:
             if not number:
                 continue

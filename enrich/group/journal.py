@@ -1,10 +1,11 @@
-"""Group's memory: written with its output, read back from it.
+"""Group's state on Kafka: written with its output, restored from it.
 
-Every record that group publishes on ``updates`` carries in its headers the offset on ``articles.annotated`` it was
-made from, which of that input's records it is (``part``, such as ``2/3``), and on the article's record what group must
-remember of the step (``entry``). So a record, the state behind it and the offset it reflects are written by one append,
-and a worker that takes over continues what subscribers saw. ``group.entries`` holds copies of the entries for speed
-alone: what it lacks is read from ``updates``, and where both tell the same, it is taken once.
+Every record that group publishes on ``updates`` has headers: the offset on ``articles.annotated`` of the input it was
+made from, which of that input's records it is (``part``, such as ``2/3``), and, on the article's record, the state that
+group keeps of the step (``entry``). So one append writes a record, the state that made it and the input offset it
+reflects, and a worker that takes over continues from what subscribers saw. ``group.entries`` holds snapshots of the
+entries for speed only: entries without a snapshot are read from ``updates``, and entries found in both are restored
+once.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from enrich.group.grouper import Grouper, GroupOutput
-from enrich.group.snapshots import Due, Stretch
+from enrich.group.snapshots import EntrySegment, PendingSegment
 from enrich.stage import RecordProducer
 from services import fencing, kafka, kafka_topics
+from services.clock import utc_now
 from services.events import Article, Story
 from services.kafka import Output
 
@@ -34,20 +36,21 @@ _INPUT: Final = "input"
 _PART: Final = "part"
 _ENTRY: Final = "entry"
 _KINDS: Final = (b"article", b"story")
-# Others write these.
-_NOT_GROUPS: Final = (fencing.FENCE, "trend")
+# Types of records that others write to ``updates``.
+_OTHER_TYPES: Final = (fencing.FENCE, "trend")
 _PART_FORM: Final = re.compile(rb"([1-9]\d{0,8})/([1-9]\d{0,8})")
-# Arrival is stamped by another machine than the log's append; clocks differ a little.
-_CLOCKS: Final = timedelta(minutes=10)
+# Arrival times and the log's timestamps are from different machines, whose clocks may differ.
+_CLOCK_SKEW: Final = timedelta(minutes=10)
 
-_COUNTED: Final = ("from_copies", "from_updates", "foreign", "refused")
-_PATIENCE: Final = 5.0
-_RESTORED_AT_ONCE: Final = 4_096
+_COUNTS: Final = ("from_snapshots", "from_updates", "foreign", "rejected")
+# Seconds to wait for the previous snapshot before one is skipped.
+_SNAPSHOT_TIMEOUT: Final = 5.0
+_RESTORE_BATCH: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class JournalConfig:
-    """Where a journal lies: Kafka's bootstrap servers and two topics of one partition."""
+    """Where a journal is stored: Kafka's bootstrap servers and two topics of one partition each."""
 
     bootstrap: str
     updates: str = kafka_topics.UPDATES.name
@@ -56,211 +59,220 @@ class JournalConfig:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """What group told of the record at offset ``input`` of ``articles.annotated``."""
+    """Group's output for the record at offset ``input_offset`` of ``articles.annotated``."""
 
-    input: int
-    told: GroupOutput
+    input_offset: int
+    output: GroupOutput
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
-    """What group noted beside a record of ``updates``."""
+class _Origin:
+    """Where one of group's records comes from: it is part ``part`` of ``parts`` of the output for an input."""
 
-    input: int
+    input_offset: int
     part: int
     parts: int
     entry: bytes | None
 
 
 class Journal:
-    """Group's state and the pen that continues it.
+    """Group's state, with the write fence on ``updates``.
 
-    ``grouper`` agrees with ``updates`` between two calls; whoever processes an article with it must ``append`` what
-    it told, or close the journal. ``last_input`` is the last offset of ``articles.annotated`` that is told in full, -1
-    when none is. ``recovered`` counts the entries that came from copies and from ``updates`` itself, the records
-    there that are foreign, and the entries that the grouper refused. After any exception the journal is to be closed
-    and another one opened.
+    ``grouper`` agrees with ``updates`` between two calls: the caller must ``append`` what it processes with the
+    grouper, or close the journal. ``last_input`` is the last offset of ``articles.annotated`` whose output is complete,
+    -1 when there is none. ``recovered`` counts the entries restored from snapshots and from ``updates`` itself, the
+    records there that group did not write, and the entries that the grouper rejected. After any exception close the
+    journal and open another one.
     """
 
     def __init__(
-        self, place: JournalConfig, grouper: Grouper, pen: fencing.FencedProducer, outlet: RecordProducer
+        self, config: JournalConfig, grouper: Grouper, writer: fencing.FencedProducer, producer: RecordProducer
     ) -> None:
         self.grouper = grouper
         self.last_input = -1
-        self.recovered = dict.fromkeys(_COUNTED, 0)
-        self._place = place
-        self._pen = pen
-        self._end = pen.fence + 1
-        self._due = Due(self._end)
-        self._outlet = outlet
-        self._copying: asyncio.Task[None] | None = None
+        self.recovered = dict.fromkeys(_COUNTS, 0)
+        self._config = config
+        self._writer = writer
+        self._end = writer.fence + 1
+        self._pending = PendingSegment(self._end)
+        self._producer = producer
+        self._snapshot: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, place: JournalConfig, grouper: Grouper, window: timedelta, outlet: RecordProducer) -> "Journal":
-        """Take over as the one writer of ``updates``: nobody else's records will follow, and what is there is known.
+    async def open(
+        cls, config: JournalConfig, grouper: Grouper, window: timedelta, producer: RecordProducer
+    ) -> "Journal":
+        """Become the one writer of ``updates`` and restore its state: no other group can append after that.
 
-        ``grouper`` must be new; ``outlet`` takes the copies. Raises ``fencing.Fenced`` or ``KafkaError``.
+        ``grouper`` must be new; ``producer`` writes the snapshots. Raises ``fencing.Fenced`` or ``KafkaError``.
         """
         began = time.monotonic()
-        pen = await fencing.FencedProducer.take(place.bootstrap, place.updates)
-        journal = cls(place, grouper, pen, outlet)
+        writer = await fencing.FencedProducer.take(config.bootstrap, config.updates)
+        journal = cls(config, grouper, writer, producer)
         try:
             async with (
-                kafka.reader(place.bootstrap, place.updates) as updates,
-                kafka.reader(place.bootstrap, place.entries) as copies,
+                kafka.reader(config.bootstrap, config.updates) as updates,
+                kafka.reader(config.bootstrap, config.entries) as snapshots,
             ):
-                recovery = _Recovery(grouper, updates, copies, window, pen.fence, journal._write_copy)
+                recovery = _Recovery(grouper, updates, snapshots, window, writer.fence, journal._write_snapshot)
                 await recovery.run()
-            journal.last_input, journal.recovered, journal._due = recovery.last_input, recovery.counts, recovery.due
-            await journal._pay(recovery)
+            journal.last_input, journal.recovered = recovery.last_input, recovery.counts
+            journal._pending = recovery.pending
+            await journal._complete_partial_output(recovery)
         except BaseException:
             journal.close()
             raise
-        log.info("group has its memory back", **journal.recovered, seconds=round(time.monotonic() - began, 2))
+        log.info("journal_restored", **journal.recovered, seconds=round(time.monotonic() - began, 2))
         return journal
 
     @staticmethod
-    async def look(place: JournalConfig, grouper: Grouper, window: timedelta) -> None:
-        """Restore a new grouper as of now, to look at: nothing is taken over or written. Raises ``KafkaError``."""
+    async def restore_read_only(config: JournalConfig, grouper: Grouper, window: timedelta) -> None:
+        """Restore a new grouper to the present state without fencing or writing anything. Raises ``KafkaError``."""
         async with (
-            kafka.reader(place.bootstrap, place.updates) as updates,
-            kafka.reader(place.bootstrap, place.entries) as copies,
+            kafka.reader(config.bootstrap, config.updates) as updates,
+            kafka.reader(config.bootstrap, config.entries) as snapshots,
         ):
-            await _Recovery(grouper, updates, copies, window, await updates.end()).run()
+            await _Recovery(grouper, updates, snapshots, window, await updates.end()).run()
 
-    async def append(self, steps: Sequence[JournalEntry]) -> None:
-        """Publish what was told, in order. Raises ``fencing.Fenced`` or ``KafkaError``."""
-        if not steps:
+    async def append(self, entries: Sequence[JournalEntry]) -> None:
+        """Publish outputs in order. Raises ``fencing.Fenced`` or ``KafkaError``."""
+        if not entries:
             return
-        records = [record for step in steps for record in _records(step)]
-        offsets = await self._pen.append(records)
+        records = [record for entry in entries for record in _records(entry)]
+        offsets = await self._writer.append(records)
         self._end = offsets[-1] + 1
-        self.last_input = steps[-1].input
+        self.last_input = entries[-1].input_offset
         at = 0
-        for step in steps:
-            self._due.add(offsets[at], step.told.entry)
-            at += 1 + len(step.told.stories)
-        if self._due.full:
-            await self._write_copy(self._due.cut(offsets[-1], self.last_input))
+        for entry in entries:
+            self._pending.add(offsets[at], entry.output.entry)
+            at += 1 + len(entry.output.stories)
+        if self._pending.full:
+            await self._write_snapshot(self._pending.cut(offsets[-1], self.last_input))
 
     @property
-    def stale(self) -> bool:
+    def needs_renewal(self) -> bool:
         """Whether it is time to ``renew``."""
-        return self._pen.stale
+        return self._writer.stale
 
     async def renew(self) -> bool:
-        """Take the pen anew. False when somebody else has had it meanwhile: then this journal's state is out of date.
+        """Acquire the write fence again. False when another group has written meanwhile: the state is out of date.
 
         Raises ``fencing.Fenced`` or ``KafkaError``.
         """
-        pen = await fencing.FencedProducer.take(self._place.bootstrap, self._place.updates)
-        self._pen.drop()
-        self._pen = pen
-        unchanged = await self._unchanged(self._end, pen.fence)
-        self._end = pen.fence + 1
+        writer = await fencing.FencedProducer.take(self._config.bootstrap, self._config.updates)
+        self._writer.drop()
+        self._writer = writer
+        unchanged = await self._unchanged(self._end, writer.fence)
+        self._end = writer.fence + 1
         return unchanged
 
     async def _unchanged(self, first: int, stop: int) -> bool:
-        """Whether no group has written from offset ``first`` up to ``stop``; trends and fences are others'."""
+        """Whether no group has written from offset ``first`` up to ``stop``; trends and fences do not count."""
         if first == stop:
             return True
-        async with kafka.reader(self._place.bootstrap, self._place.updates) as updates:
+        async with kafka.reader(self._config.bootstrap, self._config.updates) as updates:
             if first < await updates.oldest():
                 return False
             async for record in updates.between(first, stop):
-                if kafka.header(record.headers, _TYPE) not in _NOT_GROUPS:
+                if kafka.header(record.headers, _TYPE) not in _OTHER_TYPES:
                     return False
         return True
 
     def close(self) -> None:
-        """Lay the pen down. A copy under way is still written."""
-        self._pen.drop()
+        """Close the fenced producer. A snapshot in progress is still written."""
+        self._writer.drop()
 
-    async def _pay(self, recovery: "_Recovery") -> None:
-        """Write what the last input still owes, when its worker ended among its records."""
-        owed = recovery.owed()
-        if owed:
-            offsets = await self._pen.append(owed)
+    async def _complete_partial_output(self, recovery: "_Recovery") -> None:
+        """Write the records that the last input lacks because its worker ended between two of them."""
+        missing = recovery.missing_records()
+        if missing:
+            offsets = await self._writer.append(missing)
             self._end = offsets[-1] + 1
 
-    async def _write_copy(self, stretch: Stretch) -> None:
-        """One at a time, beside the work. It may fail or take too long: its stretch is then read from ``updates``."""
-        if self._copying is not None and not self._copying.done():
-            _, late = await asyncio.wait({self._copying}, timeout=_PATIENCE)
-            if late:
-                log.warning("entries are not copied: the last copy still waits", first=stretch.first, last=stretch.last)
-                return
-        self._copying = asyncio.create_task(self._try_copy(stretch))
+    async def _write_snapshot(self, segment: EntrySegment) -> None:
+        """Write a segment in the background, one at a time.
 
-    async def _try_copy(self, stretch: Stretch) -> None:
+        It may fail or take too long: recovery then reads the segment from ``updates``.
+        """
+        if self._snapshot is not None and not self._snapshot.done():
+            _, late = await asyncio.wait({self._snapshot}, timeout=_SNAPSHOT_TIMEOUT)
+            if late:
+                log.warning(
+                    "snapshot_skipped", first=segment.first, last=segment.last, cause="the previous one is not written"
+                )
+                return
+        self._snapshot = asyncio.create_task(self._try_snapshot(segment))
+
+    async def _try_snapshot(self, segment: EntrySegment) -> None:
         try:
-            await self._outlet.send([Output(self._place.entries, None, stretch.encode())])
+            await self._producer.send([Output(self._config.entries, None, segment.encode())])
         except (KafkaError, OSError) as error:
-            log.warning("entries are not copied", first=stretch.first, last=stretch.last, cause=repr(error)[:300])
+            log.warning("snapshot_failed", first=segment.first, last=segment.last, cause=repr(error)[:300])
 
 
 @dataclass
 class _Recovery:
-    """One reading back of a journal's state up to ``end`` of ``updates``, from copies as far as they go.
+    """Restores a journal's state up to ``end`` of ``updates``, from snapshots where there are any.
 
-    ``write_copy`` takes what they lack; without it nothing is written.
+    ``write_snapshot`` takes the segments that have no snapshot yet; without it nothing is written.
     """
 
     grouper: Grouper
     updates: kafka.Reader
-    copies: kafka.Reader
+    snapshots: kafka.Reader
     window: timedelta
     end: int
-    write_copy: Callable[[Stretch], Awaitable[None]] | None = None
+    write_snapshot: Callable[[EntrySegment], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.last_input = -1
-        self.due = Due(self.end)
-        self.counts = dict.fromkeys(_COUNTED, 0)
+        self.pending = PendingSegment(self.end)
+        self.counts = dict.fromkeys(_COUNTS, 0)
         self._oldest = 0
-        self._last: _Note | None = None  # the last record read from ``updates``, unless a copy reaches further
+        # The last record read from ``updates``; None when a snapshot reaches further.
+        self._last: _Origin | None = None
         self._waiting: list[bytes] = []
         self._last_restored = True
 
     async def run(self) -> None:
         """Restore the grouper, up to but not including offset ``end`` of ``updates``."""
         self._oldest = await self.updates.oldest()
-        since = await self._since()
+        since = await self._start_time()
         begin = await self.updates.at(since)
-        # Where ``updates`` begins within the window, copies may reach further back than it does.
+        # Where ``updates`` begins within the window, snapshots may reach further back than it does.
         position = begin if begin > self._oldest else 0
-        position = await self._from_copies(since, position)
-        self.due = Due(max(position, self._oldest))
-        await self._from_updates(position, self.end, self.due if self.write_copy else None)
-        await self._finish()
-        if self.counts["foreign"] or self.counts["refused"]:
-            log.warning("records that this version of group did not write are left out", **self.counts)
+        position = await self._restore_from_snapshots(since, position)
+        self.pending = PendingSegment(max(position, self._oldest))
+        await self._restore_from_updates(position, self.end, self.pending if self.write_snapshot else None)
+        await self._flush()
+        if self.counts["foreign"] or self.counts["rejected"]:
+            log.warning("journal_records_skipped", **self.counts)
 
-    def owed(self) -> list[fencing.Record]:
-        """The records that the last input lacks."""
+    def missing_records(self) -> list[fencing.Record]:
+        """The records that the output of the last input lacks."""
         last = self._last
         if last is None or last.part == last.parts:
             return []
-        stories = self.grouper.told_last() if self._last_restored else ()
+        stories = self.grouper.last_stories() if self._last_restored else ()
         if len(stories) + 1 != last.parts:
-            log.error("what the last input still owes is not known", input=last.input, part=last.part, parts=last.parts)
+            log.error("partial_output_not_completed", input=last.input_offset, part=last.part, parts=last.parts)
             return []
         return [
-            _story(story, last.input, part, last.parts)
+            _story_record(story, last.input_offset, part, last.parts)
             for part, story in enumerate(stories, start=2)
             if part > last.part
         ]
 
-    async def _since(self) -> int:
-        """The time (ms) of the oldest append that may matter.
+    async def _start_time(self) -> int:
+        """The time (ms since 1970) of the oldest append that may matter.
 
-        A window before the last article's arrival, for group may be behind: what comes next then is as old. But not
-        later than a window before now, as arrivals may bear any date.
+        A window before the last article's arrival: group may lag, so the next articles may have arrived as early. But
+        never later than a window before now, as arrival times may be in the future.
         """
-        reach = int((self.window + _CLOCKS).total_seconds() * 1000)
-        now = int(time.time() * 1000)
+        length = int((self.window + _CLOCK_SKEW).total_seconds() * 1000)
+        now = int(utc_now().timestamp() * 1000)
         arrived = await self._last_arrival()
-        return max(0, min(now, now if arrived is None else arrived) - reach)
+        return max(0, min(now, now if arrived is None else arrived) - length)
 
     async def _last_arrival(self) -> int | None:
         start, stride = self.end, 64
@@ -269,131 +281,131 @@ class _Recovery:
             stride *= 4
             found = None
             async for record in self.updates.between(start, stop):
-                note = _note(record)
-                if note is not None and note.entry is not None:
+                origin = _origin(record)
+                if origin is not None and origin.entry is not None:
                     found = _arrival(record.value) or found
             if found is not None:
                 return found
         return None
 
-    async def _from_copies(self, since: int, position: int) -> int:
-        """Restore what copies hold from ``position`` on; return the position behind it."""
-        checked = False
-        start = max(await self.copies.oldest(), await self.copies.at(since))
-        async for record in self.copies.between(start, await self.copies.end()):
+    async def _restore_from_snapshots(self, since: int, position: int) -> int:
+        """Restore what snapshots hold from ``position`` on; return the offset after it."""
+        verified = False
+        start = max(await self.snapshots.oldest(), await self.snapshots.at(since))
+        async for record in self.snapshots.between(start, await self.snapshots.end()):
             try:
-                stretch = Stretch.decode(record.value)
+                segment = EntrySegment.decode(record.value)
             except ValueError:
                 self.counts["foreign"] += 1
                 continue
-            if stretch.last < position:  # told before: by a worker that died, or by one that was paused
+            if segment.last < position:  # restored already: written again by a successor, or late by a paused worker
                 continue
-            agrees = stretch.last < self.end and (checked or await self._agrees(stretch))
-            if agrees is False:
+            matches = segment.last < self.end and (verified or await self._matches_log(segment))
+            if matches is False:
                 self.counts["foreign"] += 1
                 continue
-            checked = agrees is True
-            if stretch.first > position:
-                await self._from_updates(position, stretch.first)
-            entries = [entry for offset, entry in stretch.entries if offset >= position]
+            verified = matches is True
+            if segment.first > position:
+                await self._restore_from_updates(position, segment.first)
+            entries = [entry for offset, entry in segment.entries if offset >= position]
             await self._restore(entries)
-            self.counts["from_copies"] += len(entries)
-            self.last_input, self._last = stretch.input, None
-            position = stretch.last + 1
+            self.counts["from_snapshots"] += len(entries)
+            self.last_input, self._last = segment.input_offset, None
+            position = segment.last + 1
         return position
 
-    async def _agrees(self, stretch: Stretch) -> bool | None:
-        """Whether a stretch is of this log and not of one that was deleted; None when the log begins later.
+    async def _matches_log(self, segment: EntrySegment) -> bool | None:
+        """Whether a segment is from this log and not from a deleted one; None when the log begins after it.
 
-        Where one is, all that were written after it are.
+        If one is, so are all snapshots written after it.
         """
-        offset, entry = stretch.entries[-1]
+        offset, entry = segment.entries[-1]
         if offset < self._oldest:
             return None
         async for record in self.updates.between(offset, offset + 1):
-            note = _note(record)
-            return note is not None and note.entry == entry
+            origin = _origin(record)
+            return origin is not None and origin.entry == entry
         return False
 
-    async def _from_updates(self, start: int, stop: int, due: Due | None = None) -> None:
-        """Restore what lies on ``updates`` from ``start`` up to but not including ``stop``; it becomes due."""
+    async def _restore_from_updates(self, start: int, stop: int, pending: PendingSegment | None = None) -> None:
+        """Restore the entries on ``updates`` from ``start`` up to, not including, ``stop``; add them to ``pending``."""
         async for record in self.updates.between(max(start, self._oldest), stop):
-            note = _note(record)
-            if note is None:
-                self.counts["foreign"] += kafka.header(record.headers, _TYPE) not in _NOT_GROUPS
+            origin = _origin(record)
+            if origin is None:
+                self.counts["foreign"] += kafka.header(record.headers, _TYPE) not in _OTHER_TYPES
                 continue
-            if note.entry is not None:
-                # Cut in front of an article: what is told before it, is told in full.
-                if due is not None and due.full and self.write_copy is not None:
-                    await self.write_copy(due.cut(record.offset - 1, self.last_input))
-                if due is not None:
-                    due.add(record.offset, note.entry)
+            if origin.entry is not None:
+                # Cut before an article: the outputs before it are complete.
+                if pending is not None and pending.full and self.write_snapshot is not None:
+                    await self.write_snapshot(pending.cut(record.offset - 1, self.last_input))
+                if pending is not None:
+                    pending.add(record.offset, origin.entry)
                 self.counts["from_updates"] += 1
-                await self._restore([note.entry])
-            self.last_input, self._last = note.input, note
+                await self._restore([origin.entry])
+            self.last_input, self._last = origin.input_offset, origin
 
     async def _restore(self, entries: Sequence[bytes]) -> None:
         self._waiting += entries
-        if len(self._waiting) >= _RESTORED_AT_ONCE:
-            await self._finish()
+        if len(self._waiting) >= _RESTORE_BATCH:
+            await self._flush()
 
-    async def _finish(self) -> None:
-        # In a thread, so that the loop keeps turning.
+    async def _flush(self) -> None:
+        # In a thread, so that the event loop is not blocked.
         waiting, self._waiting = self._waiting, []
         if waiting:
-            refused, self._last_restored = await asyncio.to_thread(_restore, self.grouper, waiting)
-            self.counts["refused"] += refused
+            rejected, self._last_restored = await asyncio.to_thread(_restore, self.grouper, waiting)
+            self.counts["rejected"] += rejected
 
 
 def _restore(grouper: Grouper, entries: Sequence[bytes]) -> tuple[int, bool]:
-    """Restore all that the grouper understands: how many it refused, and whether it took the last one."""
+    """Restore all entries that the grouper can read: how many it rejected, and whether it restored the last one."""
     rest = iter(entries)
-    refused, took_last = 0, True
+    rejected, restored_last = 0, True
     while length_hint(rest):
         try:
             grouper.restore(rest)
-            took_last = True
-        except ValueError:  # the iterator stands behind the one that was refused
-            refused += 1
-            took_last = False
-    return refused, took_last
+            restored_last = True
+        except ValueError:  # the iterator is after the rejected entry
+            rejected += 1
+            restored_last = False
+    return rejected, restored_last
 
 
-def _records(step: JournalEntry) -> list[fencing.Record]:
-    article, stories = step.told.article, step.told.stories
+def _records(entry: JournalEntry) -> list[fencing.Record]:
+    article, stories = entry.output.article, entry.output.stories
     parts = 1 + len(stories)
-    headers = [*_headers("article", step.input, 1, parts), (_ENTRY, step.told.entry)]
+    headers = [*_headers("article", entry.input_offset, 1, parts), (_ENTRY, entry.output.entry)]
     return [
         (article.id.encode(), article.encode(), headers),
-        *(_story(story, step.input, part, parts) for part, story in enumerate(stories, start=2)),
+        *(_story_record(story, entry.input_offset, part, parts) for part, story in enumerate(stories, start=2)),
     ]
 
 
-def _story(story: Story, given: int, part: int, parts: int) -> fencing.Record:
-    return story.id.encode(), story.encode(), _headers("story", given, part, parts)
+def _story_record(story: Story, input_offset: int, part: int, parts: int) -> fencing.Record:
+    return story.id.encode(), story.encode(), _headers("story", input_offset, part, parts)
 
 
-def _headers(kind: str, given: int, part: int, parts: int) -> kafka.Headers:
-    return [(_TYPE, kind.encode()), (_INPUT, str(given).encode()), (_PART, f"{part}/{parts}".encode())]
+def _headers(kind: str, input_offset: int, part: int, parts: int) -> kafka.Headers:
+    return [(_TYPE, kind.encode()), (_INPUT, str(input_offset).encode()), (_PART, f"{part}/{parts}".encode())]
 
 
-def _note(record: ConsumerRecord) -> _Note | None:
-    """What group noted beside a record; None when it is not of group's writing."""
+def _origin(record: ConsumerRecord) -> _Origin | None:
+    """Where a record comes from, by its headers; None when group did not write it."""
     headers = dict(record.headers)
-    place = _PART_FORM.fullmatch(headers.get(_PART, b""))
-    given = headers.get(_INPUT, b"")
+    match = _PART_FORM.fullmatch(headers.get(_PART, b""))
+    input_offset = headers.get(_INPUT, b"")
     kind = headers.get(_TYPE)
-    if place is None or not given.isdigit() or kind not in _KINDS:
+    if match is None or not input_offset.isdigit() or kind not in _KINDS:
         return None
-    part, parts = int(place[1]), int(place[2])
+    part, parts = int(match[1]), int(match[2])
     entry = headers.get(_ENTRY) if kind == b"article" else None
     if part > parts or (part == 1) != (kind == b"article") or (part == 1) != (entry is not None):
         return None
-    return _Note(int(given), part, parts, entry)
+    return _Origin(int(input_offset), part, parts, entry)
 
 
 def _arrival(value: bytes | None) -> int | None:
-    """When an article arrived, in ms; None when this is no article."""
+    """When an article arrived, in ms since 1970; None when this is not an article."""
     try:
         return int(Article.model_validate_json(value or b"").received_at.timestamp() * 1000)
     except ValueError:

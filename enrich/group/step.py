@@ -1,6 +1,6 @@
-"""One step of group as bytes: the article's row, and what a row has no room for as JSON.
+"""One step of group as bytes: the article's row, and what does not fit into a row as JSON.
 
-``version (1 byte) | ROW | JSON``. Rows are read back as they are, by the thousand.
+``version (1 byte) | ROW | JSON``. Rows are read as they are, by the thousand.
 """
 
 import base64
@@ -20,11 +20,15 @@ _ROW_END = 1 + ROW.itemsize
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Articles, each by how many came since (0 is the last), that moved to a new story."""
+    """Articles that moved to the new ``story``, each as how many articles arrived since (0 is the last one).
+
+    ``title_age`` is the same for the article that gives the new story its title; ``first`` and ``last`` are the
+    story's.
+    """
 
     story: str
     articles: Sequence[int]
-    titled: int
+    title_age: int
     first: int
     last: int
 
@@ -33,15 +37,15 @@ class Split:
 class GroupStep:
     """What group did with one article.
 
-    ``story`` took it, which began ``age`` articles before and has its title from the article ``titled`` before;
-    ``size``, ``first`` and ``last`` are that story's afterwards. ``merged``: ids of stories that became one with it
-    before the article came. ``split``: what fell off the story after it.
+    The article joined ``story``, which was opened ``age`` articles before and has its title from the article
+    ``title_age`` before; ``size``, ``first`` and ``last`` are the story's after the step. ``merged``: ids of stories
+    that were merged into it before the article joined. ``split``: what left the story after that.
     """
 
-    draft: PendingArticle
+    article: PendingArticle
     story: str
     age: int
-    titled: int
+    title_age: int
     size: int
     first: int
     last: int
@@ -51,34 +55,34 @@ class GroupStep:
 
 def encode(step: GroupStep) -> bytes:
     """A step as bytes."""
-    draft = step.draft
+    article = step.article
     rest = {
-        "id": draft.id,
-        "title": draft.title,
-        "language": draft.language,
-        "source": draft.source,
-        "entities": draft.entities,
-        "topics": draft.topics,
-        "scores": draft.scores,
-        "original": draft.original,
-        "age": draft.age,
-        "vector": None if draft.vector is None else base64.b64encode(draft.vector.tobytes()).decode(),
-        "story": [step.story, step.age, step.titled, step.size, step.first, step.last],
+        "id": article.id,
+        "title": article.title,
+        "language": article.language,
+        "source": article.source,
+        "entities": article.entities,
+        "topics": article.topics,
+        "scores": article.scores,
+        "original": article.original,
+        "age": article.age,
+        "vector": None if article.vector is None else base64.b64encode(article.vector.tobytes()).decode(),
+        "story": [step.story, step.age, step.title_age, step.size, step.first, step.last],
         "merged": step.merged,
         "split": step.split
-        and [step.split.story, step.split.articles, step.split.titled, step.split.first, step.split.last],
+        and [step.split.story, step.split.articles, step.split.title_age, step.split.first, step.split.last],
     }
-    return _VERSION + draft.row.tobytes() + to_json(rest)
+    return _VERSION + article.row.tobytes() + to_json(rest)
 
 
 def decode(entry: bytes) -> GroupStep:
-    """The step that ``encode`` wrote. Raises ``ValueError`` for anything else."""
+    """The step that ``encode`` wrote. Raises ``ValueError`` for any other bytes."""
     if entry[:1] != _VERSION or len(entry) <= _ROW_END:
-        raise ValueError("this is no entry of group")
+        raise ValueError("not an entry of group")
     try:
         rest = from_json(entry[_ROW_END:])
         row = np.frombuffer(entry, ROW, count=1, offset=1)[0]
-        story, age, titled, size, first, last = rest["story"]
+        story, age, title_age, size, first, last = rest["story"]
         split = rest["split"]
         return GroupStep(
             PendingArticle(
@@ -87,8 +91,8 @@ def decode(entry: bytes) -> GroupStep:
                 rest["title"],
                 rest["language"],
                 rest["source"],
-                [tuple(named) for named in rest["entities"]],
-                [tuple(labelled) for labelled in rest["topics"]],
+                [tuple(entity) for entity in rest["entities"]],
+                [tuple(topic) for topic in rest["topics"]],
                 rest["scores"],
                 rest["original"],
                 rest["age"],
@@ -96,7 +100,7 @@ def decode(entry: bytes) -> GroupStep:
             ),
             story,
             age,
-            titled,
+            title_age,
             size,
             first,
             last,
@@ -104,4 +108,4 @@ def decode(entry: bytes) -> GroupStep:
             Split(*split) if split else None,
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no entry of group: {error!r}") from error
+        raise ValueError(f"not an entry of group: {error!r}") from error

@@ -1,4 +1,4 @@
-"""A story as subscribers see it, told from the articles of it that are in the window."""
+"""A story as subscribers see it, made from its articles in the window."""
 
 import functools
 from collections import Counter
@@ -6,50 +6,52 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.group.arrays import distinct
+from enrich.group.arrays import unique
 from enrich.group.stories import OpenStory
-from enrich.group.times import moment
+from enrich.group.times import to_datetime
 from enrich.group.window import Window
 from services.events import Entity, EntityType, Story, Topic
 
 _LISTED_ARTICLES = 50
 _LISTED_ENTITIES = 20
 _LISTED_TOPICS = 8
-# What a story is about is asked of its newest articles, and of the entities that each names first.
-_ASKED = 12
-_LEADING = 8
+# Entities and topics of a story are those of its newest articles, and of each the entities that it names most.
+_SUMMARIZED_ARTICLES = 12
+_MAIN_ENTITIES = 8
 _HUNDREDTHS = 100.0
 
 
-def tell(window: Window, story: OpenStory, *, merged_into: str | None = None, split_from: str | None = None) -> Story:
-    """The story's state now. One that was merged lists no articles any more, one split off all that moved."""
+def story_event(
+    window: Window, story: OpenStory, *, merged_into: str | None = None, split_from: str | None = None
+) -> Story:
+    """The story's state now. A merged story lists no articles, one that was split off lists all that moved."""
     members = np.array(story.members, np.uint32)
     slots = window.slots(members)
     listed = 0 if merged_into else len(members) if split_from else _LISTED_ARTICLES
     return Story.model_construct(
         id=story.id,
-        title=window.title(story.titled),
-        languages=sorted(window.language_names[number] for number in _different(window.languages[slots])),
+        title=window.title(story.title_article),
+        languages=sorted(window.language_names[number] for number in _nonzero(window.languages[slots])),
         size=story.size,
-        sources=sorted(window.source_names[number] for number in _different(window.sources[slots])),
-        first_published=moment(story.first),
-        last_published=moment(story.last),
-        entities=_entities(window, slots[-_ASKED:]),
-        topics=_topics(window, slots[-_ASKED:]),
+        sources=sorted(window.source_names[number] for number in _nonzero(window.sources[slots])),
+        first_published=to_datetime(story.first),
+        last_published=to_datetime(story.last),
+        entities=_entities(window, slots[-_SUMMARIZED_ARTICLES:]),
+        topics=_topics(window, slots[-_SUMMARIZED_ARTICLES:]),
         articles=[window.id(number) for number in story.members[: -listed - 1 : -1]],
         merged_into=merged_into,
         split_from=split_from,
     )
 
 
-def _different(numbers: NDArray[np.uint32]) -> list[int]:
-    """The different numbers, without 0."""
-    return [number for number in distinct(numbers).tolist() if number]
+def _nonzero(numbers: NDArray[np.uint32]) -> list[int]:
+    """The distinct numbers without 0."""
+    return [number for number in unique(numbers).tolist() if number]
 
 
 def _entities(window: Window, slots: NDArray[np.intp]) -> list[Entity]:
-    """Whom most of the articles name, each by its most frequent name."""
-    counts = Counter(window.entities[slots, :_LEADING].ravel().tolist())
+    """The entities that most of the articles name, each with its most frequent name."""
+    counts = Counter(window.entities[slots, :_MAIN_ENTITIES].ravel().tolist())
     counts.pop(0, None)
     totals: Counter[str] = Counter()
     names: dict[str, tuple[int, str, EntityType]] = {}
@@ -58,8 +60,8 @@ def _entities(window: Window, slots: NDArray[np.intp]) -> list[Entity]:
         totals[entity_id] += count
         if entity_id not in names or (-count, name) < names[entity_id][:2]:
             names[entity_id] = (-count, name, kind)
-    leading = sorted(totals.items(), key=lambda total: (-total[1], total[0]))[:_LISTED_ENTITIES]
-    return [_entity(entity_id, *names[entity_id][1:]) for entity_id, _ in leading]
+    ranked = sorted(totals.items(), key=lambda total: (-total[1], total[0]))[:_LISTED_ENTITIES]
+    return [_entity(entity_id, *names[entity_id][1:]) for entity_id, _ in ranked]
 
 
 @functools.lru_cache(8_192)
@@ -68,7 +70,7 @@ def _entity(entity_id: str, name: str, kind: EntityType) -> Entity:
 
 
 def _topics(window: Window, slots: NDArray[np.intp]) -> list[Topic]:
-    """What the articles are about; a score is the mean of theirs, the label that of the newest."""
+    """The topics of the articles; a score is the mean over the articles, a label that of the newest."""
     scores: dict[str, int] = {}
     labels: dict[str, str] = {}
     for number, score in zip(window.topics[slots].ravel().tolist(), window.scores[slots].ravel().tolist(), strict=True):
@@ -76,9 +78,9 @@ def _topics(window: Window, slots: NDArray[np.intp]) -> list[Topic]:
             topic_id, label = window.topic_names[number]
             scores[topic_id] = scores.get(topic_id, 0) + score
             labels[topic_id] = label
-    leading = sorted(scores.items(), key=lambda topic: (-topic[1], topic[0]))[:_LISTED_TOPICS]
+    ranked = sorted(scores.items(), key=lambda topic: (-topic[1], topic[0]))[:_LISTED_TOPICS]
     return [
-        _topic(topic_id, labels[topic_id], round(score / len(slots) / _HUNDREDTHS, 2)) for topic_id, score in leading
+        _topic(topic_id, labels[topic_id], round(score / len(slots) / _HUNDREDTHS, 2)) for topic_id, score in ranked
     ]
 
 

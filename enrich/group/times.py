@@ -1,4 +1,4 @@
-"""Times as columns have them: µs since 1970."""
+"""Times as columns store them: µs since 1970."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,11 +6,11 @@ MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def microseconds(when: datetime) -> int:
+def to_microseconds(time: datetime) -> int:
     """A time as µs since 1970."""
-    return (when - _EPOCH) // MICROSECOND
+    return (time - _EPOCH) // MICROSECOND
 
 
-def moment(at: int) -> datetime:
-    """µs since 1970 as a time."""
-    return _EPOCH + at * MICROSECOND
+def to_datetime(microseconds: int) -> datetime:
+    """µs since 1970 as a time in UTC."""
+    return _EPOCH + microseconds * MICROSECOND

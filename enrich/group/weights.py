@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enrich.fingerprint.features import FEATURES
-from enrich.group.columns import SHARED, TERMS, WEIGHT
+from enrich.group.columns import SHARED, TERMS, WEIGHT_SCALE
 
-# An article that has little to go by has no vector of full length: as if it had one rare feature more.
-_UNSAID = 0.7
-# The pairs of the heaviest features are features, too.
+# A vector of few features is shortened, as if the article had one more rare feature of this weight: one name in common
+# must not count as everything in common.
+_NORM_PADDING = 0.7
+# Pairs of the five heaviest features are index keys as well.
 _FIRST, _SECOND = np.triu_indices(5, 1)
 # An odd number that spreads what it multiplies over 32 bits (Knuth's multiplicative hashing).
 _SPREAD = np.uint32(2_654_435_761)
@@ -22,10 +23,10 @@ _SPREAD = np.uint32(2_654_435_761)
 def weigh(
     shared: NDArray[np.void], terms: NDArray[np.void], frequency: NDArray[np.int32], articles: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """The heaviest of ``PACKED`` features and their weights, as a row has them.
+    """The heaviest of ``PACKED`` features and their tf-idf weights, as stored in a row.
 
-    A weight is tf-idf: how much the article has of a feature, by how rare that is among the articles in the window at
-    this moment; nothing is weighed again later.
+    ``frequency`` is how many of the ``articles`` in the window have each feature at this moment. Weights never change
+    afterwards.
     """
     names, weights = np.zeros(SHARED + TERMS, np.uint32), np.zeros(SHARED + TERMS, np.uint8)
     log_all = math.log(articles + 2)
@@ -34,16 +35,16 @@ def weigh(
         values = found["weight"] * (log_all - np.log(frequency[own] + 1))
         heaviest = np.lexsort((own, -values))[:kept]
         values = values[heaviest]
-        length = math.sqrt(float(values @ values) + (_UNSAID * log_all) ** 2)
+        length = math.sqrt(float(values @ values) + (_NORM_PADDING * log_all) ** 2)
         names[start : start + len(heaviest)] = own[heaviest]
-        weights[start : start + len(heaviest)] = np.rint(values * (WEIGHT / length))
+        weights[start : start + len(heaviest)] = np.rint(values * (WEIGHT_SCALE / length))
     return names, weights
 
 
-def pairs(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Keys of the pairs of an article's five heaviest shared features, (…, 10), 0 where there are fewer; one or many.
+def pair_keys(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Keys of the pairs of an article's five heaviest shared features, (…, 10), 0 where there are fewer.
 
-    Presidents are named in a thousand articles, two of them together in a few.
+    Takes one article or many. A president is named in a thousand articles, two presidents together in a few.
     """
     one, other = numbers[..., _FIRST], numbers[..., _SECOND]
     low, high = np.minimum(one, other), np.maximum(one, other)
@@ -52,6 +53,6 @@ def pairs(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return keys
 
 
-def products(weights: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How much each of the pairs speaks, (10,): twice the product of the two weights."""
+def pair_weights(weights: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The weight of each of the pairs, (10,): twice the product of the weights of the two features."""
     return 2.0 * weights[_FIRST].astype(np.float32) * weights[_SECOND]

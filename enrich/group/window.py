@@ -1,39 +1,43 @@
-"""The articles that group remembers: rows in a ring, in the order in which they came.
+"""The articles of the window: rows in a ring, in order of arrival.
 
-Each has a number, one higher than that of the article before; its place in the columns is the number modulo the
-capacity.
-An article leaves when it arrived a window before the newest, or when the ring is full.
+Each article has a number, one higher than the article before; its slot in the columns is the number modulo the
+capacity. An article is evicted when it arrived more than a window before the newest one, or when the ring is full.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.fingerprint import embedding
+from enrich.fingerprint import embedding, features, signature
 from enrich.fingerprint.features import FEATURES
-from enrich.group.columns import ENTITIES, ROW, TOPICS
+from enrich.group import weights
+from enrich.group.columns import ENTITIES, NO_HASH, ROW, TOPICS
 from enrich.group.interned import Interned
-from services.events import EntityType
+from enrich.group.times import to_microseconds
+from services.events import AnnotatedArticle, EntityType
 
 Numbers = NDArray[np.uint32]
 
-# There are numbers below, for stories that were opened by an article that this process has never seen.
-_FIRST = 1 << 30
+# Lower numbers are left free, for stories that began with an article that this process has never seen.
+_FIRST_NUMBER = 1 << 30
+# Words of the text that stand in for a missing title.
+_TITLE_WORDS = 16
 
-# An entity and a topic as a story shows them.
-Named = tuple[str, str, EntityType]
-Labelled = tuple[str, str]
+# Id, name and type of an entity, and id and label of a topic, as a story lists them.
+NamedEntity = tuple[str, str, EntityType]
+LabelledTopic = tuple[str, str]
 
 
 @dataclass(slots=True)
 class PendingArticle:
-    """An article about to be placed: its row, and what a row has no room for.
+    """An article that is not in the window yet: its row, and what does not fit into a row.
 
-    ``topics`` are (id, label) with scores in hundredths; ``original`` is the id of the article that it is a copy of;
-    ``age`` is how many articles came since the first revision of it, 0 for a first one; ``vector`` is packed as in
-    ``vectors``.
+    ``topics`` have their ``scores`` in hundredths. ``original`` is the id of the article that this one is a
+    near-duplicate of. ``age`` is how many articles arrived since its first revision, 0 for a first revision.
+    ``vector`` is packed as ``embedding.pack`` does.
     """
 
     row: NDArray[np.void]
@@ -41,67 +45,102 @@ class PendingArticle:
     title: str
     language: str
     source: str | None
-    entities: Sequence[Named]
-    topics: Sequence[Labelled]
+    entities: Sequence[NamedEntity]
+    topics: Sequence[LabelledTopic]
     scores: Sequence[int]
     original: str | None = None
     age: int = 0
     vector: NDArray[np.uint8] | None = None
 
+    @classmethod
+    def of(cls, annotated: AnnotatedArticle, window: "Window") -> Self:
+        """What the window will store of an article that is the next to enter it.
+
+        Takes revision and age from the article's newest revision in ``window``, and feature weights from the document
+        frequencies there. Raises ``ValueError`` when a fingerprint, signature, feature or vector is malformed.
+        """
+        previous = window.newest(annotated.id)
+        signed = signature.unpack(annotated.signature, annotated.sketch, annotated.shingles)
+        row = np.zeros(1, ROW)[0]
+        row["received"] = to_microseconds(annotated.received_at)
+        row["published"] = to_microseconds(annotated.published_at or annotated.received_at)
+        row["sequence"] = annotated.sequence
+        row["fingerprint"] = bytes.fromhex(annotated.fingerprint)
+        row["revision"] = 1 if previous is None else window.rows["revision"][window.slot(previous)] + 1
+        row["shingles"] = signed.shingles
+        row["minhash"] = signed.minhash
+        row["sketch"] = NO_HASH
+        row["sketch"][: len(signed.sketch)] = signed.sketch
+        row["features"], row["weights"] = weights.weigh(
+            features.unpack(annotated.shared), features.unpack(annotated.terms), window.frequency, len(window)
+        )
+        return cls(
+            row=row,
+            id=annotated.id,
+            title=annotated.title or _opening(annotated.text),
+            language=annotated.language,
+            source=annotated.source,
+            entities=_main_entities(annotated),
+            topics=[(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
+            scores=[round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
+            vector=None if annotated.vector is None else embedding.unpack(annotated.vector),
+            age=0 if previous is None else window.last + 1 - int(window.firsts[window.slot(previous)]),
+        )
+
     @property
     def received(self) -> int:
-        """µs since 1970."""
+        """Arrival time in µs since 1970."""
         return int(self.row["received"])
 
 
 class Window:
-    """At most ``capacity`` articles that arrived within ``span`` µs of the newest. Only touched pages take memory."""
+    """At most ``capacity`` articles that arrived within ``length`` µs of the newest. Only touched pages take memory."""
 
-    def __init__(self, span: int, capacity: int) -> None:
-        self.span = span
+    def __init__(self, length: int, capacity: int) -> None:
+        self.length = length
         self.capacity = capacity
         self.rows = np.zeros(capacity, ROW)
-        # Number of the article's story; 0 when a newer revision has taken the article's place.
+        # Number of the article's story; 0 once a newer revision has replaced the article.
         self.stories = np.zeros(capacity, np.uint32)
-        # Number of the article's first revision: who came before whom.
+        # Number of the article's first revision; orders articles by when they were first seen.
         self.firsts = np.zeros(capacity, np.int64)
         self.languages = np.zeros(capacity, np.uint32)
         self.sources = np.zeros(capacity, np.uint32)
         self.entities = np.zeros((capacity, ENTITIES), np.uint32)
         self.topics = np.zeros((capacity, TOPICS), np.uint32)
         self.scores = np.zeros((capacity, TOPICS), np.uint8)
-        # Packed sentence vectors, of those that have one.
+        # Packed sentence vectors, and which articles have one.
         self.vectors = np.zeros((capacity, embedding.BYTES), np.uint8)
-        self.vectored = np.zeros(capacity, bool)
-        # How many articles have a feature.
+        self.has_vector = np.zeros(capacity, bool)
+        # Document frequencies: how many articles have a feature.
         self.frequency = np.zeros(FEATURES, np.int32)
         self.language_names: Interned[str] = Interned()
         self.source_names: Interned[str] = Interned()
-        self.entity_names: Interned[Named] = Interned()
-        self.topic_names: Interned[Labelled] = Interned()
+        self.entity_names: Interned[NamedEntity] = Interned()
+        self.topic_names: Interned[LabelledTopic] = Interned()
         self._ids: list[str] = [""] * capacity
         self._titles: list[bytes] = [b""] * capacity
         self._originals: list[str | None] = [None] * capacity
         self._newest: dict[str, int] = {}
-        self.oldest = _FIRST
-        self.last = _FIRST - 1
-        # How many had to leave before their time, as there was no room.
-        self.left_early = 0
+        self.oldest = _FIRST_NUMBER
+        self.last = _FIRST_NUMBER - 1
+        # How many articles were evicted before they expired because the ring was full.
+        self.evicted_early = 0
         self._latest = 0
 
     def __len__(self) -> int:
         return self.last - self.oldest + 1
 
     def slots(self, numbers: Numbers) -> NDArray[np.intp]:
-        """Places in the columns."""
+        """The slots of articles in the columns."""
         return (numbers % self.capacity).astype(np.intp)
 
     def slot(self, number: int) -> int:
-        """Place in the columns."""
+        """The slot of an article in the columns."""
         return number % self.capacity
 
     def newest(self, article_id: str) -> int | None:
-        """The number of an article's newest revision, if it is here."""
+        """The number of an article's newest revision, if it is in the window."""
         return self._newest.get(article_id)
 
     def id(self, number: int) -> str:
@@ -109,63 +148,64 @@ class Window:
         return self._ids[number % self.capacity]
 
     def title(self, number: int) -> str:
-        """The title of an article, or what opens it."""
+        """The title of an article, or the beginning of its text where it has none."""
         return self._titles[number % self.capacity].decode()
 
     def original(self, number: int) -> str | None:
-        """The id of the article that this one is a copy of."""
+        """The id of the article that this one is a near-duplicate of."""
         return self._originals[number % self.capacity]
 
     @property
-    def reach(self) -> int:
-        """µs from the arrival of the oldest that is here to that of the newest."""
+    def span(self) -> int:
+        """µs from the arrival of the oldest article in the window to that of the newest."""
         return self._latest - int(self.rows["received"][self.slot(self.oldest)]) if len(self) else 0
 
-    def has_left(self, number: int, now: int) -> bool:
-        """Whether an article must leave before one that arrives now (µs) can be placed, for its age."""
-        return bool(self.rows["received"][number % self.capacity] < max(self._latest, now) - self.span)
+    def is_expired(self, number: int, now: int) -> bool:
+        """Whether an article is too old to stay when another one arrives at ``now`` (µs)."""
+        return bool(self.rows["received"][number % self.capacity] < max(self._latest, now) - self.length)
 
-    def leaving(self, now: int) -> Iterator[int]:
-        """Numbers of those that must leave before an article that arrives now (µs) can be placed, oldest first.
+    def to_evict(self, now: int) -> Iterator[int]:
+        """Numbers of the articles to evict before one that arrives at ``now`` (µs) can be added, oldest first.
 
-        The caller ends each with ``remove_oldest`` before it takes the next. A late arrival does not turn time back.
+        The caller must call ``evict_oldest`` for each before it takes the next. A late arrival does not turn the
+        window's time back.
         """
         self._latest = max(self._latest, now)
         while self.oldest <= self.last:
-            old = self.has_left(self.oldest, now)
-            if not old and len(self) < self.capacity:
+            expired = self.is_expired(self.oldest, now)
+            if not expired and len(self) < self.capacity:
                 return
-            self.left_early += not old
+            self.evicted_early += not expired
             yield self.oldest
 
-    def place(self, draft: PendingArticle, story: int) -> int:
-        """Take an article in; its number."""
+    def add(self, article: PendingArticle, story: int) -> int:
+        """Add an article to the story with this number; return the article's number."""
         self.last += 1
         number, slot = self.last, self.last % self.capacity
-        self.rows[slot] = draft.row
+        self.rows[slot] = article.row
         self.stories[slot] = story
-        self.firsts[slot] = number - draft.age
-        self.languages[slot] = self.language_names.use(draft.language)
-        self.sources[slot] = self.source_names.use(draft.source) if draft.source else 0
-        _fill(self.entities[slot], [self.entity_names.use(named) for named in draft.entities])
-        _fill(self.topics[slot], [self.topic_names.use(labelled) for labelled in draft.topics])
-        _fill(self.scores[slot], draft.scores)
-        self.vectored[slot] = draft.vector is not None
-        if draft.vector is not None:
-            self.vectors[slot] = draft.vector
-        self._ids[slot] = draft.id
-        self._titles[slot] = draft.title.encode("utf-8", "surrogatepass")
-        self._originals[slot] = draft.original
-        self._newest[draft.id] = number
-        self.frequency[draft.row["features"]] += 1
+        self.firsts[slot] = number - article.age
+        self.languages[slot] = self.language_names.use(article.language)
+        self.sources[slot] = self.source_names.use(article.source) if article.source else 0
+        _fill(self.entities[slot], [self.entity_names.use(entity) for entity in article.entities])
+        _fill(self.topics[slot], [self.topic_names.use(topic) for topic in article.topics])
+        _fill(self.scores[slot], article.scores)
+        self.has_vector[slot] = article.vector is not None
+        if article.vector is not None:
+            self.vectors[slot] = article.vector
+        self._ids[slot] = article.id
+        self._titles[slot] = article.title.encode("utf-8", "surrogatepass")
+        self._originals[slot] = article.original
+        self._newest[article.id] = number
+        self.frequency[article.row["features"]] += 1
         return number
 
     def supersede(self, number: int) -> None:
-        """A newer revision has taken an article's place."""
+        """Mark an article as replaced by a newer revision."""
         self.stories[number % self.capacity] = 0
 
-    def remove_oldest(self) -> None:
-        """Forget the oldest article."""
+    def evict_oldest(self) -> None:
+        """Remove the oldest article."""
         number, slot = self.oldest, self.oldest % self.capacity
         row = self.rows[slot]
         self.frequency[row["features"]] -= 1
@@ -180,6 +220,20 @@ class Window:
         self.oldest += 1
 
 
-def _fill(places: NDArray[np.unsignedinteger], values: Sequence[int]) -> None:
-    places[: len(values)] = values
-    places[len(values) :] = 0
+def _fill(cells: NDArray[np.unsignedinteger], values: Sequence[int]) -> None:
+    cells[: len(values)] = values
+    cells[len(values) :] = 0
+
+
+def _main_entities(annotated: AnnotatedArticle) -> list[NamedEntity]:
+    """The entities that are named most outside boilerplate."""
+    counts = [(features.mentions(entity, annotated.boilerplate), entity) for entity in annotated.entities]
+    ranked = sorted(counts, key=lambda counted: -counted[0])[:ENTITIES]
+    return [(entity.id, entity.name, entity.type) for count, entity in ranked if count or not entity.mentions]
+
+
+def _opening(text: str) -> str:
+    """The first words of a text's first line."""
+    first = text.split("\n", 1)[0]
+    words = first.split()
+    return first if len(words) <= _TITLE_WORDS else " ".join(words[:_TITLE_WORDS]) + " …"

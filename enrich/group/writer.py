@@ -1,8 +1,8 @@
-"""The one writer of ``updates``: takes what annotate produced, keeps group's journal, gives it up and takes it up.
+"""The one writer of ``updates``: feeds annotated articles to the grouper and keeps its journal.
 
-How far group has come is told by the journal, whose state and offset were written by one append. The offset that is
-committed for the consumer group is only where Kafka begins to deliver: when it lies further on, what is between the
-two was never told, and is read back.
+The journal says how far group has come: its state and input offset were written by one append. The offset committed for
+the consumer group only decides where Kafka starts to deliver; inputs between the last one published and the first one
+delivered are read again from Kafka.
 """
 
 import asyncio
@@ -22,108 +22,110 @@ from services.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# Inputs read back and told at once.
-_READ_BACK = 200
+# Inputs that are replayed and published at once.
+_REPLAY_BATCH = 200
 
 
 class Writer:
-    """Group's state and pen, there while the partition of ``articles.annotated`` is this worker's."""
+    """Group's state and write fence while the partition of ``articles.annotated`` is assigned to this worker."""
 
-    def __init__(self, settings: Settings, outlet: RecordProducer) -> None:
+    def __init__(self, settings: Settings, producer: RecordProducer) -> None:
         self.busy = asyncio.Lock()
         self._settings = settings
-        self._outlet = outlet
+        self._producer = producer
         self._window = timedelta(hours=settings.story_window_hours)
         self._journal: Journal | None = None
-        self._sure = True
-        # The last offset that was looked at; the journal knows only of those that came to something.
+        self._verified = True
+        # The last input offset processed. The journal knows only inputs that had an output.
         self._done = -1
 
-    def forget(self) -> None:
-        """Drop the state: it is another worker's now, or may not agree with what was written."""
+    def reset(self) -> None:
+        """Drop the state: another worker has the partition now, or the state may differ from what was written."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
 
-    def doubt(self) -> None:
-        """From here on another worker may have written; the next batch finds out."""
-        self._sure = False
+    def invalidate(self) -> None:
+        """Note that another worker may write from now on; the next batch verifies that the state is still current."""
+        self._verified = False
 
     async def process(self, inputs: Sequence[SourceRecord]) -> None:
-        """Publish what these records come to, and before them whatever was left out. Safe to repeat.
+        """Publish the output for these records, and before it that of any input that was skipped. Safe to repeat.
 
         Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
         """
         journal = await self._open()
-        await self._heal(journal, inputs[0].offset)
-        await self._tell(journal, inputs)
+        await self._replay_gap(journal, inputs[0].offset)
+        await self._emit(journal, inputs)
         WINDOW.set(len(journal.grouper))
-        REACH.set(journal.grouper.reach.total_seconds())
-        LEFT_EARLY.set(journal.grouper.left_early)
+        REACH.set(journal.grouper.span.total_seconds())
+        LEFT_EARLY.set(journal.grouper.evicted_early)
 
     async def _open(self) -> Journal:
-        if self._journal is not None and (self._journal.stale or not self._sure) and not await self._journal.renew():
-            self.forget()
+        """The journal, renewed or opened again where necessary."""
+        journal = self._journal
+        if journal is not None and (journal.needs_renewal or not self._verified) and not await journal.renew():
+            self.reset()
         if self._journal is None:
             await kafka_topics.ensure_as_set(self._settings)
             grouper = Grouper(self._window, self._settings.story_memory_bytes // ARTICLE_BYTES)
-            place = JournalConfig(self._settings.kafka_servers)
-            self._journal = await Journal.open(place, grouper, self._window, self._outlet)
+            config = JournalConfig(self._settings.kafka_servers)
+            self._journal = await Journal.open(config, grouper, self._window, self._producer)
             self._done = self._journal.last_input
-        self._sure = True
+        self._verified = True
         return self._journal
 
-    async def _heal(self, journal: Journal, first: int) -> None:
-        """Tell what lies between the last record looked at and offset ``first``, when anything was told before.
+    async def _replay_gap(self, journal: Journal, first: int) -> None:
+        """Process the inputs between the last one processed and offset ``first``, if any was processed before.
 
-        Mostly that is nothing, or what came to nothing (repeated articles, dead letters) before a restart.
+        Usually there are none, or only inputs without output (repeated articles, dead letters) from before a restart.
         """
         if self._done < 0 or first <= self._done + 1:
             return
-        place, told = {"first": self._done + 1, "last": first - 1}, 0
-        async for left_out in self._between(self._done + 1, first):
-            told += await self._tell(journal, left_out)
-        if told:
-            log.warning("articles had been left out, and were read back", articles=told, **place)
+        gap, published = {"first": self._done + 1, "last": first - 1}, 0
+        async for inputs in self._read(self._done + 1, first):
+            published += await self._emit(journal, inputs)
+        if published:
+            log.warning("skipped_inputs_replayed", articles=published, **gap)
 
-    async def _between(self, start: int, stop: int) -> AsyncIterator[list[SourceRecord]]:
-        """The inputs from offset ``start`` up to but not including ``stop``, as far as they are kept."""
+    async def _read(self, start: int, stop: int) -> AsyncIterator[list[SourceRecord]]:
+        """Batches of the inputs from offset ``start`` up to but not including ``stop`` that Kafka still keeps."""
         async with kafka.reader(self._settings.kafka_servers, kafka_topics.ANNOTATED.name) as reader:
-            some: list[SourceRecord] = []
+            batch: list[SourceRecord] = []
             async for record in reader.between(max(start, await reader.oldest()), stop):
-                some.append(
+                batch.append(
                     SourceRecord(
                         record.topic, record.partition, record.offset, record.key, record.value, list(record.headers)
                     )
                 )
-                if len(some) >= _READ_BACK:
-                    yield some
-                    some = []
-            if some:
-                yield some
+                if len(batch) >= _REPLAY_BATCH:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
 
-    async def _tell(self, journal: Journal, inputs: Sequence[SourceRecord]) -> int:
-        """Publish what these come to; how many of them came to something."""
-        # In a thread, as in annotate.
-        steps, letters = await asyncio.to_thread(_told, journal, inputs)
-        await self._outlet.send(letters)  # before the records that say their inputs are done
-        await journal.append(steps)
+    async def _emit(self, journal: Journal, inputs: Sequence[SourceRecord]) -> int:
+        """Process and publish these inputs; return how many of them had an output."""
+        # In a thread, so that the event loop keeps sending heartbeats.
+        entries, letters = await asyncio.to_thread(_process, journal, inputs)
+        await self._producer.send(letters)  # before the records that mark their inputs as done
+        await journal.append(entries)
         self._done = max(self._done, inputs[-1].offset)
-        return len(steps)
+        return len(entries)
 
 
-def _told(journal: Journal, inputs: Sequence[SourceRecord]) -> tuple[list[JournalEntry], list[Output]]:
-    """What is to be told of these records, and the dead letters among them."""
-    steps: list[JournalEntry] = []
+def _process(journal: Journal, inputs: Sequence[SourceRecord]) -> tuple[list[JournalEntry], list[Output]]:
+    """The outputs for these records that are not in the journal yet, and the dead letters among them."""
+    entries: list[JournalEntry] = []
     letters: list[Output] = []
-    for given in inputs:
-        if given.offset <= journal.last_input:
+    for record in inputs:
+        if record.offset <= journal.last_input:
             continue
         try:
-            told = journal.grouper.process(AnnotatedArticle.model_validate_json(given.value or b""))
-        except Exception as error:  # whatever an article does to us, the next one is not its fault
-            letters.append(dead_letter(given, "group", error))
+            output = journal.grouper.process(AnnotatedArticle.model_validate_json(record.value or b""))
+        except Exception as error:  # an error in one article must not affect the next
+            letters.append(dead_letter(record, "group", error))
             continue
-        if told is not None:
-            steps.append(JournalEntry(given.offset, told))
-    return steps, letters
+        if output is not None:
+            entries.append(JournalEntry(record.offset, output))
+    return entries, letters

@@ -1,9 +1,9 @@
-"""What is rising: what is counted more often than its own past and the volume of the day predict.
+"""Detects what is rising: what is counted more often than its own past and the volume of the day predict.
 
-The number of articles of a window that name a thing is taken to be Poisson with the rate ``volume x share``. The share
-is not known but learnt from the past: with ``n`` of ``V`` earlier articles it has the Gamma distribution of shape
-``n + 1/2`` and rate ``V`` (Jeffreys' prior), and the count that is to be expected is negative binomial (Gelman and
-others, Bayesian Data Analysis, 3rd edition, section 2.6). The rest, and why: docs/explanation/trends.md.
+The number of articles in a window that name a thing is modelled as Poisson with the rate ``volume x share``. The share
+is estimated from the past: with ``n`` of ``V`` earlier articles it has the Gamma distribution of shape ``n + 1/2`` and
+rate ``V`` (Jeffreys' prior), and the expected count is negative binomial (Gelman and others, Bayesian Data Analysis,
+3rd edition, section 2.6). docs/explanation/trends.md explains the rest of the method.
 """
 
 import math
@@ -16,15 +16,15 @@ from typing import Literal
 from services.events import Trend, TrendKind, TrendWindow
 from services.store.snapshot import SEASONS, Counts, Observation, Snapshot
 
-# What is judged, and what becomes a trend: one thing in one window.
-Key = tuple[TrendKind, str, TrendWindow]
+# One thing in one window: what is evaluated, and what becomes a trend.
+TrendKey = tuple[TrendKind, str, TrendWindow]
 
 LENGTHS: Mapping[TrendWindow, timedelta] = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "24h": timedelta(hours=24),
 }
-# Of a story no more than a day is kept: there is nothing to compare its day with.
+# Stories are counted for a day only: there is nothing to compare their 24 hours with.
 _WINDOWS: Mapping[TrendKind, tuple[TrendWindow, ...]] = {
     "entity": ("15m", "1h", "24h"),
     "topic": ("15m", "1h", "24h"),
@@ -40,35 +40,35 @@ def _floors() -> dict[TrendWindow, int]:
 
 @dataclass(frozen=True)
 class Rules:
-    """When something rises; what each number does is in docs/explanation/trends.md.
+    """When a trend starts, grows and ends; docs/explanation/trends.md explains what each number does.
 
-    ``floors``: articles in the window below which nothing is a trend. ``score``: least surprise of a start, -log10 of
-    a probability. ``ratio``: least count of a start, in multiples of what is expected. ``last_score``,
-    ``last_ratio``: below either a rise is over. ``growth``: the count, in multiples of the one told last, that is told
-    again. ``dispersion``: variance of a count in multiples of its mean, were the share known: articles come in groups.
-    ``shrinkage``: articles' worth of trust in the long-term share when a shorter past is judged. ``past``: articles
-    before the window, in multiples of those in it, without which nothing is judged, and ``least_past`` in articles.
-    ``cool_down``: how long after its end something does not start again, in lengths of the window. ``most``: trends at
-    a time.
+    ``floors``: minimum count in the window. ``start_score``: minimum surprise of a start, -log10 of a probability.
+    ``start_ratio``: minimum count of a start, in multiples of the expected one. ``end_score``, ``end_ratio``: a trend
+    ends below either. ``growth``: a trend is published again when its count is this multiple of the last one published.
+    ``dispersion``: variance of a count in multiples of its mean, if the share were known: articles come in groups.
+    ``shrinkage``: articles' worth of trust in the long-term share when a shorter past is evaluated. ``min_past_ratio``:
+    articles before the window, in multiples of those in it, below which nothing is evaluated; ``min_past``: the same as
+    a number of articles. ``cool_down``: how long after its end a trend cannot start again, in lengths of the window.
+    ``max_active``: trends at a time.
     """
 
     floors: Mapping[TrendWindow, int] = field(default_factory=_floors)
-    score: float = 7.0
-    ratio: float = 3.0
-    last_score: float = 2.0
-    last_ratio: float = 1.5
+    start_score: float = 7.0
+    start_ratio: float = 3.0
+    end_score: float = 2.0
+    end_ratio: float = 1.5
     growth: float = 2.0
     dispersion: float = 1.0
     shrinkage: float = 2.0
-    past: float = 3.0
-    least_past: int = 1_000
+    min_past_ratio: float = 3.0
+    min_past: int = 1_000
     cool_down: float = 1.0
-    most: int = 500
+    max_active: int = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """How often something was counted in an earlier stretch of time, among how many articles."""
+    """How often something was counted in an earlier period, among how many articles."""
 
     count: float
     volume: float
@@ -76,7 +76,7 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What is known of a share: its mean, and how many counts' worth of it (the shape of a Gamma distribution)."""
+    """An estimated share: its mean, and the number of counts it is based on (the shape of a Gamma distribution)."""
 
     mean: float
     shape: float
@@ -84,7 +84,7 @@ class _Share:
 
 @dataclass(frozen=True, slots=True)
 class _Rise:
-    """How far a count is over what was to be expected; ``ratio`` and ``score`` in the stretch where it is clearest."""
+    """How far a count exceeds the expected one; ``ratio`` and ``score`` of the period where it does most clearly."""
 
     count: int
     expected: float
@@ -92,94 +92,95 @@ class _Rise:
     score: float
 
 
-_NONE = _Rise(0, 0.0, 0.0, 0.0)
+_NO_RISE = _Rise(0, 0.0, 0.0, 0.0)
 
 
-class Trends:
-    """Which trends there are, by the events that told of them; what is to be told next.
+class TrendDetector:
+    """The active trends, and which events follow from new counts.
 
-    Its state follows from the events that it hears alone, so that a worker that reads them back goes on as if it had
+    The state depends only on the events applied, so a worker that applies the events of the log continues as if it had
     never stopped.
     """
 
     def __init__(self, rules: Rules = Rules()) -> None:
         self._rules = rules
-        self._active: dict[Key, Trend] = {}
-        # Until when what has ended stays quiet, in the order in which it ended.
-        self._quiet: dict[Key, datetime] = {}
+        self._active: dict[TrendKey, Trend] = {}
+        # When the cool-down of each ended trend is over, in the order in which they ended.
+        self._cooling: dict[TrendKey, datetime] = {}
 
-    def hear(self, trend: Trend) -> None:
-        """Take note of an event that is on the log, in the order of the log."""
+    def apply(self, trend: Trend) -> None:
+        """Update the state by an event that is on the log. Events must be applied in the order of the log."""
         key = (trend.kind, trend.id, trend.window)
         if trend.phase == "end":
             self._active.pop(key, None)
-            self._quiet.pop(key, None)
-            self._quiet[key] = trend.at + LENGTHS[trend.window] * self._rules.cool_down
+            self._cooling.pop(key, None)
+            self._cooling[key] = trend.at + LENGTHS[trend.window] * self._rules.cool_down
         else:
             self._active[key] = trend
-        self._quiet = {key: until for key, until in self._quiet.items() if until > trend.at}
+        self._cooling = {key: until for key, until in self._cooling.items() if until > trend.at}
 
-    def active(self) -> list[Key]:
-        """What rises at present, sorted."""
+    def active(self) -> list[TrendKey]:
+        """The active trends, sorted."""
         return sorted(self._active)
 
-    def judge(self, at: datetime, snapshot: Snapshot) -> list[Trend]:
-        """What is to be told now, sorted: ends, then what has grown, then starts.
+    def evaluate(self, at: datetime, snapshot: Snapshot) -> list[Trend]:
+        """The events to publish now, sorted: ends, then growth, then starts.
 
-        ``snapshot`` holds what may rise and all that is active; what is active and not in it was not counted at all.
-        Changes nothing: asked again before its answer is heard it says the same.
+        ``snapshot`` holds the candidates and all that is active; an active trend that is not in it has a count of 0.
+        Changes nothing: until its events are applied, it returns the same again.
         """
         seen = {(one.kind, one.id): one for one in snapshot.observations}
-        judged = {kind: self._judged(kind, snapshot.volume) for kind in _WINDOWS}
+        evaluated = {kind: self._evaluated_windows(kind, snapshot.volume) for kind in _WINDOWS}
         ends, grown, starts = [], [], []
         for key, last in sorted(self._active.items()):
             kind, name, window = key
             one = seen.get((kind, name)) or Observation(kind, name, _NOTHING)
-            rise = self._rise(one, window, snapshot.volume) if window in judged[kind] else _NONE
-            if rise.score < self._rules.last_score or rise.ratio < self._rules.last_ratio:
-                ends.append(_told(last, "end", rise, at))
+            rise = self._rise(one, window, snapshot.volume) if window in evaluated[kind] else _NO_RISE
+            if rise.score < self._rules.end_score or rise.ratio < self._rules.end_ratio:
+                ends.append(_updated(last, "end", rise, at))
             elif rise.count >= self._rules.growth * last.count:
-                grown.append(_told(last, "grow", rise, at))
+                grown.append(_updated(last, "grow", rise, at))
         for (kind, name), one in sorted(seen.items()):
-            for window in judged[kind]:
+            for window in evaluated[kind]:
                 if _within(one.counts, window) < self._rules.floors[window]:
                     continue
                 key = (kind, name, window)
-                if key in self._active or (key in self._quiet and at < self._quiet[key]):
+                if key in self._active or (key in self._cooling and at < self._cooling[key]):
                     continue
                 rise = self._rise(one, window, snapshot.volume)
-                if rise.score >= self._rules.score and rise.ratio >= self._rules.ratio:
+                if rise.score >= self._rules.start_score and rise.ratio >= self._rules.start_ratio:
                     starts.append(_started(one, window, rise, at))
-        room = max(0, self._rules.most - len(self._active) + len(ends))
-        strongest = sorted(starts, key=lambda trend: -trend.score)[:room]
+        capacity = max(0, self._rules.max_active - len(self._active) + len(ends))
+        strongest = sorted(starts, key=lambda trend: -trend.score)[:capacity]
         return [*ends, *grown, *sorted(strongest, key=_key)]
 
-    def _judged(self, kind: TrendKind, volume: Counts) -> list[TrendWindow]:
-        """The windows with enough past before them."""
+    def _evaluated_windows(self, kind: TrendKind, volume: Counts) -> list[TrendWindow]:
+        """The windows with enough articles before them."""
+        rules = self._rules
         return [
             window
             for window in _WINDOWS[kind]
-            if _before(kind, volume, window) >= max(self._rules.past * _within(volume, window), self._rules.least_past)
+            if _before(kind, volume, window) >= max(rules.min_past_ratio * _within(volume, window), rules.min_past)
         ]
 
     def _rise(self, one: Observation, window: TrendWindow, volume: Counts) -> _Rise:
         own, total = _within(one.counts, window), _within(volume, window)
         longest = _Past(max(0, one.counts.all - own), _before(one.kind, volume, window))
-        share = self._share(longest, _shorter(one.counts, volume, window))
+        share = self._share(longest, _shorter_pasts(one.counts, volume, window))
         ratio = score = 0.0
-        for count, among, tries in [(own, total, 1.0), *_latest(one.counts, volume, window)]:
+        for count, among, tries in [(own, total, 1.0), *_last_minutes(one.counts, volume, window)]:
             expected = among * share.mean
-            if not count or count < self._rules.last_ratio * expected:
+            if not count or count < self._rules.end_ratio * expected:
                 continue
             found = surprise(count, expected, self._rules.dispersion + expected / share.shape)
             found = max(0.0, found - math.log10(tries))
-            # It takes both to start: what is most surprising, but of too low a ratio, must not hide what has enough.
-            if (count / expected >= self._rules.ratio, found) > (ratio >= self._rules.ratio, score):
+            # A start needs both: a period with a higher score but too low a ratio must not hide one that has enough.
+            if (count / expected >= self._rules.start_ratio, found) > (ratio >= self._rules.start_ratio, score):
                 ratio, score = count / expected, found
         return _Rise(own, total * share.mean, ratio, score)
 
     def _share(self, longest: _Past, shorter: Iterator[_Past]) -> _Share:
-        """The largest share that the past suggests, the shorter pasts drawn towards the longest."""
+        """The largest share that any of the pasts suggests; the shorter ones are drawn towards the longest."""
         usual = _Share((longest.count + 0.5) / longest.volume, longest.count + 0.5)
         trust = self._rules.shrinkage
         shares = [
@@ -189,7 +190,7 @@ class Trends:
 
 
 def surprise(count: int, mean: float, dispersion: float) -> float:
-    """-log10 of the probability that a negative binomial count is so high or higher, for a count above the mean.
+    """-log10 of the probability that a negative binomial variable reaches ``count``, for a count above the mean.
 
     ``dispersion`` is its variance in multiples of the mean, more than 1.
     """
@@ -201,7 +202,7 @@ def surprise(count: int, mean: float, dispersion: float) -> float:
         - size * math.log(dispersion)
         + count * math.log(fail)
     )
-    # The probabilities behind the first one, each by its ratio to the one before; they shrink above the mean.
+    # Add the probabilities of higher counts, each by its ratio to the one before; above the mean they decrease.
     term = total = 1.0
     while term > 1e-6 * total:
         term *= (count + size) / (count + 1) * fail
@@ -216,14 +217,14 @@ def _within(counts: Counts, window: TrendWindow) -> int:
 
 
 def _before(kind: TrendKind, volume: Counts, window: TrendWindow) -> int:
-    """Articles before a window, as far back as things of that kind are counted."""
+    """The number of articles before a window, as far back as things of that kind are counted."""
     return (volume.day if kind == "story" else volume.all) - _within(volume, window)
 
 
-def _latest(counts: Counts, volume: Counts, window: TrendWindow) -> Iterator[tuple[int, int, float]]:
-    """Counts and volumes of the last minute, of the last two and so on: what has begun just now shows there first.
+def _last_minutes(counts: Counts, volume: Counts, window: TrendWindow) -> Iterator[tuple[int, int, float]]:
+    """Counts and volumes of the last minute, the last two and so on, where a rise that has just begun shows first.
 
-    And how many such stretches a quarter of an hour has: as often chance had an opportunity (Bonferroni).
+    With each, how many such periods fit into a quarter of an hour: the number of tries that chance has (Bonferroni).
     """
     if window == "15m":
         own = counts.recent or (0,) * len(volume.recent)
@@ -232,10 +233,10 @@ def _latest(counts: Counts, volume: Counts, window: TrendWindow) -> Iterator[tup
             yield count, among, 15 / minutes
 
 
-def _shorter(counts: Counts, volume: Counts, window: TrendWindow) -> Iterator[_Past]:
-    """Pasts nearer to now than the longest: the day before the window, the same hour of earlier days, of last week.
+def _shorter_pasts(counts: Counts, volume: Counts, window: TrendWindow) -> Iterator[_Past]:
+    """Pasts shorter than the longest: the day before the window, the same hour of earlier days, and of last week.
 
-    Where ``seasonal`` has as many numbers more, they are of the hour before: a window reaches back into it.
+    If ``seasonal`` has a second half, it is of the hour before: a window reaches back into it.
     """
     if window == "24h":
         return
@@ -261,10 +262,10 @@ def _started(one: Observation, window: TrendWindow, rise: _Rise, at: datetime) -
     )
 
 
-def _told(last: Trend, phase: Literal["grow", "end"], rise: _Rise, at: datetime) -> Trend:
+def _updated(last: Trend, phase: Literal["grow", "end"], rise: _Rise, at: datetime) -> Trend:
     figures = {"count": rise.count, "expected": round(rise.expected, 3), "score": round(rise.score, 1)}
     return last.model_copy(update={"phase": phase, "at": at, **figures})
 
 
-def _key(trend: Trend) -> Key:
+def _key(trend: Trend) -> TrendKey:
     return trend.kind, trend.id, trend.window

@@ -1,24 +1,26 @@
-"""The herald tells on ``updates`` what rises: the store's counts → trend events.
+"""Publishes trends on ``updates``: the store's counts → trend events.
 
-What was told is on the log, and the store's list of trends is made from the log. So a herald that takes over takes the
-pen of trends first, waits until the store reflects everything up to there, and begins with that list: what its
-predecessor told is in it, and nothing of it will come behind. Nothing is told twice, and nothing is forgotten.
+Published trends are on the log, and the store's list of trends is made from the log. So a publisher that takes over
+first acquires the write fence of trends, waits until the store reflects the log up to there, and starts from the
+store's list: it holds all that its predecessor published, and the predecessor can publish nothing more. No trend is
+published twice, and none is lost.
 """
 
 from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
-from enrich.trends.detector import Rules, Trends
+from enrich.trends.detector import Rules, TrendDetector
 from services import fencing, kafka_topics
 from services.events import Trend
 from services.store import Store
 
-_PEN = "trends"
+# The write fence of trends, separate from that of group.
+_FENCE_NAME = "trends"
 
 
 class TrendPublisher:
-    """The one who tells of trends. ``topic`` is where."""
+    """The one publisher of trends on ``topic``."""
 
     def __init__(
         self, store: Store, bootstrap: str, *, topic: str = kafka_topics.UPDATES.name, rules: Rules | None = None
@@ -27,54 +29,54 @@ class TrendPublisher:
         self._bootstrap = bootstrap
         self._topic = topic
         self._rules = rules or Rules()
-        self._pen: fencing.FencedProducer | None = None
-        self._trends: Trends | None = None
+        self._writer: fencing.FencedProducer | None = None
+        self._detector: TrendDetector | None = None
 
-    def forget(self) -> None:
-        """Another worker may tell from here on, or what was told is not known."""
-        if self._pen is not None:
-            self._pen.drop()
-        self._pen = self._trends = None
+    def reset(self) -> None:
+        """Drop the state: another worker may publish from now on, or it is unknown what was written."""
+        if self._writer is not None:
+            self._writer.drop()
+        self._writer = self._detector = None
 
-    async def tell(self, now: datetime, reached: int) -> list[Trend]:
-        """Tell what rises now, when the store reflects the log up to offset ``reached``; what was told.
+    async def publish(self, now: datetime, reached: int) -> list[Trend]:
+        """Publish what has changed at ``now``, when the store reflects the log up to offset ``reached``.
 
-        Raises ``KafkaError``, ``redis.RedisError``, or ``fencing.Fenced`` when another one tells; each may be tried
-        again at the next occasion.
+        Returns the events published. Raises ``KafkaError``, ``redis.RedisError``, or ``fencing.Fenced`` when another
+        worker publishes; each call may be repeated later.
         """
         try:
-            return await self._tell(now, reached)
+            return await self._publish(now, reached)
         except (KafkaError, OSError, fencing.Fenced):
-            # Some of it may be on the log.
-            self.forget()
+            # Some of the events may be on the log.
+            self.reset()
             raise
 
-    async def _tell(self, now: datetime, reached: int) -> list[Trend]:
-        if self._pen is not None and self._pen.stale:
-            self.forget()
-        if self._pen is None:
-            self._pen = await fencing.FencedProducer.take(self._bootstrap, self._topic, _PEN)
-        if reached < self._pen.fence:
+    async def _publish(self, now: datetime, reached: int) -> list[Trend]:
+        if self._writer is not None and self._writer.stale:
+            self.reset()
+        if self._writer is None:
+            self._writer = await fencing.FencedProducer.take(self._bootstrap, self._topic, _FENCE_NAME)
+        if reached < self._writer.fence:
             return []
-        if self._trends is None:
-            trends = Trends(self._rules)
+        if self._detector is None:
+            detector = TrendDetector(self._rules)
             for trend in await self._store.trends():
-                trends.hear(trend)
-            self._trends = trends
-        told = [(kind, name) for kind, name, _ in self._trends.active()]
-        snapshot = await self._store.rising(now, floors=self._rules.floors, told=told)
-        news = self._trends.judge(now, snapshot)
-        if news:
-            names = await self._store.names([(trend.kind, trend.id) for trend in news])
-            news = [_called(trend, name) for trend, name in zip(news, names, strict=True)]
-            await self._pen.append([_record(trend) for trend in news])
-            for trend in news:
-                self._trends.hear(trend)
-        return news
+                detector.apply(trend)
+            self._detector = detector
+        active = [(kind, name) for kind, name, _ in self._detector.active()]
+        snapshot = await self._store.rising(now, floors=self._rules.floors, told=active)
+        events = self._detector.evaluate(now, snapshot)
+        if events:
+            names = await self._store.names([(trend.kind, trend.id) for trend in events])
+            events = [_named(trend, name) for trend, name in zip(events, names, strict=True)]
+            await self._writer.append([_record(trend) for trend in events])
+            for trend in events:
+                self._detector.apply(trend)
+        return events
 
 
-def _called(trend: Trend, name: str) -> Trend:
-    # The name of a story that is no longer listed is the one it was told by.
+def _named(trend: Trend, name: str) -> Trend:
+    # The store returns the id for a story that it no longer lists; the trend keeps the name it was published with.
     return trend if name == trend.id else trend.model_copy(update={"name": name})
 
 

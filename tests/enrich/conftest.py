@@ -1,4 +1,4 @@
-"""What several tests of enrich need."""
+"""Fixtures that several tests of enrich share."""
 
 from collections.abc import AsyncIterator
 from itertools import count
@@ -13,8 +13,8 @@ _numbers = count()
 
 
 @pytest.fixture
-async def written(kafka: Kafka) -> AsyncIterator[Log]:
-    """A log of its own for each test."""
+async def log(kafka: Kafka) -> AsyncIterator[Log]:
+    """A separate log for each test."""
     topic = f"log-{next(_numbers)}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()

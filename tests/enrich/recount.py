@@ -1,4 +1,4 @@
-"""Counting the log anew, the plain way, and reading what the store counted."""
+"""Counts the log again in the simplest way, and reads what the store counted."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from services.store import Store, layout
 Numbers = dict[tuple[str | int, ...], dict[str, int]]
 
 
-def named(article: Article) -> dict[str, set[str]]:
-    """What one article counts for, by dimension."""
+def counted_ids(article: Article) -> dict[str, set[str]]:
+    """The ids that one article counts for, by dimension."""
     most = sorted(article.entities, key=lambda entity: (-len(entity.mentions), entity.id))[: layout.PAIRED]
     return {
         "total": {"articles", "duplicates"} if article.duplicate_of else {"articles"},
@@ -26,10 +26,10 @@ def named(article: Article) -> dict[str, set[str]]:
 
 
 def recounted(articles: Iterable[Article], edges: dict[str, int]) -> Numbers:
-    """What the store should hold, when these buckets are the newest that have left their windows."""
+    """What the store should hold when ``edges`` are the newest buckets that have left their windows."""
     buckets: dict[tuple[str | int, ...], Counter[str]] = defaultdict(Counter)
     for article in articles:
-        for dimension, ids in named(article).items():
+        for dimension, ids in counted_ids(article).items():
             for span in layout.SPANS[dimension]:
                 number = layout.bucket(span, article.received_at)
                 buckets[dimension, span, number].update(ids)
@@ -48,7 +48,7 @@ def recounted(articles: Iterable[Article], edges: dict[str, int]) -> Numbers:
 
 
 async def stored(store: Store) -> tuple[Numbers, dict[str, int]]:
-    """What the store holds, and its edges."""
+    """What the store holds, and the newest bucket that has left each window."""
     found: Numbers = {}
     async for key in store.redis.scan_iter(f"{layout.TAG}:n:*", count=1_000):
         _, _, dimension, span, number, _ = key.split(":")

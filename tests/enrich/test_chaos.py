@@ -13,7 +13,7 @@ from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
 from services.store import Store
-from tests.enrich.alone import first_difference, told_by_one
+from tests.enrich.reference import expected_events, first_difference
 from tests.harness import Child, eventually, kept_running, log_of, raw, seed_articles, service, updates
 
 ARTICLES = 1_500
@@ -55,7 +55,7 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
         published = [event for event in events if isinstance(event, Article)]
         assert {article.id for article in published} == ids, "nothing is lost"
         assert len(published) == len(ids), "nothing comes twice"
-        expected = told_by_one(
+        expected = expected_events(
             AnnotatedArticle.model_validate_json(record.value)
             for record in await log_of(kafka.bootstrap, kafka_topics.ANNOTATED)
         )

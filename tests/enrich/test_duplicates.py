@@ -1,4 +1,4 @@
-"""What is a copy and what is not, as subscribers see it."""
+"""What is a near-duplicate and what is not, as subscribers see it."""
 
 import functools
 import random
@@ -31,16 +31,16 @@ def article(article_id: str, text: str, title: str | None = None, source: str | 
     return annotate(raw(sent, article_id, ARRIVAL + timedelta(seconds=number)), sequence=number)
 
 
-def told(grouper: Grouper, annotated: AnnotatedArticle) -> Article:
+def process(grouper: Grouper, annotated: AnnotatedArticle) -> Article:
     """The published article."""
-    step = grouper.process(annotated)
-    assert step is not None
-    return step.article
+    output = grouper.process(annotated)
+    assert output is not None
+    return output.article
 
 
 @dataclass(frozen=True)
 class Original:
-    """A longer article of seeds/; ``names`` are those that stand in it."""
+    """A longer article of seeds/; ``names`` are the names in its text."""
 
     id: str
     language: str
@@ -51,7 +51,7 @@ class Original:
 
 @functools.cache
 def originals() -> tuple[Original, ...]:
-    """Articles of seeds/ that are no copies, one of each story."""
+    """Articles of seeds/ that are not near-duplicates, one of each story."""
     stories: set[str] = set()
     found = []
     for number, (sent, label) in enumerate(zip(seed_articles(), seed_labels(), strict=True)):
@@ -77,23 +77,23 @@ def first() -> tuple[str, str, str]:
 
 
 def misses(change: Callable[[random.Random, Original], str], title: str | None = None) -> list[str]:
-    """Ids of originals whose changed copy was not said to be one of just them, all in one window."""
+    """Ids of originals whose changed copy was not recognised as a near-duplicate of them, all in one window."""
     grouper = Grouper(WINDOW)
     for original in originals():
-        assert told(grouper, article(original.id, original.text, original.title)).duplicate_of is None
+        assert process(grouper, article(original.id, original.text, original.title)).duplicate_of is None
     rng = random.Random(1)
     missed = []
     for original in originals():
-        copy = told(grouper, article(f"{original.id} again", change(rng, original), title or original.title))
-        if copy.duplicate_of != original.id:
+        duplicate = process(grouper, article(f"{original.id} again", change(rng, original), title or original.title))
+        if duplicate.duplicate_of != original.id:
             missed.append(original.id)
         else:
-            assert 0 < copy.similarity <= 1
+            assert 0 < duplicate.similarity <= 1
     return missed
 
 
 def test_copies_with_up_to_every_seventh_word_changed_are_found() -> None:
-    """Up to 15% of the words replaced, left out or added, names aside: 95% of the copies point to their originals."""
+    """With up to 15% of the words except names replaced, removed or added, 95% of copies point to their originals."""
     missed = []
     for share in (0.03, 0.06, 0.09, 0.12, 0.15):
 
@@ -107,12 +107,12 @@ def test_copies_with_up_to_every_seventh_word_changed_are_found() -> None:
 
 
 def test_a_copy_under_another_headline_is_found() -> None:
-    """What an agency wrote is its text, whatever a newspaper writes above."""
+    """The same text with another title is a near-duplicate."""
     assert misses(lambda _, original: original.text, title="قراءة في أبرز ما جاء اليوم") == []
 
 
 def test_a_copy_without_its_lead_is_found() -> None:
-    """Newspapers cut what stands first."""
+    """A text without its first quarter is a near-duplicate."""
 
     def cut(_: random.Random, original: Original) -> str:
         words = original.text.split(" ")
@@ -121,8 +121,8 @@ def test_a_copy_without_its_lead_is_found() -> None:
     assert misses(cut) == []
 
 
-def test_a_copy_with_a_paragraph_more_is_found() -> None:
-    """Newspapers add a few sentences of their own."""
+def test_a_copy_with_an_additional_paragraph_is_found() -> None:
+    """A text with a few added sentences is a near-duplicate."""
 
     def longer(rng: random.Random, original: Original) -> str:
         more = " ".join(rng.choices(language(original.language).vocabulary, k=30))
@@ -132,15 +132,15 @@ def test_a_copy_with_a_paragraph_more_is_found() -> None:
 
 
 def test_excerpts_of_a_long_article_are_found() -> None:
-    """Sixty words in a row of an article of four hundred stand in it, and that is said of nine in ten."""
+    """Of excerpts of sixty words from an article of four hundred, nine in ten are near-duplicates of it."""
     words = " ".join(original.text for original in originals() if original.language == "ar").split()
     found = excerpts = 0
     for first in range(0, len(words) - 400, 400):
         long = words[first : first + 400]
         grouper = Grouper(WINDOW)
-        told(grouper, article("long", " ".join(long)))
+        process(grouper, article("long", " ".join(long)))
         for start in range(0, len(long) - 60, 60):
-            excerpt = told(grouper, article(f"from {start}", " ".join(long[start : start + 60])))
+            excerpt = process(grouper, article(f"from {start}", " ".join(long[start : start + 60])))
             excerpts += 1
             found += excerpt.duplicate_of == "long"
             assert not excerpt.duplicate_of or excerpt.similarity > 0.5
@@ -148,21 +148,21 @@ def test_excerpts_of_a_long_article_are_found() -> None:
     assert found >= 0.9 * excerpts
 
 
-def test_a_development_is_no_copy_of_the_flash_in_it() -> None:
-    """First two sentences, then all that became known: the long one tells news, also when it holds the flash whole."""
+def test_a_development_is_not_a_near_duplicate_of_the_flash_in_it() -> None:
+    """A long article that contains an earlier flash completely is an original, because it adds news."""
     for original in originals():
         grouper = Grouper(WINDOW)
-        told(grouper, article("flash", " ".join(original.text.split()[:25]), original.title))
-        development = told(grouper, article("development", original.text, original.title))
+        process(grouper, article("flash", " ".join(original.text.split()[:25]), original.title))
+        development = process(grouper, article("development", original.text, original.title))
         assert development.duplicate_of is None
 
 
-def test_the_flash_is_a_copy_of_what_held_it_before() -> None:
-    """The other way round nothing is news."""
+def test_a_flash_is_a_near_duplicate_of_an_earlier_article_that_contains_it() -> None:
+    """A flash that comes after the long article adds nothing."""
     article_id, title, text = first()
     grouper = Grouper(WINDOW)
-    told(grouper, article(article_id, text, title))
-    assert told(grouper, article("flash", " ".join(text.split()[:25]), title)).duplicate_of == article_id
+    process(grouper, article(article_id, text, title))
+    assert process(grouper, article("flash", " ".join(text.split()[:25]), title)).duplicate_of == article_id
 
 
 CITIES = {
@@ -188,68 +188,68 @@ WEATHER = {
 
 
 @pytest.mark.parametrize("code", ["ar", "en"])
-def test_reports_of_one_form_are_no_copies(code: str) -> None:
-    """The weather of other cities with other numbers is other news, in the same sentences."""
+def test_reports_from_one_template_are_not_near_duplicates(code: str) -> None:
+    """Weather reports in the same sentences about other cities with other numbers are originals."""
     grouper, rng = Grouper(WINDOW), random.Random(2)
     cities = CITIES[code]
     for number, city in enumerate(cities):
         numbers = dict(zip("abcde", rng.sample(range(11, 100), 5), strict=True))
         text = WEATHER[code].format(city=city, other=cities[number - 1], **numbers)
-        assert told(grouper, article(f"{code} {number}", text, source="weather.example")).duplicate_of is None
+        assert process(grouper, article(f"{code} {number}", text, source="weather.example")).duplicate_of is None
 
 
-def test_a_correction_is_no_copy_of_what_it_corrects() -> None:
-    """It is the next revision; its own first revision is nothing that it could repeat."""
+def test_a_correction_is_not_a_near_duplicate_of_what_it_corrects() -> None:
+    """It is the next revision; an article is never compared with its own earlier revisions."""
     article_id, title, text = first()
     grouper = Grouper(WINDOW)
-    told(grouper, article(article_id, text, title))
-    correction = told(grouper, article(article_id, f"{text} تصحيح", title))
+    process(grouper, article(article_id, text, title))
+    correction = process(grouper, article(article_id, f"{text} تصحيح", title))
     assert (correction.revision, correction.duplicate_of) == (2, None)
 
 
 def test_a_correction_after_a_copy_stays_the_original() -> None:
-    """First-seen is who came first, not whose words came first."""
+    """The article that arrived first stays the original, also when a near-duplicate had the corrected words first."""
     article_id, title, text = first()
     grouper = Grouper(WINDOW)
-    told(grouper, article(article_id, text, title))
-    assert told(grouper, article("copy", f"{text} نقلا عن الوكالة", title)).duplicate_of == article_id
-    assert told(grouper, article(article_id, f"{text} تصحيح نقلا عن الوكالة", title)).duplicate_of is None
-    assert told(grouper, article("another", f"{text} تصحيح", title)).duplicate_of == article_id
+    process(grouper, article(article_id, text, title))
+    assert process(grouper, article("copy", f"{text} نقلا عن الوكالة", title)).duplicate_of == article_id
+    assert process(grouper, article(article_id, f"{text} تصحيح نقلا عن الوكالة", title)).duplicate_of is None
+    assert process(grouper, article("another", f"{text} تصحيح", title)).duplicate_of == article_id
 
 
-def test_a_corrected_copy_is_still_a_copy() -> None:
-    """And one whose correction says something else altogether is not any more."""
+def test_a_corrected_near_duplicate_is_still_a_near_duplicate() -> None:
+    """Unless the correction is an entirely different text."""
     article_id, title, text = first()
     other = originals()[1].text
     grouper = Grouper(WINDOW)
-    told(grouper, article(article_id, text, title))
-    told(grouper, article("copy", f"{text} نقلا عن الوكالة", title))
-    corrected = told(grouper, article("copy", f"{text} تصحيح", title))
+    process(grouper, article(article_id, text, title))
+    process(grouper, article("copy", f"{text} نقلا عن الوكالة", title))
+    corrected = process(grouper, article("copy", f"{text} تصحيح", title))
     assert (corrected.revision, corrected.duplicate_of) == (2, article_id)
-    rewritten = told(grouper, article("copy", other, title))
+    rewritten = process(grouper, article("copy", other, title))
     assert (rewritten.revision, rewritten.duplicate_of, rewritten.similarity) == (3, None, None)
 
 
-def test_a_blurb_in_all_articles_costs_no_more_as_they_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two thousand articles with one blurb: none is a copy, and the last is compared with no more than the 500th."""
+def test_the_cost_of_a_common_blurb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two thousand articles with one blurb none is a near-duplicate, and the number of comparisons does not grow."""
     rng = random.Random(3)
     blurb = [f"blurb{number}" for number in range(30)]
     grouper = Grouper(WINDOW)
     compared: list[int] = []
-    share = duplicates.share
+    containment = duplicates.containment
 
     def counted(row: Any, others: Any) -> Any:
         compared[-1] += len(others)
-        return share(row, others)
+        return containment(row, others)
 
-    monkeypatch.setattr(duplicates, "share", counted)
+    monkeypatch.setattr(duplicates, "containment", counted)
     for number in range(2_000):
         compared.append(0)
         assert (
-            told(grouper, streams.unrelated(number, rng, blurb, ARRIVAL + timedelta(seconds=number))).duplicate_of
+            process(grouper, streams.unrelated(number, rng, blurb, ARRIVAL + timedelta(seconds=number))).duplicate_of
             is None
         )
-    assert any(compared), "the blurb brought no article to be compared: this test shows nothing"
+    assert any(compared), "no article was compared because of the blurb: this test shows nothing"
     assert max(compared) <= 64
     assert mean(compared[-500:]) <= 1.3 * mean(compared[500:1_000])
 
@@ -260,10 +260,10 @@ def mean(numbers: Iterable[int]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def test_a_caption_under_another_title_is_another_article() -> None:
-    """A name alone as the text says nothing; with its title it does. The same flash again is a copy."""
+def test_a_caption_with_another_title_is_an_original() -> None:
+    """A text of one name is compared together with its title; with the same title it is a near-duplicate."""
     grouper = Grouper(WINDOW)
-    one = told(grouper, article("one", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "a.example"))
-    other = told(grouper, article("other", "بلاتر", "أشهر صعبة تنتظر رئيس الفيفا قبل الرحيل", "b.example"))
-    again = told(grouper, article("again", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "c.example"))
+    one = process(grouper, article("one", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "a.example"))
+    other = process(grouper, article("other", "بلاتر", "أشهر صعبة تنتظر رئيس الفيفا قبل الرحيل", "b.example"))
+    again = process(grouper, article("again", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "c.example"))
     assert (one.duplicate_of, other.duplicate_of, again.duplicate_of) == (None, None, "one")

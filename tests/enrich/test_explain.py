@@ -1,10 +1,10 @@
-"""``khabar explain``: why two articles are, or are not, the same or the same story."""
+"""``khabar explain``: why two articles are, or are not, near-duplicates or one story."""
 
 from pathlib import Path
 
 import pytest
 
-from enrich.group.explain import explain, told
+from enrich.group.explain import describe, explain
 from enrich.group.grouper import Grouper
 from services import kafka_topics
 from services import settings as settings_module
@@ -19,15 +19,17 @@ from tests.harness import eventually, raw, service
 
 def explained(grouper: Grouper, articles: dict[str, Article], one: str, other: str) -> str:
     """The explanation as one text."""
-    found = grouper.compare(one, other)
-    return "\n".join(explain(found, articles[found.first], articles[found.later]))
+    comparison = grouper.compare(one, other)
+    return "\n".join(describe(comparison, articles[comparison.first], articles[comparison.later]))
 
 
-def test_every_pair_of_the_seeds_can_be_explained_and_says_what_was_told() -> None:
-    """The words agree with the decision: copy or not, one story or two; and name what the two have in common."""
+def test_every_pair_of_the_seeds_can_be_explained() -> None:
+    """The text agrees with the decision (near-duplicate or not, one story or two) and names the common features."""
     grouper = Grouper(WINDOW, SMALL)
     articles = {
-        told.article.id: told.article for article in seeds_annotated() if (told := grouper.process(article)) is not None
+        output.article.id: output.article
+        for article in seeds_annotated()
+        if (output := grouper.process(article)) is not None
     }
     first, *others = articles.values()
     for article in others:
@@ -36,37 +38,37 @@ def test_every_pair_of_the_seeds_can_be_explained_and_says_what_was_told() -> No
         assert ("ONE STORY" in text, "TWO STORIES" in text) == (one == other, one != other)
         assert first.id in text
         assert article.id in text
-    copies = [article for article in articles.values() if article.duplicate_of in articles]
-    assert len(copies) >= 10
-    for copy in copies:
-        text = explained(grouper, articles, copy.id, copy.duplicate_of)
-        assert "COPY: the later one was told to be a copy of the first." in text
+    duplicates = [article for article in articles.values() if article.duplicate_of in articles]
+    assert len(duplicates) >= 10
+    for duplicate in duplicates:
+        text = explained(grouper, articles, duplicate.id, duplicate.duplicate_of)
+        assert "DUPLICATE: the later article was published as a near-duplicate of the first." in text
         assert "words in a row" in text
         assert "ONE STORY" in text
     putin = [article for article in articles.values() if any(e.id == "Q7747" for e in article.entities)]
     assert "Q7747" in explained(grouper, articles, putin[0].id, putin[1].id)
 
 
-async def test_the_command_reads_what_runs(tmp_path: Path, kafka: Kafka, valkey: Valkey) -> None:
-    """From Kafka and the store of a running Khabar, without disturbing its worker; who is unknown is named."""
+async def test_the_command_reads_a_running_instance(tmp_path: Path, kafka: Kafka, valkey: Valkey) -> None:
+    """It reads Kafka and the store without disturbing the worker; an unknown article is named in the error."""
     settings = settings_module.load(kafka=kafka.bootstrap, redis=valkey.url, data_dir=tmp_path)
     text = "افتتح وزير النقل صباح اليوم الجسر الجديد فوق النهر بعد ثلاث سنوات من العمل " * 3
     async with service(
         "enrich", log=tmp_path / "enrich.log", kafka=kafka.bootstrap, redis=valkey.url, data_dir=tmp_path
     ):
-        async with producer(kafka.bootstrap) as sending:
+        async with producer(kafka.bootstrap) as sender:
             for article_id, title in (("bridge-1", "الجسر"), ("bridge-2", "جسر جديد")):
                 record = raw(ArticleIn(text=text, title=title), article_id).encode()
-                await sending.send_and_wait(kafka_topics.RAW.name, record, key=b"one partition")
+                await sender.send_and_wait(kafka_topics.RAW.name, record, key=b"one partition")
 
         async def ready() -> list[str]:
             try:
-                return await told(settings, "bridge-2", "bridge-1")
+                return await explain(settings, "bridge-2", "bridge-1")
             except OperatorError:
                 return []
 
         lines = await eventually(ready)
         assert lines[0].startswith("first: bridge-1")
-        assert "COPY: the later one was told to be a copy of the first." in lines
+        assert "DUPLICATE: the later article was published as a near-duplicate of the first." in lines
         with pytest.raises(OperatorError, match="no article nobody arrived in the last 72 hours"):
-            await told(settings, "bridge-1", "nobody")
+            await explain(settings, "bridge-1", "nobody")

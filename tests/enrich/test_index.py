@@ -1,4 +1,4 @@
-"""The index of recent articles: what it finds, what it forgets."""
+"""The index of recent articles: what it finds and what it drops."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from enrich.group.index import WAYS, RecentIndex
 
 BUCKETS = 64
 KEYS_EACH = 5
-# Few buckets and few keys: articles meet in buckets, and an article's own keys do.
+# Few buckets and few keys, so that articles share buckets, and so do the keys of one article.
 KEY = st.one_of(st.just(0), st.integers(1, 40), st.integers(1, 2**32 - 1))
 ARTICLES = st.lists(st.lists(KEY, min_size=KEYS_EACH, max_size=KEYS_EACH), max_size=60)
 
@@ -24,7 +24,7 @@ def found(index: RecentIndex, key: int) -> set[int]:
 
 
 def filled(articles: list[list[int]], first: int = 1) -> RecentIndex:
-    """An index into which articles were put one by one."""
+    """An index to which articles were added one by one."""
     index = RecentIndex(BUCKETS)
     for number, article in enumerate(articles, start=first):
         index.add(keys(*article), number)
@@ -32,7 +32,7 @@ def filled(articles: list[list[int]], first: int = 1) -> RecentIndex:
 
 
 def same(one: RecentIndex, other: RecentIndex) -> bool:
-    """Whether two indexes have the same articles in every bucket; what they take next must go to the same places."""
+    """Whether two indexes have the same articles in every bucket, and still do after further additions."""
     every = np.arange(BUCKETS, dtype=np.uint32)
     for number in range(1_000, 1_000 + WAYS):
         if not (np.sort(one.find(every), axis=1) == np.sort(other.find(every), axis=1)).all():
@@ -43,7 +43,7 @@ def same(one: RecentIndex, other: RecentIndex) -> bool:
 
 
 def test_the_newest_articles_with_a_key_are_found() -> None:
-    """All of them while they are few; of many the newest, however many came."""
+    """All articles of a key while they are few; of many, the newest."""
     index = RecentIndex(BUCKETS)
     for number in range(1, 51):
         index.add(keys(7), number)
@@ -51,8 +51,8 @@ def test_the_newest_articles_with_a_key_are_found() -> None:
     assert found(index, 8) == set()
 
 
-def test_a_key_that_all_have_drives_out_no_other() -> None:
-    """What is rare is still found after a thousand articles with what is not."""
+def test_a_frequent_key_evicts_no_other() -> None:
+    """An article is still found by its rare key after a thousand articles with a frequent one."""
     index = RecentIndex(BUCKETS)
     index.add(keys(3, 9), 1)
     for number in range(2, 1_002):
@@ -60,8 +60,8 @@ def test_a_key_that_all_have_drives_out_no_other() -> None:
     assert found(index, 9) == {1}
 
 
-def test_zero_is_no_key() -> None:
-    """An article that has fewer keys than others is under none more than it has, added or built."""
+def test_zero_is_not_a_key() -> None:
+    """Padding is not indexed, neither by add nor by build."""
     added, built = RecentIndex(BUCKETS), RecentIndex(BUCKETS)
     added.add(keys(0, 5, 0), 1)
     built.build(keys(0, 5, 0)[None], keys(1))
@@ -72,20 +72,20 @@ def test_zero_is_no_key() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(ARTICLES, ARTICLES, st.integers(1, 20))
-def test_built_is_as_added_one_by_one(before: list[list[int]], articles: list[list[int]], parts: int) -> None:
-    """A restored index finds what the one that was lost found, and forgets in the same order; in parts, too."""
+def test_build_equals_adding_one_by_one(before: list[list[int]], articles: list[list[int]], parts: int) -> None:
+    """A restored index finds what the lost one found and drops in the same order, also when built in parts."""
     numbers = np.arange(len(before) + 1, len(before) + 1 + len(articles), dtype=np.uint32)
     rows = np.array(articles, np.uint32).reshape(-1, KEYS_EACH)
     built = filled(before)
-    for some_rows, some in zip(np.array_split(rows, parts), np.array_split(numbers, parts), strict=True):
-        built.build(some_rows, some)
+    for part, part_numbers in zip(np.array_split(rows, parts), np.array_split(numbers, parts), strict=True):
+        built.build(part, part_numbers)
     assert same(built, filled(before + articles))
 
 
-def test_more_than_is_built_at_once() -> None:
-    """Many thousands of articles are built in pieces, and nothing is lost between two."""
-    chance = np.random.default_rng(1)
-    rows = chance.integers(0, 5_000, (9_001, 3)).astype(np.uint32)
+def test_building_in_batches_loses_nothing() -> None:
+    """Thousands of articles are built in several batches, with the same result as adding them."""
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, 5_000, (9_001, 3)).astype(np.uint32)
     built, added = RecentIndex(8_192), RecentIndex(8_192)
     built.build(rows, np.arange(1, 9_002, dtype=np.uint32))
     for number, row in enumerate(rows, start=1):
@@ -96,11 +96,11 @@ def test_more_than_is_built_at_once() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(ARTICLES)
-def test_no_answer_is_larger_than_others(articles: list[list[int]]) -> None:
-    """Whatever was put in, a key has at most so many articles, each once, and all of them were put in."""
-    places = filled(articles).find(np.arange(BUCKETS, dtype=np.uint32))
-    assert places.shape == (BUCKETS, WAYS)
-    assert places.max(initial=0) <= len(articles)
-    for bucket in places.tolist():
-        some = [number for number in bucket if number]
-        assert len(set(some)) == len(some)
+def test_a_lookup_has_a_bounded_size(articles: list[list[int]]) -> None:
+    """A key has at most ``WAYS`` articles, each once, and only articles that were added."""
+    buckets = filled(articles).find(np.arange(BUCKETS, dtype=np.uint32))
+    assert buckets.shape == (BUCKETS, WAYS)
+    assert buckets.max(initial=0) <= len(articles)
+    for bucket in buckets.tolist():
+        present = [number for number in bucket if number]
+        assert len(set(present)) == len(present)

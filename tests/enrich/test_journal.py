@@ -1,4 +1,4 @@
-"""Group's memory through every way in which a worker can end, on the real broker."""
+"""Group's journal after every way in which a worker can end, on a real broker."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from enrich.group.grouper import Grouper, GroupOutput
 from enrich.group.journal import Journal, JournalConfig, JournalEntry
-from enrich.group.snapshots import Due, Stretch
+from enrich.group.snapshots import EntrySegment, PendingSegment
 from enrich.stage import RecordProducer
 from services import fencing, kafka_topics
 from services import kafka as clients
@@ -25,19 +25,19 @@ _names = itertools.count()
 
 
 def entry(number: int, stories: int = 1, kind: str = "entry") -> bytes:
-    """What stands for a step in these tests."""
+    """The bytes that replace an entry in these tests."""
     return f"{kind}.{number}.{stories}".encode()
 
 
 def stories_of(number: int, stories: int) -> tuple[Story, ...]:
-    """The stories told in a step."""
+    """The stories of a step."""
     base = {"title": "", "languages": [], "size": 1, "sources": [], "entities": [], "topics": [], "articles": []}
     times = {"first_published": NOW, "last_published": NOW}
     return tuple(Story.model_validate(base | times | {"id": f"story.{number}.{at}"}) for at in range(stories))
 
 
 def step(number: int, stories: int = 1, arrived: datetime = NOW, kind: str = "entry") -> JournalEntry:
-    """The step of input ``number``."""
+    """The journal entry of input ``number``."""
     values = {"id": f"article.{number}", "revision": 1, "text": "", "received_at": arrived, "story": "", "topics": []}
     unknown = dict.fromkeys(("source", "url", "title", "published_at", "duplicate_of", "similarity"))
     article = Article.model_validate(values | unknown | {"language": "ar", "language_score": 1, "entities": []})
@@ -45,61 +45,61 @@ def step(number: int, stories: int = 1, arrived: datetime = NOW, kind: str = "en
 
 
 class Recorder(Grouper):
-    """A grouper that only notes what it is given back."""
+    """A grouper that only records the entries it restores."""
 
     def __init__(self) -> None:
         self.restored: list[bytes] = []
 
     def restore(self, entries: Iterable[bytes]) -> None:
-        """Refuses entries of another version."""
+        """Rejects entries of another version."""
         for one in entries:
             if one.startswith(b"other"):
                 raise ValueError("another version")
             self.restored.append(one)
 
-    def told_last(self) -> tuple[Story, ...]:
-        """As told for the last entry."""
+    def last_stories(self) -> tuple[Story, ...]:
+        """The stories of the last entry."""
         _, number, stories = self.restored[-1].decode().split(".")
         return stories_of(int(number), int(stories))
 
 
-class Leaky(RecordProducer):
-    """An outlet that Kafka refuses some records of."""
+class FailingProducer(RecordProducer):
+    """A producer some of whose calls fail."""
 
-    def __init__(self, bootstrap: str, refused: set[int]) -> None:
+    def __init__(self, bootstrap: str, failing: set[int]) -> None:
         super().__init__(bootstrap)
-        self._refused = refused
-        self._sent = itertools.count()
+        self._failing = failing
+        self._calls = itertools.count()
 
     async def send(self, outputs: Iterable[Output]) -> None:
-        """Fails when the number of the call is among the refused."""
-        if next(self._sent) in self._refused:
-            raise KafkaError("refused")
+        """Fails when the number of the call is one of those."""
+        if next(self._calls) in self._failing:
+            raise KafkaError("failed")
         await super().send(outputs)
 
 
 class World:
-    """Two topics and the workers that come and go."""
+    """Two topics, and the workers that write to them one after the other."""
 
     def __init__(self, bootstrap: str) -> None:
         name = f"journal.{next(_names)}"
-        self.place = JournalConfig(bootstrap, f"{name}.updates", f"{name}.entries")
-        self.outlet = RecordProducer(bootstrap)
+        self.config = JournalConfig(bootstrap, f"{name}.updates", f"{name}.entries")
+        self.producer = RecordProducer(bootstrap)
         self.open_journals: list[Journal] = []
         self.next = 0
 
     async def create(self, *names: str) -> None:
         """Create the topics (again)."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.place.bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         await admin.start()
-        config = kafka_topics.UPDATES.config
-        response = await admin.create_topics([NewTopic(name, 1, 1, topic_configs=config) for name in names])
+        topic_config = kafka_topics.UPDATES.config
+        response = await admin.create_topics([NewTopic(name, 1, 1, topic_configs=topic_config) for name in names])
         assert not any(code for _, code, *_ in response.topic_errors)
         await admin.close()
 
-    async def anew(self, name: str) -> None:
+    async def recreate(self, name: str) -> None:
         """Delete a topic and create it again."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.place.bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.config.bootstrap)
         await admin.start()
         await admin.delete_topics([name])
 
@@ -110,62 +110,64 @@ class World:
         await admin.close()
         await self.create(name)
 
-    async def worker(self, *, refused: set[int] | None = None) -> Journal:
+    async def worker(self, *, failing: set[int] | None = None) -> Journal:
         """A worker that takes over."""
-        outlet = Leaky(self.place.bootstrap, refused) if refused else self.outlet
-        journal = await Journal.open(self.place, Recorder(), WINDOW, outlet)
+        producer = FailingProducer(self.config.bootstrap, failing) if failing else self.producer
+        journal = await Journal.open(self.config, Recorder(), WINDOW, producer)
         self.open_journals.append(journal)
         return journal
 
-    async def write(self, count: int, *, refused: set[int] | None = None, stories: int = 1) -> Journal:
-        """A worker takes over, tells ``count`` steps in batches, and is gone."""
-        journal = await self.worker(refused=refused)
+    async def write(self, count: int, *, failing: set[int] | None = None, stories: int = 1) -> Journal:
+        """A worker takes over, publishes ``count`` steps in batches, and ends."""
+        journal = await self.worker(failing=failing)
         for first in range(0, count, 97):
-            some = range(self.next + first, self.next + min(count, first + 97))
-            await journal.append([step(number, stories) for number in some])
-        if journal._copying is not None:
-            await journal._copying
+            batch = range(self.next + first, self.next + min(count, first + 97))
+            await journal.append([step(number, stories) for number in batch])
+        if journal._snapshot is not None:
+            await journal._snapshot
         self.next += count
         return journal
 
-    async def cut_short(self, stories: int, parts: int) -> None:
-        """A worker tells one more input and is killed when only some of its records are appended."""
-        source = JournalConfig(self.place.bootstrap, f"{self.place.updates}.elsewhere.{self.next}", self.place.entries)
+    async def write_partially(self, stories: int, parts: int) -> None:
+        """A worker processes one more input and is killed when only some of its records are appended."""
+        source = JournalConfig(
+            self.config.bootstrap, f"{self.config.updates}.elsewhere.{self.next}", self.config.entries
+        )
         await self.create(source.updates)
-        journal = await Journal.open(source, Recorder(), WINDOW, self.outlet)
+        journal = await Journal.open(source, Recorder(), WINDOW, self.producer)
         await journal.append([step(self.next, stories)])
         journal.close()
         records = (await log_of(source.bootstrap, kafka_topics.Topic(source.updates)))[1:]
-        pen = await fencing.FencedProducer.take(self.place.bootstrap, self.place.updates)
-        await pen.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
-        pen.drop()
+        writer = await fencing.FencedProducer.take(self.config.bootstrap, self.config.updates)
+        await writer.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
+        writer.drop()
         self.next += 1
 
-    async def lay(
+    async def write_record(
         self, topic: str, value: bytes, headers: clients.Headers | None = None, at: int | None = None
     ) -> None:
-        """A record of somebody's own."""
-        async with clients.producer(self.place.bootstrap) as producer:
+        """Write any record, as another program may."""
+        async with clients.producer(self.config.bootstrap) as producer:
             await producer.send_and_wait(topic, value, headers=headers or [], timestamp_ms=at)
 
-    async def copies(self) -> list[bytes]:
-        """The values on the topic of copies."""
-        return [record.value for record in await log_of(self.place.bootstrap, kafka_topics.Topic(self.place.entries))]
+    async def snapshots(self) -> list[bytes]:
+        """The values on the topic of snapshots."""
+        return [record.value for record in await log_of(self.config.bootstrap, kafka_topics.Topic(self.config.entries))]
 
 
 @pytest.fixture
 async def world(kafka: Kafka) -> AsyncIterator[World]:
     """Empty topics."""
     one = World(kafka.bootstrap)
-    await one.create(one.place.updates, one.place.entries)
+    await one.create(one.config.updates, one.config.entries)
     yield one
     for journal in one.open_journals:
         journal.close()
-    await one.outlet.close()
+    await one.producer.close()
 
 
 async def nothing(world: World) -> None:
-    """The first start of all."""
+    """The very first start."""
 
 
 async def few(world: World) -> None:
@@ -174,116 +176,116 @@ async def few(world: World) -> None:
 
 
 async def tail_only(world: World) -> None:
-    """Too few for a copy."""
+    """Too few for a snapshot."""
     await world.write(400)
 
 
-async def copied_to_the_end(world: World) -> None:
-    """The last copy reaches the end."""
+async def snapshots_to_the_end(world: World) -> None:
+    """The last snapshot reaches the end."""
     await world.write(97 * 6)
 
 
-async def copied_and_tail(world: World) -> None:
-    """Some entries are not copied yet."""
+async def snapshots_and_tail(world: World) -> None:
+    """The last entries are not in a snapshot yet."""
     await world.write(1_300)
 
 
-async def many_short_lives(world: World) -> None:
-    """No worker lives long enough to copy its own entries."""
+async def many_short_workers(world: World) -> None:
+    """No worker runs long enough to write a snapshot of its own entries."""
     for _ in range(9):
         await world.write(130)
 
 
-async def lives_without_work(world: World) -> None:
-    """Workers that take over and write nothing."""
+async def workers_without_work(world: World) -> None:
+    """Workers take over and publish nothing."""
     await world.write(700)
     for _ in range(3):
         await world.write(0)
     await world.write(20)
 
 
-async def several_stories_a_step(world: World) -> None:
-    """Steps of several records, more and fewer."""
+async def several_stories_per_step(world: World) -> None:
+    """Steps with several records."""
     await world.write(600, stories=3)
     await world.write(20, stories=2)
 
 
 async def ended_after_the_article(world: World) -> None:
-    """The story is owed."""
+    """The story record is missing."""
     await world.write(30)
-    await world.cut_short(stories=1, parts=1)
+    await world.write_partially(stories=1, parts=1)
 
 
 async def ended_among_stories(world: World) -> None:
-    """Two of three stories are owed, right behind a copy."""
+    """Two of three story records are missing, right after a snapshot."""
     await world.write(600)
-    await world.cut_short(stories=3, parts=2)
+    await world.write_partially(stories=3, parts=2)
 
 
 async def ended_at_the_first_article(world: World) -> None:
-    """The very first input is unfinished."""
-    await world.cut_short(stories=2, parts=1)
+    """The output of the very first input is incomplete."""
+    await world.write_partially(stories=2, parts=1)
 
 
-async def ended_again_and_again(world: World) -> None:
-    """At every place of a step, complete ones among them."""
+async def ended_repeatedly(world: World) -> None:
+    """After each record of a step, also after the last."""
     for parts in (1, 2, 3, 1, 4, 2):
-        await world.cut_short(stories=3, parts=parts)
+        await world.write_partially(stories=3, parts=parts)
         await world.write(120)
 
 
-async def no_copies(world: World) -> None:
-    """Kafka took none."""
-    await world.write(1_300, refused=set(range(100)))
+async def no_snapshots(world: World) -> None:
+    """All snapshots failed."""
+    await world.write(1_300, failing=set(range(100)))
 
 
-async def copies_lost_at_the_start(world: World) -> None:
-    """Kafka refused the first one."""
-    await world.write(1_300, refused={0})
+async def snapshot_lost_at_the_start(world: World) -> None:
+    """The first snapshot failed."""
+    await world.write(1_300, failing={0})
 
 
-async def copies_lost_in_the_middle(world: World) -> None:
-    """Kafka refused the second one of several."""
-    await world.write(2_000, refused={1})
+async def snapshot_lost_in_the_middle(world: World) -> None:
+    """The second of several snapshots failed."""
+    await world.write(2_000, failing={1})
 
 
-async def topic_of_copies_deleted(world: World) -> None:
-    """All comes from ``updates``."""
+async def snapshot_topic_deleted(world: World) -> None:
+    """All entries are restored from ``updates``."""
     await world.write(1_300)
-    await world.anew(world.place.entries)
+    await world.recreate(world.config.entries)
 
 
-async def topic_of_copies_deleted_then_more(world: World) -> None:
-    """The next worker copies anew."""
+async def snapshot_topic_deleted_then_more(world: World) -> None:
+    """The next worker writes snapshots again."""
     await world.write(1_300)
-    await world.anew(world.place.entries)
+    await world.recreate(world.config.entries)
     await world.write(800)
 
 
-async def copies_written_twice(world: World) -> None:
-    """Every one of them comes again."""
+async def snapshots_written_twice(world: World) -> None:
+    """Every snapshot is repeated."""
     await world.write(1_300)
-    for value in await world.copies():
-        await world.lay(world.place.entries, value)
+    for value in await world.snapshots():
+        await world.write_record(world.config.entries, value)
     await world.write(700)
 
 
-async def copies_that_overlap(world: World) -> None:
-    """As when a worker that was paused writes one late, and its successor has cut elsewhere."""
+async def overlapping_snapshots(world: World) -> None:
+    """As when a paused worker writes one late, and its successor has cut segments at other offsets."""
     await world.write(1_300)
-    stretches = [Stretch.decode(value) for value in await world.copies()]
-    await world.anew(world.place.entries)
-    frames = [frame for stretch in stretches for frame in stretch.entries]
+    segments = [EntrySegment.decode(value) for value in await world.snapshots()]
+    await world.recreate(world.config.entries)
+    frames = [frame for segment in segments for frame in segment.entries]
     for first, last in ((0, 300), (200, 500), (100, 400), (500, 520), (450, 900)):
-        due = Due(frames[first][0])
+        pending = PendingSegment(frames[first][0])
         for frame in frames[first : last + 1]:
-            due.add(*frame)
+            pending.add(*frame)
         number = int(frames[last][1].split(b".")[1])
-        await world.lay(world.place.entries, due.cut(frames[last][0] + 1, number).encode())
+        await world.write_record(world.config.entries, pending.cut(frames[last][0] + 1, number).encode())
 
 
 async def foreign_records(world: World) -> None:
-    """Records of an older version, of other writers, of nobody; values and headers in every mixture."""
+    """Records of an older version and of other programs, with all kinds of values and headers."""
     old: clients.Headers = [("type", b"article"), ("input", b"7"), ("part", b"1"), ("entry", b'{"sequence": 1}')]
     for _ in range(3):
         await world.write(250)
@@ -296,23 +298,23 @@ async def foreign_records(world: World) -> None:
             [("part", b"\xff/\xff")],
             [],
         ):
-            await world.lay(world.place.updates, b"?", headers)
-        good = Stretch(0, 10**9, 5, ((3, b"other"),)).encode()
-        for value in (b"", b"?", b"KGE1", good, good[:-1], good[:40], good + b"\0", Stretch(0, 5, 5, ()).encode()):
-            await world.lay(world.place.entries, value)
+            await world.write_record(world.config.updates, b"?", headers)
+        good = EntrySegment(0, 10**9, 5, ((3, b"other"),)).encode()
+        for value in (b"", b"?", b"KGE1", good, good[:-1], good[:40], good + b"\0", EntrySegment(0, 5, 5, ()).encode()):
+            await world.write_record(world.config.entries, value)
 
 
-async def updates_begun_anew(world: World) -> None:
-    """Copies of a log that was deleted say nothing about the one that has its name now."""
+async def updates_recreated(world: World) -> None:
+    """Snapshots of a deleted log are not used for the log that now has its name."""
     world.next = 50_000
     await world.write(1_300)
-    await world.anew(world.place.updates)
+    await world.recreate(world.config.updates)
     world.next = 0
     await world.write(900)
 
 
 async def an_article_without_a_story(world: World) -> None:
-    """Steps of one record."""
+    """Steps with one record."""
     await world.write(5, stories=0)
 
 
@@ -320,33 +322,33 @@ CASES: list[Callable[[World], Awaitable[None]]] = [
     nothing,
     few,
     tail_only,
-    copied_to_the_end,
-    copied_and_tail,
-    many_short_lives,
-    lives_without_work,
-    several_stories_a_step,
+    snapshots_to_the_end,
+    snapshots_and_tail,
+    many_short_workers,
+    workers_without_work,
+    several_stories_per_step,
     ended_after_the_article,
     ended_among_stories,
     ended_at_the_first_article,
-    ended_again_and_again,
-    no_copies,
-    copies_lost_at_the_start,
-    copies_lost_in_the_middle,
-    topic_of_copies_deleted,
-    topic_of_copies_deleted_then_more,
-    copies_written_twice,
-    copies_that_overlap,
+    ended_repeatedly,
+    no_snapshots,
+    snapshot_lost_at_the_start,
+    snapshot_lost_in_the_middle,
+    snapshot_topic_deleted,
+    snapshot_topic_deleted_then_more,
+    snapshots_written_twice,
+    overlapping_snapshots,
     foreign_records,
-    updates_begun_anew,
+    updates_recreated,
     an_article_without_a_story,
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.__name__ for case in CASES])
-async def test_the_next_worker_knows_every_step_once(world: World, case: Callable[[World], Awaitable[None]]) -> None:
-    """Whatever happened: all steps, in order, once; and every input's records are on the log, once."""
+async def test_the_next_worker_restores_every_step_once(world: World, case: Callable[[World], Awaitable[None]]) -> None:
+    """All steps are restored once and in order, and each input's records are on the log once."""
     await case(world)
-    for _ in range(2):  # what a recovery writes itself must not mislead the next one
+    for _ in range(2):  # what one recovery writes must not mislead the next one
         journal = await world.worker()
         assert isinstance(journal.grouper, Recorder)
         numbers = [int(one.split(b".")[1]) for one in journal.grouper.restored]
@@ -355,7 +357,7 @@ async def test_the_next_worker_knows_every_step_once(world: World, case: Callabl
         parts = [
             (int(headers["input"]), headers["part"].decode())
             for headers in (
-                dict(r.headers) for r in await log_of(world.place.bootstrap, kafka_topics.Topic(world.place.updates))
+                dict(r.headers) for r in await log_of(world.config.bootstrap, kafka_topics.Topic(world.config.updates))
             )
             if headers.get("type") in (b"article", b"story")
             and len(headers.get("part", b"").split(b"/")) == 2
@@ -366,47 +368,47 @@ async def test_the_next_worker_knows_every_step_once(world: World, case: Callabl
         assert parts == [(n, f"{at}/{totals[n]}") for n in range(world.next) for at in range(1, totals[n] + 1)]
 
 
-async def test_most_of_a_long_memory_comes_from_copies(world: World) -> None:
-    """Else recovery would take as long as reading every article again."""
+async def test_most_entries_are_restored_from_snapshots(world: World) -> None:
+    """Otherwise recovery would take as long as reading every article again."""
     await world.write(2_600)
     assert (await world.worker()).recovered | {"from_updates": 0} == {
-        "from_copies": 2_328,
+        "from_snapshots": 2_328,
         "from_updates": 0,
         "foreign": 0,
-        "refused": 0,
+        "rejected": 0,
     }
 
 
-async def test_entries_of_another_version_do_not_keep_group_from_starting(world: World) -> None:
-    """They are left out and counted; inputs told by that version are not told again."""
+async def test_entries_of_another_version_do_not_prevent_a_start(world: World) -> None:
+    """They are skipped and counted; inputs processed by that version are not published again."""
     journal = await world.worker()
     await journal.append([step(number, kind="other" if number % 3 else "entry") for number in range(700)])
     await journal.append([step(700, kind="other")])
-    again = await world.worker()
-    assert isinstance(again.grouper, Recorder)
-    assert again.grouper.restored == [entry(number) for number in range(0, 700, 3)]
-    assert again.last_input == 700
-    assert again.recovered["refused"] == 701 - len(again.grouper.restored)
+    successor = await world.worker()
+    assert isinstance(successor.grouper, Recorder)
+    assert successor.grouper.restored == [entry(number) for number in range(0, 700, 3)]
+    assert successor.last_input == 700
+    assert successor.recovered["rejected"] == 701 - len(successor.grouper.restored)
 
 
-async def test_only_the_window_is_read_back(world: World) -> None:
-    """A window and some minutes before the last article arrived, however late group told of it."""
+async def test_only_the_window_is_restored(world: World) -> None:
+    """From a window and some minutes before the last article's arrival on, however late group published it."""
     old = int((NOW - WINDOW - timedelta(hours=2)).timestamp() * 1000)
     for number, at in enumerate((old, old + 3_600_000, old + 3 * 3_600_000)):
         one = step(number, stories=0)
-        headers = [("type", b"article"), ("input", b"%d" % number), ("part", b"1/1"), ("entry", one.told.entry)]
-        await world.lay(world.place.updates, one.told.article.encode(), headers, at)
+        headers = [("type", b"article"), ("input", b"%d" % number), ("part", b"1/1"), ("entry", one.output.entry)]
+        await world.write_record(world.config.updates, one.output.article.encode(), headers, at)
     journal = await world.worker()
     assert isinstance(journal.grouper, Recorder)
     assert journal.grouper.restored == [entry(2, 0)]
     await journal.append([step(3, arrived=NOW - timedelta(hours=1, minutes=30))])
-    behind = await world.worker()
-    assert isinstance(behind.grouper, Recorder)
-    assert behind.grouper.restored == [entry(1, 0), entry(2, 0), entry(3)]
+    later = await world.worker()
+    assert isinstance(later.grouper, Recorder)
+    assert later.grouper.restored == [entry(1, 0), entry(2, 0), entry(3)]
 
 
-async def test_a_journal_whose_pen_was_taken_is_told_so(world: World) -> None:
-    """It cannot append, and renewed it knows that its memory is out of date; else renewing changes nothing."""
+async def test_a_journal_that_lost_its_fence_notices(world: World) -> None:
+    """It cannot append, and renewing reports that its state is out of date; otherwise renewing changes nothing."""
     first = await world.worker()
     await first.append([step(0)])
     assert await first.renew()
@@ -420,16 +422,16 @@ async def test_a_journal_whose_pen_was_taken_is_told_so(world: World) -> None:
         await second.append([step(3)])
 
 
-async def test_trends_between_change_nothing(world: World) -> None:
-    """What others tell on ``updates``, and the fences of their pens, are no reason to read everything back."""
+async def test_trends_in_between_change_nothing(world: World) -> None:
+    """Records that others write to ``updates``, and their fences, do not make the state out of date."""
     journal = await world.worker()
     await journal.append([step(0)])
-    herald = await fencing.FencedProducer.take(world.place.bootstrap, world.place.updates, "trends")
-    await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
+    trends = await fencing.FencedProducer.take(world.config.bootstrap, world.config.updates, "trends")
+    await trends.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
     assert await journal.renew()
     await journal.append([step(1)])
-    await herald.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
-    herald.drop()
+    await trends.append([(b"entity:15m:Q1", b"{}", [("type", b"trend")])])
+    trends.drop()
     later = await world.worker()
     assert isinstance(later.grouper, Recorder)
     assert later.grouper.restored == [entry(0), entry(1)]

@@ -1,4 +1,4 @@
-"""The herald: what rises is told on the log, once, whoever tells it."""
+"""The trend publisher: each trend event is published on the log once, whichever worker publishes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from tests.enrich.logs import Log
 
 # Half a minute after a full one.
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
-RULES = Rules(least_past=50)
+RULES = Rules(min_past=50)
 
 
 def usual() -> list[Article]:
@@ -36,96 +36,96 @@ def burst(articles: int, now: datetime = NOW) -> list[Article]:
     ]
 
 
-class Place:
-    """A log, the store that follows it, and heralds."""
+class System:
+    """A log, the store that follows it, and trend publishers."""
 
     def __init__(self, store: Store, log: Log) -> None:
         self.store = store
         self.log = log
-        self.numbers = Aggregate(store, log.bootstrap, topic=log.topic, clock=lambda: NOW)
+        self.aggregate = Aggregate(store, log.bootstrap, topic=log.topic, clock=lambda: NOW)
 
     async def follow(self) -> int:
-        """Let the store reflect the whole log; the offset it has then reached."""
-        await self.numbers.apply(await self.log.read())
-        return self.numbers.reached
+        """Let the store reflect the whole log; return the offset reached."""
+        await self.aggregate.apply(await self.log.read())
+        return self.aggregate.reached
 
-    def herald(self) -> TrendPublisher:
-        """One that takes up the work."""
+    def publisher(self) -> TrendPublisher:
+        """A publisher that takes over."""
         return TrendPublisher(self.store, self.log.bootstrap, topic=self.log.topic, rules=RULES)
 
-    async def told(self) -> list[tuple[str, str, str]]:
-        """What lies on the log of trends in 15 minutes."""
+    async def published(self) -> list[tuple[str, str, str]]:
+        """Id, phase and name of the trends on the log in the window of 15 minutes."""
         return [(one.id, one.phase, one.name) for one in await self.log.trends() if one.window == "15m"]
 
 
 @pytest.fixture
-def place(store: Store, written: Log) -> Place:
-    """A place of one's own."""
-    return Place(store, written)
+def system(store: Store, log: Log) -> System:
+    """A system of one test."""
+    return System(store, log)
 
 
-async def test_what_rises_is_told_once(place: Place) -> None:
-    """On the log, with its name; and is what the store lists once it has read that; what is usual is not told."""
-    await place.log.write(*usual(), *burst(15))
-    herald = place.herald()
-    assert await herald.tell(NOW, await place.follow()) == [], "its fence is not in the store yet"
-    told = await herald.tell(NOW, await place.follow())
-    assert {one.id for one in told} == {"Q39760"}
-    assert await place.told() == [("Q39760", "start", "غزة")]
-    assert await herald.tell(NOW + timedelta(seconds=5), place.numbers.reached) == []
-    await place.follow()
-    assert {(one.id, one.phase) for one in await place.store.trends()} == {("Q39760", "start")}
+async def test_a_trend_is_published_once(system: System) -> None:
+    """It is on the log with its name, and listed by the store once the log is applied; usual counts are no trend."""
+    await system.log.write(*usual(), *burst(15))
+    publisher = system.publisher()
+    assert await publisher.publish(NOW, await system.follow()) == [], "its fence is not in the store yet"
+    events = await publisher.publish(NOW, await system.follow())
+    assert {one.id for one in events} == {"Q39760"}
+    assert await system.published() == [("Q39760", "start", "غزة")]
+    assert await publisher.publish(NOW + timedelta(seconds=5), system.aggregate.reached) == []
+    await system.follow()
+    assert {(one.id, one.phase) for one in await system.store.trends()} == {("Q39760", "start")}
 
 
-async def test_it_grows_and_ends(place: Place) -> None:
-    """A rise that doubles is told again; when the articles stop it ends, and the list is empty."""
-    await place.log.write(*usual(), *burst(15))
-    herald = place.herald()
-    await herald.tell(NOW, await place.follow())
-    await herald.tell(NOW, await place.follow())
-    await place.log.write(*burst(25))
-    await herald.tell(NOW, await place.follow())
+async def test_a_trend_grows_and_ends(system: System) -> None:
+    """A rise that doubles is published again; it ends when the articles stop."""
+    await system.log.write(*usual(), *burst(15))
+    publisher = system.publisher()
+    await publisher.publish(NOW, await system.follow())
+    await publisher.publish(NOW, await system.follow())
+    await system.log.write(*burst(25))
+    await publisher.publish(NOW, await system.follow())
     later = NOW + timedelta(minutes=20)
-    await place.store.roll(later)
-    await herald.tell(later, await place.follow())
-    assert [phase for _, phase, _ in await place.told()] == ["start", "grow", "end"]
+    await system.store.roll(later)
+    await publisher.publish(later, await system.follow())
+    assert [phase for _, phase, _ in await system.published()] == ["start", "grow", "end"]
 
 
-@pytest.mark.parametrize("reads", [True, False], ids=["after it was read", "before it was read"])
-async def test_a_successor_tells_nothing_again(place: Place, reads: bool) -> None:
-    """Whether the last one's events were in the store when it took over, or still on their way."""
-    await place.log.write(*usual(), *burst(15))
-    first = place.herald()
-    await first.tell(NOW, await place.follow())
-    await first.tell(NOW, await place.follow())
-    if reads:
-        await place.follow()
-    second = place.herald()
-    assert await second.tell(NOW, place.numbers.reached) == []
-    assert await second.tell(NOW, await place.follow()) == []
-    assert await place.told() == [("Q39760", "start", "غزة")]
+@pytest.mark.parametrize("applied", [True, False], ids=["after they were applied", "before they were applied"])
+async def test_a_successor_publishes_nothing_again(system: System, applied: bool) -> None:
+    """Whether its predecessor's events were already applied to the store when it took over, or not."""
+    await system.log.write(*usual(), *burst(15))
+    first = system.publisher()
+    await first.publish(NOW, await system.follow())
+    await first.publish(NOW, await system.follow())
+    if applied:
+        await system.follow()
+    second = system.publisher()
+    assert await second.publish(NOW, system.aggregate.reached) == []
+    assert await second.publish(NOW, await system.follow()) == []
+    assert await system.published() == [("Q39760", "start", "غزة")]
 
 
-async def test_one_that_was_replaced_is_refused(place: Place) -> None:
-    """A worker that woke up late cannot tell what its successor told; then it begins anew, as any other."""
-    await place.log.write(*usual())
-    late = place.herald()
-    await late.tell(NOW, await place.follow())
-    await late.tell(NOW, await place.follow())
-    successor = place.herald()
-    await successor.tell(NOW, await place.follow())
-    await place.log.write(*burst(15))
-    reached = await place.follow()
+async def test_a_replaced_publisher_is_fenced(system: System) -> None:
+    """A worker that resumes late cannot publish what its successor publishes."""
+    await system.log.write(*usual())
+    late = system.publisher()
+    await late.publish(NOW, await system.follow())
+    await late.publish(NOW, await system.follow())
+    successor = system.publisher()
+    await successor.publish(NOW, await system.follow())
+    await system.log.write(*burst(15))
+    reached = await system.follow()
     with pytest.raises(Fenced):
-        await late.tell(NOW, reached)
-    assert await place.told() == []
-    await successor.tell(NOW, reached)
-    assert await place.told() == [("Q39760", "start", "غزة")]
+        await late.publish(NOW, reached)
+    assert await system.published() == []
+    await successor.publish(NOW, reached)
+    assert await system.published() == [("Q39760", "start", "غزة")]
 
 
-async def test_an_instance_that_has_just_begun_tells_nothing(place: Place) -> None:
-    """With no past to compare with, a flood is no trend."""
-    await place.log.write(*burst(40))
-    herald = place.herald()
-    await herald.tell(NOW, await place.follow())
-    assert await herald.tell(NOW, await place.follow()) == []
+async def test_a_new_instance_publishes_no_trend(system: System) -> None:
+    """Without a past to compare with, a flood of articles is no trend."""
+    await system.log.write(*burst(40))
+    publisher = system.publisher()
+    await publisher.publish(NOW, await system.follow())
+    assert await publisher.publish(NOW, await system.follow()) == []

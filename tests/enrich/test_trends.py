@@ -1,4 +1,4 @@
-"""What is rising: what a user notices of it, minute by minute."""
+"""The trend detector: the events that a user sees, minute by minute."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from enrich.trends.detector import Rules, Trends, surprise
+from enrich.trends.detector import Rules, TrendDetector, surprise
 from services.events import Trend, TrendKind
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
 
@@ -19,9 +19,9 @@ Rate = Callable[[int], int]
 
 
 class World:
-    """Counts by the minute, from rates that are written down: of all articles, and of things that they name.
+    """Counts by the minute from given rates: of all articles, and of things that they name.
 
-    Of earlier days it tells the current hour and the one before.
+    Of earlier days it has the current hour and the one before.
     """
 
     def __init__(self, things: dict[str, Rate], volume: Rate = lambda _: VOLUME, kind: TrendKind = "entity") -> None:
@@ -30,7 +30,7 @@ class World:
         self._sums: dict[str, list[int]] = {name: [0] for name in self._rates}
 
     def snapshot(self, minute: int) -> Snapshot:
-        """At the end of a minute from the beginning on, before another has begun."""
+        """The counts at the end of a minute since the beginning."""
         for name, rate in self._rates.items():
             sums = self._sums[name]
             while len(sums) <= minute + 1:
@@ -64,13 +64,13 @@ def at(minute: int) -> datetime:
     return START + timedelta(minutes=minute + 1)
 
 
-def run(world: World, minutes: Iterable[int], trends: Trends | None = None) -> list[Trend]:
-    """What is told in these minutes, and heard."""
-    trends = trends or Trends()
+def run(world: World, minutes: Iterable[int], detector: TrendDetector | None = None) -> list[Trend]:
+    """The events of these minutes, each applied at once."""
+    detector = detector or TrendDetector()
     events = []
     for minute in minutes:
-        for trend in trends.judge(at(minute), world.snapshot(minute)):
-            trends.hear(trend)
+        for trend in detector.evaluate(at(minute), world.snapshot(minute)):
+            detector.apply(trend)
             events.append(trend)
     return events
 
@@ -81,7 +81,7 @@ def phases(events: Iterable[Trend], window: str = "15m") -> list[str]:
 
 
 def every(period: int) -> Rate:
-    """One article in so many minutes."""
+    """One article in each ``period`` minutes."""
     return lambda minute: int(minute % period == 0)
 
 
@@ -89,12 +89,12 @@ EVERY_OTHER = every(2)
 
 
 def burst(begin: int, end: int, rate: int = 5, usual: Rate = EVERY_OTHER) -> Rate:
-    """A usual rate, and some minutes of a higher one."""
+    """A usual rate with some minutes of a higher one."""
     return lambda minute: rate if begin <= minute < end else usual(minute)
 
 
 def test_a_burst_starts_once_grows_and_ends_once() -> None:
-    """Ten times the usual rate for twenty minutes: told within two minutes, told again as it doubles, over in time."""
+    """Ten times the usual rate for twenty minutes: a start within two minutes, growth as it doubles, an end in time."""
     begin = 2 * DAY + 100
     events = run(World({"a": burst(begin, begin + 20, 10, every(1)), "b": every(1)}), range(2 * DAY, 2 * DAY + 300))
     own = [event for event in events if event.window == "15m"]
@@ -108,11 +108,11 @@ def test_a_burst_starts_once_grows_and_ends_once() -> None:
     assert start.count > start.expected > 5
     counts = [event.count for event in own[:-1]]
     assert all(later >= 2 * earlier for earlier, later in pairwise(counts))
-    assert start.score >= Rules().score
+    assert start.score >= Rules().start_score
 
 
-def test_a_rise_in_the_hour_is_told_of_the_hour() -> None:
-    """What is too slow for a quarter of an hour shows in the hour."""
+def test_a_rise_within_an_hour_is_a_trend_of_the_hour() -> None:
+    """A rise too slow for the window of 15 minutes starts a trend in that of an hour."""
     begin = 2 * DAY + 100
 
     def slow(minute: int) -> int:
@@ -124,33 +124,33 @@ def test_a_rise_in_the_hour_is_told_of_the_hour() -> None:
     assert phases(events, "1h")[-1] == "end"
 
 
-def test_a_rise_in_the_day_is_told_of_the_day() -> None:
-    """What is too slow for an hour shows in the day, when there are days enough to compare with."""
+def test_a_rise_within_a_day_is_a_trend_of_the_day() -> None:
+    """A rise too slow for an hour starts a trend in 24 hours, if there are enough days to compare with."""
     events = run(World({"a": burst(6 * DAY, 8 * DAY, 1, every(60)), "b": every(60)}), range(5 * DAY, 7 * DAY, 5))
     slow = World({"a": lambda minute: int(minute % (60 if minute < 6 * DAY else 15) == 0)})
     assert phases(events, "24h")[0] == "start"
-    told = run(slow, range(5 * DAY, 7 * DAY, 5))
-    assert phases(told, "15m") == []
-    assert phases(told, "24h") == ["start"]
+    slow_events = run(slow, range(5 * DAY, 7 * DAY, 5))
+    assert phases(slow_events, "15m") == []
+    assert phases(slow_events, "24h") == ["start"]
 
 
-def test_what_ended_stays_quiet_for_a_while() -> None:
-    """A second burst right after the first is not told as another start; one after the cool-down is."""
+def test_a_trend_that_ended_cools_down() -> None:
+    """A second burst right after the first starts no trend; one after the cool-down does."""
     begin = 2 * DAY + 100
     first = burst(begin, begin + 10)
-    trends = Trends()
+    detector = TrendDetector()
     world = World({"a": first})
-    (end,) = [event for event in run(world, range(2 * DAY, begin + 60), trends) if event.phase == "end"][:1]
+    (end,) = [event for event in run(world, range(2 * DAY, begin + 60), detector) if event.phase == "end"][:1]
     ended = int((end.at - START) / timedelta(minutes=1)) - 1
     for pause, starts in ((1, False), (16, True)):
         again = World({"a": burst(ended + pause, ended + pause + 10, 5, first)})
-        replayed = Trends()
+        replayed = TrendDetector()
         events = run(again, range(2 * DAY, ended + pause + 8), replayed)
         assert (phases(events).count("start") == 2) == starts
 
 
 def test_nothing_rises_in_flat_counts() -> None:
-    """A hundred things at steady rates, by chance more and less: no alarm in a day."""
+    """Thirty things at steady rates with random variation: no trend in a day."""
     rng = random.Random(7)
     days = 2
 
@@ -162,8 +162,8 @@ def test_nothing_rises_in_flat_counts() -> None:
     assert run(world, range(DAY, days * DAY)) == []
 
 
-def test_the_rhythm_of_the_day_is_no_trend() -> None:
-    """All articles treble at seven o'clock, and with them everything that they name."""
+def test_the_rhythm_of_the_day_is_not_a_trend() -> None:
+    """When all articles treble at seven o'clock, and with them everything they name, nothing rises."""
 
     def day(rate: int) -> Rate:
         return lambda minute: rate * (3 if minute % DAY >= 7 * HOUR else 1)
@@ -173,8 +173,8 @@ def test_the_rhythm_of_the_day_is_no_trend() -> None:
 
 
 @pytest.mark.parametrize("period", [1, 7])
-def test_what_comes_at_the_same_hour_is_no_trend(period: int) -> None:
-    """A report at seven, every day or every week: none; the same at another hour is one. A day has no such hour."""
+def test_what_recurs_at_the_same_hour_is_not_a_trend(period: int) -> None:
+    """A report at seven every day or week is no trend, but at another hour it is; except in the 24 hours window."""
     last = 14
 
     def seven(minute: int) -> int:
@@ -184,27 +184,27 @@ def test_what_comes_at_the_same_hour_is_no_trend(period: int) -> None:
         return 3 if minute // DAY == last and minute % DAY // HOUR == 12 else seven(minute)
 
     events = run(World({"a": seven, "b": moved}), range(last * DAY + 6 * HOUR, last * DAY + 15 * HOUR))
-    told = {(event.id, event.window) for event in events if event.window != "24h"}
-    assert told == {("b", "15m"), ("b", "1h")}
+    trends = {(event.id, event.window) for event in events if event.window != "24h"}
+    assert trends == {("b", "15m"), ("b", "1h")}
 
 
-def test_few_articles_are_no_trend() -> None:
-    """What was never named before is no trend below the floor, however surprising; from the floor on it is."""
+def test_few_articles_are_not_a_trend() -> None:
+    """Something never named before is no trend below the floor, however surprising; from the floor on it is one."""
     begin = 2 * DAY
     floor = Rules().floors["15m"]
-    for articles, told in ((floor - 1, False), (floor, True)):
+    for articles, rises in ((floor - 1, False), (floor, True)):
         world = World({"a": lambda minute, articles=articles: articles if minute == begin else 0})  # type: ignore[misc]
-        assert bool(run(world, range(begin - 5, begin + 20))) == told
+        assert bool(run(world, range(begin - 5, begin + 20))) == rises
 
 
-def test_a_small_rise_of_something_frequent_is_no_trend() -> None:
-    """Half as much again of what is in every third article is certain, but nothing to tell."""
+def test_a_small_rise_of_something_frequent_is_not_a_trend() -> None:
+    """Half as many again of what is in every third article is statistically certain, but below the ratio."""
     begin = 2 * DAY
     assert run(World({"a": burst(begin, begin + 60, 36, lambda _: 24)}), range(begin - 5, begin + 120)) == []
 
 
-def test_nothing_is_told_at_a_cold_start() -> None:
-    """In the first minutes everything is new: nothing is told until there is a past three times the window."""
+def test_nothing_rises_at_a_cold_start() -> None:
+    """In the first minutes everything is new: there are no trends until the past is three times the window."""
     things: dict[str, Rate] = {f"{number}": burst(5, 12, 4, lambda _: 1) for number in range(10)}
     assert run(World(things), range(59)) == []
     late = run(World({"a": burst(90, 110, 10, lambda _: 1)}), range(120))
@@ -212,85 +212,85 @@ def test_nothing_is_told_at_a_cold_start() -> None:
     assert phases(late, "1h") == []
 
 
-def test_little_past_is_no_past() -> None:
-    """With few articles a minute it takes longer until anything is told."""
+def test_a_past_of_few_articles_is_not_enough() -> None:
+    """With few articles a minute it takes longer until there are trends."""
     world = World({"a": burst(300, 320, 2, lambda _: 0)}, lambda _: 2)
     assert run(world, range(400)) == []
 
 
-def test_events_heard_again_make_the_same_state() -> None:
-    """After a restart, at whatever moment, the events of the log lead to what would have been told anyway."""
+def test_events_applied_again_give_the_same_state() -> None:
+    """After a restart at any moment, a detector with the events of the log continues as the first would have."""
     begin = 2 * DAY + 30
     world = World({"a": burst(begin, begin + 20), "b": burst(begin + 25, begin + 40), "c": every(2)})
     minutes = range(2 * DAY, begin + 90)
     events = run(world, minutes)
     assert {event.id for event in events} == {"a", "b"}
     for stop in range(minutes.start + 20, minutes.stop, 7):
-        heard = [event for event in events if event.at <= at(stop)]
-        trends = Trends()
-        for event in heard:
-            trends.hear(event)
-        assert heard + run(world, range(stop + 1, minutes.stop), trends) == events
+        applied = [event for event in events if event.at <= at(stop)]
+        detector = TrendDetector()
+        for event in applied:
+            detector.apply(event)
+        assert applied + run(world, range(stop + 1, minutes.stop), detector) == events
 
 
-def test_an_end_or_a_growth_alone_is_understood() -> None:
-    """Where the log begins later than a trend, what is left of it is taken as it is."""
+def test_growth_or_end_without_a_start_can_be_applied() -> None:
+    """Where the log begins after the start of a trend, its remaining events still set the state."""
     begin = 2 * DAY + 30
     world = World({"a": burst(begin, begin + 20)})
     events = [event for event in run(world, range(2 * DAY, begin + 60)) if event.window == "15m"]
-    grown, ended = Trends(), Trends()
+    grown, ended = TrendDetector(), TrendDetector()
     for event in events[1:2]:
-        grown.hear(event)
+        grown.apply(event)
     assert grown.active() == [("entity", "a", "15m")]
-    ended.hear(events[-1])
+    ended.apply(events[-1])
     assert ended.active() == []
 
 
-def test_asked_twice_it_says_the_same() -> None:
-    """Asking changes nothing, whatever order the things come in."""
+def test_evaluation_changes_nothing() -> None:
+    """Evaluated twice, or with the observations in another order, the events are the same."""
     begin = 2 * DAY + 30
     world = World({name: burst(begin, begin + 20) for name in "abc"})
-    trends = Trends()
-    told = 0
+    detector = TrendDetector()
+    count = 0
     for minute in range(2 * DAY, begin + 50):
         snapshot = world.snapshot(minute)
-        answer = trends.judge(at(minute), snapshot)
-        assert trends.judge(at(minute), snapshot) == answer
-        assert trends.judge(at(minute), Snapshot(snapshot.volume, snapshot.observations[::-1])) == answer
-        told += len(answer)
-        for trend in answer:
-            trends.hear(trend)
-    assert told >= 9
+        events = detector.evaluate(at(minute), snapshot)
+        assert detector.evaluate(at(minute), snapshot) == events
+        assert detector.evaluate(at(minute), Snapshot(snapshot.volume, snapshot.observations[::-1])) == events
+        count += len(events)
+        for trend in events:
+            detector.apply(trend)
+    assert count >= 9
 
 
-def test_what_is_not_seen_any_more_has_ended() -> None:
+def test_a_trend_that_is_no_longer_observed_ends() -> None:
     """A story that was merged into another is in no snapshot: its trend ends."""
     begin = 2 * DAY + 30
     world = World({"a": burst(begin, begin + 20, 10, lambda _: 0)}, kind="story")
-    trends = Trends()
-    events = run(world, range(2 * DAY, begin + 10), trends)
+    detector = TrendDetector()
+    events = run(world, range(2 * DAY, begin + 10), detector)
     assert phases(events)[0] == "start"
-    (_, name, _), *_ = trends.active()
-    last = trends.judge(at(begin + 10), Snapshot(world.snapshot(begin + 10).volume, []))
+    (_, name, _), *_ = detector.active()
+    last = detector.evaluate(at(begin + 10), Snapshot(world.snapshot(begin + 10).volume, []))
     assert {(event.id, event.phase, event.count) for event in last} == {(name, "end", 0)}
-    assert len(last) == len(trends.active())
+    assert len(last) == len(detector.active())
 
 
-def test_no_more_trends_than_allowed() -> None:
-    """When everything rises at once the most surprising start, and no more; what has ended is forgotten in time."""
+def test_active_trends_are_limited() -> None:
+    """When everything rises at once only the most surprising start; trends that ended make room for others."""
     begin = 2 * DAY + 30
     things: dict[str, Rate] = {f"{n:02}": burst(begin, begin + 10, 3 + n, every(5)) for n in range(20)}
-    trends = Trends(Rules(most=5))
+    detector = TrendDetector(Rules(max_active=5))
     world = World(things, lambda minute: 700)
-    assert {e.id for e in trends.judge(at(begin), world.snapshot(begin))} == {"15", "16", "17", "18", "19"}
+    assert {e.id for e in detector.evaluate(at(begin), world.snapshot(begin))} == {"15", "16", "17", "18", "19"}
     for minute in range(2 * DAY, begin + 60):
-        for trend in trends.judge(at(minute), world.snapshot(minute)):
-            trends.hear(trend)
-        assert len(trends.active()) <= 5
+        for trend in detector.evaluate(at(minute), world.snapshot(minute)):
+            detector.apply(trend)
+        assert len(detector.active()) <= 5
 
 
 def test_surprise_is_the_tail_of_the_negative_binomial() -> None:
-    """The same as the sum of the probabilities, where that can be summed; Poisson where nothing disperses."""
+    """It equals the sum of the probabilities where that can be computed, and Poisson without dispersion."""
     for mean, dispersion, count in ((2.0, 1.5, 9), (0.3, 1.2, 4), (40.0, 3.0, 90)):
         size, fail = mean / (dispersion - 1), 1 - 1 / dispersion
         probability, below = (1 - fail) ** size, 0.0

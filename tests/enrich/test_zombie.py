@@ -15,7 +15,7 @@ from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import AnnotatedArticle, Article
-from tests.enrich.alone import first_difference, told_by_one
+from tests.enrich.reference import expected_events, first_difference
 from tests.harness import arrivals, eventually, log_of, raw, seed_articles, service, updates
 
 ARTICLES = 900
@@ -56,7 +56,7 @@ async def test_a_worker_that_comes_back_from_a_pause_corrupts_nothing(tmp_path: 
         await eventually(lambda: published(2 * ARTICLES))
     told = await updates(kafka.bootstrap)
     assert [event.id for event in told if isinstance(event, Article)] == [article.id for article in articles]
-    assert first_difference(told, told_by_one(articles)) is None
+    assert first_difference(told, expected_events(articles)) is None
     assert not await log_of(kafka.bootstrap, kafka_topics.REJECTED)
     await asyncio.gather(kafka.stop(), valkey.stop())
 

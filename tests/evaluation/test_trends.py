@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from enrich.trends.detector import LENGTHS, Key, Rules, Trends
+from enrich.trends.detector import LENGTHS, Rules, TrendDetector, TrendKey
 from evaluation import trends as measured
 from evaluation.counter import Counter, Mentions
 from ingest.generator import START, Burst
@@ -86,11 +86,11 @@ async def test_the_counts_in_memory_are_those_of_the_store(store: Store) -> None
     rules = Rules()
     published = articles()
     counter = Counter(mentions(published), rules.floors)
-    trends = Trends(rules)
+    trends = TrendDetector(rules)
     told: list[Trend] = []
     at = 0
     # Asked for, as what the store knows of their day decides otherwise whether they are in it.
-    stories: list[Key] = [("story", f"s{number}", "1h") for number in range(STORIES)]
+    stories: list[TrendKey] = [("story", f"s{number}", "1h") for number in range(STORIES)]
     for tick in range(1, MINUTES * 4, 3):
         now = BEGIN + timedelta(seconds=15 * tick)
         batch = Batch()
@@ -102,10 +102,10 @@ async def test_the_counts_in_memory_are_those_of_the_store(store: Store) -> None
         stored = await store.rising(now, floors=rules.floors, told=[key[:2] for key in {*trends.active(), *stories}])
         counted = counter.snapshot(int(now.timestamp()), [*trends.active(), *stories])
         assert compared(stored) == compared(counted)
-        answer = trends.judge(now, stored)
-        assert [event.id for event in answer] == [event.id for event in trends.judge(now, counted)]
+        answer = trends.evaluate(now, stored)
+        assert [event.id for event in answer] == [event.id for event in trends.evaluate(now, counted)]
         for trend in answer:
-            trends.hear(trend)
+            trends.apply(trend)
         told += answer
     assert told[0].phase == "start"
     assert {event.id for event in told} == {"sudden"}
