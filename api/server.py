@@ -84,5 +84,5 @@ async def _serve(settings: Settings) -> None:
     server = Server(settings)
     http_server.on_stop_signal(server.stop)
     with listen(settings.host, settings.port) as listener:
-        log.info("listening", url=f"http://{settings.host}:{listener.getsockname()[1]}")
+        log.info("gateway_listening", url=f"http://{settings.host}:{listener.getsockname()[1]}")
         await server.serve(sockets=[listener])

@@ -48,12 +48,12 @@ class Fanout:
 
     def __init__(
         self,
-        source: Log,
+        shared_log: Log,
         *,
         count_delivered: Callable[[int], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log = source
+        self._log = shared_log
         self._clock = clock
         self._index = FilterIndex()
         self._groups: dict[Filter, FanoutGroup] = {}
@@ -61,7 +61,7 @@ class Fanout:
         # While new events are delivered: the position of a member that leaves now. Otherwise that is the log's end.
         self._delivering: int | None = None
         self.count_delivered = count_delivered
-        source.listener = self
+        shared_log.listener = self
 
     @property
     def position(self) -> int:

@@ -202,14 +202,14 @@ class WebSockets(WebSocketsSansIOProtocol):
             return
         self._unparsed += data
         self.transport.pause_reading()
-        self._go_on()
+        self._schedule_parse()
 
     async def receive(self) -> Any:
         """The next message. When the endpoint has received all parsed messages, the next slice is parsed."""
         message = await super().receive()
         if self._unparsed and not self.transport.is_closing():
             self.transport.pause_reading()
-            self._go_on()
+            self._schedule_parse()
         return message
 
     def handle_cont(self, event: Frame) -> None:
@@ -242,7 +242,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         else:
             super().handle_ping()
 
-    def _go_on(self) -> None:
+    def _schedule_parse(self) -> None:
         if self._next is None and not self.read_paused:
             self._next = self.loop.call_soon(self._parse_slice)
 
@@ -254,7 +254,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         del self._unparsed[:_SLICE_BYTES]
         self._parse(data)
         if self._unparsed:
-            self._go_on()
+            self._schedule_parse()
         elif not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -310,7 +310,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             if self._unparsed:
-                self._go_on()
+                self._schedule_parse()
             else:
                 self.transport.resume_reading()
         # Unblock the endpoint: it receives nothing more and need not wait to write.

@@ -192,7 +192,7 @@ class LiveSession(Session):
         if position is not None:
             self._position = position
         self.send({"type": "subscribed", "cursor": self.cursor, "filter": wanted.as_json()})
-        self._go_on()
+        self._resume()
 
     def send(self, message: object) -> None:
         """Send a message that is not an event."""
@@ -247,7 +247,7 @@ class LiveSession(Session):
         if now - sent_at >= timeouts.heartbeat and not self._connection.is_full:
             self._write(self._hub.heartbeat(self.position))
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if self._closed:
             return
         if self._at_end() and self._can_join_group():

@@ -22,10 +22,10 @@ _CLOSE = frame(Opcode.CLOSE, b"\x03\xe8")
 
 async def test_ops_sent_at_once_are_answered_one_by_one(gateway: Running) -> None:
     """However many ops are in one write, each is answered in order and none is lost."""
-    async with raw(gateway) as line:
+    async with raw(gateway) as sock:
         ops = b"".join(op(op="subscribe", filter={"source": [f"source {n}" + "x" * 100]}) for n in range(150))
-        await asyncio.get_running_loop().sock_sendall(line, ops + op(op="ping"))
-        got = [json.loads(one) for code, text in await frames(line, _PONG) if code == 1 for one in text.split(b"\n")]
+        await asyncio.get_running_loop().sock_sendall(sock, ops + op(op="ping"))
+        got = [json.loads(one) for code, text in await frames(sock, _PONG) if code == 1 for one in text.split(b"\n")]
     answers = [one for one in got if one["type"] in {"subscribed", "pong"}]
     assert [one["type"] for one in answers] == ["subscribed"] * 151 + ["pong"]
     assert [one["filter"]["source"] for one in answers[1:-1]] == [[f"source {n}" + "x" * 100] for n in range(150)]
@@ -33,9 +33,9 @@ async def test_ops_sent_at_once_are_answered_one_by_one(gateway: Running) -> Non
 
 async def test_too_many_frames_are_an_error_and_a_close(gateway: Running) -> None:
     """A few hundred at once are answered; then follow ``too_many`` with ``retry_after``, and 4429."""
-    async with raw(gateway) as line:
-        await asyncio.get_running_loop().sock_sendall(line, op(op="ping") * 600)
-        got = await frames(line)
+    async with raw(gateway) as sock:
+        await asyncio.get_running_loop().sock_sendall(sock, op(op="ping") * 600)
+        got = await frames(sock)
     messages = [json.loads(text) for code, text in got if code == 1]
     pongs = sum(one["type"] == "pong" for one in messages)
     assert 200 <= pongs < 600
@@ -45,41 +45,41 @@ async def test_too_many_frames_are_an_error_and_a_close(gateway: Running) -> Non
 
 async def test_a_message_of_too_many_frames_is_rejected(gateway: Running) -> None:
     """It is closed with 1009, also when the frames are empty and the message never becomes too large."""
-    async with raw(gateway) as line:
+    async with raw(gateway) as sock:
         pieces = frame(Opcode.TEXT, b"{", fin=False) + frame(Opcode.CONT, fin=False) * 100
-        await asyncio.get_running_loop().sock_sendall(line, pieces)
-        code, text = (await frames(line))[-1]
+        await asyncio.get_running_loop().sock_sendall(sock, pieces)
+        code, text = (await frames(sock))[-1]
     assert (code, int.from_bytes(text[:2], "big")) == (8, 1009)
 
 
 async def test_invalid_utf8_is_rejected_without_logging(gateway: Running, caplog: pytest.LogCaptureFixture) -> None:
     """The connection is closed with 1007, and clients that send garbage do not fill the log."""
-    async with raw(gateway) as line:
-        await asyncio.get_running_loop().sock_sendall(line, frame(Opcode.TEXT, b"\xff\xfe"))
-        code, text = (await frames(line))[-1]
+    async with raw(gateway) as sock:
+        await asyncio.get_running_loop().sock_sendall(sock, frame(Opcode.TEXT, b"\xff\xfe"))
+        code, text = (await frames(sock))[-1]
     assert (code, int.from_bytes(text[:2], "big")) == (8, 1007)
     assert not caplog.records
 
 
 async def test_a_message_of_several_frames_is_accepted(gateway: Running) -> None:
     """The protocol allows continuation frames."""
-    async with raw(gateway) as line:
+    async with raw(gateway) as sock:
         first, last = frame(Opcode.TEXT, b'{"op"', fin=False), frame(Opcode.CONT, b"}")
         between = [frame(Opcode.CONT, part, fin=False) for part in (b":", b"", b'"ping"')]
-        await asyncio.get_running_loop().sock_sendall(line, first + b"".join(between) + last)
-        got = await frames(line, _PONG)
+        await asyncio.get_running_loop().sock_sendall(sock, first + b"".join(between) + last)
+        got = await frames(sock, _PONG)
     assert _PONG in [text for _, text in got]
 
 
 async def test_pings_of_a_client_that_does_not_read_fill_no_memory(start: Start) -> None:
     """While pongs are buffered for the client, no further ones are made."""
-    async with start() as gateway, raw(gateway) as line:
+    async with start() as gateway, raw(gateway) as sock:
         await eventually(lambda: gateway.gateway.hub.live)
         (connection,) = gateway.server.server_state.connections
         loop, most = asyncio.get_running_loop(), 0
         pings = frame(Opcode.PING, b"x" * 125) * 100
         for _ in range(200):
-            await loop.sock_sendall(line, pings)
+            await loop.sock_sendall(sock, pings)
             await asyncio.sleep(0.002)  # let the gateway run: it is in the same loop
             most = max(most, connection.transport.get_write_buffer_size())
         await eventually(lambda: connection.is_full)
@@ -107,9 +107,9 @@ async def test_a_rejected_head_is_freed_at_once(gateway: Running, monkeypatch: p
             with contextlib.suppress(ConnectionError):
                 await reader.read()
             writer.close()
-        async with raw(gateway) as line:
-            await asyncio.get_running_loop().sock_sendall(line, _CLOSE)
-            await frames(line)
+        async with raw(gateway) as sock:
+            await asyncio.get_running_loop().sock_sendall(sock, _CLOSE)
+            await frames(sock)
         assert len(known) == 3
         await eventually(lambda: not any(one() for one in known), seconds=5)
     finally:
@@ -118,10 +118,10 @@ async def test_a_rejected_head_is_freed_at_once(gateway: Running, monkeypatch: p
 
 async def test_the_kernel_keeps_nothing_of_a_reset_connection(start: Start, updates: Updates) -> None:
     """Unread bytes are not kept for the minutes in which TCP would retransmit them."""
-    async with start(timeouts={"send": 0.3, "close": 0.3}) as gateway, raw(gateway) as line:
+    async with start(timeouts={"send": 0.3, "close": 0.3}) as gateway, raw(gateway) as sock:
         await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(30)])
         await eventually(lambda: not gateway.server.server_state.connections)
-        ours, theirs = (f":{port:04X}" for port in (gateway.port, line.getsockname()[1]))
+        ours, theirs = (f":{port:04X}" for port in (gateway.port, sock.getsockname()[1]))
         lines = [one.split() for one in _TCP.read_text().splitlines()[1:]]  # noqa: ASYNC240 - it takes no time
         assert not [one for one in lines if one[1].endswith(ours) and one[2].endswith(theirs)]

@@ -27,18 +27,18 @@ from api.stream.subscription import StreamError, StreamTimeouts, Subscription
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
-_CHUNK, _FULL, _ROOM = 300, 600, 200
+_CHUNK, _HIGH_WATER, _LOW_WATER = 300, 600, 200
 # How many offsets Kafka, and with it another gateway, is ahead.
 _AHEAD = 3
 
 
-class _Line:
+class _Connection:
     """A connection whose client reads as many bytes as ``take`` says."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.size = 0
-        self.most = 0
+        self.max_size = 0
         self.is_open = True
         self.is_full = False
         self._writable = asyncio.Event()
@@ -64,10 +64,10 @@ class _Line:
     def _write(self, frame: bytes) -> None:
         assert self.is_open
         assert self._listener is not None
-        self.most = max(self.most, self.size)
+        self.max_size = max(self.max_size, self.size)
         self.frames.append(frame)
         self.size += len(frame)
-        if self.size > _FULL and not self.is_full:
+        if self.size > _HIGH_WATER and not self.is_full:
             self.is_full = True
             self._writable.clear()
             self._listener.on_backpressure()
@@ -75,7 +75,7 @@ class _Line:
     def take(self, size: int) -> None:
         """The client reads ``size`` bytes."""
         self.size = max(0, self.size - size)
-        if self.is_full and self.size <= _ROOM:
+        if self.is_full and self.size <= _LOW_WATER:
             self.is_full = False
             self._writable.set()
 
@@ -132,7 +132,7 @@ class _Kafka:
 @dataclass
 class _Live:
     session: LiveSession
-    line: _Line
+    connection: _Connection
     ends: list[StreamError]
     # For each "subscribed": whether the session was to continue at its position.
     continues: list[bool] = field(default_factory=list)
@@ -163,9 +163,9 @@ class _World:
         self.reads: list[_Read] = []
 
     async def open_live(self, wanted: Filter, back: int | None) -> None:
-        line, ends = _Line(), cast(list[StreamError], [])
-        session = await self.hub.open_live(self._asked(wanted, back), line, ends.append)
-        self.live.append(_Live(session, line, ends, [False]))
+        connection, ends = _Connection(), cast(list[StreamError], [])
+        session = await self.hub.open_live(self._asked(wanted, back), connection, ends.append)
+        self.live.append(_Live(session, connection, ends, [False]))
         session.begin()
 
     async def open_read(self, wanted: Filter, back: int | None) -> None:
@@ -189,7 +189,7 @@ class _World:
     async def change(self, which: int, wanted: Filter, back: int | None) -> None:
         if self.live:
             one = self.live[which % len(self.live)]
-            if not one.ends and one.line.is_open:
+            if not one.ends and one.connection.is_open:
                 position = None if back is None else await self.hub.locate(self._asked(wanted, back))
                 one.continues.append(position is None)
                 one.session.change(wanted, position)
@@ -203,13 +203,13 @@ class _World:
         self.kafka.last = (at[-1] + 1 if at else first) + gap
         self.log.append(new, self.kafka.last)
 
-    def take(self, which: int, size: int) -> None:
+    def client_reads(self, which: int, size: int) -> None:
         if self.live:
-            self.live[which % len(self.live)].line.take(size)
+            self.live[which % len(self.live)].connection.take(size)
 
     def cut(self, which: int) -> None:
         if self.live:
-            self.live[which % len(self.live)].line.cut()
+            self.live[which % len(self.live)].connection.cut()
 
     def check_sessions(self) -> None:
         for session in tuple(self.hub.live):
@@ -225,7 +225,7 @@ class _World:
         """All clients read everything until nothing moves."""
         for _ in range(2_000):
             for one in self.live:
-                one.line.take(10**9)
+                one.connection.take(10**9)
             await asyncio.sleep(0)
             if not any(self._moves(session) for session in self.hub.live):
                 break
@@ -268,7 +268,7 @@ class _World:
         continues = iter(live.continues)
         wanted, at, got = Filter(), 0, cast(list[int], [])
         by_json = {json.dumps(one.as_json()): one for one in _ALL}
-        for message in live.line.messages():
+        for message in live.connection.messages():
             place = CURSORS.decode(message["cursor"]) + 1
             if message["type"] == "subscribed":
                 if next(continues):
@@ -284,13 +284,13 @@ class _World:
             assert live.ends[0].code in {"too_slow", "bad_cursor"}
             end = live.ends[0].extra.get("cursor")
             upto = CURSORS.decode(end) + 1 if end else (got[-1] + 1 if got else at)
-        elif live.line.is_open:
+        elif live.connection.is_open:
             upto = self.log.end
         else:
             upto = got[-1] + 1 if got else at
         assert got == _matching(events, wanted, at, upto)
         # Nothing but the answer to a change is written to a full connection.
-        assert live.line.most <= _FULL + 300 * len(live.continues)
+        assert live.connection.max_size <= _HIGH_WATER + 300 * len(live.continues)
 
 
 _ALL: list[Filter] = list(cast(Any, WIDE).elements)
@@ -307,7 +307,7 @@ _ACTIONS = st.one_of(
     st.tuples(st.just("open_read"), WIDE, _BACK),
     st.tuples(st.just("change"), _WHICH, WIDE, _BACK),
     *[st.tuples(st.just("append"), st.lists(EVENTS, max_size=8), st.integers(0, 2)) for _ in range(3)],
-    st.tuples(st.just("take"), _WHICH, st.integers(1, 1_500)),
+    st.tuples(st.just("client_reads"), _WHICH, st.integers(1, 1_500)),
     st.tuples(st.just("cut"), _WHICH),
     st.tuples(st.just("check_sessions")),
     st.tuples(st.just("run"), st.integers(1, 6)),
