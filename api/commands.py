@@ -5,11 +5,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from khabar.filters import FILTERS
+from services import options
 from services import settings as settings_module
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -19,7 +21,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0: any free port.")
 def api(host: str | None, port: int | None) -> None:
-    """The gateway: WebSocket, SSE, REST and the dashboard."""
+    """The gateway: streams, REST and dashboard."""
     from api import server
 
     settings = settings_module.load(host=host, port=port)
@@ -29,25 +31,23 @@ def api(host: str | None, port: int | None) -> None:
         raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
 
 
-@click.group()
+@click.group(cls=options.Group)
 def keys() -> None:
     """API keys of the gateway."""
 
 
 @keys.command("new")
-@click.option("--name", default="key", show_default=True, help="Name of the key in the file of keys.")
-@click.option(
-    "--scope", multiple=True, type=click.Choice(["read", "write"]), help="What the key may do; default: both."
-)
-@click.option("--connections", type=click.IntRange(1), help="Maximum of concurrent streams.")
-@click.option("--events", type=click.IntRange(1), help="Maximum of events a second.")
-@click.option("--posts", type=click.IntRange(1), help="Maximum of pushes a minute.")
+@click.option("--name", default="key", show_default=True, help="What the key is for; its name in the file of keys.")
+@click.option("--scope", multiple=True, type=click.Choice(["read", "write"]), help="What it allows; by default both.")
+@click.option("--connections", type=click.IntRange(1), help="Limit of concurrent streams.")
+@click.option("--events", type=click.IntRange(1), help="Limit of events per second.")
+@click.option("--posts", type=click.IntRange(1), help="Limit of pushes per minute.")
 def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
-    """Print a new key, which is shown only once, and its entry for the file or the setting of keys."""
+    """Print a new key, which is shown only once, and the line to store for it."""
     from api.access import auth
 
     if len(name.split()) != 1 or "#" in name:
-        raise click.BadParameter("must be one word without #", param_hint="--name")
+        raise click.BadParameter("must be one word", param_hint="--name")
     key = auth.new_key()
     scopes = [one for one in auth.SCOPES if not scope or one in scope]
     hashed = f"sha256:{auth.digest(key.encode()).hex()}"
@@ -67,13 +67,14 @@ def _filter_options(command: _Command) -> _Command:
 
 
 @click.command()
-@click.option("--to", "url", help="URL of the gateway; default: that of the running khabar up.")
+@click.option("--to", "url", help="Address of the gateway; default: the running one.")
 @_filter_options
 @click.option("--cursor", help="Resume after this event.")
-@click.option("--since", help="Start at this time, such as 2025-01-31T09:30:00Z.")
-@click.option("--json", "as_json", is_flag=True, help="Print the envelopes, one JSON object a line.")
+@click.option("--since", help="Start at this time, as in 2025-01-31T09:30:00Z.")
+@click.option("--json", "as_json", is_flag=True, help="Print the envelopes as JSON, one per line.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after this many events.")
-@click.option("--api-key", help="API key, if the gateway needs one (KHABAR_API_KEY).")
+@click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+@options.data_dir
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
@@ -82,15 +83,16 @@ def watch(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
     limit: int | None,
     api_key: str | None,
+    data_dir: Path | None,
     **filters: str | tuple[str, ...] | None,
 ) -> None:
-    """Print the live stream. Filters can be repeated or comma-separated; Ctrl-C ends it."""
+    """A live subscription in the terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
     from api import watch as watching
 
     parameters: list[tuple[str, str]] = []
     for name, values in filters.items():
         parameters += [(name, one) for one in ([values] if isinstance(values, str) else values or ())]
-    settings = settings_module.load()
+    settings = settings_module.load_running(data_dir)
     watcher = watching.Watcher(
         url or settings.gateway_url,
         parameters,
@@ -106,5 +108,5 @@ def watch(  # noqa: PLR0913 - one parameter an option
         except watching.Refused as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:
-            # The reader of the output has closed the pipe; nothing may be flushed into it at exit.
+            # The reader has closed the pipe. Python would fail again when it flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""``khabar watch``: follows a gateway's stream and prints it, through every interruption."""
+"""``khabar watch``: prints the stream of a gateway and resumes after interruptions."""
 
 import json
 import unicodedata
@@ -24,7 +24,7 @@ def as_json(envelope: dict[str, Any]) -> str:
 
 
 def as_text(envelope: dict[str, Any]) -> str:
-    """One line that tells what happened, and one with the names in it."""
+    """One line with the event, and one with the names in it."""
     data = envelope["data"]
     time = str(envelope["time"])[11:19]
     if envelope["type"] == "article":
@@ -33,10 +33,10 @@ def as_text(envelope: dict[str, Any]) -> str:
         about = f"{data.get('language')}  {_isolated(data.get('source') or 'unknown')}{mark}  "
         title = data.get("title") or first_words
     elif envelope["type"] == "story":
-        about = f"{','.join(data.get('languages') or [])}  {_what_of_story(data)}  "
+        about = f"{','.join(data.get('languages') or [])}  {_story(data)}  "
         title = data.get("title") or ""
     else:
-        about = f"{_what_of_trend(data)}  "
+        about = f"{_trend(data)}  "
         title = data.get("name") or ""
     lines = [f"{time}  {_plain(about)}{_isolated(title)}"]
     names = dict.fromkeys(entity["name"] for entity in data.get("entities") or [])
@@ -45,7 +45,7 @@ def as_text(envelope: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _what_of_story(data: dict[str, Any]) -> str:
+def _story(data: dict[str, Any]) -> str:
     if data.get("merged_into"):
         return f"story {data['id']} merged into {data['merged_into']}"
     if data.get("split_from"):
@@ -53,7 +53,7 @@ def _what_of_story(data: dict[str, Any]) -> str:
     return f"story of {data.get('size')}"
 
 
-def _what_of_trend(data: dict[str, Any]) -> str:
+def _trend(data: dict[str, Any]) -> str:
     phase = _PHASES.get(str(data.get("phase")), "trend")
     expected = data.get("expected")
     instead = f" instead of {expected:.1f}" if isinstance(expected, int | float) else ""
@@ -61,12 +61,12 @@ def _what_of_trend(data: dict[str, Any]) -> str:
 
 
 def _isolated(text: str) -> str:
-    """Text whose direction leaves what stands around it alone."""
+    """The text isolated from the writing direction of the text around it."""
     return f"{_ISOLATE}{_plain(text)}{_POP}"
 
 
 def _plain(text: str) -> str:
-    """Without what could steer the terminal: control characters, and direction marks of the text itself."""
+    """The text without what could control the terminal: control characters and the text's own direction marks."""
     return "".join(
         " " if unicodedata.category(one) == "Cc" else one
         for one in text
@@ -75,7 +75,7 @@ def _plain(text: str) -> str:
 
 
 class Watcher:
-    """Prints the events of one subscription; resumes after the last one when the connection breaks."""
+    """Prints the events of one subscription and resumes after the last one when the connection breaks."""
 
     def __init__(  # noqa: PLR0913 - one parameter an option
         self,
@@ -88,7 +88,7 @@ class Watcher:
         show: Callable[[dict[str, Any]], str] = as_text,
         limit: int | None = None,
     ) -> None:
-        self._stream = Stream(url, parameters, cursor=cursor, since=since, api_key=key, tell=_tell)
+        self._stream = Stream(url, parameters, cursor=cursor, since=since, api_key=key, report=_report)
         self._show = show
         self._limit = limit
 
@@ -96,7 +96,7 @@ class Watcher:
         """Print until the limit is reached. Raises ``Refused``."""
         try:
             async with self._stream as stream:
-                # Somebody who watches for days would rather miss something than find it ended.
+                # After days of watching, a gap is better than the end of the subscription.
                 stream.on_gap = "skip"
                 shown = 0
                 async for envelope in stream:
@@ -112,5 +112,8 @@ class Watcher:
             raise
 
 
-def _tell(what: str) -> None:
-    click.echo(what, err=True)
+def _report(event: str, *, url: str, reason: str = "") -> None:
+    if event == "stream_interrupted":
+        click.echo(f"{url}: {reason}; retrying", err=True)
+    else:
+        click.echo(f"{url}: some events are no longer retained and were missed; continuing with the oldest", err=True)

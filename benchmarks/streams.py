@@ -7,7 +7,6 @@ left out. The stream writes with few words, so its articles are more alike than 
 them there are, the more: candidates are many.
 """
 
-import io
 import multiprocessing
 import random
 from collections.abc import Iterable, Iterator
@@ -17,14 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
 from enrich.fingerprint import features, numbers, signature
 from enrich.fingerprint.fingerprint import marks
 from enrich.text.boilerplate import Boilerplate
 from enrich.text.tokens import Passage, tokens
 from enrich.topics import classifier
 from ingest.generator import Stream, Truth
+from services import zstd
 from services.events import AnnotatedArticle, ArticleIn, Entity, EntityType, Mention, Span, Topic
 from services.identity import article_id
 
@@ -45,7 +43,7 @@ def prepare(path: Path, articles: int, seed: int = 1) -> None:
     part = path.with_suffix(".part")
     with ExitStack() as stack:
         workers = stack.enter_context(multiprocessing.get_context("spawn").Pool())
-        written = stack.enter_context(zstandard.open(part, "wb"))
+        written = stack.enter_context(zstd.open(part, "wb"))
         for line in workers.imap(_line, _jobs(articles, seed), chunksize=_CHUNK):
             written.write(line)
     part.rename(path)
@@ -58,7 +56,7 @@ def respaced(path: Path, source: Path, articles: int) -> None:
     """
     first: datetime | None = None
     count = 0
-    with source.open("rb") as found, zstandard.open(path, "wb") as written:
+    with source.open("rb") as found, zstd.open(path, "wb") as written:
         for line in islice(found, articles):
             article = AnnotatedArticle.model_validate_json(line)
             first = first or article.received_at
@@ -73,7 +71,7 @@ def respaced(path: Path, source: Path, articles: int) -> None:
 
 def lines(path: Path, first: int = 0) -> Iterator[bytes]:
     """The articles of a prepared file from number ``first`` (0 is the first) on, as JSON."""
-    with zstandard.open(path, "rb") as packed, io.BufferedReader(packed) as found:
+    with zstd.open(path, "rb") as found:
         yield from islice(found, first, None)
 
 

@@ -1,4 +1,4 @@
-"""``khabar enrich``, ``khabar annotate``, ``khabar explain`` and ``khabar rebuild``."""
+"""The commands ``khabar enrich``, ``khabar annotate``, ``khabar explain`` and ``khabar rebuild``."""
 
 import asyncio
 import os
@@ -9,16 +9,17 @@ from pathlib import Path
 
 import click
 
+from services import options
 from services import settings as settings_module
 
-# How group recognises an article again is no concern of a reader.
+# Fields that only the stage group uses.
 _INTERNAL = {"sequence", "fingerprint", "signature", "sketch", "shingles", "shared", "terms"}
 
 
 @click.command()
 def enrich() -> None:
     """One enrich worker (annotate, group, aggregate)."""
-    # Group multiplies small matrices, which threads make slower; to be set before numpy is loaded.
+    # group multiplies small matrices, which threads make slower. Must be set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from enrich import worker  # Faust takes half a second to load
 
@@ -28,10 +29,12 @@ def enrich() -> None:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 def annotate(paths: tuple[str, ...]) -> None:
-    """The enrichment of articles without Kafka: one JSON article a line on stdout, in input order.
+    """Enrich articles without Kafka.
 
-    PATH is a file as for replay, a directory, or - for JSONL on stdin. What cannot be annotated is reported on
-    stderr with its place, and makes the exit status 1.
+    Prints one JSON article per line, in input order.
+
+    PATH is a file as for replay, a directory, or - for JSONL on stdin. Articles that cannot be annotated are reported
+    on stderr with file and line, and the exit status is then 1.
     """
     from enrich.annotate import annotate as annotated
     from enrich.entities import recognition
@@ -69,43 +72,47 @@ def annotate(paths: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("one", metavar="ID")
 @click.argument("other", metavar="ID")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+@options.data_dir
 def explain(one: str, other: str, data_dir: Path | None) -> None:
-    """Why two articles are, or are not, the same, or the same story.
+    """Why two articles are near-duplicates or not.
 
-    Reads group's memory back from Kafka, as a worker does that takes over, and prints the figures it decides by.
+    Also why they are in one story or not.
+
+    Restores the state of the stage group from Kafka, as a worker that takes over does, and prints the figures that
+    decide.
     """
     from enrich.group import explain as explaining
 
-    async def told() -> list[str]:
-        return await explaining.explain(settings_module.load(data_dir=data_dir), one, other)
+    async def lines() -> list[str]:
+        return await explaining.explain(settings_module.load_running(data_dir), one, other)
 
-    for line in asyncio.run(told()):
+    for line in asyncio.run(lines()):
         click.echo(line)
 
 
-@click.group()
+@click.group(cls=options.Group)
 def rebuild() -> None:
-    """Make anew what can be made from Kafka."""
+    """Recompute data from Kafka."""
 
 
 @rebuild.command()
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+@options.data_dir
 def aggregates(data_dir: Path | None) -> None:
-    """Forget all numbers in the store and count everything that Kafka keeps (7 days, unless it was set otherwise).
+    """Drop all aggregates in the store and count everything that Kafka retains (by default 7 days).
 
-    Not needed after a store was lost: workers notice that and do the same. Articles and subscribers are not held up.
+    Not needed after the store was lost: workers detect that and do the same. Articles and subscribers do not wait.
     """
     from enrich.aggregate import rebuild as rebuilding
 
-    last = [-1]
+    last = -1
 
     def progress(reached: int, goal: int) -> None:
+        nonlocal last
         percent = 100 * reached // max(1, goal)
-        if percent != last[0]:
-            last[0] = percent
-            click.echo(f"\r{percent:3} % of {goal + 1:,} records", nl=False)
+        if percent != last and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            last = percent
+            click.echo(f"\r{percent:3} % of {goal + 1:,} records", nl=percent == 100, err=True)
 
-    state = asyncio.run(rebuilding.rebuild(settings_module.load(data_dir=data_dir), progress))
+    state = asyncio.run(rebuilding.rebuild(settings_module.load_running(data_dir), progress))
     since = state.complete.since
-    click.echo(f"\rnumbers are complete since {'the beginning' if since is None else since.isoformat()}     ")
+    click.echo(f"numbers are complete since {'the beginning' if since is None else since.isoformat()}")

@@ -1,4 +1,4 @@
-"""The command lines of this room: ``khabar ingest``, ``khabar replay`` and ``khabar generate``."""
+"""The commands ``khabar ingest``, ``khabar replay`` and ``khabar generate``."""
 
 import asyncio
 import math
@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from services import options
 from services import settings as settings_module
 
 
 class _Pace(click.FloatRange):
-    """A number above 0 and below infinity; without this NaN would be within any range."""
+    """A finite number above 0. (click takes NaN to be within any range.)"""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """As ``click.ParamType.convert``."""
@@ -25,7 +26,7 @@ class _Pace(click.FloatRange):
 
 @click.command()
 def ingest() -> None:
-    """Take articles in: pushes over HTTP, and feeds."""
+    """The ingest service: pushes over HTTP, and feeds."""
     import uvloop
 
     from ingest import service
@@ -37,15 +38,20 @@ def ingest() -> None:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option("--to", "target", help="[http(s)://]HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].")
+@click.option(
+    "--to",
+    "target",
+    help="[http(s)://]HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].",
+)
 @click.option("--rate", type=_Pace(0, min_open=True), help="Articles a second.")
-@click.option("--speed", type=_Pace(0, min_open=True), help="Original timing, this many times faster.")
-@click.option("--unpaced", is_flag=True, help="As fast as it goes (the default).")
-@click.option("--repeat", type=click.IntRange(0), default=1, show_default=True, help="Passes; 0: for ever.")
-@click.option("--limit", type=click.IntRange(1), help="Stop after so many articles.")
-@click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is from now.")
+@click.option("--speed", type=_Pace(0, min_open=True), help="Original timing, N times as fast.")
+@click.option("--unpaced", is_flag=True, help="As fast as possible (the default).")
+@click.option("--repeat", type=click.IntRange(0), default=1, show_default=True, help="Passes; 0: without end.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after N articles.")
+@click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is published now.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here as JSON.")
-@click.option("--api-key", help="Key for a gateway that asks for one (KHABAR_API_KEY).")
+@click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+@options.data_dir
 def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths: tuple[Path, ...],
     target: str | None,
@@ -57,10 +63,12 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     rebase: bool,
     report: Path | None,
     api_key: str | None,
+    data_dir: Path | None,
 ) -> None:
-    """Send articles from files and directories to a running Khabar.
+    """Send articles from files to a running Khabar.
 
-    Reads .jsonl (also .gz and .zst), .json and .txt. The exit status is 1 when something was lost or refused.
+    Without --to they go to the gateway of the running khabar up. Reads .jsonl (also .gz and .zst), .json and .txt, and
+    directories. The exit status is 1 when an article was lost or rejected.
     """
     from ingest import replay as replaying
     from services.files import FilesError
@@ -69,7 +77,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError("choose one of --rate, --speed and --unpaced")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no directory {report.parent}")
-    settings = settings_module.load()
+    settings = settings_module.load_running(data_dir)
     plan = replaying.Plan(
         paths=paths,
         target=target or settings.gateway_url,
@@ -81,7 +89,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         api_key=api_key or settings.api_key,
     )
     try:
-        outcome = asyncio.run(replaying.run(plan, progress=sys.stderr.isatty()))
+        outcome = asyncio.run(
+            replaying.run(plan, progress=sys.stderr.isatty(), say=lambda line: click.echo(line, err=True))
+        )
     except (FilesError, replaying.TargetError) as error:
         raise click.ClickException(str(error)) from error
     for line in outcome.complaints:
@@ -96,7 +106,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 class _Moment(click.ParamType):
-    """A date and time with its offset, as RFC 3339 has it."""
+    """A date and time with a UTC offset, as in RFC 3339."""
 
     name = "time"
 
@@ -112,14 +122,16 @@ class _Moment(click.ParamType):
 
 
 @click.command()
-@click.option("--articles", type=click.IntRange(1), required=True, help="How many.")
+@click.option("--articles", type=click.IntRange(1), required=True, help="Number of articles.")
 @click.option("--out", required=True, metavar="FILE", help="A .jsonl, .jsonl.gz or .jsonl.zst file; - for stdout.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, another stream.")
-@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="The truth (FILE.truth.jsonl).")
-@click.option("--languages", default="ar,en,fr,ru,es,de", show_default=True, help="Some of these.")
-@click.option("--days", type=_Pace(0, 3_650, min_open=True), default=3.0, show_default=True, help="Time they take.")
-@click.option("--start", type=_Moment(), default="2026-11-02T00:00:00+00:00", show_default=True, help="When it begins.")
-@click.option("--bursts", type=click.IntRange(0), default=0, help="Entities to be suddenly in the news.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed gives another stream.")
+@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="File of the truth (FILE.truth.jsonl).")
+@click.option("--languages", default="ar,en,fr,ru,es,de", show_default=True, help="A subset of these.")
+@click.option("--days", type=_Pace(0, 3_650, min_open=True), default=3.0, show_default=True, help="Days covered.")
+@click.option(
+    "--start", type=_Moment(), default="2026-11-02T00:00:00+00:00", show_default=True, help="Time of the first."
+)
+@click.option("--bursts", type=click.IntRange(0), default=0, help="Number of entities with a burst of articles.")
 def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
     articles: int,
     out: str,
@@ -130,11 +142,11 @@ def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
     start: datetime,
     bursts: int,
 ) -> None:
-    """A synthetic stream for tests and load, with the truth about it beside it.
+    """A synthetic stream for tests, with its truth.
 
-    The same options give the same bytes. FILE.truth.jsonl has for each article its language, story and entities and
-    what it is a copy of; with --bursts, FILE.bursts.jsonl says when whom. Files that are there are overwritten. With
-    --out - the truth is written only where --truth says.
+    The same options give the same bytes. FILE.truth.jsonl has language, story and entities of each article, and the
+    article of which it is a near-duplicate; with --bursts, FILE.bursts.jsonl has the time and entity of each burst.
+    Existing files are overwritten. With --out - the truth is written only with --truth.
     """
     from ingest.generator import Stream, output
 
@@ -142,12 +154,12 @@ def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
     if path is not None and not path.name.lower().endswith(output.SUFFIXES):
         raise click.UsageError(f"--out: the name must end in {', '.join(output.SUFFIXES)}, or be - for stdout")
     if path is None and bursts and truth is None:
-        raise click.UsageError("--bursts: with --out - give --truth too, the bursts are written beside it")
+        raise click.UsageError("--bursts: with --out - give --truth too: the bursts are written next to it")
     if path is not None:
         truth = truth or Path(f"{path}.truth.jsonl")
     if path is not None and path == truth:
         raise click.UsageError("--truth: name another file than --out")
-    told = Path(f"{path or truth}.bursts.jsonl") if bursts else None
+    bursts_file = Path(f"{path or truth}.bursts.jsonl") if bursts else None
     for option, file in (("--out", path), ("--truth", truth)):
         if file is not None and not file.absolute().parent.is_dir():
             raise click.UsageError(f"{option}: there is no directory {file.parent}")
@@ -163,7 +175,7 @@ def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
     except ValueError as error:
         raise click.UsageError(f"--{error}") from error
     try:
-        output.write(stream, path, truth, told, progress=path is not None and sys.stderr.isatty())
+        output.write(stream, path, truth, bursts_file, progress=path is not None and sys.stderr.isatty())
     except BrokenPipeError:
         raise
     except OSError as error:

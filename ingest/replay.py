@@ -6,20 +6,22 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
-from tqdm import tqdm
 
 from ingest.producer import Intake, TooLarge, Unavailable
+from services.errors import reason
 from services.events import ArticleIn
 from services.files import Item, read_articles
 from services.identity import digest
+from services.progress import counted
 
 BATCH = 100
 _BATCH_BYTES = 4_000_000
@@ -191,7 +193,7 @@ class HttpTarget:
         except ValueError as error:  # about the address or what goes with it; asking again changes nothing
             raise TargetError(f"{self._url}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Again(str(error) or type(error).__name__) from error
+            raise Again(reason(error)) from error
         if len(outcome.latencies) < _MOST_LATENCIES:
             outcome.latencies.append((time.perf_counter() - started) * 1000)
         if response.status in _AGAIN:
@@ -199,7 +201,8 @@ class HttpTarget:
         if response.status == 202:
             _note(batch, answer, outcome)
         elif response.status not in _ABOUT_ARTICLES:
-            raise TargetError(f"{self._url} answers {_detail(answer, response.status)}")
+            hint = ": give --api-key or set KHABAR_API_KEY" if response.status == HTTPStatus.UNAUTHORIZED else ""
+            raise TargetError(f"{self._url} answers {_detail(answer, response.status)}{hint}")
         else:
             raise Refused(_detail(answer, response.status))
 
@@ -231,8 +234,10 @@ class KafkaTarget:
             outcome.complain(place, cause)
 
 
-async def run(plan: Plan, *, progress: bool = False) -> Outcome:
+async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] = lambda line: None) -> Outcome:
     """Send everything; what became of it. SIGINT ends it early, after what is under way was answered.
+
+    ``say`` gets a line when the target takes nothing, once for each interruption.
 
     Raises ``FilesError`` for paths that cannot be read and ``TargetError`` for a target that is no address; a
     target that stops answering is a failure in the outcome.
@@ -241,9 +246,9 @@ async def run(plan: Plan, *, progress: bool = False) -> Outcome:
     items = schedule(plan, outcome)
     total = plan.limit if plan.limit is not None and plan.repeat == 0 else None
     started = time.monotonic()
-    with tqdm(total=total, unit=" articles", disable=not progress, smoothing=0.1) as bar:
+    with counted(total, "articles", shown=progress) as count:
         async with _open(plan) as target, _until_interrupted(outcome) as stop:
-            sender = _Sender(plan, target, outcome, stop, bar)
+            sender = _Sender(plan, target, outcome, stop, count, say)
             try:
                 await sender.send_all(items, started)
             except TargetError as error:
@@ -258,12 +263,21 @@ class _Sender:
     Several under way at one time could overtake each other: the same input would not give the same result.
     """
 
-    def __init__(self, plan: Plan, target: Target, outcome: Outcome, stop: asyncio.Event, bar: tqdm) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what a run is made of
+        self,
+        plan: Plan,
+        target: Target,
+        outcome: Outcome,
+        stop: asyncio.Event,
+        count: Callable[[int], None],
+        say: Callable[[str], None],
+    ) -> None:
         self._plan = plan
         self._target = target
         self._outcome = outcome
         self._stop = stop
-        self._bar = bar
+        self._count = count
+        self._say = say
 
     async def send_all(self, items: Iterator[Due], started: float) -> None:
         """Send until the items end or ``stop`` is set. Raises ``TargetError``."""
@@ -283,7 +297,7 @@ class _Sender:
             if batch:
                 self._outcome.sent += len(batch)
                 await self._insist(batch)
-                self._bar.update(len(batch))
+                self._count(len(batch))
 
     async def _pause(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -293,6 +307,7 @@ class _Sender:
         """Offer a batch until it is answered. Raises ``GaveUp`` when patience ends, and ``TargetError``."""
         deadline = time.monotonic() + self._plan.patience
         pause = 0.2
+        waiting = False
         while True:
             try:
                 await self._target.send(batch, self._outcome)
@@ -304,6 +319,10 @@ class _Sender:
                 wait = pause if again.after is None else again.after
                 if self._stop.is_set() or time.monotonic() + wait > deadline:
                     raise GaveUp(f"gave up: {again}") from again
+                if not waiting:
+                    waiting = True
+                    limit = f"{self._plan.patience:.0f} s"
+                    self._say(f"{self._plan.target} does not take articles: {again}; retrying for up to {limit}")
                 await self._pause(time.monotonic() + wait)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except TargetError:

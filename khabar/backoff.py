@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def delay(failures: int, first: float, limit: float) -> float:
-    """Seconds to wait after so many failures in a row (1 and up), without jitter."""
+    """Seconds to wait after this number of failures in a row (1 and up), without jitter."""
     return min(limit, first * 2.0 ** min(failures - 1, 60))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from khabar import filters, messages
 from khabar.filters import FilterValues
@@ -10,28 +10,28 @@ from khabar.messages import Event
 from khabar.stream import OnGap, Stream
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Self, Unpack
 
 
 class Events:
-    """The events of one subscription, each once, in order: ``async for`` gives them, for one task at a time."""
+    """The events of one subscription, each once, in order, for ``async for`` in one task at a time."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     @property
     def cursor(self) -> str | None:
-        """Where to resume: after the last event whose turn in the loop has ended.
+        """Where to resume: after the last event that the loop has finished.
 
-        An event's turn ends when the next one is asked for. The cursor also moves on while nothing passes the
-        filter. None only before anything was received.
+        The loop finishes an event when it requests the next one. The cursor also advances while no event passes the
+        filter. It is None only before anything was received.
         """
         return self._stream.cursor
 
-    async def __aenter__(self) -> Self:
-        """Subscribe; whatever is published from here on will come. Raises ``Refused`` or ``TooOld``.
+    async def __aenter__(self) -> "Self":
+        """Subscribe: everything published from here on will be delivered. Raises ``Refused`` or ``TooOld``.
 
-        Waits for as long as the gateway is away.
+        Waits for as long as the gateway is unavailable.
         """
         await self._stream.__aenter__()
         return self
@@ -40,18 +40,18 @@ class Events:
         """Close the connection."""
         await self._stream.close()
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> "Self":
         return self
 
     async def __anext__(self) -> Event:
-        """The next event. Raises ``Refused``, ``TooOld`` or ``Unreadable``. Cancelled, it loses nothing."""
+        """The next event. Raises ``Refused``, ``TooOld`` or ``Unreadable``. Cancellation loses no event."""
         while True:
             event = messages.read(await anext(self._stream))
             if event is not None:
                 return event
 
     async def close(self) -> None:
-        """End the subscription; a loop over it ends."""
+        """End the subscription and any loop over it."""
         await self._stream.close()
 
 
@@ -66,10 +66,11 @@ def connect(
 ) -> Events:
     """A subscription to the gateway at ``url`` (http, https, ws or wss), to be entered with ``async with``.
 
-    Filters take one value or several (any of them); different filters apply together. ``cursor`` resumes after that
-    event, ``since`` begins at a time (RFC 3339, or a datetime with a zone) when there is no cursor; neither: with what
-    comes next. ``on_gap`` says what to do when what follows is no longer kept: ``raise`` ``TooOld``, or ``skip`` to
-    what is. Raises ``ValueError`` for a filter without values and a time without a zone.
+    A filter takes one value or several, any of which may match; all filters must match. ``cursor`` resumes after that
+    event; without a cursor, ``since`` starts at a time (RFC 3339, or a datetime with a zone); without both, the stream
+    starts with the next event. ``on_gap`` decides what happens when the events to resume with are no longer retained:
+    ``raise`` ``TooOld``, or ``skip`` to the oldest retained event. Raises ``ValueError`` for a filter without values
+    and a time without a zone.
     """
     given: dict[str, Any] = {**values}
     known = {spec.name: given.pop(spec.name, None) for spec in filters.FILTERS}
@@ -88,6 +89,6 @@ def _listed(name: str, values: str | Iterable[str] | None) -> list[str]:
         return []
     listed = [values] if isinstance(values, str) else list(values)
     if not listed:
-        # Without the filter everything would come.
+        # Leaving the filter out would let every event through.
         raise ValueError(f"the filter {name} has no values")
     return listed

@@ -1,4 +1,4 @@
-"""What ends a subscription. A broken connection is none of it: the client comes back by itself."""
+"""The exceptions that end a subscription. A broken connection is not one of them: the client reconnects by itself."""
 
 
 class Error(Exception):
@@ -6,10 +6,10 @@ class Error(Exception):
 
 
 class Refused(Error):
-    """Asking again can only give the same answer.
+    """The gateway refused the subscription, and a retry would have the same result.
 
     ``code`` is the gateway's (``bad_filter``, ``bad_cursor``, ``bad_request``, ``unauthorized``, ``forbidden``) or
-    ``no_stream``: there is no stream of Khabar's at the address.
+    ``no_stream``: there is no Khabar stream at the address.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -19,9 +19,9 @@ class Refused(Error):
 
 
 class TooOld(Error):
-    """What follows the cursor (or the time of ``since``) is no longer kept.
+    """Events after the cursor (or after the time ``since``) are no longer retained.
 
-    ``oldest`` is the cursor to connect with for all that is.
+    ``oldest`` is the cursor to connect with for everything that is retained.
     """
 
     def __init__(self, oldest: str, message: str) -> None:
@@ -31,9 +31,9 @@ class TooOld(Error):
 
 
 class Unreadable(Error):
-    """The event at ``cursor`` is not what this version of the client can read; the message says why.
+    """This version of the client cannot read the event at ``cursor``; the message says why.
 
-    Whoever asks for the next event gets the one after it.
+    The subscription continues: the next event is the one after it.
     """
 
     def __init__(self, cursor: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What the gateway sends: events as subscribers read them, and what it says beside them."""
+"""The messages of the gateway: events as subscribers read them, and control messages."""
 
 from functools import cache
 from types import UnionType
@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import AwareDatetime, ValidationError, create_model
 
 from khabar.errors import Unreadable
-from services.events import Article, Record, Story, Trend
+from khabar.events import Article, Record, Story, Trend
 
 
 class ArticleEvent(Record):
@@ -20,7 +20,7 @@ class ArticleEvent(Record):
 
 
 class StoryEvent(Record):
-    """A story as it is now. ``cursor`` resumes after this event; ``time`` is when it was published."""
+    """A story in its new state. ``cursor`` resumes after this event; ``time`` is when it was published."""
 
     cursor: str
     type: Literal["story"]
@@ -29,7 +29,7 @@ class StoryEvent(Record):
 
 
 class TrendEvent(Record):
-    """Something rises, or rises no more. ``cursor`` resumes after this event; ``time`` is when it was published."""
+    """A trend starts, grows or ends. ``cursor`` resumes after this event; ``time`` is when it was published."""
 
     cursor: str
     type: Literal["trend"]
@@ -42,7 +42,7 @@ EVENTS: dict[str, type[Event]] = {"article": ArticleEvent, "story": StoryEvent, 
 
 
 class Subscribed(Record):
-    """A subscription holds: what follows ``cursor`` and passes ``filter`` will come."""
+    """A subscription is active: events after ``cursor`` that pass ``filter`` will be delivered."""
 
     type: Literal["subscribed"]
     cursor: str
@@ -50,23 +50,23 @@ class Subscribed(Record):
 
 
 class Heartbeat(Record):
-    """Nothing else is to be told; everything up to ``cursor`` that passes the filter was."""
+    """Sent while there is nothing else to send: everything up to ``cursor`` that passes the filter was delivered."""
 
     type: Literal["heartbeat"]
     cursor: str
 
 
 class Pong(Record):
-    """Answer to a ping."""
+    """The answer to a ping."""
 
     type: Literal["pong"]
 
 
 class StreamError(Record):
-    """Why a subscription ends, or an op was not carried out.
+    """Why a subscription ends, or why an op was rejected.
 
-    ``field`` names what is wrong in what was asked; ``oldest`` is the cursor to resume with for all that is kept;
-    ``cursor`` is where to resume.
+    ``field`` names the invalid field of the request; ``oldest`` is the cursor to resume with for everything that is
+    retained; ``cursor`` is where to resume.
     """
 
     type: Literal["error"]
@@ -78,14 +78,14 @@ class StreamError(Record):
 
 
 def read(envelope: dict[str, Any]) -> Event | None:
-    """The event in an envelope; None when it is of a type that this version does not know. Raises ``Unreadable``."""
+    """The event in an envelope; None when this version does not know its type. Raises ``Unreadable``."""
     model = EVENTS.get(envelope["type"])
     if model is None:
         return None
     try:
         return model.model_validate(envelope)
     except ValidationError:
-        # Perhaps a newer gateway that knows more kinds of something.
+        # A newer gateway may have more values for a field, such as another type of entity.
         tolerant = _tolerant(model)
     try:
         event: Event = tolerant.model_validate(envelope)
@@ -98,7 +98,7 @@ def read(envelope: dict[str, Any]) -> Event | None:
 
 @cache
 def _tolerant(model: Any) -> Any:
-    """The model, or what else stands in an annotation, with any string where one of a few is expected."""
+    """The model (or another annotation) that allows any string where one of a fixed set is expected."""
     origin = get_origin(model)
     if origin is Literal:
         return str

@@ -1,54 +1,64 @@
-"""One subscription through every interruption: what the gateway sends, as JSON objects.
+"""One subscription across reconnects: the messages of the gateway as JSON objects.
 
-States: *waiting* (until it is time to connect) → *connected* (messages come) → *waiting*, until it is closed, or
-the gateway gives an answer that it would give again. Everything that comes lies in one queue in the order in which
-it came, so that the place to resume at only moves past what the caller is done with.
+States: *waiting* (for the next attempt to connect) → *connected* (messages arrive) → *waiting*, until it is closed or
+the gateway gives a final answer. All messages go through one queue in the order of arrival, so that the cursor only
+advances past messages that the caller has finished.
 """
 
 import asyncio
 import contextlib
 import json
 import logging
+import os
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from khabar.backoff import Backoff
 from khabar.errors import Refused, TooOld
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 OnGap = Literal["raise", "skip"]
 
-# The gateway sends a heartbeat every 15 s at least.
+# Seconds without a message after which the connection counts as dead; the gateway sends a heartbeat every 15 s.
 SILENCE = 40.0
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 15.0
-_LARGEST_FRAME = 16 * 1024 * 1024
-# How long the other side may take to answer our close.
-_CLOSE_SECONDS = 2.0
+_FIRST_DELAY = 0.5
+_MAX_DELAY = 15.0
+_MAX_FRAME_BYTES = 16 * 1024 * 1024
+_CLOSE_TIMEOUT = 2.0
 _PATH = "/v1/stream"
-_HELLO = '{"op":"ping"}'
-# Messages that tell how far everything was handed over.
-_PLACES = {"subscribed", "heartbeat"}
-# Errors after which asking again can only give the same answer.
+_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_PING = '{"op":"ping"}'
+# Messages whose cursor covers everything delivered so far.
+_POSITIONS = {"subscribed", "heartbeat"}
+# Errors that a retry would get again.
 _FINAL = {"bad_filter", "bad_cursor", "bad_request", "unauthorized", "forbidden"}
-# Answers to the handshake that pass although they are 4xx: what stands before the gateway is busy.
-_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+# 4xx answers to the handshake that are temporary, usually from a busy proxy.
+_TEMPORARY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
-_log = logging.getLogger("khabar")
+log = logging.getLogger("khabar")
+
+
+def _log_warning(event: str, **fields: object) -> None:
+    log.warning("%s %s", event, " ".join(f"{name}={value!r}" for name, value in fields.items()))
 
 
 class Stream:
-    """Envelopes of one subscription, each once, in order; to be used by one task at a time, as a context.
+    """The envelopes of one subscription, each once, in order; an async context manager for one task at a time.
 
-    Entering waits until the subscription holds, however long the gateway is away. ``cursor`` stands after the last
-    envelope that the caller is done with: it is done with one when it asks for the next.
+    Entering waits until the subscription is active, however long the gateway is unavailable. ``cursor`` is that of the
+    last envelope that the caller has finished; it finishes one by requesting the next. ``report`` is called with an
+    event name and fields at ``stream_interrupted`` (url, reason) and ``stream_gap_skipped`` (url).
     """
 
     def __init__(  # noqa: PLR0913 - what a subscription is made of
@@ -60,7 +70,7 @@ class Stream:
         since: str | None = None,
         api_key: str | None = None,
         on_gap: OnGap = "raise",
-        tell: Callable[[str], None] = _log.warning,
+        report: Callable[..., None] = _log_warning,
     ) -> None:
         self.cursor = cursor
         self.on_gap = on_gap
@@ -68,24 +78,24 @@ class Stream:
         self._parameters = list(parameters)
         self._since = since
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._tell = tell
+        self._report = report
         self._arrived: deque[dict[str, Any]] = deque()
-        self._given: str | None = None
+        self._delivered: str | None = None
         self._reading: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
-        self._pause = 0.0
+        self._backoff = Backoff(_FIRST_DELAY, _MAX_DELAY)
         self._connect_at = 0.0
-        self._began = False
+        self._active = False
         self._closed = False
 
-    async def __aenter__(self) -> Self:
-        """Subscribe. Raises ``Refused`` or ``TooOld``; ``RuntimeError`` when it was closed."""
+    async def __aenter__(self) -> "Self":
+        """Subscribe. Raises ``Refused`` or ``TooOld``; ``RuntimeError`` after ``close``."""
         if self._closed:
-            raise RuntimeError("a subscription is entered once")
+            raise RuntimeError("a subscription can be entered only once")
         try:
-            while not self._began:
+            while not self._active:
                 await self._arrival()
-                self._take_note()
+                self._handle_messages()
         except BaseException:
             await self.close()
             raise
@@ -95,46 +105,46 @@ class Stream:
         """Close."""
         await self.close()
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> "Self":
         return self
 
     async def __anext__(self) -> dict[str, Any]:
-        """The next envelope. Raises ``Refused`` or ``TooOld``. Cancelled, it loses nothing."""
-        if self._given is not None:
-            self.cursor, self._given = self._given, None
-        self._take_note()
+        """The next envelope. Raises ``Refused`` or ``TooOld``. Cancellation loses no envelope."""
+        if self._delivered is not None:
+            self.cursor, self._delivered = self._delivered, None
+        self._handle_messages()
         while not self._arrived:
             await self._arrival()
-            self._take_note()
+            self._handle_messages()
         envelope = self._arrived.popleft()
-        self._given = envelope["cursor"]
+        self._delivered = envelope["cursor"]
         return envelope
 
     async def close(self) -> None:
-        """Close the connection; nothing comes after that."""
+        """Close the connection; no envelope is delivered after that."""
         self._closed = True
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.cancel()
             await asyncio.wait({reading})
             if not reading.cancelled():
-                reading.exception()  # nobody waits for it any more
+                reading.exception()  # retrieved, so that asyncio does not report it
         await self._disconnect()
 
-    def _take_note(self) -> None:
-        """Deal with what has arrived, up to the first envelope. Raises ``Refused`` or ``TooOld``."""
+    def _handle_messages(self) -> None:
+        """Handle the messages that arrived before the first envelope. Raises ``Refused`` or ``TooOld``."""
         while self._arrived and "data" not in self._arrived[0]:
             message = self._arrived.popleft()
             if message["type"] == "error":
-                self._heed(message)
-            elif message["type"] in _PLACES:
+                self._handle_error(message)
+            elif message["type"] in _POSITIONS:
                 self.cursor = message["cursor"]
 
     async def _arrival(self) -> None:
-        """Return when something has arrived. Raises ``StopAsyncIteration`` when nothing will any more."""
+        """Return when a message has arrived. Raises ``StopAsyncIteration`` after ``close``."""
         if self._closed:
             raise StopAsyncIteration
-        # A task of its own: whoever stops waiting for it leaves it where it is, also between two connections.
+        # A separate task, so that a cancelled caller does not interrupt it, not even between two connections.
         reading = self._reading = self._reading or asyncio.create_task(self._read())
         await asyncio.wait({reading})
         if self._closed:
@@ -143,26 +153,26 @@ class Stream:
         reading.result()
 
     async def _read(self) -> None:
-        """Wait for one frame, over as many connections as it takes. Raises ``Refused``."""
+        """Wait for one frame, and reconnect as often as needed. Raises ``Refused``."""
         while not self._arrived:
             try:
                 if self._socket is None:
                     await asyncio.sleep(max(0.0, self._connect_at - time.monotonic()))
                     self._socket = await self._connect()
                     if not self._headers:
-                        # A gateway that needs a key waits for it in the first frame: it answers another one at once.
-                        with contextlib.suppress(ConnectionClosed):  # why it closed is still to be read
-                            await self._socket.send(_HELLO)
-                async with asyncio.timeout(SILENCE):
-                    frame = await self._socket.recv()
+                        # A gateway that requires a key waits for it in the first frame. Any other frame makes it
+                        # answer at once.
+                        with contextlib.suppress(ConnectionClosed):  # the reason for the close is read below
+                            await self._socket.send(_PING)
+                frame = await asyncio.wait_for(self._socket.recv(), SILENCE)
             except InvalidStatus as error:
                 await self._interrupted(self._status(error.response.status_code))
             except InvalidURI as error:
                 raise Refused("no_stream", str(error)) from None
-            except TimeoutError:
+            except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
                 await self._interrupted("the gateway does not answer")
             except (OSError, InvalidHandshake, ConnectionClosed) as error:
-                await self._interrupted(str(error) or type(error).__name__)
+                await self._interrupted(_reason(error))
             else:
                 self._arrived.extend(self._messages(frame))
 
@@ -171,17 +181,16 @@ class Stream:
             self._address(),
             additional_headers=self._headers,
             compression=None,
-            max_size=_LARGEST_FRAME,
-            close_timeout=_CLOSE_SECONDS,
-            # Heartbeats tell whether the other side is there, and a caller who is slow to read them is not cut off.
+            max_size=_MAX_FRAME_BYTES,
+            close_timeout=_CLOSE_TIMEOUT,
+            # Heartbeats show that the gateway is alive, and a caller who reads slowly is not disconnected.
             ping_interval=None,
         )
 
     async def _interrupted(self, reason: str) -> None:
         await self._disconnect()
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE) or _FIRST_PAUSE
-        self._connect_at = time.monotonic() + self._pause * random.uniform(0.5, 1)  # noqa: S311 - only spreads them
-        self._tell(f"{self._url}: {reason}; trying again")
+        self._connect_at = time.monotonic() + self._backoff.next() * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self._report("stream_interrupted", url=self._url, reason=reason)
 
     async def _disconnect(self) -> None:
         if self._socket is not None:
@@ -192,24 +201,23 @@ class Stream:
             self._socket = None
 
     def _messages(self, frame: str | bytes) -> list[dict[str, Any]]:
-        """The messages in a frame. Raises ``Refused`` when they are not what a gateway sends."""
+        """The messages in a frame. Raises ``Refused`` when they are not those of a gateway."""
         try:
             messages = [json.loads(line) for line in str(frame).split("\n")]
-            told = [one for one in messages if one["type"] != "error"]
-            # Each of these must say where it stands.
-            if not all(one["cursor"] for one in told if "data" in one or one["type"] in _PLACES):
+            valid = [one for one in messages if one["type"] != "error"]
+            if not all(one["cursor"] for one in valid if "data" in one or one["type"] in _POSITIONS):
                 raise ValueError
         except (ValueError, TypeError, KeyError):
-            raise Refused("no_stream", f"{self._url} sends something else than Khabar's stream") from None
-        if told:
-            self._pause = 0.0
-            self._began = True
+            raise Refused("no_stream", f"{self._url} does not send Khabar's stream") from None
+        if valid:
+            self._backoff.reset()
+            self._active = True
         return messages
 
-    def _heed(self, error: dict[str, Any]) -> None:
-        """Go on after an error if that makes sense. Raises ``Refused`` or ``TooOld``.
+    def _handle_error(self, error: dict[str, Any]) -> None:
+        """Continue after an error that a reconnect can resolve. Raises ``Refused`` or ``TooOld``.
 
-        Where the gateway says to resume is never further than what was handed over here.
+        The error's ``cursor`` is not used: it is never beyond what was received here.
         """
         code, message = str(error.get("code")), str(error.get("message"))
         if code in _FINAL:
@@ -217,16 +225,16 @@ class Stream:
         if code == "cursor_too_old":
             if self.on_gap == "raise":
                 raise TooOld(str(error.get("oldest")), message)
-            self._tell("some events are no longer kept and were missed; going on with the oldest")
+            self._report("stream_gap_skipped", url=self._url)
             self.cursor = error.get("oldest")
         else:
-            _log.info("%s: %s", self._url, message)
+            log.info("stream_error url=%r code=%r message=%r", self._url, code, message)
 
     def _address(self) -> str:
-        """Where to connect, to go on where we are. Raises ``Refused``."""
+        """The address to connect to, which resumes at the cursor. Raises ``Refused``."""
         try:
             parts = urlsplit(self._url if "://" in self._url else f"http://{self._url}")
-            # What is wrong with these is found when they are asked for.
+            # urlsplit checks the port only when it is read, and nothing checks the host before the resolver.
             _ = parts.port, (parts.hostname or "").encode("idna")
         except ValueError as error:
             raise Refused("no_stream", f"{self._url} is not an address: {error}") from None
@@ -235,14 +243,23 @@ class Stream:
             query.append(("cursor", self.cursor))
         elif self._since:
             query.append(("since", self._since))
-        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        scheme = _SCHEMES.get(parts.scheme)
+        if scheme is None:
+            raise Refused("no_stream", f"{self._url} is not an address of a gateway: use {', '.join(_SCHEMES)}")
         path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH
         return urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
 
     def _status(self, status: int) -> str:
-        """What a refused handshake means, when the same may work later. Raises ``Refused`` when it will not."""
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING:
+        """The reason for a failed handshake when a retry may succeed. Raises ``Refused`` when it will not."""
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _TEMPORARY:
             if status == HTTPStatus.UNAUTHORIZED:
-                raise Refused("unauthorized", f"{self._url} asks for an API key")
-            raise Refused("no_stream", f"{self._url} answers {status}: there is no stream for you at this address")
+                raise Refused("unauthorized", f"{self._url} requires an API key")
+            raise Refused("no_stream", f"{self._url} answers {status}: no stream is open to you there")
         return f"the gateway answers {status}"
+
+
+def _reason(error: Exception) -> str:
+    # asyncio's message for a failed connection is a tuple of the address.
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

@@ -6,6 +6,7 @@ events        the one definition of every record
 identity      the id of an article, from what its publisher sent
 parsing       bytes → a checked article, or the reason why it is none
 normalization one spelling of Arabic words
+arabic        letter normalisation of camel-tools, or an equivalent
 addresses     which network addresses feeds and webhooks may lead to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
@@ -13,6 +14,8 @@ clock         the current time
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)
 files         reading articles from files and directories
+zstd          Zstandard of the standard library, or its backport
+progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
 kafka         Kafka clients as Khabar uses them
 fencing       one writer at a time on a log; Kafka refuses all older ones
@@ -22,8 +25,10 @@ store/        every key of Redis or Valkey, and the scripts (``lua/``) that writ
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes
 supervisor    ``khabar up``
+instances     the running instances of ``khabar up``, for the other commands
 status        ``khabar status``
 errors        errors that end a command with one sentence
+options       what the commands of all packages share
 cli           the ``khabar`` command; packages register theirs as entry points
 ============= =================================================================================
 """

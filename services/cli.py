@@ -1,11 +1,12 @@
-"""The ``khabar`` command: what runs the services, and what the rooms bring themselves.
+"""The ``khabar`` command: its own commands, and those of the other packages.
 
-Rooms announce their commands as entry points of the group ``khabar.commands``, so that nothing here imports a
-room, and a command loads only what it needs.
+The packages ``ingest``, ``enrich`` and ``api`` register their commands as entry points of the group
+``khabar.commands``, so that nothing here imports them and a command loads only what it needs.
 """
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Coroutine
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from services import options
 from services import settings as settings_module
 from services.errors import OperatorError
 from services.settings import PREFIX, Settings
@@ -21,42 +23,53 @@ from services.settings import PREFIX, Settings
 _T = TypeVar("_T")
 
 
-class _Commands(click.Group):
-    """Our own commands, and lazily those of the rooms."""
+_COMPLETION = [
+    ("bash", 'eval "$(_KHABAR_COMPLETE=bash_source khabar)" in ~/.bashrc'),
+    ("zsh", 'eval "$(_KHABAR_COMPLETE=zsh_source khabar)" in ~/.zshrc'),
+    ("fish", "_KHABAR_COMPLETE=fish_source khabar | source, in ~/.config/fish/completions/khabar.fish"),
+]
+
+
+class _Commands(options.Group):
+    """The commands defined here, and those of the other packages, loaded on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *sorted(_brought())]
+        return [*super().list_commands(ctx), *sorted(_registered())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        brought = _brought().get(cmd_name)
-        return None if brought is None else brought.load()
+        registered = _registered().get(cmd_name)
+        return None if registered is None else registered.load()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Shell completion"):
+            formatter.write_dl(_COMPLETION)
         with formatter.section("Settings (environment or .env)"):
             formatter.write_dl(
                 [(PREFIX + name.upper(), f.description or "") for name, f in Settings.model_fields.items()]
             )
 
 
-def _brought() -> dict[str, EntryPoint]:
+def _registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group="khabar.commands")}
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, context_settings=options.CONTEXT_SETTINGS)
 @click.version_option(package_name="khabar")
 def cli() -> None:
-    """Khabar: news in at one end, enriched and grouped live events out at the other."""
+    """Khabar takes news articles, enriches and groups them, and publishes them as live events."""
 
 
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the gateway (8000).")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Enrich workers.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where data is kept (.khabar).")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of data and logs (.khabar)."
+)
 @click.option("--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Feed URLs, one a line.")
-@click.option("--demo", is_flag=True, help="Replay seeds/ over and over, in a data directory of its own.")
+@click.option("--demo", is_flag=True, help="Replay seeds/ in a loop, by default with a temporary data directory.")
 def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
     """Run everything in this terminal; Ctrl-C stops it."""
     from services import supervisor, telemetry
@@ -68,32 +81,30 @@ def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up.")
+@options.data_dir
 def status(as_json: bool, data_dir: Path | None) -> None:
-    """What runs, how far behind it is, rates and dead letters."""
+    """What runs, lag, rates, dead letters.
+
+    The exit status is 1 when something is down.
+    """
     from services import status as status_module
 
-    found = _run(status_module.collect(settings_module.load(data_dir=data_dir)))
+    found = _run(status_module.collect(settings_module.load_running(data_dir)))
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else status_module.render(found))
     if not found["healthy"]:
         sys.exit(1)
 
 
-@cli.group("dead-letters")
+@cli.group("dead-letters", cls=options.Group)
 def dead_letters() -> None:
-    """What was refused, why, and again."""
-
-
-_data_dir = click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="That of the running khabar up."
-)
+    """Records that a stage could not process: list, show, retry."""
 
 
 @dead_letters.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@_data_dir
+@options.data_dir
 def list_letters(as_json: bool, data_dir: Path | None) -> None:
-    """All dead letters that were not retried, oldest first."""
+    """All dead letters that were not retried yet, oldest first."""
     for letter in _letters(data_dir):
         if as_json:
             row = {
@@ -114,9 +125,9 @@ def list_letters(as_json: bool, data_dir: Path | None) -> None:
 
 @dead_letters.command()
 @click.argument("number", type=int)
-@_data_dir
+@options.data_dir
 def show(number: int, data_dir: Path | None) -> None:
-    """One dead letter whole: where it came from, its cause, headers and bytes."""
+    """One dead letter in full: origin, cause, headers and value."""
     for letter in _letters(data_dir):
         if letter.number == number:
             click.echo(f"number   {letter.number}\ntime     {letter.time.isoformat()}\nstage    {letter.stage}")
@@ -133,9 +144,9 @@ def show(number: int, data_dir: Path | None) -> None:
 @dead_letters.command()
 @click.argument("numbers", type=int, nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Retry all of them.")
-@_data_dir
+@options.data_dir
 def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
-    """Send dead letters back to where they failed."""
+    """Send dead letters back to the topic where they failed."""
     from services import deadletters
 
     if not numbers and not every:
@@ -145,14 +156,14 @@ def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
     if unknown:
         raise click.ClickException(f"there is no dead letter {unknown[0]}")
     chosen = list(letters.values()) if every else [letters[number] for number in dict.fromkeys(numbers)]
-    servers = settings_module.load(data_dir=data_dir).kafka_servers
+    servers = settings_module.load_running(data_dir).kafka_servers
     click.echo(f"{_run(deadletters.retry(servers, chosen))} sent again")
 
 
 def _letters(data_dir: Path | None) -> list[Any]:
     from services import deadletters
 
-    servers = settings_module.load(data_dir=data_dir).kafka_servers
+    servers = settings_module.load_running(data_dir).kafka_servers
 
     async def collect() -> list[deadletters.DeadLetter]:
         return [letter async for letter in deadletters.read(servers)]
@@ -165,12 +176,19 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 
 def main() -> None:
-    """Entry point: what a person can mend is one sentence on standard error, never a traceback."""
-    from aiokafka.errors import KafkaError
+    """Entry point. An error that an operator can resolve is one sentence on standard error, never a traceback."""
+    from aiokafka.errors import KafkaConnectionError, KafkaError
 
+    # The Kafka client logs every failed attempt to connect; the exception that follows is reported below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         cli(standalone_mode=True)
     except OperatorError as error:
         sys.exit(f"error: {error}")
+    except KafkaConnectionError:
+        sys.exit(
+            "error: no Khabar is running here: Kafka does not answer; start it with khabar up, "
+            "name its data directory with --data-dir, or check KHABAR_KAFKA"
+        )
     except KafkaError as error:
-        sys.exit(f"error: Kafka cannot be reached ({error}); is khabar up running, or KHABAR_KAFKA right?")
+        sys.exit(f"error: Kafka failed: {error}")

@@ -1,5 +1,6 @@
 """Reading articles from files and directories, one at a time, each with the place it came from."""
 
+import contextlib
 import gzip
 import io
 import os
@@ -7,35 +8,31 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-import zstandard
-
+from services import zstd
 from services.events import ArticleIn
 from services.parsing import InvalidArticle, check, parse
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 MAX_LINE_BYTES = 16_000_000
 
 _LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _KINDS = (*_LINES, ".json", ".txt")
-# What lies beside articles without being one: the truth about them, and notes for people.
+# Files in the same directory that hold no articles: the truth about them, and notes for people.
 _BESIDE = {"bursts", "gold", "truth"}
 _NOTES = ("readme", "license", "licence", "notice", "changelog")
 _BOM = b"\xef\xbb\xbf"
-# Four bytes of zstandard can stand for 128 KB, so that this many can stand for no more than 16 MB.
-_ZSTD_READ = 512
+# Large windows are allowed: these are the user's own files.
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
 
 
 class FilesError(Exception):
-    """A path is missing, unreadable, or of a kind that holds no articles; the message names it."""
+    """A path is missing, unreadable, or of an unknown kind; the message names it."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One article, or why there is none, with its place: ``file:line`` (``file[index]`` in a JSON array)."""
+    """One article, or the error in its place, with its position: ``file:line`` (``file[index]`` in a JSON array)."""
 
     place: str
     article: ArticleIn | None = None
@@ -46,7 +43,7 @@ def read_articles(paths: Sequence[Path]) -> Iterator[Item]:
     """Every article of the files, and of the directories recursively in sorted order.
 
     Raises ``FilesError`` at once for a path that is missing or of an unknown kind; what is wrong inside a
-    file is an item with an error, and reading goes on behind it.
+    file is an item with an error, and reading continues after it.
     """
     files = find(paths)
     return (item for path in files for item in _read(path))
@@ -100,67 +97,23 @@ def _read(path: Path) -> Iterator[Item]:
         yield Item(f"{path}:1", error=f"cannot be read: {error.strerror or error}")
 
 
-def _open(path: Path) -> io.BufferedIOBase:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[io.BufferedIOBase]:
+    """The content of a file, decompressed as its name says."""
     name = path.name.lower()
-    if name.endswith(".gz"):
-        return gzip.open(path, "rb")
-    if name.endswith(".zst"):
-        return io.BufferedReader(_Unzstd(path.open("rb")))
-    return path.open("rb")
-
-
-class _Unzstd(io.RawIOBase):
-    """A zstandard file as it was: frames in a row are one file, and one that is cut off ends with ``EOFError``.
-
-    The library's own stream takes a file that is cut off for one that ends there.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        # Large windows are allowed: these are the user's own files.
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
-        self._frame = self._decompressor.decompressobj()
-        self._fresh = True
-        self._plain = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """As ``RawIOBase.readinto``. Raises ``EOFError`` and ``ZstdError`` for a damaged file."""
-        while not self._plain:
-            packed = self._file.read(_ZSTD_READ)
-            if not packed:
-                if not self._fresh:
-                    raise EOFError("it ends in the middle of a zstandard frame")
-                return 0
-            self._plain = memoryview(self._unpack(packed))
-        target = memoryview(buffer).cast("B")
-        size = min(len(target), len(self._plain))
-        target[:size] = self._plain[:size]
-        self._plain = self._plain[size:]
-        return size
-
-    def _unpack(self, packed: bytes) -> bytes:
-        plain = []
-        while packed:
-            plain.append(self._frame.decompress(packed))
-            self._fresh = self._frame.eof
-            packed = b""
-            if self._fresh:
-                packed = self._frame.unused_data
-                self._frame = self._decompressor.decompressobj()
-        return b"".join(plain)
-
-    def close(self) -> None:
-        """Close the file too."""
-        self._file.close()
-        super().close()
+    with path.open("rb") as file:
+        if name.endswith(".gz"):
+            with gzip.open(file, "rb") as content:
+                yield content
+        elif name.endswith(".zst") and file.peek(1):  # an empty file is no frame, but it is not damaged either
+            with zstd.ZstdFile(file, options=_ZSTD_OPTIONS) as content:
+                yield content
+        else:
+            yield file
 
 
 def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:
-    """Every article of a stream that holds one JSON object a line; ``name`` stands for it in places."""
+    """Every article of a stream with one JSON object per line; ``name`` is its name in places."""
     number = 0
     while True:
         number += 1
@@ -170,8 +123,8 @@ def read_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[Item]:
             long = len(line) > MAX_LINE_BYTES
             while long and line and not line.endswith(b"\n"):
                 line = file.readline(MAX_LINE_BYTES)
-        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-            # Behind a damaged place in a compressed file nothing can be read.
+        except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+            # Nothing can be read after a damaged part of a compressed file.
             yield Item(place, error=f"the file is damaged from here on: {error}")
             return
         if long:
@@ -192,7 +145,7 @@ def _read_json(path: Path) -> Iterator[Item]:
 
 
 def _read_text(path: Path) -> Iterator[Item]:
-    """A whole file as one article without a title; its name tells it apart from others."""
+    """A whole file as one article without a title; the file's name is its guid."""
     if path.stat().st_size > MAX_LINE_BYTES:
         yield Item(f"{path}:1", error=f"file larger than {MAX_LINE_BYTES} bytes")
         return

@@ -6,18 +6,21 @@ A wrong value or an unknown name is refused with a sentence that names it.
 import difflib
 import functools
 import ipaddress
-import json
 import os
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services import instances
 from services.errors import SettingsError
+from services.instances import endpoints_file
+
+__all__ = ["PREFIX", "Settings", "check_reach", "current", "endpoints_file", "load", "load_running"]
 
 PREFIX = "KHABAR_"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s:/\[\],@?#]+)(:\d{1,5})?")
@@ -64,16 +67,16 @@ class Settings(BaseSettings):
     story_memory_bytes: int = Field(
         500_000_000, ge=5_000_000, description="most memory for the articles in that window; the oldest leave earlier"
     )
-    ner: str = Field(
-        "default", pattern="^(default|quality|camel)$", description="what recognises names: default, quality or camel"
+    ner: Literal["default", "quality", "camel"] = Field(
+        "default", description="what recognises names: default, quality or camel"
     )
     ner_model: Path | None = Field(None, description="folder of the quality recogniser's model")
     vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
-    log_format: str = Field("text", pattern="^(text|json)$", description="text or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
+    log_format: Literal["text", "json"] = Field("text", description="text or json")
 
     @field_validator("kafka", "redis", "api_key", "api_keys_file", "feeds", "ner_model", mode="before")
     @classmethod
@@ -117,30 +120,17 @@ class Settings(BaseSettings):
     @property
     def kafka_servers(self) -> str:
         """Bootstrap servers: as set, else those of a running ``khabar up``, else the usual local port."""
-        return self.kafka or _running(self.data_dir).get("kafka") or "127.0.0.1:9092"
+        return self.kafka or instances.endpoints(self.data_dir).get("kafka") or "127.0.0.1:9092"
 
     @property
     def redis_url(self) -> str:
         """Store URL: as set, else that of a running ``khabar up``, else the usual local port."""
-        return self.redis or _running(self.data_dir).get("redis") or "redis://127.0.0.1:6379/0"
+        return self.redis or instances.endpoints(self.data_dir).get("redis") or "redis://127.0.0.1:6379/0"
 
     @property
     def gateway_url(self) -> str:
         """Address of the gateway: that of a running ``khabar up``, else from host and port."""
-        return _running(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
-
-
-def endpoints_file(data_dir: Path) -> Path:
-    """Where ``khabar up`` notes the addresses of what it runs, for the other commands."""
-    return data_dir / "endpoints.json"
-
-
-def _running(data_dir: Path) -> dict[str, str]:
-    try:
-        noted = json.loads(endpoints_file(data_dir).read_text())
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+        return instances.endpoints(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
 
 
 def load(**overrides: Any) -> Settings:
@@ -159,7 +149,21 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        raise SettingsError(f"{name}: {message}") from None
+
+
+def load_running(data_dir: Path | None = None) -> Settings:
+    """Read the settings for a command that uses a running ``khabar up``.
+
+    Where no data directory is given and no instance runs in the default one, the data directory is that of this
+    user's instance that was started last. Raises ``SettingsError`` as ``load``.
+    """
+    settings = load(data_dir=data_dir)
+    if "data_dir" in settings.model_fields_set or instances.endpoints(settings.data_dir):
+        return settings
+    found = instances.newest()
+    return settings if found is None else settings.model_copy(update={"data_dir": found})
 
 
 def check_reach(settings: Settings) -> None:

@@ -1,7 +1,6 @@
-"""``khabar status``: what runs, how far behind it is, rates and dead letters."""
+"""``khabar status``: what runs, lag, rates and dead letters."""
 
 import asyncio
-import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +11,17 @@ from aiokafka.errors import KafkaError
 from redis import RedisError
 
 from services import deadletters, kafka_topics
+from services.errors import reason
 from services.groups import GROUP, lags, stable_members
-from services.settings import Settings, endpoints_file
+from services.instances import endpoints
+from services.settings import Settings
 from services.store import WINDOWS, Store
 
 _MEASURED_SECONDS = 1.0
 
 
 async def collect(settings: Settings) -> dict[str, Any]:
-    """Everything ``khabar status --json`` prints; ``healthy`` is whether all of it answers."""
+    """Everything that ``khabar status --json`` prints; ``healthy``: gateway, Kafka, store and a worker are up."""
     gateway, kafka, store = await asyncio.gather(_gateway(settings), _kafka(settings), _store(settings))
     return {
         "healthy": gateway["ready"] and kafka["reachable"] and store["reachable"] and kafka["workers"] > 0,
@@ -39,15 +40,15 @@ async def _gateway(settings: Settings) -> dict[str, Any]:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
             session.get(f"{url}/readyz") as response,
         ):
-            told = await response.json()
+            state = await response.json()
             return {
                 "url": url,
                 "ready": response.status == 200,
-                "checks": told.get("checks"),
-                "aggregates": told.get("aggregates"),
+                "checks": state.get("checks"),
+                "aggregates": state.get("aggregates"),
             }
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return {"url": url, "ready": False, "error": repr(error)}
+        return {"url": url, "ready": False, "error": reason(error)}
 
 
 async def _kafka(settings: Settings) -> dict[str, Any]:
@@ -74,7 +75,7 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
             "dead_letters": len([letter async for letter in deadletters.read(servers)]),
         }
     except (KafkaError, OSError) as error:
-        return {"servers": servers, "reachable": False, "workers": 0, "error": repr(error)}
+        return {"servers": servers, "reachable": False, "workers": 0, "error": reason(error)}
 
 
 async def _store(settings: Settings) -> dict[str, Any]:
@@ -92,18 +93,14 @@ async def _store(settings: Settings) -> dict[str, Any]:
             "rebuilding": top.complete.rebuilding,
         }
     except (RedisError, OSError) as error:
-        return {"url": settings.redis_url.rsplit("@", 1)[-1], "reachable": False, "error": repr(error)}
+        return {"url": settings.redis_url.rsplit("@", 1)[-1], "reachable": False, "error": reason(error)}
     finally:
         await store.close()
 
 
 def _processes(settings: Settings) -> list[dict[str, Any]]:
-    try:
-        noted = json.loads(endpoints_file(settings.data_dir).read_text(encoding="utf-8"))["processes"]
-    except (OSError, ValueError, KeyError):
-        return []
     found = []
-    for name, pid in noted.items():
+    for name, pid in endpoints(settings.data_dir).get("processes", {}).items():
         try:
             memory = psutil.Process(pid).memory_info().rss
         except psutil.Error:
@@ -113,9 +110,15 @@ def _processes(settings: Settings) -> list[dict[str, Any]]:
 
 
 def render(found: dict[str, Any]) -> str:
-    """The same for a person."""
+    """The same as text; one sentence when nothing runs."""
     gateway, kafka, store = found["gateway"], found["kafka"], found["store"]
-    lines = [f"gateway   {gateway['url']}   {'ready' if gateway['ready'] else 'NOT READY'}"]
+    if "error" in gateway and not kafka["reachable"] and not store["reachable"]:
+        return (
+            f"no Khabar is running here: the gateway ({gateway['url']}), Kafka ({kafka['servers']}) and the store "
+            f"({store['url']}) do not answer; start it with khabar up, or name its data directory with --data-dir"
+        )
+    ready = "ready" if gateway["ready"] else f"NOT READY   {gateway.get('error', '')}".rstrip()
+    lines = [f"gateway   {gateway['url']}   {ready}"]
     for name, state in (gateway.get("checks") or {}).items():
         lines.append(f"            {name}: {state}")
     lines.append(
@@ -138,13 +141,13 @@ def render(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _completeness(told: dict[str, Any], store: dict[str, Any]) -> str:
-    """What the gateway tells of the numbers, or what the store itself says where there is no gateway."""
-    behind = told.get("behind") or 0
+def _completeness(reported: dict[str, Any], store: dict[str, Any]) -> str:
+    """The state of the aggregates as the gateway reports it, or that of the store when the gateway is down."""
+    behind = reported.get("behind") or 0
     if store["rebuilding"]:
-        progress = told.get("progress")
+        progress = reported.get("progress")
         return "being rebuilt" + ("" if progress is None else f": {progress:.0%}, {behind} events to go")
     since = store["complete_since"]
-    whole = "complete" if since is None else f"complete since {since}"
-    late = f"; {behind} events behind" if told.get("state") == "behind" else ""
-    return whole + late
+    complete = "complete" if since is None else f"complete since {since}"
+    lag = f"; {behind} events behind" if reported.get("state") == "behind" else ""
+    return complete + lag

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -17,11 +16,13 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
+import click
 
+from services import instances
 from services.embedded.process import Process, free_port, port_taken
 from services.errors import StartError
 from services.groups import GROUP, stable_members
-from services.settings import Settings, check_reach, endpoints_file
+from services.settings import Settings, check_reach
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 # -P: a file in the working directory that is called like a module must not stand in for it.
@@ -67,7 +68,7 @@ class Child:
             status = await self.process.wait()
             self.deaths += 1
             pause = 0.5 if time.monotonic() - born > _WELL else min(pause * 2, 10.0)
-            say(f"{self.name} ended with status {status}; starting it again in {pause:.0f} s")
+            say(f"{self.name} ended with status {status}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
             try:
                 await self._start()
@@ -96,7 +97,8 @@ class Supervisor:
         found = {}
         if self.settings.kafka is None or self.settings.redis is None:
             try:
-                from services.embedded.kafka import Kafka  # noqa: PLC0415 - not everywhere installed
+                from services.embedded import jars  # noqa: PLC0415 - not everywhere installed
+                from services.embedded.kafka import Kafka  # noqa: PLC0415
                 from services.embedded.valkey import Valkey  # noqa: PLC0415
             except ImportError as error:
                 raise StartError(
@@ -105,6 +107,8 @@ class Supervisor:
         if self.settings.kafka is None:
             kafka = Kafka(self.settings.data_dir / "kafka")
             self.children.append(Child("Kafka", lambda: kafka.process, kafka.start))
+            if number := jars.missing():
+                click.echo(f"fetching Kafka ({number} jar files, 44 MB in all, only the first time) ...", err=True)
             found["kafka"] = kafka.bootstrap
         if self.settings.redis is None:
             valkey = Valkey(self.settings.data_dir / "valkey")
@@ -144,14 +148,14 @@ class Supervisor:
             child.on_restart = partial(self._note, gateway)
 
     def _note(self, gateway: str) -> None:
-        """Leave the addresses and processes where ``khabar status`` and others look for them."""
+        """Record the addresses and processes for ``khabar status`` and other commands."""
         noted = {
             "gateway": gateway,
             "kafka": self.settings.kafka,
             "redis": self.settings.redis,
             "processes": {child.name: child.process.pid for child in self.children},
         }
-        endpoints_file(self.settings.data_dir).write_text(json.dumps(noted), encoding="utf-8")
+        instances.publish(self.settings.data_dir, noted)
 
     async def until_ready(self, gateway: str, workers: int) -> None:
         """Return when an article would go through. Raises ``StartError`` when it would not for too long."""
@@ -193,8 +197,7 @@ class Supervisor:
         """Stop the children, last started first; services together, then what they stand on."""
         await asyncio.gather(*(child.stop() for child in self._services))
         await asyncio.gather(*(child.stop() for child in self._servers))
-        with contextlib.suppress(FileNotFoundError):
-            endpoints_file(self.settings.data_dir).unlink()
+        instances.withdraw(self.settings.data_dir)
 
 
 async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) -> None:
@@ -219,10 +222,13 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     except OSError as error:
         raise StartError(f"KHABAR_HOST: cannot listen on {settings.host}: {error.strerror}") from None
     if taken:
-        raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port")
+        hint = ' (make demo ARGS="--port N")' if demo else ""
+        raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port{hint}")
     ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
     house = Supervisor(settings)
+    if sys.stderr.isatty():
+        click.echo("starting Kafka, Valkey and the services ...", err=True)
     try:
         async with _abandoned_when(stopping):
             house.add_servers()
@@ -322,10 +328,15 @@ def _data_dir(settings: Settings, temporary: bool) -> Iterator[Settings]:
         yield settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
         return
     path = Path(tempfile.mkdtemp(prefix="khabar-demo-"))
+    kept = False
     try:
         yield settings.model_copy(update={"data_dir": path})
+    except StartError:
+        kept = (path / "log").exists()  # the message may name a file in it
+        raise
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Logs (structlog over the standard library, text or JSON) and Prometheus metrics."""
 
 import logging
+import os
 import sys
 
 import structlog
@@ -41,7 +42,7 @@ def configure(settings: Settings, service: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=_colors())
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -55,6 +56,11 @@ def configure(settings: Settings, service: str) -> None:
     root.setLevel(settings.log_level.upper())
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _colors() -> bool:
+    """Whether standard error is a terminal that shows colours, and nobody has switched them off (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def serve_metrics(port: int) -> None:

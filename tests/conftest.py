@@ -5,11 +5,13 @@ Tests that ask for ``server`` or ``each_store`` run once on every store server t
 ``KHABAR_TEST_STORES``, separated by colons. And on each of them once more as a node of a cluster.
 """
 
+import atexit
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,10 @@ from services.store import Store
 # A shell starts what runs in its background with SIGINT ignored, and children inherit that: Ctrl-C, which some
 # tests send to theirs, would then do nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Instances of khabar up that run outside these tests are not found by them, nor the other way round.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="khabar-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 # Not a setting of Khabar's, which refuses those that it does not know.
 _NAMED = [Path(path) for path in os.environ.pop("KHABAR_TEST_STORES", "").split(":") if path]

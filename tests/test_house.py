@@ -265,6 +265,21 @@ async def test_status_tells_what_runs(house: House) -> None:
     assert "dead letters" in out
 
 
+async def test_commands_find_the_running_instance(house: House, tmp_path: Path) -> None:
+    """From any directory and without a setting, those of ``khabar up`` are found."""
+    settings = {name: value for name, value in environment(house.data_dir).items() if not name.startswith("KHABAR_")}
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services", "status", "--json"),
+        cwd=tmp_path,
+        env=settings,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate()
+    assert child.returncode == 0
+    found = json.loads(out)
+    assert (found["gateway"]["url"], len(found["processes"])) == (house.url, 6)
+
+
 async def test_watch_prints_what_passes(house: House) -> None:
     """``khabar watch --json`` prints envelopes, filtered like the stream."""
     cursor = await house.now()

@@ -8,12 +8,12 @@ from sys import intern
 from typing import get_args
 
 from aiokafka.structs import ConsumerRecord
-from camel_tools.utils.normalize import normalize_unicode
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from api.stream.cursor import Cursors
 from services import kafka
+from services.arabic import normalize_unicode
 from services.events import Article, EventType, Story
 from services.normalization import arabic
 

@@ -7,7 +7,7 @@ from redis import RedisError
 
 from enrich.aggregate.counter import Aggregate
 from services import kafka
-from services.errors import OperatorError
+from services.errors import OperatorError, reason
 from services.settings import Settings
 from services.store import State, Store
 
@@ -23,8 +23,8 @@ async def rebuild(settings: Settings, progress: Callable[[int, int], None]) -> S
         await Aggregate(store, settings.kafka_servers).rebuild(progress)
         return await store.state(await kafka.read_log_id(settings.kafka_servers))
     except (KafkaError, OSError) as error:
-        raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {error}") from error
+        raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {reason(error)}") from error
     except RedisError as error:
-        raise OperatorError(f"the store cannot be written: {error}") from error
+        raise OperatorError(f"the store cannot be written: {reason(error)}") from error
     finally:
         await store.close()

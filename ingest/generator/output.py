@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import zstandard
-from tqdm import tqdm
-
 from ingest.generator.stream import Stream
+from services import zstd
+from services.progress import counted
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _BUFFER = 1_000_000
@@ -26,13 +25,13 @@ def write(stream: Stream, out: Path | None, truth: Path | None, bursts: Path | N
     with (
         _open(out) if out is not None else contextlib.nullcontext(sys.stdout.buffer) as articles,
         _open(truth) if truth is not None else contextlib.nullcontext() as truths,
-        tqdm(total=stream.articles, unit=" articles", disable=not progress) as bar,
+        counted(stream.articles, "articles", shown=progress) as count,
     ):
         for article, known in stream:
             articles.write(_line(article))
             if truths is not None:
                 truths.write(_line(known.record()))
-            bar.update()
+            count(1)
         articles.flush()
     if bursts is not None:
         with _open(bursts) as file:
@@ -49,7 +48,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         if name.endswith(".gz"):
             file = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0))
         elif name.endswith(".zst"):
-            file = stack.enter_context(zstandard.ZstdCompressor().stream_writer(file))
+            file = stack.enter_context(zstd.ZstdFile(file, "wb"))
         yield cast(BinaryIO, stack.enter_context(io.BufferedWriter(file, _BUFFER)))
 
 

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from jgo.env._lockfile import LockedDependency
 from jgo.maven import Artifact, MavenContext
 
 from services.errors import OperatorError
+from services.progress import counted
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 
@@ -29,17 +31,28 @@ def _artifact(context: MavenContext, locked: LockedDependency) -> Artifact:
     return project.at_version(locked.version).artifact(locked.classifier or "", locked.packaging)
 
 
-def install() -> list[Path]:
+def missing() -> int:
+    """How many of the locked jars have to be fetched."""
+    context = MavenContext(timeout=60)
+    paths = [_artifact(context, locked).cached_path for locked in LockFile.load(LOCK).dependencies]
+    return sum(path is None or not path.exists() for path in paths)
+
+
+def install(count: Callable[[int], None] = lambda number: None) -> list[Path]:
     """Paths of all locked jars, fetched where missing, every one checked against the lock.
 
-    Raises ``JarsError`` when Maven cannot be reached or a jar is not the one that was locked.
+    ``count`` is called with 1 for each jar. Raises ``JarsError`` when Maven cannot be reached or a jar is not the one
+    that was locked.
     """
     context = MavenContext(timeout=60)
     lock = LockFile.load(LOCK)
+    paths: list[Path] = []
     try:
         # Small files from one host: the wait is mostly round trips, so several at once.
         with ThreadPoolExecutor(8) as pool:
-            paths = list(pool.map(lambda locked: _artifact(context, locked).resolve(), lock.dependencies))
+            for path in pool.map(lambda locked: _artifact(context, locked).resolve(), lock.dependencies):
+                paths.append(path)
+                count(1)
     except Exception as error:
         raise JarsError(
             f"Kafka's jar files could not be fetched from Maven ({error}): check the network and try again, "
@@ -67,6 +80,8 @@ if __name__ == "__main__":
     if "--lock" in sys.argv:
         _write_lock()
     try:
-        sys.stdout.write(f"{len(install())} jar files ready\n")
+        with counted(len(LockFile.load(LOCK).dependencies), "files", shown=sys.stderr.isatty()) as add:
+            ready = len(install(add))
+        sys.stdout.write(f"{ready} jar files ready\n")
     except JarsError as problem:
         sys.exit(f"error: {problem}")

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from click.testing import CliRunner, Result
 
 from enrich.text.language import detect
 from ingest.commands import generate
 from ingest.generator import LANGUAGES, START, Stream, Truth
 from ingest.generator.names import invented, known
+from services import zstd
 from services.events import ArticleIn
 from services.files import find, read_articles
 from services.identity import article_id
@@ -286,7 +286,7 @@ def test_files_are_what_replay_reads(tmp_path: Path, suffix: str) -> None:
 
 
 def _unzstd(packed: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    return zstd.decompress(packed)
 
 
 def test_standard_output(tmp_path: Path) -> None:
