@@ -1,16 +1,16 @@
-"""The gateway: follows ``updates`` into one shared log and serves it live over WebSocket, SSE and REST.
+"""The gateway: reads ``updates`` into one shared log and serves it live over WebSocket, SSE and REST.
 
 ========== ====================================================================================
 app        ``create_app``: the FastAPI application with its routes, error handlers and the page
 server     ``khabar api``: runs the application in uvicorn
-gateway    what the routes share: log, follower, store, keys, limits
-commands   the command lines of this package
+gateway    the parts that routes share: log, follower, stream, store, keys
+commands   the commands of this package
 watch      ``khabar watch``
 problems   errors as problem documents (RFC 9457)
-stream/    the shared log, filters, sessions: everything between Kafka and a connection
+stream/    the shared log, filters and sessions: everything between Kafka and a connection
 routes/    the HTTP and WebSocket endpoints
-access/    keys, limits, origins: who may ask, how much, from which page
-webhooks/  events sent to addresses that subscribers name
+access/    API keys, limits, allowed origins of web pages
+webhooks/  delivery of events to URLs that subscribers register
 dashboard/ the page at ``/``
 ========== ====================================================================================
 """

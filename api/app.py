@@ -17,11 +17,11 @@ from api.access.auth import Keys
 from api.access.limits import Addresses, Allowances
 from api.gateway import Gateway
 from api.routes import aggregates, articles, asyncapi, health, push, sse, websocket
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
 from services.settings import Settings
 
 _DASHBOARD = Path(__file__).with_name("dashboard")
-# The page shows text from anywhere: nothing but its own files may run or be loaded.
+# The page shows text from untrusted sources, so it may run and load nothing but its own files.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -42,17 +42,17 @@ class _Assets(StaticFiles):
         return response
 
 
-def create_app(settings: Settings, limits: Limits | None = None) -> FastAPI:
-    """The application. It starts and stays up without Kafka, store and ingest; ``/readyz`` tells what is missing.
+def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> FastAPI:
+    """The application. It starts and stays up without Kafka, store and ingest; ``/readyz`` reports what is missing.
 
-    To be run with the protocols of ``api.transport``, as ``api.service`` does. Raises ``SettingsError``.
+    Run it with the protocols of ``api.stream.protocols``, as ``api.server`` does. Raises ``SettingsError``.
     """
     keys = Keys.of(settings)
-    # From here on they are known by their digests alone.
+    # From here on only the digests are kept.
     settings = settings.model_copy(update={"api_keys": ()})
-    gateway = Gateway(settings, keys, limits or Limits())
+    gateway = Gateway(settings, keys, timeouts or StreamTimeouts())
     allowances = Allowances()
-    deliveries = webhooks.Deliveries(gateway, allowances)
+    deliveries = webhooks.DeliveryManager(gateway, allowances)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, TypeVar
 
 import click
 
+from khabar.filters import FILTERS
 from services import options
 from services import settings as settings_module
-from services.events import EventType
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.command()
 @click.option("--host", help="Address to listen on (127.0.0.1).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0: any free port.")
 def api(host: str | None, port: int | None) -> None:
     """The gateway: streams, REST and dashboard."""
     from api import server
@@ -55,16 +58,17 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
     click.echo(f"or part of KHABAR_API_KEYS:                  {':'.join([hashed, *one_scope, *limited])}")
 
 
+def _filter_options(command: _Command) -> _Command:
+    """Add an option for each filter of the stream."""
+    for spec in reversed(FILTERS):
+        kind = click.Choice(spec.values) if spec.values else None
+        command = click.option(f"--{spec.name}", multiple=spec.multiple, type=kind, help=spec.description)(command)
+    return command
+
+
 @click.command()
 @click.option("--to", "url", help="Address of the gateway; default: the running one.")
-@click.option("--type", "type_", multiple=True, type=click.Choice(get_args(EventType)), help="Kinds of event.")
-@click.option("--language", multiple=True, help="Language codes.")
-@click.option("--source", multiple=True, help="Sources.")
-@click.option("--entity", multiple=True, help="Entity ids.")
-@click.option("--topic", multiple=True, help="Topic ids, medtop:…")
-@click.option("--story", multiple=True, help="Story ids.")
-@click.option("--q", multiple=True, help="Words in title or text.")
-@click.option("--duplicates", type=click.Choice(["hide", "show", "only"]), help="What to do with duplicates (hide).")
+@_filter_options
 @click.option("--cursor", help="Resume after this event.")
 @click.option("--since", help="Start at this time, as in 2025-01-31T09:30:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="Print the envelopes as JSON, one per line.")
@@ -74,23 +78,20 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
 def watch(  # noqa: PLR0913 - one parameter an option
     *,
     url: str | None,
-    type_: tuple[str, ...],
-    duplicates: str | None,
     cursor: str | None,
     since: str | None,
     as_json: bool,
     limit: int | None,
     api_key: str | None,
     data_dir: Path | None,
-    **filters: tuple[str, ...],
+    **filters: str | tuple[str, ...] | None,
 ) -> None:
     """A live subscription in the terminal. Filters can be repeated or comma-separated; Ctrl-C ends it."""
     from api import watch as watching
 
-    parameters = [("type", one) for one in type_]
-    parameters += [(name, one) for name, values in filters.items() for one in values]
-    if duplicates:
-        parameters.append(("duplicates", duplicates))
+    parameters: list[tuple[str, str]] = []
+    for name, values in filters.items():
+        parameters += [(name, one) for one in ([values] if isinstance(values, str) else values or ())]
     settings = settings_module.load_running(data_dir)
     watcher = watching.Watcher(
         url or settings.gateway_url,

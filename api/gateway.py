@@ -1,72 +1,83 @@
-"""The parts of one running gateway, put together; what routes find under ``app.state.gateway``."""
+"""The parts of a running gateway, assembled; routes find it as ``app.state.gateway``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeVar
 
 import aiohttp
 
 from api.access.auth import Keys
-from api.problems import RETRY_AFTER, STORE_AWAY, ProblemError
+from api.problems import RETRY_AFTER, STORE_UNAVAILABLE, ProblemError
 from api.stream.backlog import Backlog
 from api.stream.follower import Follower
-from api.stream.hub import Stream
+from api.stream.hub import StreamHub
 from api.stream.log import Log
 from api.stream.metrics import Metrics
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
+from services.clock import utc_now
 from services.settings import Settings
 from services.store import Store
 
-# A connection that ingest may be closing at this moment is not used again.
+# Shorter than ingest's own limit, so that no connection is reused while ingest closes it.
 _KEEP_ALIVE = 2.0
 _STOP_SECONDS = 1.0
-# A store that takes longer is as good as away, and whoever waits for it has better things to do.
+# A store that takes longer counts as unavailable.
 _STORE_SECONDS = 3.0
 
 _T = TypeVar("_T")
 
 
 class Gateway:
-    """Log, follower, backlog, store and keys of one gateway."""
+    """Log, follower, backlog, stream, store and keys of one gateway. ``now`` is the clock of its routes."""
 
     http: aiohttp.ClientSession
 
-    def __init__(self, settings: Settings, keys: Keys, limits: Limits) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, timeouts: StreamTimeouts, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.settings = settings
-        self.limits = limits
+        self.timeouts = timeouts
         self.keys = keys
+        self.now = now
         self.log = Log(settings.log_bytes)
         self.metrics = Metrics(self.log)
-        self.follower = Follower(settings, self.log, self.metrics, tail=limits.tail_records)
+        self.follower = Follower(settings, self.log, self.metrics, tail=timeouts.tail_records)
         self.backlog = Backlog(settings.kafka_servers)
-        self.stream = Stream(self.log, self.backlog, self.follower, limits)
-        self.stream.feeds.count_delivered = self.metrics.delivered.labels("websocket").inc
+        self.hub = StreamHub(
+            self.log,
+            self.backlog,
+            self.follower,
+            timeouts,
+            count_delivered=self.metrics.delivered.labels("websocket").inc,
+            now=now,
+        )
         self.store = Store(settings.redis_url)
 
-    async def answered(self, question: Awaitable[_T]) -> _T:
-        """What the store answers. Raises ``ProblemError`` 503 when it does not in time, or ``RedisError``."""
+    async def with_store_timeout(self, awaitable: Awaitable[_T]) -> _T:
+        """The result of a request to the store. Raises ``ProblemError`` 503 when it takes too long."""
         try:
             async with asyncio.timeout(_STORE_SECONDS):
-                return await question
+                return await awaitable
         except TimeoutError:
-            raise ProblemError(503, STORE_AWAY, headers=RETRY_AFTER) from None
+            raise ProblemError(503, STORE_UNAVAILABLE, headers=RETRY_AFTER) from None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the stream; neither Kafka nor the store nor ingest needs to be there."""
+        """Follow the stream. Kafka, the store and ingest may be unavailable at the start and at any time."""
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self.http:
             tasks = [
                 asyncio.create_task(self.follower.run(), name="follower"),
-                asyncio.create_task(self.backlog.keep_tidy(), name="backlog"),
-                asyncio.create_task(self.stream.look_after(), name="heartbeats"),
+                asyncio.create_task(self.backlog.reap_idle(), name="backlog"),
+                asyncio.create_task(self.hub.run_heartbeats(), name="heartbeats"),
             ]
             try:
                 yield
             finally:
                 for task in tasks:
                     task.cancel()
-                # A Kafka that does not answer must not hold up the end.
+                # Kafka may not answer; that must not delay the end.
                 await asyncio.wait(tasks, timeout=_STOP_SECONDS)
                 await self.store.close()

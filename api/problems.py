@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem JSON: every answer of the gateway that is not a success has this form."""
+"""Errors as problem documents (RFC 9457): the form of every answer of the gateway that is not a success."""
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from http import HTTPStatus
@@ -11,17 +11,17 @@ from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
+from services import problems
 from services.events import Problem
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "2"}
-STORE_AWAY = "the store of aggregates and stories cannot be reached; the stream goes on"
+STORE_UNAVAILABLE = "the store of aggregates and stories cannot be reached; the stream continues"
 
 _Dependency = Callable[[Request], Coroutine[None, None, None]]
 
 
 class ProblemError(Exception):
-    """Ends a request with problem JSON. ``extra`` becomes members beside the standard ones."""
+    """Ends a request with a problem document. ``extra`` are members in addition to the standard ones."""
 
     def __init__(
         self,
@@ -41,24 +41,20 @@ class ProblemError(Exception):
 
 
 def response(error: ProblemError) -> JSONResponse:
-    """The answer that tells a client about the error."""
-    problem = Problem(
-        title=HTTPStatus(error.status).phrase, status=error.status, detail=error.detail, field=error.field
-    )
-    body: dict[str, Any] = problem.model_dump(exclude_none=True) | error.extra
-    return JSONResponse(body, error.status, headers=error.headers, media_type=MEDIA_TYPE)
+    """The answer that reports the error."""
+    return problems.response(problems.problem(error.status, error.detail, error.field), error.headers, **error.extra)
 
 
 def documented(*statuses: int, **members: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """These statuses as problem JSON, for the ``responses`` of a route in OpenAPI.
+    """These statuses as problem documents, for the ``responses`` of a route in OpenAPI.
 
-    ``members`` are the schemas of what they always have beside the standard members.
+    ``members`` are the schemas of additional members that they always have.
     """
     schema: dict[str, Any] = {"$ref": "#/components/schemas/Problem"}
     if members:
         schema = {"allOf": [schema, {"type": "object", "properties": members, "required": sorted(members)}]}
     found: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {"description": HTTPStatus(status).phrase, "content": {problems.MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
     if 503 in found:
@@ -67,7 +63,7 @@ def documented(*statuses: int, **members: dict[str, Any]) -> dict[int | str, dic
 
 
 def only(*single: str, repeatable: Collection[str] = ()) -> _Dependency:
-    """Dependency of a route with these query parameters. Raises ``ProblemError`` on others and on repetitions."""
+    """Dependency of a route with these query parameters. Raises ``ProblemError`` for others and for repetitions."""
     known = (*single, *repeatable)
 
     async def check(request: Request) -> None:
@@ -83,7 +79,7 @@ def only(*single: str, repeatable: Collection[str] = ()) -> _Dependency:
 
 
 def install(app: FastAPI) -> None:
-    """Make problem JSON of every error, and tell so in OpenAPI."""
+    """Turn every error into a problem document, and describe that in OpenAPI."""
 
     @app.exception_handler(ProblemError)
     async def _problem(_: Request, error: ProblemError) -> JSONResponse:
@@ -104,18 +100,18 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def _store(_: Request, __: RedisError) -> JSONResponse:
-        return response(ProblemError(503, STORE_AWAY, headers=RETRY_AFTER))
+        return response(ProblemError(503, STORE_UNAVAILABLE, headers=RETRY_AFTER))
 
     @app.exception_handler(Exception)
     async def _bug(_: Request, __: Exception) -> JSONResponse:
-        return response(ProblemError(500, "something went wrong in the gateway; its log tells what"))
+        return response(ProblemError(500, problems.INTERNAL_ERROR))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
-            # FastAPI documents its own form of validation errors, which the gateway never sends.
+            # FastAPI describes its own form of validation errors, which the gateway never sends.
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             for path in schema["paths"].values():

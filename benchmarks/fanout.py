@@ -48,7 +48,7 @@ from websockets.utils import accept_key
 
 from api.server import Server, listen
 from api.stream.cursor import Cursors
-from api.stream.fanout import Feeds
+from api.stream.fanout import Fanout
 from api.stream.filters import Filter
 from api.stream.log import Log
 from api.stream.protocols import text_frame
@@ -306,7 +306,7 @@ def memory(clients: int) -> None:
         )
 
 
-class _Parked:
+class _Member:
     """A subscriber that is never full."""
 
     def wake(self) -> None:
@@ -329,7 +329,7 @@ def filters(rounds: int, events: int = 1_000) -> None:
 def _filtered(name: str, distinct: int, events: int) -> float:
     """CPU seconds an event. Raises ``RuntimeError`` when not three get each."""
     log = Log(64_000_000)
-    feeds = Feeds(log)
+    fanout = Fanout(log)
     handed = [0]
 
     def take(_: bytes) -> None:
@@ -337,7 +337,7 @@ def _filtered(name: str, distinct: int, events: int) -> float:
 
     # Of these the event names three: the same work is done with what was found.
     for wanted in _wanted(name, distinct):
-        feeds.park(_Parked(), wanted, take)
+        fanout.join(_Member(), wanted, take)
     named = ["w1", "w5", "w9"]
     facets = Facets(
         type="article",

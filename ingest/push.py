@@ -4,7 +4,6 @@ It has no authentication: the gateway does that, and only the gateway and truste
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request, Response
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
+from services import problems
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
 from services.parsing import Articles, InvalidArticle, MalformedBody, articles
 from services.settings import Settings
@@ -55,15 +55,15 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
 
     @app.exception_handler(Refusal)
     async def _refused(_: Request, refusal: Refusal) -> Response:
-        return _answer(refusal.problem, refusal.headers)
+        return problems.response(refusal.problem, refusal.headers)
 
     @app.exception_handler(HTTPException)
     async def _http_error(_: Request, error: HTTPException) -> Response:
-        return _answer(_problem(error.status_code, error.detail), dict(error.headers or {}))
+        return problems.response(problems.problem(error.status_code, error.detail), error.headers)
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> Response:
-        return _answer(_problem(500, "Internal error; see the service log."), {})
+        return problems.response(problems.problem(500, problems.INTERNAL_ERROR))
 
     @app.post("/v1/articles", status_code=202, response_model=PushResult, openapi_extra=_OPENAPI)
     async def push(request: Request) -> Response:
@@ -204,20 +204,10 @@ def _too_large(limit: int) -> NoReturn:
 
 
 def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> NoReturn:
-    raise Refusal(_problem(status, detail, field), headers)
+    raise Refusal(problems.problem(status, detail, field), headers)
 
 
-def _problem(status: int, detail: str, field: str | None = None) -> Problem:
-    """A problem of no type of its own (about:blank), whose title RFC 9457 wants to be that of the status."""
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
-
-
-def _answer(problem: Problem, headers: dict[str, str]) -> Response:
-    content = problem.model_dump_json(exclude_none=True)
-    return Response(content, problem.status, headers=headers, media_type="application/problem+json")
-
-
-_PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+_PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
 _ONE: dict[str, Any] = ArticleIn.model_json_schema()
 _OPENAPI: dict[str, Any] = {
     "requestBody": {

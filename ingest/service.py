@@ -1,17 +1,14 @@
 """``khabar ingest``: the push server and the feed poller in one process."""
 
 import asyncio
-import contextlib
-import signal
 import socket
-from collections.abc import Generator
 
 import structlog
 import uvicorn
 
 from ingest import feeds, push
 from ingest.producer import Intake
-from services import kafka_topics, telemetry
+from services import http_server, kafka_topics, telemetry
 from services.errors import SettingsError
 from services.settings import Settings
 
@@ -22,14 +19,6 @@ _CONNECTIONS = 1_000
 _HEADER_BYTES = 65_536
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to ``run``, which stops the poller too."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
 async def run(settings: Settings) -> None:
     """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish the requests in progress, within 10 seconds.
 
@@ -38,14 +27,15 @@ async def run(settings: Settings) -> None:
     """
     telemetry.configure(settings, "ingest")
     polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
-    listening = _listen(settings.ingest_host, settings.ingest_port)
+    # A host name is looked up as IPv4: the gateway's default address of ingest is 127.0.0.1.
+    family = socket.AF_INET6 if ":" in settings.ingest_host else socket.AF_INET
+    host = settings.ingest_host or "0.0.0.0"  # noqa: S104
+    listening = http_server.listen(host, settings.ingest_port, setting="KHABAR_INGEST_PORT", family=family)
     _serve_metrics(settings)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
-    server = _Server(config(settings, intake))
+    server = http_server.Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     background = [asyncio.create_task(kafka_topics.wait_for(settings))]
     if polled:
@@ -61,7 +51,7 @@ async def run(settings: Settings) -> None:
             task.result()
     finally:
         log.info("ingest_stopping")
-        server.should_exit = True
+        server.stop()
         for task in (*background, stopping):
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
@@ -84,14 +74,6 @@ def config(settings: Settings, intake: Intake) -> uvicorn.Config:
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise SettingsError(f"KHABAR_INGEST_PORT: cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _serve_metrics(settings: Settings) -> None:

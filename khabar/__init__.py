@@ -14,6 +14,7 @@ stream     one subscription across reconnects, as plain JSON objects
 events     the public event models, which the server uses too
 errors     the exceptions that end a subscription
 backoff    delays between attempts
+filters    the filters of the stream, a table that the server uses too
 ========== ===========================================================================
 """
 

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from khabar import messages
-from khabar.events import EventType
+from khabar import filters, messages
+from khabar.filters import FilterValues
 from khabar.messages import Event
 from khabar.stream import OnGap, Stream
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-Values = str | Iterable[str] | None
+    from typing_extensions import Self, Unpack
 
 
 class Events:
@@ -57,21 +55,14 @@ class Events:
         await self._stream.close()
 
 
-def connect(  # noqa: PLR0913 - one parameter a filter
+def connect(
     url: str,
     *,
-    type: EventType | Iterable[EventType] | None = None,
-    language: Values = None,
-    source: Values = None,
-    entity: Values = None,
-    topic: Values = None,
-    story: Values = None,
-    q: Values = None,
-    duplicates: Literal["hide", "show", "only"] | None = None,
     cursor: str | None = None,
     since: datetime | str | None = None,
     api_key: str | None = None,
     on_gap: OnGap = "raise",
+    **values: "Unpack[FilterValues]",
 ) -> Events:
     """A subscription to the gateway at ``url`` (http, https, ws or wss), to be entered with ``async with``.
 
@@ -81,17 +72,11 @@ def connect(  # noqa: PLR0913 - one parameter a filter
     ``raise`` ``TooOld``, or ``skip`` to the oldest retained event. Raises ``ValueError`` for a filter without values
     and a time without a zone.
     """
-    filters: dict[str, Values] = {
-        "type": type,
-        "language": language,
-        "source": source,
-        "entity": entity,
-        "topic": topic,
-        "story": story,
-        "q": q,
-        "duplicates": duplicates,
-    }
-    parameters = [(name, value) for name, values in filters.items() for value in _listed(name, values)]
+    given: dict[str, Any] = {**values}
+    known = {spec.name: given.pop(spec.name, None) for spec in filters.FILTERS}
+    if given:
+        raise TypeError(f"connect() got an unexpected keyword argument {next(iter(given))!r}")
+    parameters = [(name, value) for name, listed in known.items() for value in _listed(name, listed)]
     if isinstance(since, datetime):
         if since.tzinfo is None:
             raise ValueError("since needs a time zone")
@@ -99,7 +84,7 @@ def connect(  # noqa: PLR0913 - one parameter a filter
     return Events(Stream(url, parameters, cursor=cursor, since=since, api_key=api_key, on_gap=on_gap))
 
 
-def _listed(name: str, values: Values) -> list[str]:
+def _listed(name: str, values: str | Iterable[str] | None) -> list[str]:
     if values is None:
         return []
     listed = [values] if isinstance(values, str) else list(values)

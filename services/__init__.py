@@ -11,6 +11,8 @@ addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 clock         the current time
+http_server   uvicorn as ingest and api run it: signals, listening
+problems      errors as problem documents (RFC 9457)
 files         reading articles from files and directories
 zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal

@@ -81,7 +81,7 @@ async def test_the_cursor_stands_after_what_the_loop_is_done_with(gateway: Runni
 
 async def test_the_cursor_moves_on_where_nothing_passes_the_filter(start: Start, updates: Updates) -> None:
     """Heartbeats carry it, so that a quiet subscription does not fall out of what is kept."""
-    async with start(limits={"heartbeat": 0.2}) as gateway, khabar.connect(gateway.url, entity="none") as events:
+    async with start(timeouts={"heartbeat": 0.2}) as gateway, khabar.connect(gateway.url, entity="none") as events:
         begin = events.cursor
         waiting = asyncio.create_task(anext(events))
         await updates.send(an_article())
@@ -209,7 +209,7 @@ async def test_silence_is_an_interruption(gateway: Running, updates: Updates, mo
 async def test_a_loop_that_is_too_slow_gets_everything_all_the_same(start: Start, updates: Updates) -> None:
     """The gateway cuts off who does not read; the client comes back for the rest."""
     articles = [an_article(text="كلمة " * 100_000) for _ in range(60)]
-    async with start(limits={"send": 0.2, "farewell": 0.2}) as gateway, khabar.connect(gateway.url) as events:
+    async with start(timeouts={"send": 0.2, "close": 0.2}) as gateway, khabar.connect(gateway.url) as events:
         await updates.send(*articles)
         got = await _some(events, 1)
         await eventually(lambda: gateway.counted("too_slow_total 1.0"))

@@ -1,4 +1,4 @@
-"""Access: who may ask, how much, and from which page.
+"""Access: who may use the gateway, how much, and from which web page.
 
 ======= ===================================
 auth    API keys and scopes

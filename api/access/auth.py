@@ -1,8 +1,8 @@
-"""API keys and their scopes: who may read the stream and who may push articles. Without keys everybody may do all.
+"""API keys and their scopes: who may read the stream and who may push articles. Without keys everybody may do both.
 
-A key is kept as its SHA-256 digest and never logged. SHA-256 is right for keys of ``khabar keys new``, which have 256
-random bits: there is nothing to guess, and a slow hash such as bcrypt, which makes guessing words expensive, would only
-let anybody keep the gateway busy with wrong keys. A key of one's own in ``KHABAR_API_KEYS`` should be as random.
+A key is stored as its SHA-256 digest and never logged. SHA-256 is right for keys of ``khabar keys new``, which have 256
+random bits and cannot be guessed; a slow hash such as bcrypt, which protects guessable passwords, would only let anyone
+keep the gateway busy with wrong keys. Keys that an operator chooses for ``KHABAR_API_KEYS`` should be as random.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _UNLIMITED: Final = Quota()
 
 
 class Unauthorized(Exception):
-    """No key was given, or one that is not known."""
+    """No key was sent, or an unknown one."""
 
 
 class Forbidden(Exception):
@@ -46,7 +46,7 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept. ``name`` is what logs may call it."""
+    """A key as it is stored. ``name`` is safe to log."""
 
     name: str
     digest: bytes
@@ -57,13 +57,13 @@ class Key:
 class Keys:
     """The keys of ``KHABAR_API_KEYS``: ``KEY[:read|:write]`` or hashed, with limits. Raises ``SettingsError``.
 
-    Scopes of a key that stands there twice add up.
+    The scopes of a key that is listed twice add up.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._keys: dict[bytes, Key] = {}
         for number, entry in enumerate(entries, 1):
-            # The entry itself is a secret: errors tell its number.
+            # The entry itself is a secret, so errors give its number.
             where = f"KHABAR_API_KEYS: entry {number}"
             key = _hashed(entry.split(":")[1:]) if entry.startswith(_PREFIX) else _plain(entry)
             if key is None:
@@ -96,7 +96,7 @@ class Keys:
             self._add(replace(key, name=parts[0]), where)
             found += 1
         if not found:
-            # Nobody who names a file means that no key is needed.
+            # An operator who names a file does not expect an open gateway.
             raise SettingsError(f"KHABAR_API_KEYS_FILE: there is no key in {path}")
 
     def _add(self, key: Key, where: str) -> None:
@@ -110,16 +110,16 @@ class Keys:
 
     @property
     def required(self) -> bool:
-        """Whether a key is needed at all."""
+        """Whether requests need a key at all."""
         return bool(self._keys)
 
     def check(self, key: bytes | None, scope: Scope) -> Key | None:
-        """The key when it opens the scope; None when none is needed. Raises ``Unauthorized`` or ``Forbidden``."""
+        """The key when it has the scope; None when none is needed. Raises ``Unauthorized`` or ``Forbidden``."""
         if not self._keys:
             return None
         given = digest(key or b"")
         found: Key | None = None
-        for known in self._keys.values():  # all of them, so that time tells nothing
+        for known in self._keys.values():  # all of them, so that the time reveals nothing
             if hmac.compare_digest(known.digest, given):
                 found = known
         if key is None or found is None:
@@ -129,17 +129,17 @@ class Keys:
         return found
 
     def by_owner(self, owner: str) -> Key | None:
-        """The key whose ``owner`` this is, if it is still known."""
+        """The key with this ``owner_of``, if it still exists."""
         return next((key for key in self._keys.values() if owner_of(key) == owner), None)
 
 
 def digest(key: bytes) -> bytes:
-    """What is kept of a key."""
+    """The digest that is stored of a key."""
     return hashlib.sha256(key).digest()
 
 
 def owner_of(key: Key | None) -> str:
-    """The name under which the store knows who made something: tells nothing of the key; empty without keys."""
+    """How the store identifies the key that created something, without revealing it; empty without keys."""
     return "" if key is None else key.digest.hex()
 
 
@@ -203,7 +203,7 @@ def _require(request: Request, scope: Scope) -> Key | None:
         raise ProblemError(403, f"this API key does not have the scope {scope}") from None
 
 
-# Only so that OpenAPI tells how to send a key.
+# Only for OpenAPI: how to send a key.
 _Documented = Annotated[object, Depends(HTTPBearer(auto_error=False, scheme_name="bearer"))]
 _DocumentedHeader = Annotated[object, Depends(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header"))]
 

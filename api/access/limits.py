@@ -1,7 +1,7 @@
-"""What one key, or one client address, may take: connections at a time, events a second, posts a minute.
+"""Limits of one key or one client address: concurrent connections, events a second, posts a minute.
 
-Limits hold for each gateway by itself. Whoever delivers asks: ``Allowances.of(key)`` is the allowance of a key (the
-same for all its connections), ``Addresses.connection`` bounds the streams of one address.
+Each gateway applies them by itself. ``Allowances.of(key)`` is the allowance of a key, the same for all its connections;
+``Addresses.connection`` bounds the streams of one address.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from typing import Final, Protocol
 
 from api.problems import ProblemError
 
-# A closed connection of its own makes room at any time; asking again sooner than this is noise.
-_CONNECTION_AGAIN: Final = 5
-# Who has an IPv6 address has the /64 that it lies in.
+# Retry-After of a refused connection: the client's other connections may close at any time.
+_CONNECTION_RETRY_SECONDS: Final = 5
+# A client with an IPv6 address has the whole /64.
 _IPV6_PREFIX: Final = 64
 
 
 class TooMany(Exception):
-    """A limit is reached; the message says which one. ``retry_after``: whole seconds until asking again may help."""
+    """A limit is reached; the message says which one. ``retry_after``: whole seconds until a retry may succeed."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class TooMany(Exception):
         self.retry_after = max(1, math.ceil(retry_after))
 
     def as_problem(self) -> ProblemError:
-        """The answer that tells which limit it is, and when to come again."""
+        """The answer that says which limit it is and when to retry."""
         headers = {"Retry-After": str(self.retry_after)}
         return ProblemError(429, self.message, headers=headers, code="too_many")
 
@@ -49,12 +49,12 @@ class Quota:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """What can be limited."""
+        """The names of the limits."""
         return tuple(field.name for field in fields(cls))
 
 
 class Bucket:
-    """A token bucket: ``rate`` tokens a second flow in, at most ``size`` stay; it may be overdrawn."""
+    """A token bucket: filled with ``rate`` tokens a second up to ``size``; it may be overdrawn."""
 
     def __init__(self, rate: float, size: float, clock: Callable[[], float]) -> None:
         self._rate = rate
@@ -63,19 +63,19 @@ class Bucket:
         self._tokens = size
         self._at = clock()
 
-    def there(self) -> float:
-        """The tokens that are there, less than none when it is overdrawn."""
+    def tokens(self) -> float:
+        """The tokens in the bucket; negative when it is overdrawn."""
         self._fill()
         return self._tokens
 
     def take(self, count: float) -> float:
-        """Take tokens, also those that are not there yet; seconds until the bucket is no longer overdrawn."""
+        """Take tokens, overdrawing if necessary; returns the seconds until the bucket is no longer overdrawn."""
         self._fill()
         self._tokens -= count
         return max(0.0, -self._tokens / self._rate)
 
     def try_take(self, count: float) -> float:
-        """Take tokens if all are there; otherwise none, and the seconds until they would be."""
+        """Take tokens if there are enough and return 0; else take none and return the seconds until there are."""
         self._fill()
         if self._tokens >= count:
             self._tokens -= count
@@ -89,7 +89,7 @@ class Bucket:
 
 
 class Allowance:
-    """What is left of a quota. One for all connections of a key; without limits it costs nothing."""
+    """What is left of a quota: one for all connections of a key. Without limits it costs nothing."""
 
     def __init__(self, quota: Quota, clock: Callable[[], float] = time.monotonic) -> None:
         self.quota = quota
@@ -98,66 +98,66 @@ class Allowance:
         self._posts = None if quota.posts is None else Bucket(quota.posts / 60, quota.posts, clock)
 
     @property
-    def paced(self) -> bool:
-        """Whether events are limited. Such a stream reads when there is ``room``, and notes what it sent."""
+    def rate_limited(self) -> bool:
+        """Whether events are limited. Such a stream calls ``wait_for_budget`` before it reads, then ``take_events``."""
         return self._events is not None
 
     @contextmanager
     def connection(self) -> Iterator[None]:
-        """Held while a stream is open. Raises ``TooMany``."""
+        """Hold this while a stream is open. Raises ``TooMany``."""
         if self.quota.connections is not None and self._open >= self.quota.connections:
             message = f"this key may have {self.quota.connections} connections at a time"
-            raise TooMany(message, _CONNECTION_AGAIN)
+            raise TooMany(message, _CONNECTION_RETRY_SECONDS)
         self._open += 1
         try:
             yield
         finally:
             self._open -= 1
 
-    def share(self, count: int) -> int:
-        """How many of so many events may go now, when there is room: at least one of them."""
-        return count if self._events is None else min(count, max(1, int(self._events.there())))
+    def budget(self, count: int) -> int:
+        """How many of ``count`` events may be sent now, after ``wait_for_budget``: at least one."""
+        return count if self._events is None else min(count, max(1, int(self._events.tokens())))
 
     def take_events(self, count: int) -> float:
-        """Note that so many events were delivered; seconds to wait before the next ones, by whatever stream."""
+        """Count delivered events; returns the seconds until any stream of the key may send the next ones."""
         return 0.0 if self._events is None else self._events.take(count)
 
-    async def room(self) -> None:
+    async def wait_for_budget(self) -> None:
         """Return when events may be delivered."""
-        while wait := self.take_events(0):  # noqa: ASYNC110 - others may take meanwhile
+        while wait := self.take_events(0):  # noqa: ASYNC110 - other streams may take meanwhile
             await asyncio.sleep(wait)
 
     def post(self, count: int = 1) -> None:
-        """Note a push. Raises ``TooMany``."""
+        """Count a push. Raises ``TooMany``."""
         if self._posts is not None and (wait := self._posts.try_take(count)):
             raise TooMany(f"this key may push {self.quota.posts} times a minute", wait)
 
 
-#: That of whoever has no limits.
+#: The allowance without limits.
 UNLIMITED: Final = Allowance(Quota())
 
 
 class Limited(Protocol):
-    """Who has an allowance, told apart by a digest."""
+    """A key, as far as limits are concerned."""
 
     @property
     def digest(self) -> bytes:
-        """Its own."""
+        """Identifies it."""
 
     @property
     def quota(self) -> Quota:
-        """What it may take."""
+        """Its limits."""
 
 
 class Allowances:
-    """The allowances of all keys; whoever has no key because none is needed has no limits but those of an address."""
+    """The allowances of all keys. Without keys, only the limits of an address apply."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._of_keys: dict[bytes, Allowance] = {}
 
     def of(self, key: Limited | None) -> Allowance:
-        """The allowance of a key that was checked."""
+        """The allowance of an authenticated key."""
         if key is None:
             return UNLIMITED
         found = self._of_keys.get(key.digest)
@@ -167,24 +167,24 @@ class Allowances:
 
 
 class Addresses:
-    """Streams of each client address. ``most`` 0: no limit.
+    """Counts the streams of each client address. ``limit`` 0: no limit.
 
-    The loopback is never limited: behind it is whoever runs the gateway, or a proxy that stands for everybody.
+    The loopback is never limited: it is the operator, or a proxy through which all clients come.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._open: Counter[str] = Counter()
 
     @contextmanager
     def connection(self, address: str | None) -> Iterator[None]:
-        """Held while a stream is open. Raises ``TooMany``."""
-        name = _subscriber(address) if self.most else None
+        """Hold this while a stream is open. Raises ``TooMany``."""
+        name = _client(address) if self.limit else None
         if name is None:
             yield
             return
-        if self._open[name] >= self.most:
-            raise TooMany(f"one address may have {self.most} connections at a time", _CONNECTION_AGAIN)
+        if self._open[name] >= self.limit:
+            raise TooMany(f"one address may have {self.limit} connections at a time", _CONNECTION_RETRY_SECONDS)
         self._open[name] += 1
         try:
             yield
@@ -194,8 +194,8 @@ class Addresses:
                 del self._open[name]
 
 
-def _subscriber(address: str | None) -> str | None:
-    """By what a client is counted; None when it is not."""
+def _client(address: str | None) -> str | None:
+    """The name under which a client is counted; None when it is not counted."""
     try:
         ip = ipaddress.ip_address(address or "")
     except ValueError:

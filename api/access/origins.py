@@ -1,9 +1,9 @@
 """Which web pages may use the gateway: its own, and those of ``KHABAR_ORIGINS``.
 
 A browser sends the origin of the page with every WebSocket and with every request that could do harm; a page cannot
-change it. Programs send none and pass. The own origin is the one whose host and port the request was addressed to. That
-proves little while no key is needed: a page may make its own name lead to 127.0.0.1 (DNS rebinding). An open gateway
-therefore takes as its own only addresses and ``localhost``, which nobody else can have.
+change it. Programs send none and are admitted. The gateway's own origin has the host and port that the request was
+addressed to. Without keys that is not enough: a page may resolve its own name to 127.0.0.1 (DNS rebinding). A gateway
+without keys therefore accepts only IP addresses and ``localhost`` as its own host, which no other site can have.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from api.problems import ProblemError
 
 _PORTS = {"http": 80, "https": 443}
 _SSE = "/v1/events"
-_ASKED = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
-_TOLD = ("ETag", "Link", "Location", "Retry-After", "WWW-Authenticate")
-_REMEMBERED_SECONDS = 600
+_REQUEST_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
+_RESPONSE_HEADERS = ("ETag", "Link", "Location", "Retry-After", "WWW-Authenticate")
+_PREFLIGHT_SECONDS = 600
 
 
 class Origins:
-    """Tells which requests of browsers are served. ``named``: a host name may be the own origin."""
+    """Decides which requests of browsers are served. ``named``: the gateway's own host may be a name."""
 
     def __init__(self, listed: Iterable[str], *, named: bool) -> None:
         self.listed = frozenset(listed)
@@ -58,7 +58,7 @@ class Origins:
 
 
 def _unnamed(host: str) -> bool:
-    """Whether a host is an address, or the name that always means this machine."""
+    """Whether a host is an IP address, or the name that always means this machine."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -66,42 +66,42 @@ def _unnamed(host: str) -> bool:
     return True
 
 
-class Gate:
-    """What every request passes first: the check of its origin and, for streams, the limit of its address."""
+class AdmissionMiddleware:
+    """Checks the origin of every request and, for streams, the limit of the client's address."""
 
     def __init__(self, app: ASGIApp, origins: Origins, addresses: Addresses) -> None:
         self._inner = app
         self._origins = origins
         self._addresses = addresses
-        self._beginning = asyncio.Lock()
+        self._admitting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, or refuse it; a WebSocket before it is accepted."""
+        """Serve the request, or reject it; a WebSocket before it is accepted."""
         if scope["type"] not in {"http", "websocket"}:
             await self._inner(scope, receive, send)
             return
         try:
             self._origins.check(Headers(scope=scope))
-        except ProblemError as refused:
-            await _refuse(problems.response(refused), scope, receive, send)
+        except ProblemError as error:
+            await _reject(problems.response(error), scope, receive, send)
             return
         if scope["type"] == "http" and scope["path"] != _SSE:
             await self._inner(scope, receive, send)
             return
-        # One stream is begun in a turn of the loop: a thousand that come at once let others have theirs between.
-        async with self._beginning:
+        # One new stream per iteration of the loop: a thousand that arrive at once do not block other tasks.
+        async with self._admitting:
             await asyncio.sleep(0)
         client = scope.get("client")
         with ExitStack() as held:
             try:
                 held.enter_context(self._addresses.connection(client[0] if client else None))
-            except TooMany as refused:
-                await _refuse(problems.response(refused.as_problem()), scope, receive, send)
+            except TooMany as error:
+                await _reject(problems.response(error.as_problem()), scope, receive, send)
                 return
             await self._inner(scope, receive, send)
 
 
-async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+async def _reject(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await WebSocket(scope, receive, send).send_denial_response(response)
     else:
@@ -109,14 +109,14 @@ async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send
 
 
 def install(app: FastAPI, origins: Origins, addresses: Addresses) -> None:
-    """Put the gate before the application, and before it the headers that let listed pages read what it answers."""
-    app.add_middleware(Gate, origins=origins, addresses=addresses)
+    """Add the admission middleware, and around it the CORS headers that let listed pages read the answers."""
+    app.add_middleware(AdmissionMiddleware, origins=origins, addresses=addresses)
     if origins.listed:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=sorted(origins.listed),
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=_ASKED,
-            expose_headers=_TOLD,
-            max_age=_REMEMBERED_SECONDS,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
+            max_age=_PREFLIGHT_SECONDS,
         )

@@ -8,7 +8,7 @@ articles   articles and stories
 aggregates aggregates, time series, trends
 push       ``POST /v1/articles``, forwarded to ingest
 health     ``/healthz``, ``/readyz``, ``/metrics``
-pages      paging of long answers
-caching    ``ETag`` and ``Cache-Control`` of answers
+pages      paging of long results
+caching    ``ETag`` and ``Cache-Control`` of responses
 ========== ==========================================
 """

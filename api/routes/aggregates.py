@@ -1,7 +1,6 @@
-"""What is counted: aggregates, time series and trends over REST, each by one round trip to the store."""
+"""Aggregates, time series and trends over REST, each by one round trip to the store."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -24,16 +23,16 @@ Period = Literal["15m", "1h", "24h", "7d", "all"]
 Step = Literal["1m", "10m", "1h", "1d"]
 
 _PERIODS: Final[dict[Period, int]] = {"15m": 900, "1h": 3_600, "24h": 86_400, "7d": 7 * 86_400, "all": 30 * 86_400}
-# Each is so many buckets of a span.
+# The buckets of which span, and how many, make one step.
 _STEPS: Final[dict[Step, tuple[Span, int]]] = {"1m": ("m", 1), "10m": ("m", 10), "1h": ("h", 1), "1d": ("d", 1)}
 _TOTALS = ("articles", "duplicates")
-# As many as a chart has room for: the finest step with no more points is what is meant when none is named.
-_MOST_POINTS = 170
-_LONGEST_ID = 500
+# As many as fit into a chart: the default step is the finest with no more points.
+_MAX_POINTS = 170
+_MAX_ID_CHARACTERS = 500
 
 
 class Item(BaseModel):
-    """How often one id was counted; ``sources``: by how many different ones, about, when that was asked for."""
+    """How often one id was counted; ``sources``: the approximate number of different sources, when requested."""
 
     id: str
     name: str
@@ -42,10 +41,10 @@ class Item(BaseModel):
 
 
 class Completed(BaseModel):
-    """Whether the numbers are all there.
+    """Whether the numbers are complete.
 
-    ``complete_since``: everything that came since then is counted; null: since the beginning. ``rebuilding``: not
-    even that yet, they are being counted again.
+    ``complete_since``: everything that arrived since then is counted; null: since the beginning. ``rebuilding``: not
+    yet, because everything is being counted again.
     """
 
     complete_since: AwareDatetime | None
@@ -55,8 +54,8 @@ class Completed(BaseModel):
 class Aggregates(Completed):
     """The most frequent ids of a window, and how many articles it holds.
 
-    The window goes from ``since`` to ``until``; ``size`` is how many ids there are in it. ``error`` stands there when
-    a count may be too low, by so much at most.
+    The window is from ``since`` to ``until``; ``size`` is the number of ids in it. ``error``, when present, is the
+    most by which a count may be too low.
     """
 
     by: Dimension
@@ -78,7 +77,7 @@ class Point(BaseModel):
 
 
 class Timeseries(Completed):
-    """Counts of one id step by step, oldest first, zeros included; the last step is under way."""
+    """Counts of one id step by step, oldest first, zeros included; the last step is not over yet."""
 
     by: Counted
     id: str
@@ -88,9 +87,9 @@ class Timeseries(Completed):
 
 
 class Trends(BaseModel):
-    """What rises now, the most surprising first."""
+    """The present trends, the most surprising first."""
 
-    trends: list[Trend] = Field(description="As they were told last.")
+    trends: list[Trend] = Field(description="As they were published last.")
 
 
 def _responses(model: type[BaseModel], headers: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -107,21 +106,19 @@ def _responses(model: type[BaseModel], headers: dict[str, Any]) -> dict[int | st
 async def aggregates(  # noqa: PLR0913 - one parameter each
     request: Request,
     *,
-    by: Annotated[
-        Dimension, Query(description="What is counted; `pair`: two entities that an article names together.")
-    ],
+    by: Annotated[Dimension, Query(description="What is counted; `pair`: two entities in the same article.")],
     window: Annotated[Window, Query(description="`story` has no `all`, `pair` only `24h`.")] = "24h",
     limit: Limit = 10,
     offset: Offset = 0,
     sources: Annotated[bool, Query(description="Also count the sources of each `entity` or `story`.")] = False,
 ) -> Response:
-    """What is counted most in a window that ends now: each revision of an article once, duplicates included."""
+    """The most frequent ids of a window that ends now. Each revision of an article counts once, duplicates too."""
     if window not in layout.windows(by):
         raise _invalid("window", window, layout.windows(by), f"by={by}")
     if sources and by not in {"entity", "story"}:
         raise ProblemError(422, f"sources are counted with by=entity and by=story, not with by={by}", field="sources")
     gateway: Gateway = request.app.state.gateway
-    top = await gateway.answered(gateway.store.top(by, window, limit=limit, offset=offset, sources=sources))
+    top = await gateway.with_store_timeout(gateway.store.top(by, window, limit=limit, offset=offset, sources=sources))
     body: dict[str, Any] = {
         "by": by,
         "window": window,
@@ -136,10 +133,10 @@ async def aggregates(  # noqa: PLR0913 - one parameter each
         "since": top.since,
         "until": top.until,
         **({"error": top.error} if top.error else {}),
-        **_told(top.complete),
+        **_completeness(top.complete),
     }
     headers = pages.links(request, offset=offset, limit=limit, size=top.size)
-    return caching.answer(request, to_json(body), seconds=_kept(window, top.complete), headers=headers)
+    return caching.answer(request, to_json(body), seconds=_max_age(window, top.complete), headers=headers)
 
 
 @router.get(
@@ -155,13 +152,16 @@ async def timeseries(
     name: Annotated[
         str | None,
         Query(
-            alias="id", min_length=1, max_length=_LONGEST_ID, description="With `total`: `articles` or `duplicates`."
+            alias="id",
+            min_length=1,
+            max_length=_MAX_ID_CHARACTERS,
+            description="With `total`: `articles` or `duplicates`.",
         ),
     ] = None,
     window: Annotated[Period, Query(description="`story` has `15m`, `1h` and `24h`, `pair` only `24h`.")] = "24h",
-    step: Annotated[Step | None, Query(description="By default the finest that makes no more than 170 points.")] = None,
+    step: Annotated[Step | None, Query(description="By default the finest with no more than 170 points.")] = None,
 ) -> Response:
-    """How often one id was counted in each step of a window that ends now. Steps begin at whole ones of UTC."""
+    """How often one id was counted in each step of a window that ends now. Steps are aligned to UTC."""
     if by == "total":
         name = name or "articles"
         if name not in _TOTALS:
@@ -175,16 +175,17 @@ async def timeseries(
         raise _invalid("step", step, steps, f"by={by} and window={window}")
     step = step or _step(steps, window)
     span, buckets = _STEPS[step]
-    now = layout.bucket(span, datetime.now(UTC))
-    # The step under way, and as many before it as the window has in all.
+    gateway: Gateway = request.app.state.gateway
+    now = layout.bucket(span, gateway.now())
+    # The present step, and those before it that fill the window.
     last = now // buckets
     first = last + 1 - _PERIODS[window] // _seconds(step)
-    gateway: Gateway = request.app.state.gateway
-    asked = gateway.store.series(by, name, span, first=first * buckets, last=now, step=buckets)
-    found = await gateway.answered(asked)
+    found = await gateway.with_store_timeout(
+        gateway.store.series(by, name, span, first=first * buckets, last=now, step=buckets)
+    )
     points = [{"time": begins, "count": count} for begins, count in found.points]
-    body = {"by": by, "id": name, "window": window, "step": step, "points": points} | _told(found.complete)
-    return caching.answer(request, to_json(body), seconds=_kept(window, found.complete))
+    body = {"by": by, "id": name, "window": window, "step": step, "points": points} | _completeness(found.complete)
+    return caching.answer(request, to_json(body), seconds=_max_age(window, found.complete))
 
 
 @router.get(
@@ -196,16 +197,16 @@ async def timeseries(
 async def trends(
     request: Request,
     *,
-    window: Annotated[TrendWindow | None, Query(description="Only what rises in this window.")] = None,
-    kind: Annotated[TrendKind | None, Query(description="Only what rises of this kind.")] = None,
+    window: Annotated[TrendWindow | None, Query(description="Only trends in this window.")] = None,
+    kind: Annotated[TrendKind | None, Query(description="Only trends of this kind.")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Response:
-    """What is named more often now than its past and the volume of the day predict, the most surprising first."""
+    """What is named more often than its own past and the present volume predict, the most surprising first."""
     gateway: Gateway = request.app.state.gateway
     found = [
         trend
-        for trend in await gateway.answered(gateway.store.trends())
+        for trend in await gateway.with_store_timeout(gateway.store.trends())
         if trend.phase != "end" and window in {None, trend.window} and kind in {None, trend.kind}
     ]
     found.sort(key=lambda trend: (-trend.score, trend.kind, trend.id, trend.window))
@@ -220,19 +221,19 @@ def _steps(by: Counted, period: Period) -> list[Step]:
         step
         for step, (span, _) in _STEPS.items()
         if span in layout.SPANS[by]
-        and _PERIODS[period] <= _reach(by, span)
+        and _PERIODS[period] <= _covered_seconds(by, span)
         and _PERIODS[period] % _seconds(step) == 0
         and _PERIODS[period] > _seconds(step)
     ]
 
 
 def _step(steps: list[Step], period: Period) -> Step:
-    """The one that is meant when none is named."""
-    return next((step for step in steps if _PERIODS[period] // _seconds(step) <= _MOST_POINTS), steps[-1])
+    """The default step."""
+    return next((step for step in steps if _PERIODS[period] // _seconds(step) <= _MAX_POINTS), steps[-1])
 
 
-def _reach(by: Counted, span: Span) -> int:
-    """For how many seconds buckets of this span are there at least."""
+def _covered_seconds(by: Counted, span: Span) -> int:
+    """For how many seconds, at least, buckets of this span are kept."""
     buckets = layout.SPANS[by][span]
     count = max(view.buckets for view in buckets.views) if buckets.dropped else buckets.kept
     return count * layout.SECONDS[span]
@@ -243,11 +244,11 @@ def _seconds(step: Step) -> int:
     return layout.SECONDS[span] * buckets
 
 
-def _told(complete: Completeness) -> dict[str, Any]:
+def _completeness(complete: Completeness) -> dict[str, Any]:
     return {"complete_since": complete.since, "rebuilding": complete.rebuilding}
 
 
-def _kept(window: str, complete: Completeness) -> int | None:
+def _max_age(window: str, complete: Completeness) -> int | None:
     return None if complete.rebuilding else caching.SECONDS[window]
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers: articles and stories over REST."""
+"""Articles and stories over REST."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -32,14 +32,14 @@ _SPANS: dict[Window, timedelta] = {
 }
 _MERGED: dict[str, Any] = {
     "model": Story,
-    "description": "The story was merged: `Location` is the one that has its articles now, the body its last state.",
+    "description": "The story was merged: `Location` is the story that has its articles now, the body its last state.",
     "headers": {"Location": {"schema": {"type": "string"}}},
 }
 _PROBLEMS = documented(401, 403, 404, 422, 503)
-# Stories looked at for one answer; a rare filter finds nothing older.
-_MOST_LOOKED_AT = 10_000
-# Stories looked at before others get their turn.
-_AT_ONCE = 100
+# Stories scanned for one answer; a rare filter finds nothing older.
+_MAX_SCANNED = 10_000
+# Stories scanned before other tasks run.
+_BATCH_STORIES = 100
 
 
 class Stories(BaseModel):
@@ -55,17 +55,17 @@ class Stories(BaseModel):
     responses={200: {"model": Article, "headers": caching.HEADERS}, **caching.NOT_MODIFIED, **_PROBLEMS},
 )
 async def article(request: Request, article_id: str) -> Response:
-    """The newest revision of an article. Its ``story`` is the one that it is in now, whatever the stream told."""
+    """The newest revision of an article. Its ``story`` is the present one, which may differ from the stream's."""
     gateway: Gateway = request.app.state.gateway
-    place = await gateway.answered(gateway.store.locate(article_id))
-    event = None if place is None else await _event(gateway, place.offset)
-    told = from_json(event.data) if event is not None and event.facets.type == "article" else None
-    # A store that outlived its Kafka points at something else.
-    if place is None or event is None or told is None or told["id"] != article_id:
+    location = await gateway.with_store_timeout(gateway.store.locate(article_id))
+    event = None if location is None else await _event(gateway, location.offset)
+    published = from_json(event.data) if event is not None and event.facets.type == "article" else None
+    # When the store is older than Kafka, its offsets refer to other records.
+    if location is None or event is None or published is None or published["id"] != article_id:
         raise ProblemError(404, "no article with this id is kept")
-    now = await gateway.answered(gateway.store.survivor(place.moved or told["story"]))
-    data = event.data if told["story"] == now else to_json(told | {"story": now})
-    return caching.answer(request, data, seconds=caching.ASK_AGAIN)
+    story_id = await gateway.with_store_timeout(gateway.store.survivor(location.moved or published["story"]))
+    data = event.data if published["story"] == story_id else to_json(published | {"story": story_id})
+    return caching.answer(request, data, seconds=caching.REVALIDATE)
 
 
 async def _event(gateway: Gateway, offset: int) -> Event | None:
@@ -97,9 +97,9 @@ async def stories(  # noqa: PLR0913 - one parameter each
     topic: Annotated[list[str], Query()] = [],  # noqa: B006
     limit: Limit = 50,
 ) -> Response:
-    """Stories with an article that arrived in the window, newest first; filters as for the stream.
+    """Stories with an article that arrived in the window, newest first. Filters work as for the stream.
 
-    The newest 10,000 stories of the window are looked at.
+    Only the newest 10,000 stories of the window are searched.
     """
     gateway: Gateway = request.app.state.gateway
     given = {"language": language, "entity": entity, "topic": topic}
@@ -107,22 +107,22 @@ async def stories(  # noqa: PLR0913 - one parameter each
         wanted = filters.parse((name, value) for name, values in given.items() for value in values)
     except FilterError as error:
         raise ProblemError(422, str(error), field=error.name) from None
-    since = datetime.fromtimestamp(0, UTC) if window == "all" else datetime.now(UTC) - _SPANS[window]
-    found = await gateway.answered(_listed(gateway, since, wanted, limit))
+    since = datetime.fromtimestamp(0, UTC) if window == "all" else gateway.now() - _SPANS[window]
+    found = await gateway.with_store_timeout(_matching(gateway, since, wanted, limit))
     body = Stories(stories=found).model_dump_json().encode()
     return caching.answer(request, body, seconds=caching.SOON)
 
 
-async def _listed(gateway: Gateway, since: datetime, wanted: Filter, limit: int) -> list[Story]:
-    found: dict[str, Story] = {}  # by id: a story may come again while new ones move the pages
-    looked_at = 0
+async def _matching(gateway: Gateway, since: datetime, wanted: Filter, limit: int) -> list[Story]:
+    found: dict[str, Story] = {}  # by id: a story is read again when new ones shift the pages
+    scanned = 0
     async for one in gateway.store.stories(since):
         if wanted.admits(Facets.of_story(one)):
             found.setdefault(one.id, one)
-        looked_at += 1
-        if len(found) >= limit or looked_at >= _MOST_LOOKED_AT:
+        scanned += 1
+        if len(found) >= limit or scanned >= _MAX_SCANNED:
             break
-        if looked_at % _AT_ONCE == 0:
+        if scanned % _BATCH_STORIES == 0:
             await asyncio.sleep(0)
     return list(found.values())
 
@@ -139,23 +139,23 @@ async def _listed(gateway: Gateway, since: datetime, wanted: Filter, limit: int)
     },
 )
 async def story(request: Request, story_id: str) -> Response:
-    """One story as it is now; for one that was merged a redirect to the story that has its articles now."""
+    """One story as it is now; for a merged story, a redirect to the story that has its articles now."""
     gateway: Gateway = request.app.state.gateway
-    found = await gateway.answered(gateway.store.story(story_id)) or await _old_story(gateway, story_id)
+    found = await gateway.with_store_timeout(gateway.store.story(story_id)) or await _old_story(gateway, story_id)
     if found is None:
         raise ProblemError(404, "no story with this id is kept")
     status, headers = 200, {}
     if found.merged_into is not None:
-        survivor = await gateway.answered(gateway.store.survivor(found.merged_into))
-        # Relative to the address that was asked for, whatever stands before it on the way to the client.
+        survivor = await gateway.with_store_timeout(gateway.store.survivor(found.merged_into))
+        # Relative to the request's address, because a proxy may serve the gateway under a path prefix.
         status, headers = 301, {"Location": quote(survivor, safe="")}
-    return caching.answer(request, found.encode(), seconds=caching.ASK_AGAIN, status=status, headers=headers)
+    return caching.answer(request, found.encode(), seconds=caching.REVALIDATE, status=status, headers=headers)
 
 
 async def _old_story(gateway: Gateway, story_id: str) -> Story | None:
-    """A story that is none of the newest, as it lies on Kafka."""
-    place = await gateway.answered(gateway.store.locate(story_id))
-    event = None if place is None else await _event(gateway, place.offset)
+    """A story that is not among the newest, read from Kafka."""
+    location = await gateway.with_store_timeout(gateway.store.locate(story_id))
+    event = None if location is None else await _event(gateway, location.offset)
     if event is None or event.facets.type != "story":
         return None
     found = Story.model_validate_json(event.data)

@@ -1,10 +1,11 @@
-"""``GET /asyncapi.json``: the stream as an AsyncAPI 3.0 document, made from what the gateway itself works with.
+"""``GET /asyncapi.json``: the stream as an AsyncAPI 3.0 document, generated from the gateway's own definitions.
 
 Payloads come from the models of events and messages; filters, error codes and close codes from the tables that the
-routes use; what query parameters mean and how keys are sent from the OpenAPI description of the same stream.
+routes use; descriptions of query parameters and authentication from the OpenAPI document of the same stream.
 """
 
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, ConfigDict
@@ -13,9 +14,9 @@ from starlette.datastructures import URL
 
 from api.routes import sse, websocket
 from api.stream import filters
-from api.stream.filters import Filter
 from khabar import messages
-from services.events import EventType, Record
+from khabar.filters import FILTERS, FilterSpec
+from services.events import Record
 
 router = APIRouter()
 
@@ -25,9 +26,9 @@ _STREAM, _EVENTS = "/v1/stream", "/v1/events"
 
 
 class Subscribe(Record):
-    """Replaces the filter. Goes on where the connection stands unless ``cursor`` or ``since`` (RFC 3339) is given.
+    """Replaces the filter. Continues at the present position unless ``cursor`` or ``since`` (RFC 3339) is given.
 
-    The answer says after which cursor the new filter holds.
+    The answer contains the cursor after which the new filter applies.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,13 +40,13 @@ class Subscribe(Record):
 
 
 class Ping(Record):
-    """Asks for a pong."""
+    """Requests a pong."""
 
     op: Literal["ping"]
 
 
 class Auth(Record):
-    """The first frame of a client that cannot set headers, where a key is needed."""
+    """The first frame of a client that cannot set headers, if the gateway needs a key."""
 
     op: Literal["auth"]
     key: str
@@ -65,13 +66,13 @@ _NOTES: dict[str, type[BaseModel]] = {
     "error": messages.StreamError,
 }
 _MESSAGES: dict[str, type[BaseModel]] = {**messages.EVENTS, **_NOTES, **_OPS}
-_TOLD = (*messages.EVENTS, "subscribed", "heartbeat", "error")
-_TOLD_AS_SSE = (*messages.EVENTS, "heartbeat", "error")
+_SENT = (*messages.EVENTS, "subscribed", "heartbeat", "error")
+_SENT_AS_SSE = (*messages.EVENTS, "heartbeat", "error")
 
 
 @router.get("/asyncapi.json", include_in_schema=False)
 async def document(request: Request) -> dict[str, Any]:
-    """The document, with this gateway's address as the client knows it."""
+    """The document, with the address of this gateway that the client used."""
     app: FastAPI = request.app
     if not hasattr(app.state, "asyncapi"):
         app.state.asyncapi = _description(app)
@@ -100,8 +101,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
         "info": {
             "title": app.title,
             "version": app.version,
-            "description": "Enriched and grouped news, live. Two ways lead to the same stream; cursors of one are good "
-            "for the other. What is not the stream is described in /openapi.json.",
+            "description": "Enriched and grouped news, live. Both channels carry the same stream; a cursor of one is "
+            "valid for the other. /openapi.json describes everything except the stream.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": "application/json",
@@ -110,7 +111,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
                 "address": _STREAM,
                 "title": "WebSocket",
                 "description": "The gateway's text frames hold one or more messages, one a line; a client's hold one. "
-                "Without filters in the query everything comes at once.",
+                "Without filters in the query the stream starts unfiltered at once.",
                 "servers": [{"$ref": "#/servers/websocket"}],
                 "messages": {name: _reference("messages", name) for name in _MESSAGES},
                 "bindings": {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}},
@@ -119,9 +120,9 @@ def _description(app: FastAPI) -> dict[str, Any]:
                 "address": _EVENTS,
                 "title": "Server-sent events",
                 "description": "The payload is in `data:`, its type in `event:`, its cursor in `id:`. "
-                "The header Last-Event-ID resumes, and wins over cursor and since.",
+                "The header Last-Event-ID resumes, and overrides cursor and since.",
                 "servers": [{"$ref": "#/servers/sse"}],
-                "messages": {name: _reference("messages", name) for name in _TOLD_AS_SSE},
+                "messages": {name: _reference("messages", name) for name in _SENT_AS_SSE},
             },
         },
         "operations": _operations(query),
@@ -137,30 +138,34 @@ def _query(app: FastAPI) -> dict[str, Any]:
     """The query of both channels."""
     parameters = app.openapi()["paths"][_EVENTS]["get"]["parameters"]
     texts = {one["name"]: one["description"] for one in parameters if one["in"] == "query"}
-    properties = {name: {"type": "string", "description": texts[name]} for name in (*filters.NAMES, "cursor", "since")}
-    properties["duplicates"] |= _duplicates()
+    properties: dict[str, dict[str, Any]] = {
+        name: {"type": "string", "description": texts[name]} for name in (*filters.NAMES, "cursor", "since")
+    }
+    for spec in FILTERS:
+        if not spec.multiple:
+            properties[spec.name] |= _choice(spec)
     return {
         "type": "object",
-        "description": "Each filter can be repeated or comma-separated (any of these), different ones apply together.",
+        "description": "Each filter can be repeated or comma-separated (any value may match); all filters must match.",
         "properties": properties,
         "additionalProperties": False,
     }
 
 
 def _operations(query: dict[str, Any]) -> dict[str, Any]:
-    """What the gateway sends and receives; the point of view is the gateway's."""
+    """The operations, from the gateway's point of view: what it sends and what it receives."""
     operations: dict[str, Any] = {
         "sendToWebSocket": {
             "action": "send",
             "channel": {"$ref": "#/channels/stream"},
-            "summary": "Events as they come, and word of how it goes on.",
-            "messages": _of_channel("stream", _TOLD),
+            "summary": "Events as they are published, and messages about the subscription.",
+            "messages": _of_channel("stream", _SENT),
         },
         "sendServerSentEvents": {
             "action": "send",
             "channel": {"$ref": "#/channels/events"},
-            "summary": "Events as they come, and word of how it goes on.",
-            "messages": _of_channel("events", _TOLD_AS_SSE),
+            "summary": "Events as they are published, and messages about the subscription.",
+            "messages": _of_channel("events", _SENT_AS_SSE),
             "bindings": {"http": {"method": "GET", "query": query, "bindingVersion": "0.3.0"}},
         },
     }
@@ -188,8 +193,8 @@ def _message(name: str) -> dict[str, Any]:
         message["x-close-codes"] = dict(websocket.CLOSE_CODES)
         message["x-statuses"] = {code: int(status) for code, status in sse.STATUSES.items()}
         message["description"] = (
-            "After an error that ends the connection a WebSocket closes with the code of `x-close-codes`. Before the "
-            "first server-sent event it is a problem document with the status of `x-statuses` instead."
+            "After an error that ends the connection, a WebSocket closes with the code in `x-close-codes`. Before the "
+            "first server-sent event, the error is a problem document with the status in `x-statuses` instead."
         )
     return message
 
@@ -198,27 +203,27 @@ def _schemas() -> dict[str, Any]:
     _, made = models_json_schema([(model, "validation") for model in _MESSAGES.values()], ref_template=_SCHEMA)
     schemas: dict[str, Any] = made["$defs"]
     schemas["StreamError"]["properties"]["code"]["enum"] = sorted({*websocket.CLOSE_CODES, *sse.STATUSES})
-    schemas["Filter"] = _filter({"type": "array", "items": {"type": "string"}})
-    schemas["Filter"]["properties"]["type"]["items"] = {"enum": list(get_args(EventType))}
+    schemas["Filter"] = _filter(
+        lambda spec: {"type": "array", "items": {"enum": list(spec.values)} if spec.values else {"type": "string"}}
+    )
     asked = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-    schemas["FilterAsked"] = _filter(asked) | {"type": ["object", "null"]}
+    schemas["FilterAsked"] = _filter(lambda _: dict(asked)) | {"type": ["object", "null"]}
     schemas["Subscribed"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="Filter")}
     schemas["Subscribe"]["properties"]["filter"] = {"$ref": _SCHEMA.format(model="FilterAsked")}
     return schemas
 
 
-def _filter(values: dict[str, Any]) -> dict[str, Any]:
-    properties = {name: dict(values) for name in filters.NAMES}
-    properties["duplicates"] = _duplicates()
+def _filter(several: Callable[[FilterSpec], dict[str, Any]]) -> dict[str, Any]:
+    properties = {spec.name: several(spec) if spec.multiple else _choice(spec) for spec in FILTERS}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _duplicates() -> dict[str, Any]:
-    return {"type": "string", "enum": list(get_args(filters.Duplicates)), "default": Filter().duplicates}
+def _choice(spec: FilterSpec) -> dict[str, Any]:
+    return {"type": "string", "enum": list(spec.values), "default": spec.default}
 
 
 def _security(app: FastAPI) -> dict[str, Any]:
-    """The ways to send a key, as OpenAPI has them in other words."""
+    """The ways to send a key, converted from OpenAPI."""
     schemes = app.openapi()["components"]["securitySchemes"]
     return {
         name: {**scheme, "type": "httpApiKey"} if scheme["type"] == "apiKey" else scheme

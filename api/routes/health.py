@@ -1,10 +1,10 @@
-"""Is it alive, is it ready, and how is it doing: open to all, whatever keys are set."""
+"""Liveness, readiness and metrics; none of them needs a key."""
 
 import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import aiohttp
@@ -21,33 +21,33 @@ from services.store import State
 
 router = APIRouter(tags=["health"])
 
-_PATIENCE = 2.0
-# Anybody may ask, so asking often must not cost Kafka, ingest and the store anything.
-_FRESH = 0.5
-# What came longer ago than this should have been counted.
+_TIMEOUT = 2.0
+# A report is reused for this long: anyone may request it, and that must cost Kafka, ingest and the store nothing.
+_REUSE_SECONDS = 0.5
+# An event that is older than this should have been counted.
 _COUNTED_AFTER = timedelta(seconds=10)
-# Records without an event (where a worker took over) are passed by, so many at most.
-_PASSED_BY = 20
+# How many records without an event (such as write fences) are skipped to find the next event.
+_MAX_SKIPPED = 20
 _OK = "ok"
 
 
 class Counting(BaseModel):
-    """How far the numbers are.
+    """How complete the numbers are.
 
-    ``complete``: all that came is counted, but for what came just now; ``behind``: some that came a while ago is not;
-    ``rebuilding``: they are being counted again; ``unavailable``: the store does not answer.
+    ``complete``: all events but the latest are counted; ``behind``: older events are not counted yet;
+    ``rebuilding``: everything is being counted again; ``unavailable``: the store does not answer.
     """
 
     state: Literal["complete", "rebuilding", "behind", "unavailable"]
     complete_since: AwareDatetime | None = Field(
-        description="Everything that came since then is counted, once the state is complete; null: since the beginning."
+        description="In the state complete: everything that arrived since then is counted; null: since the beginning."
     )
-    behind: int | None = Field(description="Events that are not counted yet; null: nobody knows.")
-    progress: float | None = Field(None, description="While rebuilding: the share that is done, 0 to 1.")
+    behind: int | None = Field(description="Events that are not counted yet; null: unknown.")
+    progress: float | None = Field(None, description="While rebuilding: the fraction that is done, 0 to 1.")
 
 
 class Ready(BaseModel):
-    """Whether an article would go through, and what each part says: ``ok`` or the reason why not."""
+    """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not."""
 
     ready: bool
     checks: dict[str, str]
@@ -56,25 +56,25 @@ class Ready(BaseModel):
 
 @dataclass
 class _Found:
-    """What two checks find out besides."""
+    """What two of the checks find out in addition."""
 
     end: int | None = None
     state: State | None = None
 
 
 class Readiness:
-    """Whether an article would go through: what is asked again at most every half second."""
+    """Whether a pushed article would be processed, checked at most every half second."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._report: Ready | None = None
         self._checked_at = float("-inf")
-        self._turn = asyncio.Lock()
+        self._checking = asyncio.Lock()
 
     async def report(self) -> Ready:
-        """All of it. Without the store an article goes through and the stream goes on: it is told of, no more."""
-        async with self._turn:
-            if self._report is None or time.monotonic() - self._checked_at > _FRESH:
+        """The whole report. The store is not required for ``ready``: its state is only reported."""
+        async with self._checking:
+            if self._report is None or time.monotonic() - self._checked_at > _REUSE_SECONDS:
                 found = _Found()
                 names = ("kafka", "ingest", "store")
                 reasons = await asyncio.gather(*map(_reason, (self._kafka(found), self._ingest(), self._store(found))))
@@ -90,12 +90,12 @@ class Readiness:
 
     async def _ingest(self) -> str:
         url = f"{self._gateway.settings.ingest_url.rstrip('/')}/readyz"
-        async with self._gateway.http.get(url, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as answer:
+        async with self._gateway.http.get(url, timeout=aiohttp.ClientTimeout(total=_TIMEOUT)) as answer:
             return _OK if answer.status == 200 else f"not ready: {answer.status}"
 
     async def _store(self, found: _Found) -> str:
         cursors = self._gateway.follower.cursors
-        # Until Kafka was there once nobody knows which log it is; whether the store answers is seen all the same.
+        # Which log it is is unknown until Kafka was reached once; the request still shows whether the store answers.
         found.state = await self._gateway.store.state("" if cursors is None else kafka.log_id(cursors.cluster))
         return _OK
 
@@ -109,29 +109,29 @@ class Readiness:
             return Counting(state=name, complete_since=since, behind=None)
         log = self._gateway.log
         end = log.end if found.end is None else found.end
-        # What Kafka no longer keeps will never be counted. It is asked only where that may make a difference.
+        # What Kafka has deleted will never be counted. Ask for its oldest offset only if that can matter.
         oldest = await self._oldest() if state.complete.rebuilding or applied + 1 < log.start else 0
         behind = max(0, end - max(applied + 1, oldest))
         if state.complete.rebuilding:
-            left, whole = (max(0, (state.goal or 0) - place) for place in (max(applied, oldest - 1), oldest - 1))
+            left, whole = (max(0, (state.goal or 0) - at) for at in (max(applied, oldest - 1), oldest - 1))
             progress = round(1 - left / whole, 3) if whole else 0.0
             return Counting(state="rebuilding", complete_since=since, behind=behind, progress=progress)
         late = behind > 0 and self._is_late(applied + 1)
         return Counting(state="behind" if late else "complete", complete_since=since, behind=behind)
 
     def _is_late(self, offset: int) -> bool:
-        """Whether the event at this offset, or the next behind it, came a while ago."""
+        """Whether the event at this offset, or the next one, is older than ``_COUNTED_AFTER``."""
         log = self._gateway.log
         if offset < log.start:
             return True
-        for event in filter(None, map(log.get, range(offset, min(offset + _PASSED_BY, log.end)))):
+        for event in filter(None, map(log.get, range(offset, min(offset + _MAX_SKIPPED, log.end)))):
             head = from_json(event.line[: event.data_at] + b"null}")
-            return datetime.now(UTC) - datetime.fromisoformat(head["time"]) > _COUNTED_AFTER
+            return self._gateway.now() - datetime.fromisoformat(head["time"]) > _COUNTED_AFTER
         return False
 
     async def _oldest(self) -> int:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 return await self._gateway.backlog.oldest()
         except (Unavailable, TooOld, TimeoutError):
             return 0
@@ -139,11 +139,11 @@ class Readiness:
 
 async def _reason(check: Awaitable[str]) -> str:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             return await check
     except TimeoutError:
-        return f"no answer within {_PATIENCE:g} s"
-    except Exception as error:  # whatever it is, it is the reason
+        return f"no answer within {_TIMEOUT:g} s"
+    except Exception as error:  # any error is a reason
         return f"{type(error).__name__}: {error}"[:300]
 
 
@@ -160,11 +160,11 @@ async def alive() -> dict[str, str]:
     response_class=Response,
     responses={
         200: {"model": Ready},
-        503: {"model": Ready, "description": "Something that an article needs is missing; the body tells what."},
+        503: {"model": Ready, "description": "A part that articles need is missing; the body says which."},
     },
 )
 async def ready(request: Request) -> Response:
-    """200 when an article would go through. It would without the store: then only the numbers are missing."""
+    """200 when a pushed article would be processed. The store is not needed for that, only for the numbers."""
     readiness: Readiness = request.app.state.readiness
     report = await readiness.report()
     body = report.model_dump(mode="json")

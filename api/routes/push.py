@@ -1,4 +1,4 @@
-"""``POST /v1/articles``: handed on to ingest, whose answer comes back unchanged."""
+"""``POST /v1/articles``: forwarded to ingest, whose answer is returned unchanged."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,10 +19,10 @@ router = APIRouter(tags=["push"])
 
 _FORWARDED = ("content-type", "content-encoding", "content-length")
 _RETURNED = ("content-type", "retry-after")
-# Ingest answers once Kafka has acknowledged, for which its producer waits 15 s a request at most.
+# Ingest answers once Kafka has acknowledged, for which its producer waits at most 15 s.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 _ARTICLE: dict[str, Any] = ArticleIn.model_json_schema()
 _BODY = {
@@ -49,7 +49,7 @@ class _Body:
         self.abandoned = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they arrive; breaks the request to ingest off when they are too many or stop coming."""
+        """The bytes as they arrive; raises, which aborts the request to ingest, when they exceed the limit or end."""
         size = 0
         try:
             async for chunk in self._request.stream():
@@ -75,7 +75,7 @@ class _Body:
     openapi_extra={"requestBody": _BODY},
 )
 async def push(request: Request, key: Writer) -> Response:
-    """Send articles. Sending again is safe: the same article has the same id."""
+    """Push articles. Pushing again is safe: the same article has the same id."""
     gateway: Gateway = request.app.state.gateway
     allowances: Allowances = request.app.state.allowances
     status = 500
@@ -115,9 +115,9 @@ async def _forward(gateway: Gateway, request: Request) -> Response:
         if body.abandoned:
             raise ProblemError(400, "the body ended too early; nothing was accepted") from None
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) or not body.begun:
-            _log.warning("ingest cannot be reached", url=url, error=repr(error))
-            detail = "articles cannot be taken at the moment; nothing was accepted"
+            log.warning("ingest_unreachable", url=url, error=repr(error))
+            detail = "articles cannot be accepted at the moment; nothing was accepted"
         else:
-            _log.warning("the connection to ingest was lost", url=url, error=repr(error))
-            detail = "no answer came to this push: articles may have been accepted; sending them again is safe"
+            log.warning("ingest_connection_lost", url=url, error=repr(error))
+            detail = "the push got no answer: articles may have been accepted; sending them again is safe"
         raise ProblemError(503, detail, headers=RETRY_AFTER) from None

@@ -19,13 +19,14 @@ from api.problems import RETRY_AFTER, ProblemError, documented
 from api.stream.protocols import http_connection
 from api.stream.session import Session
 from api.stream.subscription import StreamError, Subscription
+from khabar.filters import FILTERS
 
 router = APIRouter(tags=["stream"])
 
 _RETRY_MS = 2_000
-# So often one that has to wait looks whether the gateway stops.
-_LOOK_SECONDS = 1.0
-# How errors before the first event are answered.
+# How often a rate-limited stream that waits checks whether the gateway stops.
+_CHECK_SECONDS = 1.0
+# The status of an error before the first event.
 STATUSES = {
     "bad_request": HTTPStatus.BAD_REQUEST,
     "bad_filter": HTTPStatus.BAD_REQUEST,
@@ -35,27 +36,14 @@ STATUSES = {
     "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-_OLDEST = {"type": "string", "description": "the cursor to resume with for everything that is still kept"}
+_OLDEST = {"type": "string", "description": "The cursor to resume with for all events that are still kept."}
 _PARAMETERS = [
-    {
-        "name": name,
-        "in": place,
-        "required": False,
-        "description": text,
-        "schema": {"type": "string"},
-    }
+    {"name": name, "in": place, "required": False, "description": text, "schema": {"type": "string"}}
     for name, place, text in (
-        ("type", "query", "article, story, trend"),
-        ("language", "query", "language codes"),
-        ("source", "query", "sources"),
-        ("entity", "query", "entity ids"),
-        ("topic", "query", "IPTC Media Topics, medtop:…"),
-        ("story", "query", "story ids"),
-        ("q", "query", "words in title or text, Arabic-normalised"),
-        ("duplicates", "query", "hide (default), show or only"),
-        ("cursor", "query", "resume after this event"),
-        ("since", "query", "begin at this time (RFC 3339)"),
-        ("Last-Event-ID", "header", "resume after this event; wins over cursor and since"),
+        *((spec.name, "query", spec.description) for spec in FILTERS),
+        ("cursor", "query", "Resume after this event."),
+        ("since", "query", "Start at this time (RFC 3339)."),
+        ("Last-Event-ID", "header", "Resume after this event; overrides cursor and since."),
     )
 ]
 
@@ -69,7 +57,10 @@ def _code(status: HTTPStatus) -> dict[str, Any]:
     "/v1/events",
     response_class=Response,
     responses={
-        200: {"description": "The stream: id is the cursor, data the envelope.", "content": {"text/event-stream": {}}},
+        200: {
+            "description": "The stream: `id` is the cursor, `data` the envelope.",
+            "content": {"text/event-stream": {}},
+        },
         **documented(400, code=_code(HTTPStatus.BAD_REQUEST)),
         **documented(401, 403),
         **documented(410, code=_code(HTTPStatus.GONE), oldest=_OLDEST),
@@ -89,7 +80,7 @@ async def events(request: Request, key: Reader) -> Response:
         parameters.append(("cursor", last))
     try:
         subscription = Subscription.of_query(parameters)
-        return EventStream(gateway, await gateway.stream.open(subscription), allowances.of(key))
+        return EventStream(gateway, await gateway.hub.open(subscription), allowances.of(key))
     except StreamError as error:
         headers = RETRY_AFTER if error.code in {"going_away", "unavailable"} else None
         extra = {name: value for name, value in error.extra.items() if name != "field"}
@@ -103,12 +94,12 @@ async def events(request: Request, key: Reader) -> Response:
         ) from None
 
 
-class _TakesNothing(StreamError):
-    """The client does not read: it cannot be told either."""
+class _ClientNotReading(StreamError):
+    """The client does not read, so it cannot be sent an error either."""
 
 
 class EventStream(Response):
-    """The body of a subscription: it lasts until the client leaves, is too slow, or the gateway stops."""
+    """The body of a subscription: it ends when the client disconnects, is too slow, or the gateway stops."""
 
     def __init__(self, gateway: Gateway, session: Session, allowance: Allowance) -> None:
         self.status_code = HTTPStatus.OK
@@ -132,15 +123,15 @@ class EventStream(Response):
         with ExitStack() as held:
             try:
                 held.enter_context(self._allowance.connection())
-            except TooMany as refused:
-                await problems.response(refused.as_problem())(scope, receive, send)
+            except TooMany as error:
+                await problems.response(error.as_problem())(scope, receive, send)
                 return
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        with self._gateway.metrics.connections.labels("sse").track_inprogress(), self._gateway.stream.counted():
-            tasks = [asyncio.create_task(self._deliver(send)), asyncio.create_task(_left(receive))]
+        with self._gateway.metrics.connections.labels("sse").track_inprogress(), self._gateway.hub.track_connection():
+            tasks = [asyncio.create_task(self._deliver(send)), asyncio.create_task(_disconnected(receive))]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -148,52 +139,52 @@ class EventStream(Response):
                     task.cancel()
                 end, _ = await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(end, StreamError):
-            if not await self._say_goodbye(end, send):
+            if not await self._send_error(end, send):
                 http_connection(scope).abort()
-                await _left(receive)
+                await _disconnected(receive)
         elif isinstance(end, Exception):
             raise end
 
     async def _deliver(self, send: Send) -> None:
-        """Send what comes, and heartbeats when nothing does. Ends with an exception only."""
-        session, limits = self._session, self._gateway.limits
+        """Send events, and heartbeats when there are none. Returns only by raising."""
+        session, timeouts = self._session, self._gateway.timeouts
         delivered = self._gateway.metrics.delivered.labels("sse")
-        # The first heartbeat at once: even one who leaves before the first event knows where to resume.
+        # A heartbeat at once: a client that disconnects before the first event then knows where to resume.
         await self._send(send, b"retry: %d\n\n" % _RETRY_MS + self._heartbeat())
         while True:
             wait = self._allowance.take_events(0)
             if not wait:
                 chunk = await session.read()
-                chunk = chunk.head(self._allowance.share(len(chunk.events)))
+                chunk = chunk.head(self._allowance.budget(len(chunk.events)))
                 if chunk.events:
                     await self._send(send, chunk.sse)
                     delivered.inc(len(chunk.events))
                 session.position = chunk.position
                 wait = self._allowance.take_events(len(chunk.events))
-            if time.monotonic() - self._sent_at >= limits.heartbeat:
+            if time.monotonic() - self._sent_at >= timeouts.heartbeat:
                 await self._send(send, self._heartbeat())
-            rest = max(0.0, self._sent_at + limits.heartbeat - time.monotonic())
-            await (asyncio.sleep(min(wait, rest, _LOOK_SECONDS)) if wait else session.wait(rest))
+            rest = max(0.0, self._sent_at + timeouts.heartbeat - time.monotonic())
+            await (asyncio.sleep(min(wait, rest, _CHECK_SECONDS)) if wait else session.wait(rest))
 
     async def _send(self, send: Send, body: bytes) -> None:
-        seconds = self._gateway.limits.send
+        seconds = self._gateway.timeouts.send
         try:
             async with asyncio.timeout(seconds):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             message = f"nothing could be sent for {seconds:g} s"
-            raise _TakesNothing("too_slow", message, cursor=self._session.cursor) from None
+            raise _ClientNotReading("too_slow", message, cursor=self._session.cursor) from None
         self._sent_at = time.monotonic()
 
-    async def _say_goodbye(self, error: StreamError, send: Send) -> bool:
-        """Tell why it ends. False when the client does not read: then only cutting the line frees its memory."""
+    async def _send_error(self, error: StreamError, send: Send) -> bool:
+        """Send the reason for the end. False when the client does not read: then only a reset frees its memory."""
         if error.code == "too_slow":
             self._gateway.metrics.too_slow.inc()
-        if isinstance(error, _TakesNothing):
+        if isinstance(error, _ClientNotReading):
             return False
         body = _event("error", error.as_json())
         try:
-            async with asyncio.timeout(self._gateway.limits.farewell):
+            async with asyncio.timeout(self._gateway.timeouts.close):
                 await send({"type": "http.response.body", "body": body, "more_body": False})
         except TimeoutError:
             return False
@@ -208,7 +199,7 @@ def _event(name: str, data: object) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
-async def _left(receive: Receive) -> None:
-    """Return when the client has left."""
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass

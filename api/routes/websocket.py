@@ -1,8 +1,8 @@
 """``GET /v1/stream``: the stream over WebSocket.
 
-States of a connection: *unauthenticated* (only with keys set and none in the headers; the first frame must be
-``auth``) → *subscribed* (its session delivers by itself while this task answers ops) → *closed*, always with an
-``error`` frame that says why when it was the gateway that closed.
+States of a connection: *unauthenticated* (only if keys are set and the headers have none; the first frame must be
+``auth``) → *subscribed* (its session delivers by itself while this task answers ops) → *closed*. When the gateway
+closes, it always sends an ``error`` frame with the reason first.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from api.stream.subscription import StreamError, Subscription
 
 router = APIRouter()
 
-# The codes with which the gateway closes, by the code of the error sent before.
+# The close code by the code of the error that is sent before.
 CLOSE_CODES = {
     "bad_request": 4400,
     "bad_filter": 4400,
@@ -36,11 +36,11 @@ CLOSE_CODES = {
     "going_away": 1012,
     "unavailable": 1013,
 }
-# What a client got wrong while it was subscribed already: it is told, and the subscription stays.
-_STAYS = {"bad_request", "bad_filter", "bad_cursor", "cursor_too_old", "unavailable"}
+# Errors in an op of a subscribed client: they are sent, and the subscription continues.
+_RECOVERABLE = {"bad_request", "bad_filter", "bad_cursor", "cursor_too_old", "unavailable"}
 _OPS = "subscribe, ping, auth"
-# What a connection may send: more than any client has a use for, and little enough that the others do not notice.
-_FRAMES_A_SECOND, _FRAMES_AT_ONCE = 20, 200
+# What a connection may send: more than any client needs, and too little to affect others.
+_FRAMES_PER_SECOND, _FRAMES_BURST = 20, 200
 
 
 @router.get("/v1/stream", tags=["stream"], status_code=426, responses=documented(426))
@@ -51,7 +51,7 @@ async def upgrade() -> None:
 
 @router.websocket("/v1/stream")
 async def stream(websocket: WebSocket) -> None:
-    """Deliver events until one side ends it."""
+    """Deliver events until either side closes."""
     gateway: Gateway = websocket.app.state.gateway
     await websocket.accept()
     connection = _Connection(websocket, gateway)
@@ -61,7 +61,7 @@ async def stream(websocket: WebSocket) -> None:
     except WebSocketDisconnect:
         pass
     except StreamError as error:
-        connection.say_goodbye(error)
+        connection.close_with(error)
 
 
 class _Connection:
@@ -70,35 +70,35 @@ class _Connection:
     def __init__(self, websocket: WebSocket, gateway: Gateway) -> None:
         self._websocket = websocket
         self._gateway = gateway
-        self._limits = gateway.limits
-        self._line = websocket_connection(websocket.scope)
-        self._frames = Bucket(_FRAMES_A_SECOND, _FRAMES_AT_ONCE, time.monotonic)
+        self._timeouts = gateway.timeouts
+        self._connection = websocket_connection(websocket.scope)
+        self._frames = Bucket(_FRAMES_PER_SECOND, _FRAMES_BURST, time.monotonic)
 
     async def run(self) -> None:
-        """Authenticate, subscribe, answer. Raises ``StreamError`` with what to tell a client that cannot begin."""
+        """Authenticate, subscribe, answer ops. Raises ``StreamError`` when the connection has to be closed."""
         allowances: Allowances = self._websocket.app.state.allowances
         allowance = allowances.of(await self._authenticate())
         try:
             with allowance.connection():
                 await self._serve(allowance)
-        except TooMany as refused:
-            raise StreamError("too_many", refused.message, retry_after=str(refused.retry_after)) from None
+        except TooMany as error:
+            raise StreamError("too_many", error.message, retry_after=str(error.retry_after)) from None
 
     async def _serve(self, allowance: Allowance) -> None:
         subscription = Subscription.of_query(self._websocket.query_params.multi_items())
-        session = await self._gateway.stream.open_live(subscription, self._line, self.say_goodbye, allowance)
-        with self._gateway.stream.counted():
+        session = await self._gateway.hub.open_live(subscription, self._connection, self.close_with, allowance)
+        with self._gateway.hub.track_connection():
             try:
                 session.begin()
                 await self._answer(session)
             finally:
                 session.close()
 
-    def say_goodbye(self, error: StreamError) -> None:
-        """Tell why it ends, and close."""
+    def close_with(self, error: StreamError) -> None:
+        """Send the error, and close."""
         if error.code == "too_slow":
             self._gateway.metrics.too_slow.inc()
-        self._line.farewell(as_line(error.as_json()), CLOSE_CODES[error.code], grace=self._limits.farewell)
+        self._connection.close_with(as_line(error.as_json()), CLOSE_CODES[error.code], grace=self._timeouts.close)
 
     async def _authenticate(self) -> Key | None:
         keys = self._gateway.keys
@@ -114,7 +114,7 @@ class _Connection:
 
     async def _first_frame_key(self) -> bytes:
         try:
-            async with asyncio.timeout(self._limits.authenticate):
+            async with asyncio.timeout(self._timeouts.authenticate):
                 frame = await self._receive()
         except (TimeoutError, StreamError):
             raise Unauthorized from None
@@ -123,29 +123,29 @@ class _Connection:
         return str(frame["key"]).encode("utf-8", "replace")
 
     async def _answer(self, session: LiveSession) -> None:
-        """Answer ops until the client has gone; one that does not read the answers gets no more."""
+        """Answer ops until the client has gone. No op is read while the client does not read the answers."""
         while True:
-            await session.room()
+            await session.drain()
             try:
                 answer = await self._answer_to(await self._receive(), session)
             except StreamError as error:
-                if error.code not in _STAYS:
+                if error.code not in _RECOVERABLE:
                     raise
                 answer = error.as_json()
             if answer:
-                session.say(answer)
-            await asyncio.sleep(0)  # others first
+                session.send(answer)
+            await asyncio.sleep(0)  # let other tasks run
 
     async def _answer_to(self, frame: dict[str, object], session: LiveSession) -> dict[str, str] | None:
         match frame.get("op"):
             case "ping":
                 return {"type": "pong"}
             case "auth":
-                return None  # it was checked, or none is needed
+                return None  # the key was checked before, or none is needed
             case "subscribe":
-                asked = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
-                continues = asked.cursor is None and asked.since is None
-                session.change(asked.filter, None if continues else await self._gateway.stream.place(asked))
+                wanted = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
+                continues = wanted.cursor is None and wanted.since is None
+                session.change(wanted.filter, None if continues else await self._gateway.hub.locate(wanted))
                 return None
             case None:
                 raise StreamError("bad_request", f"op is missing; known are {_OPS}", field="op")
@@ -153,12 +153,12 @@ class _Connection:
                 raise StreamError("bad_request", f"unknown op {str(unknown)[:60]!r}; known are {_OPS}", field="op")
 
     async def _receive(self) -> dict[str, object]:
-        """The next frame's object. Raises ``StreamError`` when it holds none, or too many came of late."""
+        """The object in the next frame. Raises ``StreamError`` when there is none, or the client sends too fast."""
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         if wait := self._frames.try_take(1):
-            limit = f"a connection may send {_FRAMES_A_SECOND} frames a second"
+            limit = f"a connection may send {_FRAMES_PER_SECOND} frames a second"
             raise StreamError("too_many", limit, retry_after=str(math.ceil(wait)))
         text = message.get("text")
         if text is None:

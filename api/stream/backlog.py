@@ -1,8 +1,8 @@
-"""What is older than the shared log, read back from Kafka.
+"""Events older than the shared log, read from Kafka.
 
-A few consumers serve all who need it. They read pages: some consecutive records, parsed once and kept for a while, so
-that thousands who lost their connection at one moment cost as much as one. Whoever needs a page waits for its turn, and
-a slow client holds no consumer while its events go out.
+A small pool of consumers serves all subscribers. They read pages: consecutive records, parsed once and cached, so that
+thousands of clients that reconnect at the same time cost as much as one. A read occupies a consumer only until its page
+is there, so a slow client does not hold one while its events are sent.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ from api.stream.log import CHUNK_BYTES, SCAN_SECONDS, Chunk
 from api.stream.stream_event import Event, Unparsable, parse
 from services import kafka, kafka_topics
 
-_READERS = 4
-# A page ends where the offset is a multiple of this, or when it has the bytes of a chunk: whoever reads on, wherever it
-# began, comes to the pages that others have read.
-_PAGE = 256
-# Memory for pages, as ``Event.size`` reckons.
-_PAGES_BYTES = 16_000_000
-# A read that finds little ends after this time, well before ``_PATIENCE``: it is slow, and Kafka is well.
-_LONGEST_READ = 1.0
-_PATIENCE = 10.0
-_IDLE = 5.0
+_MAX_READERS = 4
+# A page ends where the offset is a multiple of this, or when it has the bytes of a chunk. Subscribers that started at
+# different offsets thus reach the same pages.
+_PAGE_OFFSETS = 256
+# Memory for cached pages, by ``Event.size``.
+_CACHE_BYTES = 16_000_000
+# A read that finds few matches ends after this many seconds, well before ``_TIMEOUT``, which means that Kafka fails.
+_MAX_READ_SECONDS = 1.0
+_TIMEOUT = 10.0
+_IDLE_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
 
 class Unavailable(Exception):
-    """Kafka does not answer now; the same may work later."""
+    """Kafka does not answer; a later try may succeed."""
 
 
 class TooOld(Exception):
-    """The position is no longer kept; ``oldest`` is the first that is."""
+    """Kafka has deleted the position; ``oldest`` is the first that it still keeps."""
 
     def __init__(self, oldest: int) -> None:
         super().__init__(f"the oldest offset that is kept is {oldest}")
@@ -49,7 +49,7 @@ class TooOld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """The events of some consecutive offsets, and the position behind them."""
+    """The events of consecutive offsets, and the position after them."""
 
     events: tuple[Event, ...]
     end: int
@@ -60,17 +60,17 @@ class _Page:
 
 
 class _Pages:
-    """The pages that were used last, by where they begin, within a bound of bytes. All are of one stream."""
+    """The most recently used pages by their first position, at most ``max_bytes`` of them. All are of one stream."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._pages: dict[int, _Page] = {}
         self._bytes = 0
         self._cursors: Cursors | None = None
 
     def get(self, position: int, cursors: Cursors) -> _Page | None:
-        """The page that begins there."""
-        if cursors is not self._cursors:  # the stream began anew; what was read before is not of it
+        """The page that starts at the position, if it is cached."""
+        if cursors is not self._cursors:  # the stream was restarted: the cached pages are of the old one
             self._pages.clear()
             self._bytes, self._cursors = 0, cursors
             return None
@@ -80,20 +80,20 @@ class _Pages:
         return page
 
     def put(self, position: int, page: _Page, cursors: Cursors) -> None:
-        """Keep a page; those that were not used for longest make room."""
+        """Add a page; the least recently used ones are evicted."""
         if cursors is not self._cursors or position in self._pages:
             return
         self._pages[position] = page
         self._bytes += page.size
-        while self._bytes > self._most and len(self._pages) > 1:
+        while self._bytes > self._max_bytes and len(self._pages) > 1:
             self._bytes -= self._pages.pop(next(iter(self._pages))).size
 
 
-class _Lane:
-    """An open consumer and where it stands, so that whoever goes on there finds what it has fetched already."""
+class _PooledReader:
+    """An open consumer and its position: a read that continues there uses what it has already fetched."""
 
-    def __init__(self, reader: kafka.Reader, resources: AsyncExitStack, clock: Callable[[], float]) -> None:
-        self.reader = reader
+    def __init__(self, consumer: kafka.Reader, resources: AsyncExitStack, clock: Callable[[], float]) -> None:
+        self.consumer = consumer
         self.resources = resources
         self._clock = clock
         self.position = -1
@@ -103,14 +103,14 @@ class _Lane:
 
     async def read(self, position: int, stop: int, cursors: Cursors) -> _Page:
         """The page from ``position``, which ends at ``stop`` at the latest."""
-        # Where the last reading was to stop there is nothing more in it.
+        # The fetched records end at ``self.stop``.
         if self._records is None or self.position != position or not position < self.stop <= stop:
-            self._records = self.reader.between(position, stop)
+            self._records = self.consumer.between(position, stop)
             self.stop = stop
-        end = (position // _PAGE + 1) * _PAGE
+        end = (position // _PAGE_OFFSETS + 1) * _PAGE_OFFSETS
         found: list[Event] = []
         size = 0
-        turn_began = self._clock()
+        slice_began = self._clock()
         async for record in self._records:
             position = record.offset + 1
             event = _parsed(record, cursors)
@@ -120,9 +120,9 @@ class _Lane:
             if position >= end or size >= CHUNK_BYTES:
                 break
             now = self._clock()
-            if now - turn_began >= SCAN_SECONDS:
-                await asyncio.sleep(0)  # parsing is work: let the live subscribers have their turn
-                turn_began = self._clock()
+            if now - slice_began >= SCAN_SECONDS:
+                await asyncio.sleep(0)  # parsing takes CPU time: let other tasks run
+                slice_began = self._clock()
         else:
             position = self.stop
             self._records = None
@@ -135,7 +135,7 @@ class _Lane:
 
 
 def _parsed(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event | None:
-    # The follower has reported this record when it came by.
+    # The follower has already logged this record.
     try:
         return parse(record, cursors)
     except Unparsable:
@@ -143,67 +143,67 @@ def _parsed(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event |
 
 
 class Backlog:
-    """Reads of ``updates`` at any position. Raises ``Unavailable`` when Kafka does not answer in time."""
+    """Reads of ``updates`` at any position. All methods raise ``Unavailable`` when Kafka does not answer in time."""
 
     def __init__(self, bootstrap: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._bootstrap = bootstrap
         self._clock = clock
-        self._turns = asyncio.Semaphore(_READERS)
-        self._free: list[_Lane] = []
-        self._pages = _Pages(_PAGES_BYTES)
+        self._slots = asyncio.Semaphore(_MAX_READERS)
+        self._idle: list[_PooledReader] = []
+        self._pages = _Pages(_CACHE_BYTES)
         self._reading: dict[tuple[int, int], asyncio.Task[_Page]] = {}
 
     async def read(self, position: int, stop: int, wanted: Filter, cursors: Cursors) -> Chunk:
         """Matching events from ``position`` on, at most one chunk and not beyond ``stop``. Raises ``TooOld``.
 
-        ``cursors`` are those of the stream that the position is of; of one that began anew they are another object.
+        ``cursors`` are those of the stream that the position belongs to. A restarted stream has another object.
         """
         found: list[Event] = []
         size = 0
-        began = turn_began = self._clock()
+        began = slice_began = self._clock()
         while True:
             page = self._pages.get(position, cursors) or await self._page(position, stop, cursors)
             for event in page.events:
                 if event.offset < stop and wanted.matches(event):
                     found.append(event)
                     size += len(event.line)
-                if self._clock() - turn_began >= SCAN_SECONDS:
-                    await asyncio.sleep(0)  # matching is work, too
-                    turn_began = self._clock()
+                if self._clock() - slice_began >= SCAN_SECONDS:
+                    await asyncio.sleep(0)  # matching takes CPU time, too
+                    slice_began = self._clock()
             position = min(page.end, stop)
-            if position >= stop or size >= CHUNK_BYTES or self._clock() - began >= _LONGEST_READ:
+            if position >= stop or size >= CHUNK_BYTES or self._clock() - began >= _MAX_READ_SECONDS:
                 return Chunk(tuple(found), position)
 
     async def _page(self, position: int, stop: int, cursors: Cursors) -> _Page:
-        """Read a page, once for all who ask for it meanwhile. Raises ``TooOld``."""
-        asked = (position, id(cursors))
-        reading = self._reading.get(asked)
+        """Read a page; concurrent calls for the same page share one read. Raises ``TooOld``."""
+        key = (position, id(cursors))
+        reading = self._reading.get(key)
         if reading is None:
-            reading = self._reading[asked] = asyncio.create_task(self._keep_page(position, stop, cursors))
-            reading.add_done_callback(lambda done: self._read_was(asked, done))
+            reading = self._reading[key] = asyncio.create_task(self._read_and_cache(position, stop, cursors))
+            reading.add_done_callback(lambda done: self._on_read(key, done))
         return await asyncio.shield(reading)
 
-    def _read_was(self, asked: tuple[int, int], reading: "asyncio.Task[_Page]") -> None:
-        del self._reading[asked]
+    def _on_read(self, key: tuple[int, int], reading: "asyncio.Task[_Page]") -> None:
+        del self._reading[key]
         if not reading.cancelled():
-            reading.exception()  # all who asked may have left
+            reading.exception()  # retrieve it: all callers may have been cancelled
 
-    async def _keep_page(self, position: int, stop: int, cursors: Cursors) -> _Page:
+    async def _read_and_cache(self, position: int, stop: int, cursors: Cursors) -> _Page:
         page = await self._read_page(position, stop, cursors)
         self._pages.put(position, page, cursors)
         return page
 
     async def _read_page(self, position: int, stop: int, cursors: Cursors) -> _Page:
-        async def read(lane: _Lane) -> _Page:
+        async def read(reader: _PooledReader) -> _Page:
             try:
-                return await lane.read(position, stop, cursors)
+                return await reader.read(position, stop, cursors)
             except OffsetOutOfRangeError:
-                raise TooOld(await lane.reader.oldest()) from None
+                raise TooOld(await reader.consumer.oldest()) from None
 
-        return await self._with_lane(read, position)
+        return await self._with_reader(read, position)
 
     async def event(self, offset: int, cursors: Cursors) -> Event | None:
-        """The event at one offset; None when it is no longer there."""
+        """The event at one offset; None when Kafka has deleted it, or it is not an event."""
         try:
             page = await self._read_page(offset, offset + 1, cursors)
         except TooOld:
@@ -211,64 +211,64 @@ class Backlog:
         return page.events[0] if page.events else None
 
     async def oldest(self) -> int:
-        """The oldest position that is kept."""
-        return await self._with_lane(lambda lane: lane.reader.oldest())
+        """The oldest position that Kafka keeps."""
+        return await self._with_reader(lambda reader: reader.consumer.oldest())
 
     async def end(self) -> int:
-        """The position behind the newest record."""
-        return await self._with_lane(lambda lane: lane.reader.end())
+        """The position after the newest record."""
+        return await self._with_reader(lambda reader: reader.consumer.end())
 
     async def at(self, milliseconds: int) -> int:
         """The position of the first record with this or a later timestamp; the end when there is none."""
-        return await self._with_lane(lambda lane: lane.reader.at(milliseconds))
+        return await self._with_reader(lambda reader: reader.consumer.at(milliseconds))
 
-    async def keep_tidy(self) -> None:
-        """Close consumers that nobody used for a while; runs until it is cancelled, then closes all."""
+    async def reap_idle(self) -> None:
+        """Close idle consumers until cancelled, then close all."""
         try:
             while True:
-                await asyncio.sleep(_IDLE)
-                for lane in [lane for lane in self._free if time.monotonic() - lane.used > _IDLE]:
-                    self._free.remove(lane)
-                    await lane.close()
+                await asyncio.sleep(_IDLE_SECONDS)
+                for reader in [reader for reader in self._idle if time.monotonic() - reader.used > _IDLE_SECONDS]:
+                    self._idle.remove(reader)
+                    await reader.close()
         finally:
             for reading in tuple(self._reading.values()):
                 reading.cancel()
-            while self._free:
-                await self._free.pop().close()
+            while self._idle:
+                await self._idle.pop().close()
 
-    async def _with_lane(self, work: Callable[[_Lane], Awaitable[_T]], position: int = -1) -> _T:
-        async with self._turns, self._lane(position) as lane:
-            return await work(lane)
+    async def _with_reader(self, work: Callable[[_PooledReader], Awaitable[_T]], position: int = -1) -> _T:
+        async with self._slots, self._reader(position) as reader:
+            return await work(reader)
 
     @asynccontextmanager
-    async def _lane(self, position: int) -> AsyncIterator[_Lane]:
-        """A consumer for one read: one that stands at the position, else any, else a new one.
+    async def _reader(self, position: int) -> AsyncIterator[_PooledReader]:
+        """A consumer for one read: one that is at the position, else any idle one, else a new one.
 
-        After an error it is closed: where it stands is then anybody's guess.
+        After an error it is closed, because its position is unknown.
         """
-        lane = next((one for one in self._free if one.position == position), None)
-        lane = lane or (self._free[0] if self._free else None)
-        if lane is not None:
-            self._free.remove(lane)
+        reader = next((one for one in self._idle if one.position == position), None)
+        reader = reader or (self._idle[0] if self._idle else None)
+        if reader is not None:
+            self._idle.remove(reader)
         try:
-            async with asyncio.timeout(_PATIENCE):
-                if lane is None:
-                    lane = await self._open()
-                yield lane
+            async with asyncio.timeout(_TIMEOUT):
+                if reader is None:
+                    reader = await self._open()
+                yield reader
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._discard(lane)
+            await self._discard(reader)
             raise Unavailable(f"Kafka does not answer: {error!r}") from error
         except BaseException:
-            await self._discard(lane)
+            await self._discard(reader)
             raise
-        lane.used = time.monotonic()
-        self._free.append(lane)
+        reader.used = time.monotonic()
+        self._idle.append(reader)
 
-    async def _open(self) -> _Lane:
+    async def _open(self) -> _PooledReader:
         resources = AsyncExitStack()
-        reader = await resources.enter_async_context(kafka.reader(self._bootstrap, kafka_topics.UPDATES.name))
-        return _Lane(reader, resources, self._clock)
+        consumer = await resources.enter_async_context(kafka.reader(self._bootstrap, kafka_topics.UPDATES.name))
+        return _PooledReader(consumer, resources, self._clock)
 
-    async def _discard(self, lane: _Lane | None) -> None:
-        if lane is not None:
-            await lane.close()
+    async def _discard(self, reader: _PooledReader | None) -> None:
+        if reader is not None:
+            await reader.close()

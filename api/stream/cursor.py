@@ -1,22 +1,22 @@
-"""Cursors: opaque strings that name an event of the stream, the same on every gateway of an installation.
+"""Cursors: opaque strings that identify an event of the stream, the same on every gateway of an installation.
 
-A cursor is 24 hexadecimal digits: sixteen for the place in the log, eight that check it against the Kafka
-cluster. Fixed length and leading zeros make cursors grow as strings along the stream.
+A cursor is 24 hexadecimal digits: sixteen for the offset in the log, eight that check it against the Kafka cluster.
+Thanks to fixed length and leading zeros, cursors increase as strings along the stream.
 """
 
 import re
 from hashlib import blake2b
 
 _SHAPE = re.compile(r"[0-9a-f]{24}")
-_PLACE_DIGITS = 16
+_OFFSET_DIGITS = 16
 
 
 class BadCursor(ValueError):
-    """The text is no cursor of this installation."""
+    """The text is not a cursor of this installation."""
 
 
 class Cursors:
-    """Writes and reads the cursors of one Kafka cluster."""
+    """Encodes and decodes the cursors of one Kafka cluster."""
 
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
@@ -29,17 +29,17 @@ class Cursors:
         return hash(self.cluster)
 
     def encode(self, offset: int) -> str:
-        """The cursor of the event at ``offset``; -1 stands for the place before the very first event."""
-        place = f"{offset + 1:016x}"
+        """The cursor of the event at ``offset``; -1 is the position before the first event."""
+        digits = f"{offset + 1:016x}"
         check = self._hash.copy()
-        check.update(place.encode())
-        return place + check.hexdigest()
+        check.update(digits.encode())
+        return digits + check.hexdigest()
 
     def decode(self, text: str) -> int:
-        """The offset that ``text`` names, -1 at least. Raises ``BadCursor``."""
+        """The offset in a cursor, at least -1. Raises ``BadCursor``."""
         if not _SHAPE.fullmatch(text):
             raise BadCursor("not a cursor: it must be one that this stream has sent")
-        offset = int(text[:_PLACE_DIGITS], 16) - 1
+        offset = int(text[:_OFFSET_DIGITS], 16) - 1
         if self.encode(offset) != text:
             raise BadCursor("the cursor comes from another installation, or was changed")
         return offset

@@ -1,9 +1,9 @@
-"""Who has everything and waits for more, by filter; what comes is handed to those whose filter it passes.
+"""Delivers new events to the subscribers that are caught up, grouped by filter.
 
-A subscriber that has read up to the end of the log is *parked* here. Its position is then ``Feeds.position``,
-the same for all: those whose filter does not match move on at no cost, and no task of theirs runs. For the
-others each distinct filter is matched once an event, what matches of one append is encoded once, and the
-finished frame is written to all connections parked under that filter in one pass.
+A subscriber that has read up to the end of the log joins the group of its filter. The position of all group members is
+``Fanout.position``: those whose filter does not match advance at no cost, and none of them needs a task. Each distinct
+filter is matched once per event, the matches of one append are encoded once, and the finished frame is written to all
+connections of the group in one pass.
 """
 
 import asyncio
@@ -17,124 +17,126 @@ from api.stream.filters import Filter, FilterIndex
 from api.stream.log import Log, chunks
 from api.stream.stream_event import Event
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
-class Parked(Protocol):
-    """A subscriber while it is parked."""
+class Member(Protocol):
+    """A subscriber in a group."""
 
     def wake(self) -> None:
-        """Leave, at ``Feeds.position``: there is something to read behind it."""
+        """Leave the group at ``Fanout.position`` and read on from there."""
 
 
-class Feed:
-    """The parked subscribers of one filter.
+class FanoutGroup:
+    """The caught-up subscribers of one filter.
 
-    ``writes`` are those to whose connections frames are written, ``readers`` those that are woken to read.
-    ``written`` counts the bytes of all frames so far, and ``sent_at`` is when the last one was: what each of the
-    connections was given is known without keeping it a connection.
+    Frames are written to the connections in ``writers``; ``readers`` are woken and read by themselves. ``written``
+    counts the bytes of all frames so far and ``sent_at`` is when the last one was written (monotonic clock), so what a
+    connection got is known without counting it for each connection.
     """
 
     def __init__(self, wanted: Filter) -> None:
         self.filter = wanted
-        self.writes: dict[Parked, Callable[[bytes], None]] = {}
-        self.readers: dict[Parked, None] = {}
+        self.writers: dict[Member, Callable[[bytes], None]] = {}
+        self.readers: dict[Member, None] = {}
         self.written = 0
         self.sent_at = 0.0
 
 
-class Feeds:
-    """All who are parked at the end of a log."""
+class Fanout:
+    """All subscribers that are caught up with a log. ``count_delivered`` is called with the number of deliveries."""
 
-    def __init__(self, log: Log, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log = log
+    def __init__(
+        self,
+        shared_log: Log,
+        *,
+        count_delivered: Callable[[int], object] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = shared_log
         self._clock = clock
         self._index = FilterIndex()
-        self._feeds: dict[Filter, Feed] = {}
+        self._groups: dict[Filter, FanoutGroup] = {}
         self._growth: asyncio.Future[None] | None = None
-        # Where whoever leaves now stands: the end of the log, but while new events are being handed out.
-        self._handing: int | None = None
-        self.count_delivered: Callable[[int], object] = _uncounted
-        log.listener = self
+        # While new events are delivered: the position of a member that leaves now. Otherwise that is the log's end.
+        self._delivering: int | None = None
+        self.count_delivered = count_delivered
+        shared_log.listener = self
 
     @property
     def position(self) -> int:
-        """The position of everybody who is parked."""
-        return self._log.end if self._handing is None else self._handing
+        """The position of all group members."""
+        return self._log.end if self._delivering is None else self._delivering
 
-    def park(self, member: Parked, wanted: Filter, write: Callable[[bytes], None] | None = None) -> Feed:
-        """Take in one who has everything: frames go to ``write``, or without one it is woken for them."""
-        feed = self._feeds.get(wanted)
-        if feed is None:
-            feed = self._feeds[wanted] = Feed(wanted)
+    def join(self, member: Member, wanted: Filter, write: Callable[[bytes], None] | None = None) -> FanoutGroup:
+        """Add a caught-up subscriber to its group. Frames go to ``write``; without it the member is woken instead."""
+        group = self._groups.get(wanted)
+        if group is None:
+            group = self._groups[wanted] = FanoutGroup(wanted)
             self._index.add(wanted)
         if write is None:
-            feed.readers[member] = None
+            group.readers[member] = None
         else:
-            feed.writes[member] = write
-        return feed
+            group.writers[member] = write
+        return group
 
-    def leave(self, member: Parked, feed: Feed) -> None:
-        """Let one go."""
-        feed.readers.pop(member, None)
-        feed.writes.pop(member, None)
-        if not feed.readers and not feed.writes and self._feeds.get(feed.filter) is feed:
-            del self._feeds[feed.filter]
-            self._index.discard(feed.filter)
+    def leave(self, member: Member, group: FanoutGroup) -> None:
+        """Remove a subscriber from its group."""
+        group.readers.pop(member, None)
+        group.writers.pop(member, None)
+        if not group.readers and not group.writers and self._groups.get(group.filter) is group:
+            del self._groups[group.filter]
+            self._index.discard(group.filter)
 
     def growth(self) -> "asyncio.Future[None]":
-        """A future that is done when the log has changed, whatever came; shared by all who ask."""
+        """A future, shared by all callers, that is done after the next change of the log."""
         if self._growth is None or self._growth.done():
             self._growth = asyncio.get_running_loop().create_future()
         return self._growth
 
-    def appended(self, events: Sequence[Event], begin: int) -> None:
-        """Hand new events to those whose filter they pass."""
+    def on_append(self, events: Sequence[Event], begin: int) -> None:
+        """Deliver new events to the groups whose filter they pass."""
         found: dict[Filter, list[Event]] = {}
-        if self._feeds:
+        if self._groups:
             for event in events:
                 for wanted in self._index.match(event):
                     found.setdefault(wanted, []).append(event)
         try:
             for wanted, matching in found.items():
-                self._handing = begin
-                self._hand(self._feeds[wanted], matching)
+                self._delivering = begin
+                self._deliver(self._groups[wanted], matching)
         finally:
-            self._handing = None
+            self._delivering = None
         self._grown()
 
-    def forgetting(self) -> None:
-        """Let all go, where they stand, before that place is forgotten."""
-        for feed in tuple(self._feeds.values()):
-            for member in (*feed.readers, *feed.writes):
+    def on_reset(self) -> None:
+        """Make all members leave at their present position, before the log drops it."""
+        for group in tuple(self._groups.values()):
+            for member in (*group.readers, *group.writers):
                 member.wake()
         self._grown()
 
-    def _hand(self, feed: Feed, events: Sequence[Event]) -> None:
-        for reader in tuple(feed.readers):
+    def _deliver(self, group: FanoutGroup, events: Sequence[Event]) -> None:
+        for reader in tuple(group.readers):
             reader.wake()
         for chunk in chunks(events, self._log.end):
-            if not feed.writes:
+            if not group.writers:
                 return
-            # A connection that is full with this chunk leaves at once, behind it.
-            self._handing = chunk.position
+            # A connection whose buffer this chunk fills leaves at once, at the position after the chunk.
+            self._delivering = chunk.position
             frame = chunk.frame
-            feed.written += len(frame)
-            feed.sent_at = self._clock()
-            members = tuple(feed.writes.items())
+            group.written += len(frame)
+            group.sent_at = self._clock()
+            members = tuple(group.writers.items())
             for member, write in members:
                 try:
                     write(frame)
                 except Exception:
-                    # Its end is told by the transport; the others get theirs.
-                    _log.exception("a frame could not be written")
-                    self.leave(member, feed)
+                    # The transport reports the end of this connection; the others get their frames.
+                    log.exception("frame_write_failed")
+                    self.leave(member, group)
             self.count_delivered(len(chunk.events) * len(members))
 
     def _grown(self) -> None:
         if self._growth is not None and not self._growth.done():
             self._growth.set_result(None)
-
-
-def _uncounted(_: int) -> None:
-    pass

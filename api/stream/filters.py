@@ -1,139 +1,145 @@
-"""Filters of a subscription: from query parameters or a JSON object, matched against events.
+"""Filters of a subscription: parsed from query parameters or a JSON object, and matched against events.
 
-Values of one filter are alternatives (any of), different filters hold together (all of). ``FilterIndex`` finds
-those of many filters that an event passes, at the cost of its matches.
+``khabar.filters`` defines which filters there are. An event passes a filter when it has any of its values, and a
+subscription when it passes all of its filters. ``FilterIndex`` finds the filters among many that an event passes, at a
+cost that grows with the matches and not with the number of filters.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from operator import attrgetter, methodcaller
 
 from api.stream.stream_event import Event, Facets, words
-from services.events import EventType
+from khabar.filters import FILTERS, WORDS, FilterSpec
 
-Duplicates = Literal["hide", "show", "only"]
-
-NAMES = ("type", "language", "source", "entity", "topic", "story", "q", "duplicates")
-_TYPES = get_args(EventType)
-_DUPLICATES: tuple[Duplicates, ...] = get_args(Duplicates)
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*")
-_TOPIC = re.compile(r"medtop:\w+")
-_LONGEST = 500
+_SPECS = {spec.name: spec for spec in FILTERS}
+NAMES = tuple(_SPECS)
+_DEFAULTS = {spec.name: frozenset([spec.default]) for spec in FILTERS if spec.default is not None}
+_FACET_FILTERS = [(spec.name, attrgetter(spec.facet)) for spec in FILTERS if spec.facet != WORDS]
+_WORD_FILTERS = [spec.name for spec in FILTERS if spec.facet == WORDS]
+_MAX_VALUE_CHARACTERS = 500
 
 
 class FilterError(ValueError):
-    """A filter is unknown or has a wrong value; ``name`` is the filter and the message says what is wrong."""
+    """A filter is unknown or has an invalid value; ``name`` is the filter and the message says what is wrong."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
 
 
-@dataclass(frozen=True)
 class Filter:
-    """What a subscriber wants to see. Equal filters are interchangeable, so work done for one serves all."""
+    """The filters of one subscription: ``values`` by name, defaults included.
 
-    type: frozenset[str] = frozenset()
-    language: frozenset[str] = frozenset()
-    source: frozenset[str] = frozenset()
-    entity: frozenset[str] = frozenset()
-    topic: frozenset[str] = frozenset()
-    story: frozenset[str] = frozenset()
-    q: frozenset[str] = frozenset()
-    duplicates: Duplicates = "hide"
-    _queries: tuple[tuple[str, ...], ...] = field(default=(), init=False, compare=False, repr=False)
-    _hash: int = field(default=0, init=False, compare=False, repr=False)
+    The values must be valid and in normal form, as ``parse`` returns them. Immutable; equal filters are
+    interchangeable, so work done for one is shared by all subscriptions that have it.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_queries", tuple(tuple(words(value)) for value in sorted(self.q)))
-        object.__setattr__(self, "_hash", hash(tuple(getattr(self, name) for name in NAMES)))
+    __slots__ = ("_conditions", "_hash", "_queries", "values")
+
+    def __init__(self, **values: str | Iterable[str]) -> None:
+        given = {name: frozenset([one] if isinstance(one, str) else one) for name, one in values.items()}
+        self.values: Mapping[str, frozenset[str]] = _DEFAULTS | {name: some for name, some in given.items() if some}
+        self._conditions = [(facet, self.values[name]) for name, facet in _FACET_FILTERS if name in self.values]
+        # For each full-text filter the alternatives, each a list of words that must all occur.
+        self._queries = [
+            [words(one) for one in sorted(self.values[name])] for name in _WORD_FILTERS if name in self.values
+        ]
+        # Filters are looked up for every event, so their sets are not hashed each time.
+        self._hash = hash(frozenset(self.values.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self.values == other.values
 
     def __hash__(self) -> int:
-        # Filters are looked up for every event: eight sets are not hashed each time.
         return self._hash
 
+    def __repr__(self) -> str:
+        return f"Filter({', '.join(f'{name}={sorted(values)}' for name, values in self.values.items())})"
+
     def admits(self, facets: Facets) -> bool:
-        """Whether something with these facets passes everything but ``q``."""
-        if facets.type == "article" and self.duplicates != "show" and facets.duplicate != (self.duplicates == "only"):
-            return False
-        return (
-            (not self.type or facets.type in self.type)
-            and (not self.language or not self.language.isdisjoint(facets.languages))
-            and (not self.source or not self.source.isdisjoint(facets.sources))
-            and (not self.entity or not self.entity.isdisjoint(facets.entities))
-            and (not self.topic or not self.topic.isdisjoint(facets.topics))
-            and (not self.story or not self.story.isdisjoint(facets.stories))
-        )
+        """Whether an event with these facets passes every filter but the full-text ones."""
+        # Loops here and below: a generator costs more than the comparisons.
+        for facet, wanted in self._conditions:  # noqa: SIM110
+            if wanted.isdisjoint(facet(facets)):
+                return False
+        return True
 
     def matches(self, event: Event) -> bool:
-        """Whether the event is to be delivered. A ``q`` of several words asks for all of them."""
-        return self.admits(event.facets) and (not self._queries or any(map(event.has_words, self._queries)))
+        """Whether the event passes. A full-text value of several words requires all of them."""
+        if not self.admits(event.facets):
+            return False
+        for alternatives in self._queries:  # noqa: SIM110
+            if not any(map(event.has_words, alternatives)):
+                return False
+        return True
 
     def keys(self, name: str) -> frozenset[str]:
-        """Values of one dimension such that every event that passes has at least one of them."""
-        if name != "q":
-            return getattr(self, name)  # type: ignore[no-any-return]
-        # Of several words all must be there; the longest is likely the rarest.
-        return frozenset(max(query, key=len) for query in self._queries)
+        """Values of one filter such that every event that passes has at least one of them."""
+        if _SPECS[name].facet != WORDS:
+            return self.values[name]
+        # All words of a query must occur; the longest is likely the rarest.
+        return frozenset(max(words(value), key=len) for value in self.values[name])
 
     def as_json(self) -> dict[str, object]:
-        """The filter as a client would write it, complete with the default of ``duplicates``."""
-        given: dict[str, object] = {name: sorted(values) for name in NAMES[:-1] if (values := getattr(self, name))}
-        return given | {"duplicates": self.duplicates}
+        """The filter as a client would write it, defaults included."""
+        return {
+            spec.name: sorted(self.values[spec.name]) if spec.multiple else next(iter(self.values[spec.name]))
+            for spec in FILTERS
+            if spec.name in self.values
+        }
 
 
-# What an event is looked up by, the most selective first, with the values that it has. Its words cost most to get at;
-# a language is shared by half of all events.
-_DIMENSIONS: dict[str, Callable[[Event], Iterable[str]]] = {
-    "story": lambda event: event.facets.stories,
-    "entity": lambda event: event.facets.entities,
-    "topic": lambda event: event.facets.topics,
-    "source": lambda event: event.facets.sources,
-    "q": lambda event: event.words(),
-    "language": lambda event: event.facets.languages,
+def _lookup(spec: FilterSpec) -> Callable[[Event], Iterable[str]]:
+    return methodcaller("words") if spec.facet == WORDS else attrgetter(f"facets.{spec.facet}")
+
+
+# The filters that the index looks events up by, the most selective first, and the values that an event has for each.
+_INDEXED: dict[str, Callable[[Event], Iterable[str]]] = {
+    spec.name: _lookup(spec)
+    for spec in sorted(FILTERS, key=lambda spec: spec.selectivity or 0)
+    if spec.selectivity is not None
 }
 
 
 class FilterIndex:
-    """Distinct filters, each added as often as it is wanted, and which of them an event passes.
+    """Distinct filters with the number of their subscriptions, and which of them an event passes.
 
-    A filter is kept under the values of its most selective dimension, so an event meets only those that name one
-    of its own stories, entities, words and so on. Filters without any (``type``, ``duplicates`` alone) are met by
-    every event, once each.
+    A filter is stored under the values of its most selective part, so an event is compared only with filters that name
+    one of its own stories, entities, words and so on. Filters without such a part (``type`` or ``duplicates`` alone)
+    are compared with every event, once each.
     """
 
     def __init__(self) -> None:
-        self._wanted: dict[Filter, int] = {}
-        self._by_value: dict[str, dict[str, dict[Filter, None]]] = {name: {} for name in _DIMENSIONS}
-        self._without: dict[Filter, None] = {}
+        self._counts: dict[Filter, int] = {}
+        self._by_value: dict[str, dict[str, dict[Filter, None]]] = {name: {} for name in _INDEXED}
+        self._unindexed: dict[Filter, None] = {}
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self._counts)
 
     def add(self, wanted: Filter) -> None:
-        """One more wants this filter."""
-        count = self._wanted.get(wanted, 0)
-        self._wanted[wanted] = count + 1
+        """Count one more subscription of this filter."""
+        count = self._counts.get(wanted, 0)
+        self._counts[wanted] = count + 1
         if count:
             return
-        name = _dimension(wanted)
+        name = _most_selective(wanted)
         if name is None:
-            self._without[wanted] = None
+            self._unindexed[wanted] = None
             return
         for value in wanted.keys(name):
             self._by_value[name].setdefault(value, {})[wanted] = None
 
     def discard(self, wanted: Filter) -> None:
-        """One less wants this filter. Raises ``KeyError`` when nobody did."""
-        count = self._wanted[wanted]
+        """Count one subscription of this filter less. Raises ``KeyError`` when there is none."""
+        count = self._counts[wanted]
         if count > 1:
-            self._wanted[wanted] = count - 1
+            self._counts[wanted] = count - 1
             return
-        del self._wanted[wanted]
-        name = _dimension(wanted)
+        del self._counts[wanted]
+        name = _most_selective(wanted)
         if name is None:
-            del self._without[wanted]
+            del self._unindexed[wanted]
             return
         for value in wanted.keys(name):
             filters = self._by_value[name][value]
@@ -143,35 +149,32 @@ class FilterIndex:
 
     def match(self, event: Event) -> list[Filter]:
         """The filters that the event passes, each once."""
-        met = dict(self._without)
-        for name, values in _DIMENSIONS.items():
+        candidates = dict(self._unindexed)
+        for name, values in _INDEXED.items():
             by_value = self._by_value[name]
             if by_value:
                 for value in values(event):
                     found = by_value.get(value)
                     if found is not None:
-                        met.update(found)
-        return [wanted for wanted in met if wanted.matches(event)]
+                        candidates.update(found)
+        return [wanted for wanted in candidates if wanted.matches(event)]
 
 
-def _dimension(wanted: Filter) -> str | None:
-    return next((name for name in _DIMENSIONS if getattr(wanted, name)), None)
+def _most_selective(wanted: Filter) -> str | None:
+    return next((name for name in _INDEXED if name in wanted.values), None)
 
 
 def parse(given: Iterable[tuple[str, str]]) -> Filter:
     """The filter in query parameters, each repeatable and comma-separated. Raises ``FilterError``."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for name, value in given:
-        if name not in NAMES:
-            raise FilterError(name, f"unknown filter {name[:60]!r}; known are {', '.join(NAMES)}")
-        found.setdefault(name, []).extend(_checked(name, part) for part in value.split(","))
-    duplicates: Duplicates = "hide"
-    if "duplicates" in found:
-        chosen = set(found.pop("duplicates"))
-        if len(chosen) > 1:
-            raise FilterError("duplicates", f"filter duplicates takes one of {', '.join(_DUPLICATES)}")
-        duplicates = next(one for one in _DUPLICATES if one in chosen)
-    return Filter(**{name: frozenset(values) for name, values in found.items()}, duplicates=duplicates)
+        if name not in _SPECS:
+            raise _unknown(name)
+        found.setdefault(name, set()).update(_checked(_SPECS[name], part) for part in value.split(","))
+    for name, values in found.items():
+        if len(values) > 1 and not _SPECS[name].multiple:
+            raise FilterError(name, f"filter {name} takes one of {', '.join(_SPECS[name].values)}")
+    return Filter(**found)
 
 
 def parse_json(given: object) -> Filter:
@@ -185,30 +188,23 @@ def parse_json(given: object) -> Filter:
             if not isinstance(one, str):
                 raise FilterError(str(name), f"filter {str(name)[:60]} must be a string or a list of strings")
             pairs.append((str(name), one))
-        if not values and name not in NAMES:
-            raise FilterError(str(name), f"unknown filter {str(name)[:60]!r}; known are {', '.join(NAMES)}")
+        if not values and name not in _SPECS:
+            raise _unknown(str(name))
     return parse(pairs)
 
 
-def _checked(name: str, value: str) -> str:
-    """One value in its normal form. Raises ``FilterError``."""
+def _unknown(name: str) -> FilterError:
+    return FilterError(name, f"unknown filter {name[:60]!r}; known are {', '.join(NAMES)}")
+
+
+def _checked(spec: FilterSpec, value: str) -> str:
+    """A value in its normal form. Raises ``FilterError``."""
     value = value.strip()
     if not value:
-        raise FilterError(name, f"filter {name} has an empty value")
-    if len(value) > _LONGEST:
-        raise FilterError(name, f"filter {name} has a value of more than {_LONGEST} characters")
-    if name == "language":
-        value = value.lower().replace("_", "-")
-    test, expected = _RULES.get(name, (lambda _: True, ""))
-    if not test(value):
-        raise FilterError(name, f"filter {name} cannot be {value[:60]!r}: {expected}")
+        raise FilterError(spec.name, f"filter {spec.name} has an empty value")
+    if len(value) > _MAX_VALUE_CHARACTERS:
+        raise FilterError(spec.name, f"filter {spec.name} has a value of more than {_MAX_VALUE_CHARACTERS} characters")
+    value = spec.normalize(value)
+    if not spec.accepts(value) or (spec.facet == WORDS and not words(value)):
+        raise FilterError(spec.name, f"filter {spec.name} cannot be {value[:60]!r}: {spec.valid}")
     return value
-
-
-_RULES: dict[str, tuple[Callable[[str], object], str]] = {
-    "type": (_TYPES.__contains__, f"it is one of {', '.join(_TYPES)}"),
-    "duplicates": (_DUPLICATES.__contains__, f"it is one of {', '.join(_DUPLICATES)}"),
-    "language": (_LANGUAGE.fullmatch, "it is a language code such as ar"),
-    "topic": (_TOPIC.fullmatch, "it is an id such as medtop:04000000"),
-    "q": (words, "there is no word in it"),
-}

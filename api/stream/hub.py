@@ -1,4 +1,4 @@
-"""The stream of one gateway: where subscriptions begin, who is looked after, and how all of them end."""
+"""The stream of one gateway: opens sessions, sends heartbeats, closes all sessions at the end."""
 
 import asyncio
 import contextlib
@@ -12,38 +12,51 @@ import structlog
 from api.access.limits import UNLIMITED, Allowance
 from api.stream.backlog import Backlog, TooOld, Unavailable
 from api.stream.cursor import BadCursor, Cursors
-from api.stream.fanout import Feeds
+from api.stream.fanout import Fanout
 from api.stream.follower import Follower
 from api.stream.log import Log
 from api.stream.protocols import WebSocketConnection, as_line, text_frame
 from api.stream.session import LiveSession, Session
-from api.stream.subscription import Limits, StreamError, Subscription
+from api.stream.subscription import StreamError, StreamTimeouts, Subscription
 from services.clock import utc_now
 
-# How often it is looked at who is due a heartbeat or takes nothing: at least.
-_LOOK_SECONDS = 1.0
+# The longest time between two checks for due heartbeats and for clients that do not read.
+_CHECK_SECONDS = 1.0
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
-class Stream:
-    """The stream of this gateway: opens sessions, looks after the live ones and, in the end, closes all."""
+class StreamHub:
+    """The stream of this gateway. ``live`` are the sessions that write to connections.
 
-    def __init__(self, log: Log, backlog: Backlog, follower: Follower, limits: Limits) -> None:
-        self.log = log
-        self.feeds = Feeds(log)
+    ``count_delivered`` is called with the number of events written to WebSocket connections.
+    """
+
+    def __init__(  # noqa: PLR0913 - its parts
+        self,
+        shared_log: Log,
+        backlog: Backlog,
+        follower: Follower,
+        timeouts: StreamTimeouts,
+        *,
+        count_delivered: Callable[[int], object] = lambda _: None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.log = shared_log
+        self.fanout = Fanout(shared_log, count_delivered=count_delivered)
         self.backlog = backlog
         self.follower = follower
-        self.limits = limits
+        self.timeouts = timeouts
         self.closing = False
         self.live: set[LiveSession] = set()
-        self._beat = (-1, b"")
-        self._open = 0
-        self._all_left = asyncio.Event()
+        self._now = now
+        self._heartbeat = (-1, b"")
+        self._connections = 0
+        self._all_closed = asyncio.Event()
 
     async def open(self, subscription: Subscription) -> "Session":
-        """A session that begins where the subscription says. Raises ``StreamError`` when it cannot begin."""
-        return Session(self, subscription.filter, await self._begin(subscription))
+        """A session that starts where the subscription says. Raises ``StreamError`` when it cannot start."""
+        return Session(self, subscription.filter, await self._start(subscription))
 
     async def open_live(
         self,
@@ -52,18 +65,21 @@ class Stream:
         on_end: Callable[[StreamError], None],
         allowance: Allowance = UNLIMITED,
     ) -> "LiveSession":
-        """The same, for a session that writes to a connection; ``on_end`` is to tell its client of an end."""
-        begin = await self._begin(subscription)
-        return LiveSession(self, subscription.filter, begin, connection, on_end, allowance=allowance)
+        """A session that writes to a connection. ``on_end`` has to send the client the error that ends the session.
 
-    async def _begin(self, subscription: Subscription) -> int:
+        Raises ``StreamError`` when it cannot start.
+        """
+        position = await self._start(subscription)
+        return LiveSession(self, subscription.filter, position, connection, on_end, allowance=allowance)
+
+    async def _start(self, subscription: Subscription) -> int:
         self._check_open()
         try:
-            async with asyncio.timeout(self.limits.connect):
+            async with asyncio.timeout(self.timeouts.connect):
                 await self.follower.caught_up.wait()
         except TimeoutError:
             raise StreamError("unavailable", "the stream cannot be read at the moment; try again") from None
-        position = await self.place(subscription)
+        position = await self.locate(subscription)
         self._check_open()
         return position
 
@@ -72,18 +88,18 @@ class Stream:
             raise StreamError("going_away", "this gateway is shutting down; connect again")
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Held by a connection that will say goodbye when the stream closes."""
-        self._open += 1
+    def track_connection(self) -> Iterator[None]:
+        """Hold this while a connection is open: ``close`` waits until every connection has sent its last message."""
+        self._connections += 1
         try:
             yield
         finally:
-            self._open -= 1
-            if not self._open:
-                self._all_left.set()
+            self._connections -= 1
+            if not self._connections:
+                self._all_closed.set()
 
-    async def place(self, subscription: Subscription) -> int:
-        """The position at which the subscription begins. Raises ``StreamError``."""
+    async def locate(self, subscription: Subscription) -> int:
+        """The position at which the subscription starts. Raises ``StreamError``."""
         try:
             if subscription.cursor is not None:
                 return await self._after(subscription.cursor)
@@ -92,7 +108,7 @@ class Stream:
         except TooOld as error:
             raise StreamError(
                 "cursor_too_old",
-                "what followed is no longer kept; resume from oldest for all that is",
+                "the events after it are no longer kept; resume from oldest for all that are",
                 oldest=self.cursors.encode(error.oldest - 1),
             ) from None
         except Unavailable:
@@ -101,7 +117,7 @@ class Stream:
 
     @property
     def cursors(self) -> Cursors:
-        """The cursors of this installation; there once the follower has caught up."""
+        """The cursors of this installation. Raises ``StreamError`` until the follower has caught up."""
         if self.follower.cursors is None:
             raise StreamError("unavailable", "the stream cannot be read at the moment; try again")
         return self.follower.cursors
@@ -115,7 +131,7 @@ class Stream:
             oldest = await self.backlog.oldest()
             if position < oldest:
                 raise TooOld(oldest)
-        # Another gateway may be a little ahead of this one; ahead of Kafka is nobody.
+        # A cursor from another gateway may be ahead of this gateway's log, but never ahead of Kafka.
         elif position > self.log.end and position > await self.backlog.end():
             raise StreamError("bad_cursor", "the cursor is ahead of the stream", field="cursor")
         return position
@@ -123,39 +139,39 @@ class Stream:
     async def _at(self, since: datetime) -> int:
         position = await self.backlog.at(max(0, int(since.timestamp() * 1000)))
         oldest = await self.backlog.oldest()
-        # The first record that is kept answers for the time before it only when there was none before; and where
-        # none is kept, nobody knows what was there since.
-        if position <= oldest and oldest > 0 and (position < await self.backlog.end() or since < utc_now()):
+        # When Kafka has deleted records and the first one it keeps is the first after ``since``, events after ``since``
+        # may be among the deleted. The same holds when it keeps none.
+        if position <= oldest and oldest > 0 and (position < await self.backlog.end() or since < self._now()):
             raise TooOld(oldest)
         return position
 
-    async def look_after(self) -> None:
-        """Send heartbeats, and end the sessions of clients that take nothing; runs until it is cancelled."""
-        seconds = min(_LOOK_SECONDS, self.limits.heartbeat / 4, self.limits.send / 4)
+    async def run_heartbeats(self) -> None:
+        """Send heartbeats and end the sessions of clients that do not read, until cancelled."""
+        seconds = min(_CHECK_SECONDS, self.timeouts.heartbeat / 4, self.timeouts.send / 4)
         while True:
             await asyncio.sleep(seconds)
             now = time.monotonic()
             for session in tuple(self.live):
                 try:
-                    session.look_after(now)
+                    session.check(now)
                 except Exception:
-                    _log.exception("a subscriber could not be looked after")
+                    log.exception("session_check_failed")
 
     def heartbeat(self, position: int) -> bytes:
-        """The frame of a heartbeat at this position, made once for all who are there."""
-        if self._beat[0] != position:
+        """The frame of a heartbeat at this position, encoded once for all sessions that are there."""
+        if self._heartbeat[0] != position:
             message = {"type": "heartbeat", "cursor": self.cursors.encode(position - 1)}
-            self._beat = (position, text_frame(as_line(message).encode()))
-        return self._beat[1]
+            self._heartbeat = (position, text_frame(as_line(message).encode()))
+        return self._heartbeat[1]
 
     async def close(self) -> None:
-        """Ask all sessions to say goodbye; returns when they have, or after a bounded time."""
+        """End all sessions; returns when their clients have been sent the cursor, or after ``timeouts.close``."""
         self.closing = True
         for session in tuple(self.live):
             session.end(session.going_away())
-        self.feeds.forgetting()
-        if self._open:
-            self._all_left.clear()
+        self.fanout.on_reset()
+        if self._connections:
+            self._all_closed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.limits.farewell):
-                    await self._all_left.wait()
+                async with asyncio.timeout(self.timeouts.close):
+                    await self._all_closed.wait()

@@ -1,8 +1,7 @@
 """The shared log: the newest events of ``updates`` in memory, once for all connections.
 
-Every subscriber reads from it at a position of its own, so a slow one holds nothing but its position. A
-*position* is the offset of the next record to look at; offsets whose record could not be parsed belong to the
-log but have no event.
+Every subscriber reads from it at its own position, so a slow subscriber costs nothing but that position. A *position*
+is the offset of the next record to read; offsets whose record could not be parsed belong to the log but have no event.
 """
 
 import time
@@ -17,31 +16,31 @@ from api.stream.filters import Filter
 from api.stream.protocols import text_frame
 from api.stream.stream_event import Event
 
-# Coalesced events of one write. A chunk may be larger by its last event.
+# Bytes of events combined into one write. A chunk may be larger by its last event.
 CHUNK_BYTES = 256_000
-# Events looked at before others get their turn, when hardly any matches.
+# Events scanned before other tasks run, when hardly any matches.
 SCAN = 2_000
-# The same in time: a ``q`` normalises each text once, and a long one takes milliseconds.
+# The same in time: a ``q`` normalises each text once, and a long text takes milliseconds.
 SCAN_SECONDS = 0.005
 _CACHED_CHUNKS = 32
 
 
 @dataclass
 class Chunk:
-    """Consecutive matching events, encoded once for all who read them, and the position behind them."""
+    """Consecutive matching events, encoded once for all readers, and the position after them."""
 
     events: tuple[Event, ...]
     position: int
 
     def head(self, count: int) -> "Chunk":
-        """The first so many events, and the position behind them."""
+        """The first ``count`` events, and the position after them."""
         if count >= len(self.events):
             return self
         return Chunk(self.events[:count], self.events[count - 1].offset + 1)
 
     @cached_property
     def frame(self) -> bytes:
-        """One envelope a line, as a whole WebSocket frame: what is written to every connection that gets it."""
+        """The envelopes, one a line, as one WebSocket frame that can be written to every connection."""
         return text_frame(b"\n".join(event.line for event in self.events))
 
     @cached_property
@@ -54,7 +53,7 @@ class Chunk:
 
 
 def chunks(events: Sequence[Event], position: int) -> Iterator[Chunk]:
-    """These events in chunks of bounded size; the last one ends at ``position``."""
+    """These events in chunks of bounded size; the last chunk ends at ``position``."""
     part: list[Event] = []
     size = 0
     for event in events:
@@ -67,17 +66,20 @@ def chunks(events: Sequence[Event], position: int) -> Iterator[Chunk]:
 
 
 class Listener(Protocol):
-    """Who is told at once when the log changes."""
+    """Is called synchronously when the log changes."""
 
-    def appended(self, events: Sequence[Event], begin: int) -> None:
-        """The log has grown from ``begin`` up to its present end by these events."""
+    def on_append(self, events: Sequence[Event], begin: int) -> None:
+        """These events were appended, from ``begin`` up to the log's new end."""
 
-    def forgetting(self) -> None:
+    def on_reset(self) -> None:
         """The log is about to be reset."""
 
 
 class Log:
-    """Events from position ``start`` up to position ``end``, bounded in bytes; the oldest go first."""
+    """Events from position ``start`` up to position ``end``, bounded in bytes; the oldest are evicted first.
+
+    ``generation`` is incremented when positions from before are no longer valid.
+    """
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_bytes = max_bytes
@@ -90,33 +92,33 @@ class Log:
         self._chunks: dict[tuple[Filter, int], Chunk] = {}
         self.listener: Listener | None = None
 
-    def reset(self, position: int, *, anew: bool = False) -> None:
-        """Forget everything and go on at ``position``; ``anew`` when older positions mean nothing any more."""
+    def reset(self, position: int, *, restart: bool = False) -> None:
+        """Drop all events and continue at ``position``; ``restart``: positions from before are no longer valid."""
         if self.listener is not None:
-            self.listener.forgetting()
-        self.generation += anew
+            self.listener.on_reset()
+        self.generation += restart
         self._events.clear()
         self._chunks.clear()
         self.bytes = 0
         self.start = self.end = position
 
     def append(self, events: Iterable[Event], end: int) -> None:
-        """Take in what lies between the present end and ``end``, and hand it to who waits for it."""
+        """Append the events between the present end and ``end``, and call the listener with them."""
         new, begin = tuple(events), self.end
         for event in new:
             self._events.append(event)
             self.bytes += event.size
-        # The newest event stays whatever its size: those who are up to date must not go to Kafka for it.
+        # The newest event is kept whatever its size, so that subscribers who are caught up need not read it from Kafka.
         while self.bytes > self.max_bytes and len(self._events) > 1:
             oldest = self._events.popleft()
             self.bytes -= oldest.size
             self.start = oldest.offset + 1
         self.end = end
         if self.listener is not None:
-            self.listener.appended(new, begin)
+            self.listener.on_append(new, begin)
 
     def get(self, offset: int) -> Event | None:
-        """The event at an offset, when it is in memory."""
+        """The event at an offset, or None when it is not in memory."""
         at = bisect_left(self._events, offset, key=_offset)
         found = self._events[at] if at < len(self._events) else None
         return found if found is not None and found.offset == offset else None
@@ -124,8 +126,8 @@ class Log:
     def read(self, position: int, wanted: Filter) -> Chunk:
         """The next matching events from ``position`` (not before ``start``), possibly none; returns within a few ms.
 
-        When there is anything to look at, the chunk's position lies behind ``position``: whoever reads on arrives.
-        What one subscriber has read is kept for a while for others with the same filter at the same position.
+        When the log has anything after ``position``, the chunk's position is greater, so repeated reads reach the end.
+        The last chunks are cached for other subscribers with the same filter at the same position.
         """
         key = (wanted, position)
         known = self._chunks.get(key)
@@ -152,7 +154,7 @@ class Log:
             if size >= CHUNK_BYTES or self._clock() - began >= SCAN_SECONDS:
                 return Chunk(tuple(found), position)
         if first + SCAN >= len(self._events):
-            # Behind the last event there may be offsets without one; a reader may be ahead of this log.
+            # There may be offsets without an event after the last one; a reader may be ahead of this log.
             position = max(position, self.end)
         return Chunk(tuple(found), position)
 

@@ -1,10 +1,9 @@
-"""The connections beneath ASGI, where the gateway needs more than ASGI offers: a certain end, and cheap frames.
+"""uvicorn protocols that expose the connection below ASGI: to close it for certain, and to write finished frames.
 
-ASGI can only send to a client that reads. A client that does not would keep its connection and buffers for
-ever, because closing waits until everything was sent. And a frame that a thousand clients get is a thousand times
-a message, a coroutine and an encoding. Both protocols therefore put themselves into
-``scope["extensions"]["khabar"]``, so that an endpoint can end a connection whatever its client does, and write
-finished frames to it.
+ASGI can only send to a client that reads. A client that does not read would keep its connection and buffers forever,
+because closing waits until everything was sent. And a frame for a thousand clients would be a thousand messages,
+coroutines and encodings. Both protocols therefore put themselves into ``scope["extensions"]["khabar"]``, so that an
+endpoint can end a connection whatever its client does, and write finished frames to it.
 """
 
 import contextlib
@@ -26,20 +25,21 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 _EXTENSION = "khabar"
-# When more than the first waits in a connection it is full, until less than the second does.
-_FULL = 64 * 1024
-_ROOM = 16 * 1024
-# A client that closes has so long to take what it was sent before, and the answer to its close.
+# A connection is full while more than the high mark is buffered, until less than the low mark is.
+_HIGH_WATER = 64 * 1024
+_LOW_WATER = 16 * 1024
+# A client that closes has this long to read what it was sent before, and the answer to its close.
 _LINGER_SECONDS = 2.0
+# Payloads below these sizes have a frame header of two and of four bytes.
 _SHORT, _MEDIUM = 126, 65_536
-# Taken in at once of what a client sends; the loop reads far more, and thousands of frames hold up everybody else.
-_PIECE = 4 * 1024
+# Input is parsed in slices of this size: the loop reads far more at once, and thousands of frames block other clients.
+_SLICE_BYTES = 4 * 1024
 # Frames of one message; ops are small, and each frame costs more than its bytes.
-_MOST_FRAMES = 64
+_MAX_FRAMES = 64
 
 
 def text_frame(text: bytes) -> bytes:
-    """A whole WebSocket text frame of a server, unmasked (RFC 6455, 5.2)."""
+    """A complete WebSocket text frame as a server sends it, unmasked (RFC 6455, 5.2)."""
     size = len(text)
     if size < _SHORT:
         return struct.pack("!BB", 0x81, size) + text
@@ -53,18 +53,18 @@ def as_line(message: object) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-class WebSocketUser(Protocol):
-    """Who writes frames to a connection, and is told at once, within the call that brought it about."""
+class ConnectionListener(Protocol):
+    """Is called when the connection it writes to changes, synchronously within the call that caused the change."""
 
-    def full(self) -> None:
-        """More waits in the connection than should: write no more until there is ``room``."""
+    def on_backpressure(self) -> None:
+        """The connection's buffer is full: write no more until ``drain`` returns."""
 
-    def lost(self) -> None:
+    def on_disconnect(self) -> None:
         """The connection takes no more frames: it is closed or closing."""
 
 
 class WebSocketConnection(Protocol):
-    """What a WebSocket endpoint can do beneath ASGI."""
+    """What a WebSocket endpoint can do below ASGI."""
 
     @property
     def is_open(self) -> bool:
@@ -72,30 +72,30 @@ class WebSocketConnection(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether more waits than should."""
+        """Whether the buffer of unsent bytes is full."""
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Writes a whole frame, synchronously; to be called only while the connection is open."""
+        """A function that writes a complete frame synchronously; call it only while the connection is open."""
 
-    def use(self, user: WebSocketUser | None) -> None:
-        """Tell this one from now on what becomes of the connection."""
+    def set_listener(self, listener: ConnectionListener | None) -> None:
+        """Call this listener from now on when the connection changes."""
 
-    def waiting(self) -> int:
-        """Bytes that the client has not taken yet; 0 when all of them have gone to the kernel."""
+    def pending_bytes(self) -> int:
+        """Bytes that the client has not acknowledged; 0 when the kernel has taken all of them."""
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Return when the connection is not full, or is lost."""
 
-    def farewell(self, text: str, code: int, *, grace: float) -> None:
-        """Send a last frame and close; cut the line when the client has not taken both after ``grace`` seconds."""
+    def close_with(self, text: str, code: int, *, grace: float) -> None:
+        """Send a last frame and close; reset the connection when the client has not read both in ``grace`` seconds."""
 
 
 class HttpConnection(Protocol):
-    """What an HTTP endpoint can do beneath ASGI."""
+    """What an HTTP endpoint can do below ASGI."""
 
     def abort(self) -> None:
-        """Cut the line at once; what was not sent yet is dropped."""
+        """Reset the connection at once; unsent bytes are dropped."""
 
 
 def websocket_connection(scope: Any) -> WebSocketConnection:
@@ -108,9 +108,9 @@ def http_connection(scope: Any) -> HttpConnection:
     return cast(HttpConnection, scope["extensions"][_EXTENSION])
 
 
-def _cut_off(transport: Transport) -> None:
-    """Cut a line at once. The kernel too forgets what was not sent; otherwise it holds it for minutes."""
-    with contextlib.suppress(OSError, ValueError):  # it has just been closed
+def _reset(transport: Transport) -> None:
+    """Reset a connection at once. The kernel drops its unsent bytes too, which it would otherwise keep for minutes."""
+    with contextlib.suppress(OSError, ValueError):  # the socket has just been closed
         number = transport.get_extra_info("socket").fileno()
         with socket.socket(fileno=os.dup(number)) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -118,25 +118,25 @@ def _cut_off(transport: Transport) -> None:
 
 
 class WebSockets(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol, able to take finished frames and to say goodbye to a client that does not read.
+    """uvicorn's WebSocket protocol, extended to write finished frames and to close when a client does not read.
 
-    A frame that is written past ``conn`` is as good as one of its own: ``conn`` counts nothing of what it sends,
-    hands out what it has to send at once, and neither it nor uvicorn begins a message of several frames. What
-    must not be is a frame behind a close; so whoever writes is told of one before anything else can be written.
-    Extensions must be off (``ws_per_message_deflate=False``).
+    Writing a frame without going through ``conn`` is safe: ``conn`` keeps no count of what it sends, returns what it
+    has to send at once, and neither it nor uvicorn sends a message of several frames. Only a frame after a close would
+    be wrong, so the listener is called before anything else can be written. Extensions must be off
+    (``ws_per_message_deflate=False``).
     """
 
     is_full = False
 
-    _user: WebSocketUser | None = None
-    _cut: TimerHandle | None = None
+    _listener: ConnectionListener | None = None
+    _reset_timer: TimerHandle | None = None
     _next: Handle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Bound what waits."""
-        self._untaken = bytearray()
+        """Bound the buffer of unsent bytes."""
+        self._unparsed = bytearray()
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=_FULL, low=_ROOM)
+        self.transport.set_write_buffer_limits(high=_HIGH_WATER, low=_LOW_WATER)
 
     def handle_connect(self, event: Request) -> None:
         """Hand the connection to the endpoint, whose task has not run yet."""
@@ -157,66 +157,66 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """Writes a whole frame, synchronously; to be called only while the connection is open."""
+        """A function that writes a complete frame synchronously; call it only while the connection is open."""
         return self.transport.write
 
-    def use(self, user: WebSocketUser | None) -> None:
-        """Tell this one from now on what becomes of the connection."""
-        self._user = user
-        # Of the handshake nothing is needed any more but what the scope has.
+    def set_listener(self, listener: ConnectionListener | None) -> None:
+        """Call this listener from now on when the connection changes."""
+        self._listener = listener
+        # The handshake is over: what is still needed of it is in the scope.
         self.__dict__.pop("request", None)
         self.__dict__.pop("response", None)
 
-    def waiting(self) -> int:
-        """Bytes that the client has not taken yet; 0 when all of them have gone to the kernel."""
+    def pending_bytes(self) -> int:
+        """Bytes that the client has not acknowledged; 0 when the kernel has taken all of them."""
         here: int = self.transport.get_write_buffer_size()
         if not here:
             return 0
-        # The kernel takes more only in large steps: what it has itself tells whether a slow client takes anything.
+        # The kernel takes more only in large steps, so its own queue has to show whether a slow client reads.
         try:
             answer = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        except (OSError, ValueError):  # it has just been closed
+        except (OSError, ValueError):  # the socket has just been closed
             return here
         return here + int(struct.unpack("i", answer)[0])
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Return when the connection is not full, or is lost."""
         await self.writable.wait()
 
     def pause_writing(self) -> None:
-        """Take note that too much waits."""
+        """The buffer is full."""
         super().pause_writing()
         self.is_full = True
-        if self._user is not None:
-            self._user.full()
+        if self._listener is not None:
+            self._listener.on_backpressure()
 
     def resume_writing(self) -> None:
-        """Take note that there is room again."""
+        """The buffer has capacity again."""
         self.is_full = False
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, piece by piece: others get their turn between two, and no more is read meanwhile."""
-        if not self._untaken and len(data) <= _PIECE:
-            self._take(data)
+        """Parse input slice by slice: other tasks run between two slices, and no more is read meanwhile."""
+        if not self._unparsed and len(data) <= _SLICE_BYTES:
+            self._parse(data)
             return
-        self._untaken += data
+        self._unparsed += data
         self.transport.pause_reading()
-        self._go_on()
+        self._schedule_parse()
 
     async def receive(self) -> Any:
-        """The next message; when the endpoint has all that were taken in, the next piece is."""
+        """The next message. When the endpoint has received all parsed messages, the next slice is parsed."""
         message = await super().receive()
-        if self._untaken and not self.transport.is_closing():
+        if self._unparsed and not self.transport.is_closing():
             self.transport.pause_reading()
-            self._go_on()
+            self._schedule_parse()
         return message
 
     def handle_cont(self, event: Frame) -> None:
-        """Take in a part of a message, unless there are too many."""
+        """Accept a continuation frame, unless the message has too many frames."""
         if self.close_sent:
             return
-        if len(self.frames) < _MOST_FRAMES:
+        if len(self.frames) < _MAX_FRAMES:
             super().handle_cont(event)
             return
         self.frames = []
@@ -224,7 +224,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a message over, if it is one: text that is no UTF-8 is its client's error, not one for our log."""
+        """Pass on a message. Text that is not UTF-8 is the client's error: close, instead of logging an exception."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -236,104 +236,104 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
-        """Answer, unless the client does not take the answers."""
+        """Answer, unless the client does not read the answers."""
         if self.is_full:
             self.conn.data_to_send()
         else:
             super().handle_ping()
 
-    def _go_on(self) -> None:
+    def _schedule_parse(self) -> None:
         if self._next is None and not self.read_paused:
-            self._next = self.loop.call_soon(self._take_piece)
+            self._next = self.loop.call_soon(self._parse_slice)
 
-    def _take_piece(self) -> None:
+    def _parse_slice(self) -> None:
         self._next = None
         if self.disconnected or self.read_paused:
             return
-        piece = bytes(self._untaken[:_PIECE])
-        del self._untaken[:_PIECE]
-        self._take(piece)
-        if self._untaken:
-            self._go_on()
+        data = bytes(self._unparsed[:_SLICE_BYTES])
+        del self._unparsed[:_SLICE_BYTES]
+        self._parse(data)
+        if self._unparsed:
+            self._schedule_parse()
         elif not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _take(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> None:
         super().data_received(data)
-        # It may be the client's close.
+        # The data may have been the client's close.
         if self.handshake_complete and not self.is_open:
-            self._lose()
-            self._cut_later()
+            self._disconnect_listener()
+            self._reset_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The line is gone."""
-        self._lose()
-        if self._cut is not None:
-            self._cut.cancel()
+        """The connection is gone."""
+        self._disconnect_listener()
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Close because the server stops."""
-        self._lose()
+        self._disconnect_listener()
         super().shutdown()
 
     def keepalive_timeout(self) -> None:
         """Close because the client does not answer pings."""
-        self._lose()
+        self._disconnect_listener()
         super().keepalive_timeout()
-        self._cut_later()
+        self._reset_later()
 
-    def _lose(self) -> None:
-        user, self._user = self._user, None
-        if user is not None:
-            user.lost()
+    def _disconnect_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.on_disconnect()
 
-    def _cut_later(self) -> None:
-        # uvicorn waits until all is sent, which somebody who does not read puts off for ever.
-        if self._cut is None and not self.disconnected:
-            self._cut = self.loop.call_later(_LINGER_SECONDS, _cut_off, self.transport)
+    def _reset_later(self) -> None:
+        # uvicorn waits until everything is sent, which never happens when the client does not read.
+        if self._reset_timer is None and not self.disconnected:
+            self._reset_timer = self.loop.call_later(_LINGER_SECONDS, _reset, self.transport)
             self.writable.set()
 
-    def farewell(self, text: str, code: int, *, grace: float) -> None:
-        """Send a last frame and close; cut the line when the client has not taken both after ``grace`` seconds."""
-        self._lose()
+    def close_with(self, text: str, code: int, *, grace: float) -> None:
+        """Send a last frame and close; reset the connection when the client has not read both in ``grace`` seconds."""
+        self._disconnect_listener()
         if self.close_sent or self.disconnected:
             return
         self.stop_keepalive()
         with contextlib.suppress(InvalidState):  # the client's own close was faster
             self.conn.send_text(text.encode())
             self.conn.send_close(code)
-            # Behind what waits already, and a few bytes only: no need to wait until the client reads.
+            # A few bytes after those already buffered: no need to wait until the client reads.
             self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(grace, _cut_off, self.transport)
+        self.close_timer = self.loop.call_later(grace, _reset, self.transport)
         if self.read_paused:
             self.read_paused = False
-            if self._untaken:
-                self._go_on()
+            if self._unparsed:
+                self._schedule_parse()
             else:
                 self.transport.resume_reading()
-        # Nothing more will come to the endpoint, nor will it be asked to wait.
+        # Unblock the endpoint: it receives nothing more and need not wait to write.
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         self.writable.set()
 
 
-class _Line:
-    """The line of a request, for its endpoint. Not the protocol: that has the scope, which would have it."""
+class _HttpConnection:
+    """The connection of a request. Not the protocol itself, which has the scope: that would be a reference cycle."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def abort(self) -> None:
-        """Cut the line at once; what was not sent yet is dropped."""
-        _cut_off(self._transport)
+        """Reset the connection at once; unsent bytes are dropped."""
+        _reset(self._transport)
 
 
 class Http(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, able to cut the line of a client that does not read.
+    """uvicorn's HTTP protocol, extended to reset the connection of a client that does not read.
 
-    A request's head has bounds in bytes and seconds, which uvicorn gives it neither: a client that never comes
-    to the end of it holds nothing for long.
+    It also bounds a request's head in bytes and seconds, which uvicorn does not, so that a client that never finishes
+    it occupies nothing for long.
     """
 
     head_bytes = 64 * 1024
@@ -344,24 +344,24 @@ class Http(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Begin to wait for the first request."""
+        """Start waiting for the first request."""
         super().connection_made(cast(Transport, transport))
-        self._expect_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._head_arrived()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the line to the WebSocket protocol."""
+        """Hand the connection to the WebSocket protocol."""
         super().handle_websocket_upgrade()
-        # The parser calls this connection, and this connection the parser: only the garbage collector would end that,
-        # late, and the head of the request hangs on it.
+        # Parser and connection refer to each other. Break the cycle, or the head of the request stays in memory until
+        # the garbage collector runs.
         self.parser = cast(Any, None)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came, unless the head of the request is out of all proportion."""
+        """Parse input, unless the head of the request is too large."""
         super().data_received(data)
         if self._reading_head:
             self._head += len(data)
@@ -370,22 +370,22 @@ class Http(HttpToolsProtocol):
                 self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Hand the connection to the endpoint of the request that begins."""
+        """Put the connection into the scope of the new request."""
         super().on_message_begin()
-        cast(dict[str, object], self.scope)["extensions"] = {_EXTENSION: _Line(self.transport)}
-        self._expect_head()
+        cast(dict[str, object], self.scope)["extensions"] = {_EXTENSION: _HttpConnection(self.transport)}
+        self._start_head_timer()
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._head_arrived()
+        """The head is complete."""
+        self._stop_head_timer()
         super().on_headers_complete()
 
-    def _expect_head(self) -> None:
+    def _start_head_timer(self) -> None:
         self._reading_head = True
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.head_seconds, self.transport.abort)
 
-    def _head_arrived(self) -> None:
+    def _stop_head_timer(self) -> None:
         self._reading_head = False
         self._head = 0
         if self._head_timer is not None:

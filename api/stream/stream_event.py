@@ -1,10 +1,11 @@
-"""From a record of ``updates`` to an event that is ready to be sent, with what filters look at beside it."""
+"""A record of ``updates`` → an event: the envelope, ready to be sent, and the facets that filters compare."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from sys import intern
+from typing import get_args
 
 from aiokafka.structs import ConsumerRecord
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,17 +18,17 @@ from services.events import Article, EventType, Story
 from services.normalization import arabic
 
 _WORD = re.compile(r"\w+")
-# Beside its bytes an event occupies the object, its sets, and the words that a ``q`` may ask for.
+# Memory of an event besides its bytes: the object, its sets, and the words that a ``q`` may need.
 _OVERHEAD = 1_500
 _OVERHEAD_PER_ID = 128
 
 
 class Unparsable(ValueError):
-    """A record of ``updates`` is not what group publishes; the message says in which way."""
+    """A record of ``updates`` is not an event; the message says why."""
 
 
 class _Trend(BaseModel):
-    """The parts of a trend that filters look at."""
+    """The fields of a trend that filters compare."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -36,16 +37,22 @@ class _Trend(BaseModel):
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in the form in which they are compared.
-
-    NFKC, one spelling of Arabic, no case.
-    """
+    """The words of a text, normalized for comparison: NFKC, one spelling of Arabic, case-folded."""
     return _WORD.findall(arabic(normalize_unicode(text)).casefold())
+
+
+# The values of the filters ``type`` and ``duplicates`` that an event passes.
+_TYPES = {kind: frozenset([kind]) for kind in get_args(EventType)}
+_ORIGINAL, _DUPLICATE = frozenset(["hide", "show"]), frozenset(["show", "only"])
+_NO_ARTICLE = _ORIGINAL | _DUPLICATE
 
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What filters compare, for events of every type: any of the values may match."""
+    """What filters compare, computed once for each event. An event passes a filter that names any of the values.
+
+    The filters are rows of ``khabar.filters``; each names one of these attributes.
+    """
 
     type: EventType
     languages: frozenset[str] = frozenset()
@@ -54,10 +61,17 @@ class Facets:
     topics: frozenset[str] = frozenset()
     stories: frozenset[str] = frozenset()
     duplicate: bool = False
+    types: frozenset[str] = field(init=False, repr=False)
+    duplicates: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", _TYPES[self.type])
+        passes = _NO_ARTICLE if self.type != "article" else _DUPLICATE if self.duplicate else _ORIGINAL
+        object.__setattr__(self, "duplicates", passes)
 
     @classmethod
     def of_article(cls, article: Article) -> "Facets":
-        """Facets of an article. One without a source goes by the name it is counted under."""
+        """Facets of an article. Without a source it has the name that aggregates count it under."""
         return cls(
             type="article",
             languages=_ids([article.language]),
@@ -70,7 +84,7 @@ class Facets:
 
     @classmethod
     def of_story(cls, story: Story) -> "Facets":
-        """Facets of a story: those of all its articles. Its first event also tells the story it was split from."""
+        """Facets of a story: those of all its articles. Its first event also has the story it was split from."""
         return cls(
             type="story",
             languages=_ids(story.languages),
@@ -82,7 +96,7 @@ class Facets:
 
     @classmethod
     def of_trend(cls, trend: _Trend) -> "Facets":
-        """Facets of a trend: the one thing that rises."""
+        """Facets of a trend: the one entity, topic or story that rises."""
         ids = frozenset([trend.id])
         return cls(
             type="trend",
@@ -93,7 +107,7 @@ class Facets:
 
 
 def _ids(found: Iterable[str]) -> frozenset[str]:
-    # The same few languages, sources and names come again and again.
+    # The same few languages, sources and ids recur in most events.
     return frozenset(intern(one) for one in found)
 
 
@@ -110,12 +124,12 @@ class Event:
 
     @property
     def data(self) -> bytes:
-        """The JSON inside the envelope, as it lies on Kafka."""
+        """The JSON inside the envelope, as it is stored on Kafka."""
         return self.line[self.data_at : -1]
 
     @property
     def size(self) -> int:
-        """Bytes of memory to account for this event, its words included should a filter ask for them."""
+        """Bytes of memory to account for this event, including its words in case a filter needs them."""
         ids = len(self.facets.entities) + len(self.facets.topics)
         return 2 * len(self.line) + _OVERHEAD + _OVERHEAD_PER_ID * ids
 
@@ -129,7 +143,7 @@ class Event:
         return frozenset(self._compared().split(" "))
 
     def _compared(self) -> str:
-        # Kept as one string: a set of the same words takes ten times the memory.
+        # Stored as one string: a set of the same words takes ten times the memory.
         if self._words is None:
             data = from_json(self.data)
             texts = (data.get(name) for name in ("title", "text", "name"))
@@ -147,7 +161,7 @@ def parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "value"
-        raise Unparsable(f"the value is no {kind}: {where}: {first['msg']}") from error
+        raise Unparsable(f"the value is not a valid {kind}: {where}: {first['msg']}") from error
     cursor = cursors.encode(record.offset)
     head = f'{{"cursor":"{cursor}","type":"{kind}","time":"{_rfc3339(record.timestamp)}","data":'.encode()
     return Event(

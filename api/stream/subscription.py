@@ -1,4 +1,4 @@
-"""What a client asks for, as it came in a query or as JSON, and what it is told when that cannot be had."""
+"""A subscription as a client requests it, in a query or as JSON, and the errors of a subscription."""
 
 import re
 from collections.abc import Iterable
@@ -12,19 +12,24 @@ _LOST_PLUS = re.compile(r"(T\S+) (\d\d:\d\d)$")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Times and sizes of subscriptions, in seconds where not said otherwise."""
+class StreamTimeouts:
+    """Times of subscriptions, in seconds.
+
+    ``heartbeat``: the longest silence. ``send``: how long a client may read nothing. ``authenticate``: until the first
+    frame with a key. ``connect``: for the gateway to reach Kafka. ``close``: for a client to take its last message.
+    ``tail_records`` is a number: how many records the log starts with.
+    """
 
     heartbeat: float = 10.0
     send: float = 10.0
     authenticate: float = 10.0
     connect: float = 10.0
-    farewell: float = 2.0
+    close: float = 2.0
     tail_records: int = 2_000
 
 
 class StreamError(Exception):
-    """A subscription cannot begin or go on; ``code`` is what clients tell cases apart by."""
+    """A subscription cannot start or continue. ``code`` identifies the case to clients; ``extra`` are more members."""
 
     def __init__(self, code: str, message: str, **extra: str) -> None:
         super().__init__(message)
@@ -39,7 +44,7 @@ class StreamError(Exception):
 
 @dataclass(frozen=True)
 class Subscription:
-    """What a client asks for: a filter, and where to begin. Neither cursor nor time: with what comes next."""
+    """A filter, and where to start: after a cursor, at a time, or with neither, at the next event."""
 
     filter: Filter = field(default_factory=Filter)
     cursor: str | None = None
@@ -48,20 +53,20 @@ class Subscription:
     @classmethod
     def of_query(cls, parameters: Iterable[tuple[str, str]]) -> "Subscription":
         """The subscription in query parameters. Raises ``StreamError``."""
-        places: dict[str, str] = {}
+        start: dict[str, str] = {}
         rest: list[tuple[str, str]] = []
         for name, value in parameters:
             if name in {"cursor", "since"}:
-                if name in places:
+                if name in start:
                     raise StreamError("bad_request", f"{name} is given twice", field=name)
-                places[name] = value
+                start[name] = value
             else:
                 rest.append((name, value))
         try:
             wanted = filters.parse(rest)
         except FilterError as error:
             raise StreamError("bad_filter", str(error), field=error.name) from None
-        return cls._of(wanted, places.get("cursor"), places.get("since"))
+        return cls._of(wanted, start.get("cursor"), start.get("since"))
 
     @classmethod
     def of_json(cls, given: dict[str, object]) -> "Subscription":
@@ -86,7 +91,7 @@ class Subscription:
 
 def _moment(text: object) -> datetime:
     try:
-        # A plus sign that was not escaped in a query arrives as a space.
+        # An unescaped plus sign in a query arrives as a space.
         moment = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", str(text)))
     except ValueError:
         moment = None

@@ -1,4 +1,4 @@
-"""Webhooks: events sent to the addresses that subscribers name, in order, retried until accepted.
+"""Webhooks: events sent to URLs that subscribers register, in order, retried until accepted.
 
 ========== =====================================================
 routes     ``/v1/webhooks``: create, list, pause, resume, delete
@@ -6,15 +6,15 @@ manager    which webhooks this gateway delivers
 assignment which gateway delivers which webhook
 delivery   one webhook: read, send, retry, save its position
 sender     one event as a signed request (Standard Webhooks)
-targets    which addresses a webhook may have
-resolver   look-up of host names that strangers chose
+targets    which URLs a webhook may have
+resolver   look-up of host names that users chose
 ========== =====================================================
 
-They are stored by ``services/store/webhooks.py``.
+``services/store/webhooks.py`` stores them.
 """
 
-from api.webhooks.delivery import Pace
-from api.webhooks.manager import Deliveries
+from api.webhooks.delivery import DeliveryPolicy
+from api.webhooks.manager import DeliveryManager
 from api.webhooks.routes import router
 
-__all__ = ["Deliveries", "Pace", "router"]
+__all__ = ["DeliveryManager", "DeliveryPolicy", "router"]

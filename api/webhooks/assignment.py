@@ -1,16 +1,16 @@
-"""Which gateway is to deliver which webhook: rendezvous hashing (highest random weight; Thaler, Ravishankar 1998).
+"""Assigns webhooks to gateways by rendezvous hashing (highest random weight; Thaler, Ravishankar 1998).
 
-Every gateway reckons by itself, and whoever knows of the same gateways comes to the same answer. It depends on nothing
-but the webhook's id and the gateways: what others do with their webhooks moves nobody's. When a gateway comes or goes,
-only the webhooks that it is to have, or had, change hands: about one in so many as there are gateways.
+Every gateway computes the assignment by itself; gateways that know the same live gateways get the same result. It
+depends only on the webhook's id and the gateways, so other webhooks do not affect it. When one of N gateways starts or
+stops, only the webhooks that it gets or had are reassigned: about one in N.
 """
 
 import hashlib
 from collections.abc import Iterable
 
 
-def whose(webhook: str, gateways: Iterable[str]) -> str:
-    """The gateway that is to deliver a webhook. Raises ``ValueError`` when there is none."""
+def assigned_gateway(webhook: str, gateways: Iterable[str]) -> str:
+    """The gateway that delivers a webhook. Raises ``ValueError`` when there is no gateway."""
     return max(gateways, key=lambda gateway: (_weight(webhook, gateway), gateway))
 
 

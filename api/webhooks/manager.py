@@ -1,20 +1,20 @@
-"""Which webhooks this gateway delivers: its share of them all, one task each.
+"""Which webhooks this gateway delivers: those assigned to it, one task each.
 
-Every second a gateway says in the store that it is alive, and is told in the same round trip which webhooks there are
-and which gateways are alive. Of these each webhook is one's to deliver (``shares``). What always holds:
+Every second a gateway reports to the store that it is alive, and gets in the same round trip the list of webhooks and
+of live gateways. ``assignment`` assigns each webhook to one of these gateways. Invariants:
 
-- Only the gateway that has a webhook's lease delivers it and saves its cursor. The store decides that, not what the
-  gateways know of each other: while they know different things a webhook may wait for a look or two, no more.
-- A gateway takes leases of its own share only, and only those that nobody has.
-- It gives one up when another gateway that is alive is to have the webhook: the delivery under way is finished and its
-  cursor saved, then the lease is released. Such a move loses, repeats and reorders nothing.
-- A gateway that stops withdraws, and gives up all in the same way as far as it has the time.
-- One that dies counts no longer when it has said nothing for the time of a lease; its leases expire as soon. What it
-  had sent and not saved, of each webhook one event at most, comes again.
+- Only the gateway that has a webhook's lease delivers it and saves its cursor. The store enforces that, also
+  while gateways know different sets of live gateways; a webhook may then wait for a scan or two, no longer.
+- A gateway takes leases only of webhooks assigned to it, and only leases that no other gateway has.
+- It releases a lease when the webhook is assigned to another live gateway: the current delivery is finished and its
+  cursor saved first, so the move loses, repeats and reorders nothing.
+- A gateway that stops deregisters, and releases all leases in the same way as far as time permits.
+- A gateway that dies counts as dead when it has not reported for the time of a lease, and its leases expire as soon.
+  Events that it sent but did not save, at most one of each webhook, are sent again.
 - A gateway takes part once it has caught up with the stream: one that never reached Kafka takes nothing from others.
 
-All that a gateway writes of itself expires. Webhooks of a key that their gateway does not know rest, as they do when
-nobody knows it any more: all gateways need the same keys.
+Everything that a gateway writes about itself expires. Webhooks of a key that their gateway does not know are suspended,
+as they are when no gateway knows the key: all gateways need the same keys.
 """
 
 import asyncio
@@ -23,68 +23,61 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import Counter, Gauge
 from redis.exceptions import RedisError
 
 from api.access.limits import Allowances
-from api.webhooks.assignment import whose
-from api.webhooks.delivery import Courier, Pace
-from api.webhooks.resolver import Names
+from api.gateway import Gateway
+from api.webhooks.assignment import assigned_gateway
+from api.webhooks.delivery import Delivery, DeliveryPolicy
+from api.webhooks.resolver import ThreadedResolver
 from api.webhooks.sender import Sender
 from services.store.webhooks import MOST, Lease, Webhooks
 
-if TYPE_CHECKING:
-    from api.gateway import Gateway
-
-# Webhooks that one gateway delivers, and with that requests at a time: nobody waits for another's.
-_MOST: Final = MOST
+# Webhooks that one gateway delivers, which is also its number of concurrent requests: none waits for another.
+_MAX_DELIVERIES: Final = MOST
 _STORE_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 2.0
-# After an error that nobody foresaw.
-_CRASH_PAUSE: Final = 30.0
+# How long a webhook is not delivered after an unexpected error.
+_CRASH_DELAY: Final = 30.0
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
-class _Delivery(NamedTuple):
+class _Running(NamedTuple):
     lease: Lease
-    courier: Courier
+    delivery: Delivery
     task: asyncio.Task[None]
 
 
-class Deliveries:
-    """The webhooks of one gateway. ``pace`` may be set before it runs."""
+class DeliveryManager:
+    """The webhooks of one gateway. ``policy`` may be set before it runs."""
 
-    def __init__(self, gateway: "Gateway", allowances: Allowances) -> None:
+    def __init__(self, gateway: Gateway, allowances: Allowances) -> None:
         settings = gateway.settings
-        self.pace = Pace(pause_after=settings.webhook_pause_hours * 3600)
+        self.policy = DeliveryPolicy(pause_after=settings.webhook_pause_hours * 3600)
         self.allow_private = settings.allow_private_addresses
         self.webhooks = Webhooks(gateway.store.redis)
-        self.names = Names()
+        self.resolver = ThreadedResolver()
         self._gateway = gateway
         self._allowances = allowances
-        # Of this run: what a former one left in the store is not its own.
+        # New for each run: leases that a former run left in the store are not this one's.
         self._name = secrets.token_hex(8)
         self._changed = asyncio.Event()
-        self._couriers: dict[str, _Delivery] = {}
-        # Revisions that are not for this gateway to deliver, and until when others are left alone.
-        self._unowned: dict[str, str] = {}
+        self._running: dict[str, _Running] = {}
+        # By webhook: the revision that is suspended, and until when not to start it again.
+        self._suspended: dict[str, str] = {}
         self._not_before: dict[str, float] = {}
         registry = gateway.metrics.registry
         self._failures = Counter(
-            "khabar_api_webhook_failures", "Events that a webhook's receiver did not take.", registry=registry
+            "khabar_api_webhook_failures", "Deliveries that a webhook's receiver did not accept.", registry=registry
         )
         Gauge("khabar_api_webhooks", "Webhooks that this gateway delivers.", registry=registry).set_function(
-            lambda: len(self._couriers)
+            lambda: len(self._running)
         )
-
-    @property
-    def delivering(self) -> list[str]:
-        """The ids of the webhooks that this gateway delivers now."""
-        return sorted(self._couriers)
 
     def wake(self) -> None:
         """Look for changes now."""
@@ -92,74 +85,79 @@ class Deliveries:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Deliver; at the end let others do so. The store needs not be there."""
-        sender = Sender(self.names, allow_private=self.allow_private, timeout=self.pace.timeout)
+        """Deliver; at the end hand over to the other gateways. The store may be unavailable at any time."""
+        sender = Sender(
+            self.resolver, allow_private=self.allow_private, timeout=self.policy.timeout, now=self._gateway.now
+        )
         manager = asyncio.create_task(self._manage(sender), name="webhooks")
         try:
             yield
         finally:
             manager.cancel()
             await asyncio.wait([manager], timeout=_STOP_SECONDS)
-            await self._withdraw()
+            await self._hand_over()
             await sender.close()
 
-    async def _withdraw(self) -> None:
+    async def _hand_over(self) -> None:
         with contextlib.suppress(RedisError, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self.webhooks.deregister(self._name)
-        for delivery in self._couriers.values():
-            delivery.courier.leave()
-        if self._couriers:
-            await asyncio.wait([delivery.task for delivery in self._couriers.values()], timeout=_STOP_SECONDS)
-        await self._stop(list(self._couriers))
+        for one in self._running.values():
+            one.delivery.stop_after_current()
+        if self._running:
+            await asyncio.wait([one.task for one in self._running.values()], timeout=_STOP_SECONDS)
+        await self._stop(list(self._running))
 
     async def _manage(self, sender: Sender) -> None:
         await self._gateway.follower.caught_up.wait()
-        away = False
-        while not self._gateway.stream.closing:
+        unavailable = False
+        while not self._gateway.hub.closing:
             self._changed.clear()
             try:
                 async with asyncio.timeout(_STORE_SECONDS):
-                    index, gateways = await self.webhooks.heartbeat(self._name, seconds=self.pace.lease)
-                mine = {one for one in index if whose(one, gateways) == self._name}
-                await self._settle(index, mine, sender)
-                away = False
+                    index, gateways = await self.webhooks.heartbeat(self._name, seconds=self.policy.lease)
+                assigned = {one for one in index if assigned_gateway(one, gateways) == self._name}
+                await self._reconcile(index, assigned, sender)
+                unavailable = False
             except (RedisError, TimeoutError) as error:
-                if not away:
-                    _log.warning("webhooks wait for the store", error=repr(error))
-                away = True
-            except Exception:  # one that is broken must not end the delivery of all
-                _log.exception("webhooks stumbled over something unforeseen")
+                if not unavailable:
+                    log.warning("webhooks_store_unavailable", error=repr(error))
+                unavailable = True
+            except Exception:  # an unexpected error must not end the deliveries of all webhooks
+                log.exception("webhooks_reconcile_failed")
             try:
-                async with asyncio.timeout(self.pace.scan):
+                async with asyncio.timeout(self.policy.scan):
                     await self._changed.wait()
             except TimeoutError:
                 pass
 
-    async def _settle(self, index: dict[str, str], mine: set[str], sender: Sender) -> None:
-        """Stop what was changed or deleted, give up what is another's, begin what is ``mine`` and nobody delivers."""
-        self._collect()
-        await self._stop([one for one, held in self._couriers.items() if index.get(one) != held.lease.revision])
-        for one in self._couriers.keys() - mine:
-            self._couriers[one].courier.leave()
-        for memory in (self._unowned, self._not_before):
-            for gone in memory.keys() - index.keys():
-                del memory[gone]
+    async def _reconcile(self, index: dict[str, str], assigned: set[str], sender: Sender) -> None:
+        """Make the running deliveries those of the ``assigned`` webhooks.
+
+        Stops the changed and deleted ones, lets those of other gateways finish, starts those that no gateway delivers.
+        """
+        self._remove_ended()
+        await self._stop([one for one, running in self._running.items() if index.get(one) != running.lease.revision])
+        for one in self._running.keys() - assigned:
+            self._running[one].delivery.stop_after_current()
+        for noted in (self._suspended, self._not_before):
+            for deleted in noted.keys() - index.keys():
+                del noted[deleted]
         now = time.monotonic()
-        free = [
+        startable = [
             Lease(one, revision, secrets.token_hex(16))
             for one, revision in index.items()
-            if one in mine
+            if one in assigned
             and revision.startswith("active")
-            and one not in self._couriers
-            and self._unowned.get(one) != revision
+            and one not in self._running
+            and self._suspended.get(one) != revision
             and self._not_before.get(one, 0.0) <= now
-        ][: _MOST - len(self._couriers)]
-        if free:
-            for lease in await self.webhooks.lease(free, seconds=self.pace.lease):
-                await self._begin(lease, sender, held_until=now + self.pace.lease)
+        ][: _MAX_DELIVERIES - len(self._running)]
+        if startable:
+            for lease in await self.webhooks.lease(startable, seconds=self.policy.lease):
+                await self._start(lease, sender, held_until=now + self.policy.lease)
 
-    async def _begin(self, lease: Lease, sender: Sender, *, held_until: float) -> None:
+    async def _start(self, lease: Lease, sender: Sender, *, held_until: float) -> None:
         webhook = await self.webhooks.get(lease.id)
         if webhook is None or webhook.revision != lease.revision:
             await self.webhooks.release(lease)
@@ -167,40 +165,40 @@ class Deliveries:
         keys = self._gateway.keys
         key = keys.by_owner(webhook.owner)
         if keys.required and (key is None or "read" not in key.scopes):
-            self._unowned[lease.id] = lease.revision
-            _log.warning("a webhook rests: the key that made it is not known any more", webhook=lease.id)
+            self._suspended[lease.id] = lease.revision
+            log.warning("webhook_suspended", webhook=lease.id, cause="unknown key")
             await self.webhooks.release(lease)
             return
-        courier = Courier(
+        delivery = Delivery(
             webhook,
             lease,
             gateway=self._gateway,
             webhooks=self.webhooks,
             sender=sender,
             allowance=self._allowances.of(key),
-            pace=self.pace,
+            policy=self.policy,
             held_until=held_until,
             on_failure=self._failures.inc,
         )
-        task = asyncio.create_task(courier.run(), name=f"webhook {lease.id}")
-        self._couriers[lease.id] = _Delivery(lease, courier, task)
+        task = asyncio.create_task(delivery.run(), name=f"webhook {lease.id}")
+        self._running[lease.id] = _Running(lease, delivery, task)
 
-    def _collect(self) -> None:
-        """Forget the couriers that have ended."""
-        for one, delivery in list(self._couriers.items()):
-            task = delivery.task
+    def _remove_ended(self) -> None:
+        """Remove the deliveries that have ended."""
+        for one, running in list(self._running.items()):
+            task = running.task
             if not task.done():
                 continue
-            del self._couriers[one]
+            del self._running[one]
             error = None if task.cancelled() else task.exception()
             if error is not None:
-                self._not_before[one] = time.monotonic() + _CRASH_PAUSE
-                _log.error("a webhook stumbled over something unforeseen", webhook=one, exc_info=error)
+                self._not_before[one] = time.monotonic() + _CRASH_DELAY
+                log.error("webhook_delivery_failed", webhook=one, retry_seconds=_CRASH_DELAY, exc_info=error)
 
     async def _stop(self, ids: list[str]) -> None:
-        tasks = [self._couriers[one].task for one in ids]
+        tasks = [self._running[one].task for one in ids]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_SECONDS)
-        self._collect()
+        self._remove_ended()

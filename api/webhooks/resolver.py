@@ -1,61 +1,44 @@
-"""Looking up host names that strangers chose, apart from all other look-ups.
+"""Look-up of host names that users chose, separate from all other look-ups.
 
-The loop has few threads for look-ups, and Kafka and the store need them too: a name server that never answers must not
-hold these up. Nor may it hold up the end of the process, hence daemon threads.
+The event loop has few threads for look-ups, and Kafka and the store need them too: a name server that never answers
+must not block these, nor the end of the process. Hence daemon threads.
 """
 
 import asyncio
-import contextlib
 import socket
-import threading
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_MOST: Final = 64
+from services.blocking import run_in_thread
+
+_MAX_THREADS: Final = 64
 
 
-class Names(AbstractResolver):
-    """Looks names up, at most 64 at a time."""
+class ThreadedResolver(AbstractResolver):
+    """Resolves host names, at most 64 at a time."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(_MOST)
+        self._slots = asyncio.Semaphore(_MAX_THREADS)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses of a host. Raises ``OSError``."""
-        await self._turns.acquire()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[ResolveResult]] = loop.create_future()
-
-        def settle(found: list[ResolveResult], error: Exception | None) -> None:
-            self._turns.release()
-            if answer.done():
-                return  # nobody waits any more
-            if error is None:
-                answer.set_result(found)
-            else:
-                answer.set_exception(error)
-
-        def run() -> None:
-            found: list[ResolveResult] = []
-            failed: Exception | None = None
-            try:
-                found = _looked_up(host, port, family)
-            except (OSError, UnicodeError) as error:
-                failed = error if isinstance(error, OSError) else OSError(str(error))
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(settle, found, failed)
-
-        threading.Thread(target=run, name="names", daemon=True).start()
-        return await answer
+        await self._slots.acquire()
+        try:
+            # The slot is occupied until the thread has ended, even if this call is cancelled before.
+            return await run_in_thread(
+                lambda: _look_up(host, port, family), name="resolver", on_end=self._slots.release
+            )
+        except (RuntimeError, UnicodeError) as error:  # no thread can be started; the name cannot be encoded
+            raise OSError(str(error)) from error
 
     async def close(self) -> None:
-        """Nothing is to be closed."""
+        """There is nothing to close."""
 
 
-def _looked_up(host: str, port: int, family: int) -> list[ResolveResult]:
+def _look_up(host: str, port: int, family: int) -> list[ResolveResult]:
     found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [
         ResolveResult(

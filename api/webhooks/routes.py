@@ -1,7 +1,6 @@
-"""``/v1/webhooks``: webhooks are made, listed, paused, resumed and deleted by whoever has the key that made them."""
+"""``/v1/webhooks``: create, list, pause, resume and delete webhooks; each key has its own."""
 
 import secrets
-import time
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -20,45 +19,45 @@ from api.stream.backlog import Unavailable
 from api.stream.filters import Filter, FilterError
 from api.stream.subscription import StreamError, Subscription
 from api.webhooks import sender, targets
-from api.webhooks.manager import Deliveries
+from api.webhooks.manager import DeliveryManager
 from api.webhooks.targets import BadTarget
 from services.store.webhooks import Full, Webhook
 
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only())])
 
-_LARGEST_BODY: Final = 64 * 1024
-# A webhook's answers tell whom it belongs to; nobody keeps them.
+_MAX_BODY_BYTES: Final = 64 * 1024
+# Answers differ by key, so they may not be cached.
 _HEADERS = {"Cache-Control": "no-store"}
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_PLACE = "`now`, `oldest` (all that is kept), or a cursor to go on after"
-_LONGEST_PLACE: Final = 100
+_FROM = "`now`, `oldest` (everything that is kept), or a cursor to resume after"
+_MAX_FROM_CHARACTERS: Final = 100
 
 
 class NewWebhook(BaseModel):
-    """A webhook to be made."""
+    """A webhook to create."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     url: str = Field(description="http or https; one POST an event")
     filter: dict[str, Any] | None = Field(None, description="as in `subscribe`")
     secret: str | None = Field(None, description="`whsec_` and base64 of 24 to 64 bytes; by default a new one")
-    from_: str = Field("now", alias="from", max_length=_LONGEST_PLACE, description=_PLACE)
+    from_: str = Field("now", alias="from", max_length=_MAX_FROM_CHARACTERS, description=_FROM)
 
 
 class Resume(BaseModel):
-    """How to go on; without `from`: where it stopped."""
+    """Where to resume; without `from`: where it stopped."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    from_: str | None = Field(None, alias="from", max_length=_LONGEST_PLACE, description=_PLACE)
+    from_: str | None = Field(None, alias="from", max_length=_MAX_FROM_CHARACTERS, description=_FROM)
 
 
 class WebhookOut(BaseModel):
     """A webhook.
 
     `state`: `active`; `failing`: the last attempt failed, the next is at `next_attempt`; `paused`: `reason` says why.
-    Everything up to `cursor` was delivered. `error`: what went wrong last.
+    Everything up to `cursor` was delivered. `error`: the last error.
     """
 
     id: str
@@ -76,7 +75,7 @@ class WebhookOut(BaseModel):
 
 
 class CreatedWebhook(WebhookOut):
-    """A webhook that was just made, with the secret that its messages are signed with: it is not shown again."""
+    """A new webhook with the secret that signs its messages, which is not shown again."""
 
     secret: str
 
@@ -100,11 +99,11 @@ def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     openapi_extra=_body(NewWebhook, required=True),
 )
 async def create(request: Request, key: Reader) -> Response:
-    """Make a webhook. From now on (or `from`) each event that matches is sent to `url`, in order."""
+    """Create a webhook. From now on (or `from`) each matching event is sent to `url`, in order."""
     gateway, deliveries = _parts(request)
     asked = await _read(request, NewWebhook)
     try:
-        await targets.check(asked.url, deliveries.names, allow_private=deliveries.allow_private)
+        await targets.check(asked.url, deliveries.resolver, allow_private=deliveries.allow_private)
     except BadTarget as error:
         raise ProblemError(422, str(error), field="url") from None
     try:
@@ -122,14 +121,14 @@ async def create(request: Request, key: Reader) -> Response:
         url=asked.url,
         filter=to_json(wanted.as_json()).decode(),
         secret=secret,
-        cursor=await _place(gateway, wanted, asked.from_),
-        created=time.time(),
+        cursor=await _start_cursor(gateway, wanted, asked.from_),
+        created=gateway.now().timestamp(),
     )
     most = gateway.settings.max_webhooks
     try:
-        await gateway.answered(deliveries.webhooks.create(webhook, most=most))
+        await gateway.with_store_timeout(deliveries.webhooks.create(webhook, most=most))
     except Full as full:
-        which = f"you have {most} webhooks already" if full.owner else "there are as many webhooks as can be"
+        which = f"you have {most} webhooks already" if full.owner else "the maximum number of webhooks is reached"
         raise ProblemError(409, f"{which}; delete one first") from None
     deliveries.wake()
     body = CreatedWebhook(**_out(webhook).model_dump(), secret=secret)
@@ -145,7 +144,7 @@ async def listed(request: Request, key: Reader) -> Response:
     """Your webhooks; where no keys are needed, all."""
     gateway, deliveries = _parts(request)
     owner = owner_of(key) if gateway.keys.required else None
-    found = await gateway.answered(deliveries.webhooks.owned(owner))
+    found = await gateway.with_store_timeout(deliveries.webhooks.owned(owner))
     return _answer(WebhooksOut(webhooks=[_out(webhook) for webhook in found]))
 
 
@@ -154,13 +153,13 @@ _ONE = documented(401, 403, 404, 422, 503)
 
 @router.get("/v1/webhooks/{webhook_id}", response_class=Response, responses={200: {"model": WebhookOut}, **_ONE})
 async def one(request: Request, webhook_id: str, key: Reader) -> Response:
-    """One webhook and how it fares."""
+    """One webhook and its state."""
     return _answer(_out(await _found(request, webhook_id, key)))
 
 
 @router.post("/v1/webhooks/{webhook_id}/pause", response_class=Response, responses={200: {"model": WebhookOut}, **_ONE})
 async def pause(request: Request, webhook_id: str, key: Reader) -> Response:
-    """Send nothing until it is resumed. A request that is under way may still arrive."""
+    """Send nothing until it is resumed. A request in progress may still arrive."""
     webhook = await _found(request, webhook_id, key)
     if webhook.state != "paused":
         await _change(request, webhook, "paused", {"reason": "asked", "next_attempt": 0.0})
@@ -179,39 +178,39 @@ async def pause(request: Request, webhook_id: str, key: Reader) -> Response:
     openapi_extra=_body(Resume, required=False),
 )
 async def resume(request: Request, webhook_id: str, key: Reader) -> Response:
-    """Go on after what was delivered last, or elsewhere (`from`); the next attempt is at once."""
+    """Resume after the last delivered event, or elsewhere (`from`); the next attempt is made at once."""
     gateway, _ = _parts(request)
     webhook = await _found(request, webhook_id, key)
     asked = await _read(request, Resume, empty=True)
     wanted = filters.parse_json(from_json(webhook.filter))
-    cursor = await _place(gateway, wanted, asked.from_ or webhook.cursor)
+    cursor = await _start_cursor(gateway, wanted, asked.from_ or webhook.cursor)
     fields = {"reason": "", "error": "", "attempts": 0, "failing_since": 0.0, "next_attempt": 0.0}
-    # Where it stopped is told by the store: a delivery may have moved it since it was read here.
+    # Without ``from`` the store keeps its cursor: a delivery may have moved it since it was read here.
     await _change(request, webhook, "active", fields | ({"cursor": cursor} if asked.from_ else {}))
     return _answer(_out(await _found(request, webhook_id, key)))
 
 
 @router.delete("/v1/webhooks/{webhook_id}", status_code=204, response_class=Response, responses=_ONE)
 async def delete(request: Request, webhook_id: str, key: Reader) -> Response:
-    """Send nothing any more, and forget it. A request that is under way may still arrive."""
+    """Delete it and send nothing more. A request in progress may still arrive."""
     gateway, deliveries = _parts(request)
     webhook = await _found(request, webhook_id, key)
-    await gateway.answered(deliveries.webhooks.delete(webhook))
+    await gateway.with_store_timeout(deliveries.webhooks.delete(webhook))
     deliveries.wake()
     return Response(status_code=204)
 
 
-def _parts(request: Request) -> tuple[Gateway, Deliveries]:
+def _parts(request: Request) -> tuple[Gateway, DeliveryManager]:
     return request.app.state.gateway, request.app.state.deliveries
 
 
 async def _found(request: Request, webhook_id: str, key: Any) -> Webhook:
-    """The webhook, if it is the caller's. Raises ``ProblemError`` 404."""
+    """The webhook, if it belongs to the key. Raises ``ProblemError`` 404."""
     gateway, deliveries = _parts(request)
     keys: Keys = gateway.keys
     name = webhook_id.removeprefix("wh_")
     plausible = webhook_id.startswith("wh_") and name.isascii() and name.isalnum()
-    found = await gateway.answered(deliveries.webhooks.get(webhook_id)) if plausible else None
+    found = await gateway.with_store_timeout(deliveries.webhooks.get(webhook_id)) if plausible else None
     if found is None or (keys.required and found.owner != owner_of(key)):
         raise ProblemError(404, "there is no webhook with this id")
     return found
@@ -221,18 +220,18 @@ async def _change(
     request: Request, webhook: Webhook, state: Literal["active", "paused"], fields: dict[str, object]
 ) -> None:
     gateway, deliveries = _parts(request)
-    await gateway.answered(deliveries.webhooks.change(webhook.id, state, fields))
+    await gateway.with_store_timeout(deliveries.webhooks.change(webhook.id, state, fields))
     deliveries.wake()
 
 
-async def _place(gateway: Gateway, wanted: Filter, begin: str) -> str:
-    """The cursor after which to begin. Raises ``ProblemError`` when there is none such."""
-    stream = gateway.stream
-    cursor = None if begin in {"now", "oldest"} else begin
+async def _start_cursor(gateway: Gateway, wanted: Filter, start: str) -> str:
+    """The cursor after which to start, for a value of ``from``. Raises ``ProblemError``."""
+    hub = gateway.hub
+    cursor = None if start in {"now", "oldest"} else start
     try:
-        session = await stream.open(Subscription(wanted, cursor=cursor))
-        if begin == "oldest":
-            return stream.cursors.encode(await gateway.backlog.oldest() - 1)
+        session = await hub.open(Subscription(wanted, cursor=cursor))
+        if start == "oldest":
+            return hub.cursors.encode(await gateway.backlog.oldest() - 1)
         return session.cursor
     except Unavailable:
         raise ProblemError(503, "the stream cannot be read at the moment; try again", headers=RETRY_AFTER) from None
@@ -247,13 +246,13 @@ async def _place(gateway: Gateway, wanted: Filter, begin: str) -> str:
 
 
 async def _read(request: Request, model: type[_Model], *, empty: bool = False) -> _Model:
-    """The body of a request, which may be missing if it may be ``empty``. Raises ``ProblemError``."""
+    """The body of a request; with ``empty`` it may be missing. Raises ``ProblemError``."""
     body = b""
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > _LARGEST_BODY:
-                raise ProblemError(413, f"the body has more than {_LARGEST_BODY} bytes")
+            if len(body) > _MAX_BODY_BYTES:
+                raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
     except ClientDisconnect:
         raise ProblemError(400, "the body ended too early") from None
     try:

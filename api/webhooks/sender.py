@@ -1,4 +1,4 @@
-"""One event as one signed request, as https://www.standardwebhooks.com (specification 1.0.0) describes it."""
+"""Sends one event as one signed request, as https://www.standardwebhooks.com specifies (version 1.0.0)."""
 
 import base64
 import binascii
@@ -9,9 +9,8 @@ import hmac
 import json
 import re
 import secrets
-import time
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -20,23 +19,24 @@ from typing import Final
 import aiohttp
 
 from api.stream.stream_event import Event
-from api.webhooks.resolver import Names
+from api.webhooks.resolver import ThreadedResolver
 from services.addresses import PrivateAddress, public_socket
+from services.clock import utc_now
 from services.store.webhooks import Webhook
 
 _PREFIX: Final = "whsec_"
 _NEW_BYTES: Final = 32
-# As the specification says.
-_LEAST_BYTES, _MOST_BYTES = 24, 64
-# What a receiver answers is of no interest; a little is read, so that the connection can be used again.
-_MOST_READ: Final = 64 * 1024
+# Bounds of the specification.
+_MIN_BYTES, _MAX_BYTES = 24, 64
+# The receiver's response is discarded; only this much of it is read, so that the connection can be reused.
+_MAX_RESPONSE_BYTES: Final = 64 * 1024
 _SECONDS_FORM = re.compile(r"\d{1,9}")
 
 
 class Failed(Exception):
-    """The receiver has not taken the event; the message says why, and nothing of how the house looks inside.
+    """The receiver has not accepted the event; the message says why and reveals nothing of the internal network.
 
-    ``retry_after``: seconds that the receiver asks for. ``gone``: it wants no more at all.
+    ``retry_after``: seconds that the receiver requests. ``gone``: it wants no more events.
     """
 
     def __init__(self, message: str, *, retry_after: float = 0.0, gone: bool = False) -> None:
@@ -46,7 +46,7 @@ class Failed(Exception):
 
 
 def new_secret() -> str:
-    """A secret to sign with."""
+    """A new secret for signatures."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
@@ -56,8 +56,8 @@ def secret_bytes(secret: str) -> bytes:
         found = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         found = b""
-    if not secret.startswith(_PREFIX) or not _LEAST_BYTES <= len(found) <= _MOST_BYTES:
-        raise ValueError(f"secret must be {_PREFIX} and {_LEAST_BYTES} to {_MOST_BYTES} bytes in base64")
+    if not secret.startswith(_PREFIX) or not _MIN_BYTES <= len(found) <= _MAX_BYTES:
+        raise ValueError(f"secret must be {_PREFIX} and {_MIN_BYTES} to {_MAX_BYTES} bytes in base64")
     return found
 
 
@@ -68,25 +68,25 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 def body_of(event: Event) -> bytes:
-    """The message of an event: its type and time, and as ``data`` its envelope."""
-    told = json.loads(event.line[: event.data_at] + b"null}")["time"]
-    head = f'{{"type":"{event.facets.type}","timestamp":"{told}","data":'
+    """The body that is sent for an event: its type and time, and its envelope as ``data``."""
+    time_published = json.loads(event.line[: event.data_at] + b"null}")["time"]
+    head = f'{{"type":"{event.facets.type}","timestamp":"{time_published}","data":'
     return head.encode() + event.line + b"}"
 
 
 class Sender:
-    """Sends events. One for all webhooks of a gateway; it has no memory of any."""
+    """Sends events. Stateless: one sender serves all webhooks of a gateway."""
 
     def __init__(
-        self, names: Names, *, allow_private: bool, timeout: float, clock: Callable[[], float] = time.time
+        self, resolver: ThreadedResolver, *, allow_private: bool, timeout: float, now: Callable[[], datetime] = utc_now
     ) -> None:
-        self._clock = clock
+        self._now = now
         self._timeout = timeout
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
                 socket_factory=None if allow_private else public_socket,
-                resolver=names,
+                resolver=resolver,
                 ttl_dns_cache=30,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -97,13 +97,13 @@ class Sender:
         )
 
     async def send(self, webhook: Webhook, event: Event) -> None:
-        """Return when the receiver has taken the event. Raises ``Failed``.
+        """Return when the receiver has accepted the event. Raises ``Failed``.
 
-        The same event of a webhook has the same ``webhook-id`` each time, so that a receiver can tell repetitions.
+        An event of a webhook has the same ``webhook-id`` each time, so that a receiver can detect repetitions.
         """
         message_id = f"{webhook.id}_{event.cursor}"
         body = body_of(event)
-        timestamp = int(self._clock())
+        timestamp = int(self._now().timestamp())
         headers = {
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
@@ -112,14 +112,14 @@ class Sender:
         try:
             async with self._http.post(webhook.url, data=body, headers=headers, allow_redirects=False) as answer:
                 if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                    raise self._refused(answer)
+                    raise self._rejected(answer)
                 await _drain(answer)
         except TimeoutError:
             raise Failed(f"no answer within {self._timeout:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Failed(_sentence(error)) from None
 
-    def _refused(self, answer: aiohttp.ClientResponse) -> Failed:
+    def _rejected(self, answer: aiohttp.ClientResponse) -> Failed:
         status = answer.status
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return Failed(f"HTTP status {status}: redirects are not followed")
@@ -133,7 +133,7 @@ class Sender:
             moment = parsedate_to_datetime(text)
         except ValueError:
             return 0.0
-        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock())
+        return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - self._now()).total_seconds())
 
     async def close(self) -> None:
         """Close all connections."""
@@ -141,12 +141,12 @@ class Sender:
 
 
 async def _drain(answer: aiohttp.ClientResponse) -> None:
-    """Read what little may follow; close the connection when it is more. The event is taken, whatever happens."""
+    """Read the rest of the response; close the connection if it is long. The event is accepted in any case."""
     read = 0
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async for chunk in answer.content.iter_any():
             read += len(chunk)
-            if read > _MOST_READ:
+            if read > _MAX_RESPONSE_BYTES:
                 break
         else:
             return
@@ -154,7 +154,7 @@ async def _drain(answer: aiohttp.ClientResponse) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """What went wrong, without the addresses that a name was resolved to."""
+    """The cause of an error, without the addresses that a name was resolved to."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(error, aiohttp.InvalidURL | aiohttp.InvalidUrlClientError):
         return "the url is not valid"

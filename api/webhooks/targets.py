@@ -1,29 +1,29 @@
-"""Which addresses a webhook may have."""
+"""Which URLs a webhook may have."""
 
 import asyncio
 from typing import Final
 
 from yarl import URL
 
-from api.webhooks.resolver import Names
+from api.webhooks.resolver import ThreadedResolver
 from services.addresses import is_public
 
-_LONGEST: Final = 2_000
+_MAX_URL_CHARACTERS: Final = 2_000
 _RESOLVE_SECONDS: Final = 3.0
 
 
 class BadTarget(ValueError):
-    """An address that nothing will be sent to; the message says why."""
+    """A URL that a webhook may not have; the message says why."""
 
 
-async def check(address: str, names: Names, *, allow_private: bool) -> None:
-    """Return when a webhook may have this address. Raises ``BadTarget``.
+async def check(address: str, resolver: ThreadedResolver, *, allow_private: bool) -> None:
+    """Return when a webhook may have this URL. Raises ``BadTarget``.
 
-    Where a name leads to may change: it is checked again with each connection. Here it is for the sake of whoever
-    makes the webhook; a name that cannot be resolved at the moment passes.
+    A name may later resolve to other addresses, so they are checked again at each connection. The check here gives an
+    early error to the client that creates the webhook; a name that cannot be resolved at the moment is accepted.
     """
-    if len(address) > _LONGEST:
-        raise BadTarget(f"url has more than {_LONGEST} characters")
+    if len(address) > _MAX_URL_CHARACTERS:
+        raise BadTarget(f"url has more than {_MAX_URL_CHARACTERS} characters")
     try:
         url = URL(address)
         host, port = url.host, url.port
@@ -36,14 +36,14 @@ async def check(address: str, names: Names, *, allow_private: bool) -> None:
     if url.fragment:
         raise BadTarget("url must not have a fragment, which is never sent")
     if not allow_private:
-        addresses = await _resolved(names, host, port)
+        addresses = await _resolved(resolver, host, port)
         if addresses and not any(map(is_public, addresses)):
             raise BadTarget("url must lead to a public address")
 
 
-async def _resolved(names: Names, host: str, port: int) -> list[str]:
+async def _resolved(resolver: ThreadedResolver, host: str, port: int) -> list[str]:
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
-            return [one["host"] for one in await names.resolve(host, port)]
-    except OSError:  # TimeoutError is one too
+            return [one["host"] for one in await resolver.resolve(host, port)]
+    except OSError:  # TimeoutError is a subclass
         return []

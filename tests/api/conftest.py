@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from api.gateway import Gateway
 from api.server import Server, listen
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 def an_article(**given: Any) -> Article:
-    """An article with an id of its own; whatever is not given does not matter."""
+    """An article with a unique id; fields that are not given have arbitrary values."""
     fields: dict[str, Any] = {
         "id": f"a{next(_numbers)}",
         "revision": 1,
@@ -52,7 +52,7 @@ def an_article(**given: Any) -> Article:
 
 
 def a_story(**given: Any) -> Story:
-    """A story with an id of its own; whatever is not given does not matter."""
+    """A story with a unique id; fields that are not given have arbitrary values."""
     now = datetime.now(UTC)
     fields: dict[str, Any] = {
         "id": f"s{next(_numbers)}",
@@ -80,7 +80,7 @@ def a_topic(topic_id: str) -> Topic:
 
 
 def a_trend(**given: Any) -> Trend:
-    """Something that has begun to rise; whatever is not given does not matter."""
+    """A trend in its start phase; fields that are not given have arbitrary values."""
     now = datetime.now(UTC)
     fields: dict[str, Any] = {
         "kind": "entity",
@@ -107,7 +107,7 @@ class Updates:
         self.producer = producer
 
     async def send(self, *records: Article | Story | Trend) -> list[int]:
-        """Publish in order; their offsets."""
+        """Publish in order; returns the offsets."""
         sent = [
             await self.producer.send(
                 kafka_topics.UPDATES.name,
@@ -120,15 +120,17 @@ class Updates:
         return [(await one).offset for one in sent]
 
     async def send_raw(self, value: bytes | None, *headers: tuple[str, bytes]) -> int:
-        """Publish anything; its offset."""
+        """Publish any value; returns its offset."""
         sent = await self.producer.send_and_wait(kafka_topics.UPDATES.name, value, key=b"k", headers=list(headers))
         return int(sent.offset)
 
 
-async def tell(store: Store, updates: Updates, *records: Article | Story | Trend, log: str = "updates-0") -> list[int]:
-    """Publish these and bring them into the store, as group and aggregate do; their offsets.
+async def publish(
+    store: Store, updates: Updates, *records: Article | Story | Trend, log: str = "updates-0"
+) -> list[int]:
+    """Publish records and apply them to the store, as group and aggregate do; returns their offsets.
 
-    Whatever was published before counts as applied.
+    Everything that was published before counts as applied.
     """
     offsets = await updates.send(*records)
     await count(store, offsets[0], *records, log=log)
@@ -136,7 +138,7 @@ async def tell(store: Store, updates: Updates, *records: Article | Story | Trend
 
 
 async def count(store: Store, first: int, *records: Article | Story | Trend, log: str = "updates-0") -> None:
-    """Bring these into the store as if they lay on the log from the offset ``first`` on."""
+    """Apply records to the store as if they were on the log from the offset ``first`` on."""
     batch = Batch()
     now = datetime.now(UTC)
     for offset, record in enumerate(records, first):
@@ -152,13 +154,13 @@ async def count(store: Store, first: int, *records: Article | Story | Trend, log
 
 @pytest.fixture(scope="session")
 async def updates(kafka: Kafka) -> AsyncIterator[Updates]:
-    """The writing end of ``updates``."""
+    """A writer of ``updates``."""
     async with kafka_clients.producer(kafka.bootstrap) as producer:
         yield Updates(producer)
 
 
 class Running:
-    """A gateway that serves."""
+    """A running gateway."""
 
     def __init__(self, server: Server, port: int, http: aiohttp.ClientSession) -> None:
         self.server = server
@@ -167,7 +169,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -211,7 +213,7 @@ class Subscriber:
         return self._lines.pop(0)
 
     async def until(self, kind: str, *, seconds: float = 10) -> dict[str, Any]:
-        """The next object of this type; what comes before is dropped."""
+        """The next object of this type; others before it are dropped."""
         async with asyncio.timeout(seconds):
             while True:
                 message = await self.next(seconds=seconds)
@@ -233,7 +235,7 @@ class Subscriber:
         await self.socket.send(json.dumps(message))
 
     async def close_code(self, *, seconds: float = 10) -> int | None:
-        """The code with which the other side closes."""
+        """The code with which the gateway closes."""
         async with asyncio.timeout(seconds):
             await self.socket.wait_closed()
         return self.socket.close_code
@@ -249,7 +251,7 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 @asynccontextmanager
 async def serving(server: Server, *, at: int = 0, wait: bool = True) -> AsyncIterator[Running]:
-    """A server that serves, at a port of its own or ``at`` one; with ``wait`` once it has caught up with the stream."""
+    """Run a server on a free port or on port ``at``; with ``wait``, yield once it has caught up with the stream."""
     listener = listen("127.0.0.1", at)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -268,9 +270,9 @@ async def serving(server: Server, *, at: int = 0, wait: bool = True) -> AsyncIte
 def _starter(settings: Settings) -> Start:
     @asynccontextmanager
     async def running(
-        *, limits: dict[str, Any] | None = None, wait: bool = True, at: int = 0, **changed: Any
+        *, timeouts: dict[str, Any] | None = None, wait: bool = True, at: int = 0, **changed: Any
     ) -> AsyncIterator[Running]:
-        chosen = Limits(**({"heartbeat": 5.0} | (limits or {})))
+        chosen = StreamTimeouts(**({"heartbeat": 5.0} | (timeouts or {})))
         server = Server(settings.model_copy(update=changed), chosen)
         async with serving(server, at=at, wait=wait) as gateway:
             yield gateway
@@ -280,12 +282,12 @@ def _starter(settings: Settings) -> Start:
 
 @pytest.fixture
 def start(settings: Settings) -> Start:
-    """Starts gateways: ``async with start(log_bytes=..., limits=...) as gateway``."""
+    """Starts gateways: ``async with start(log_bytes=..., timeouts=...) as gateway``."""
     return _starter(settings)
 
 
 @pytest.fixture(scope="session")
 async def gateway(kafka: Kafka, valkey: Valkey) -> AsyncIterator[Running]:
-    """A gateway with default settings, shared by the tests that leave it as it is."""
+    """A gateway with default settings, shared by the tests that do not change it."""
     async with _starter(Settings(kafka=kafka.bootstrap, redis=valkey.url))() as running:
         yield running

@@ -1,4 +1,4 @@
-"""Lines to a gateway on which everything can be sent, byte by byte, and nothing is read but what a test reads."""
+"""Raw connections to a gateway: a test sends any bytes, and nothing is read but what the test reads."""
 
 import asyncio
 import contextlib
@@ -15,19 +15,19 @@ from tests.api.conftest import Running
 
 @asynccontextmanager
 async def raw(gateway: Running) -> AsyncIterator[socket.socket]:
-    """A connection past its handshake, of which nothing is read but what the test reads."""
+    """A connection after its handshake, of which nothing is read but what the test reads."""
     loop = asyncio.get_running_loop()
-    with socket.socket() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        line.setblocking(False)
-        await loop.sock_connect(line, ("127.0.0.1", gateway.port))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sock.setblocking(False)
+        await loop.sock_connect(sock, ("127.0.0.1", gateway.port))
         await loop.sock_sendall(
-            line,
+            sock,
             b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
         )
-        assert b" 101 " in await loop.sock_recv(line, 20)
-        yield line
+        assert b" 101 " in await loop.sock_recv(sock, 20)
+        yield sock
 
 
 def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
@@ -36,16 +36,16 @@ def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
 
 
 def op(**message: Any) -> bytes:
-    """An op in a frame of its own."""
+    """An op in one frame."""
     return frame(Opcode.TEXT, json.dumps(message).encode())
 
 
-async def frames(line: socket.socket, last: bytes | None = None, *, seconds: float = 20) -> list[tuple[int, bytes]]:
-    """Opcode and payload of all frames that come, until ``last`` is among them or the line is closed or cut."""
+async def frames(sock: socket.socket, last: bytes | None = None, *, seconds: float = 20) -> list[tuple[int, bytes]]:
+    """Opcode and payload of all received frames, until ``last`` is among them or the connection is closed or reset."""
     loop, received, found = asyncio.get_running_loop(), b"", []
     with contextlib.suppress(ConnectionResetError):
         async with asyncio.timeout(seconds):
-            while (last is None or last not in received) and (part := await loop.sock_recv(line, 65_536)):
+            while (last is None or last not in received) and (part := await loop.sock_recv(sock, 65_536)):
                 received += part
     _, _, received = received.partition(b"\r\n\r\n")
     while received:

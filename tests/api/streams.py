@@ -1,4 +1,4 @@
-"""What the tests of filters and sessions draw events and filters from: few values, so that they often meet."""
+"""Hypothesis strategies for events and filters: few values, so that they often match."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ FILTERS: st.SearchStrategy[Filter] = st.builds(
     q=_some([*_WORDS, "زلزال غزة"]),
     duplicates=st.sampled_from(["hide", "show", "only"]),
 )
-# Filters that let a good part of all events through.
+# Filters that many events pass.
 WIDE = st.sampled_from(
     [
         Filter(),

@@ -1,4 +1,4 @@
-"""Aggregates, time series and trends over REST: what is asked, what is wrong, pages, one round trip each."""
+"""Aggregates, time series and trends over REST: parameters, errors, pages, one round trip each."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,8 @@ async def _fill(store: Store, *articles: Article) -> None:
     await counted(store, 0, *articles)
 
 
-async def test_aggregates_tell_counts_names_and_the_window(gateway: Running, store: Store) -> None:
-    """Totals, duplicates, the most frequent ids with their names, what the window covers, since when it is complete."""
+async def test_aggregates_have_counts_names_and_the_window(gateway: Running, store: Store) -> None:
+    """An answer has totals, duplicates, the most frequent ids with names, the window, and since when it is complete."""
     now = datetime.now(UTC)
     await _fill(
         store,
@@ -56,7 +56,7 @@ async def test_aggregates_tell_counts_names_and_the_window(gateway: Running, sto
 
 @pytest.mark.parametrize("by", DIMENSIONS)
 async def test_every_dimension_answers_in_each_of_its_windows(gateway: Running, store: Store, by: str) -> None:
-    """And says of every other that it has none, and which it has."""
+    """Every other window is an error that lists the valid ones."""
     entities = [an_entity("Q1", "غزة"), an_entity("Q2", "مصر")]
     made = {"entities": entities, "topics": [a_topic("medtop:01000000")], "story": "s1"}
     await _fill(store, an_article(**made), an_article(**made))
@@ -74,16 +74,16 @@ async def test_every_dimension_answers_in_each_of_its_windows(gateway: Running, 
         assert ("error" in body) == (by in {"story", "pair"} and window == "24h")
 
 
-async def test_what_a_count_may_be_short_of_is_told(gateway: Running, store: Store) -> None:
-    """Pairs met once are left out; 24 hours of them may hide one each."""
+async def test_the_maximum_error_of_counts_is_reported(gateway: Running, store: Store) -> None:
+    """Pairs that occur once are not counted, so each of the 24 hours may miss one."""
     entities = [an_entity("Q1"), an_entity("Q2")]
     await _fill(store, an_article(entities=entities))
     _, body, _ = await gateway.get("/v1/aggregates?by=pair")
     assert (body["items"], body["error"]) == ([], 24)
 
 
-async def test_sources_are_counted_when_asked_for(gateway: Running, store: Store) -> None:
-    """How many different ones named an entity, or wrote of a story; of nothing else."""
+async def test_sources_are_counted_on_request(gateway: Running, store: Store) -> None:
+    """The number of different sources of an entity or a story; other dimensions have none."""
     await counted(
         store,
         0,
@@ -100,8 +100,8 @@ async def test_sources_are_counted_when_asked_for(gateway: Running, store: Store
 
 
 @pytest.mark.parametrize("limit", [1, 4, 7, 1_000])
-async def test_following_next_meets_every_id_once(gateway: Running, store: Store, limit: int) -> None:
-    """And following prev from there leads back to the first page; relative links keep all other parameters."""
+async def test_following_next_finds_every_id_once(gateway: Running, store: Store, limit: int) -> None:
+    """Following prev from there returns to the first page; relative links keep all other parameters."""
     await _fill(store, *(an_article(source=f"source {number % 23}") for number in range(40)))
     found, pages, path = [], 0, f"/v1/aggregates?by=source&window=1h&limit={limit}"
     while path:
@@ -121,11 +121,11 @@ async def test_following_next_meets_every_id_once(gateway: Running, store: Store
     assert body["items"][0]["id"] == found[0]
 
 
-async def test_there_is_no_page_beyond_the_farthest(
+async def test_no_link_leads_beyond_the_largest_offset(
     gateway: Running, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link never leads to what would be refused; behind the end there is an empty page with the way back."""
-    monkeypatch.setattr("api.routes.pages._FARTHEST", 10)
+    """No link leads to a page that would be an error; after the end there is an empty page with a link back."""
+    monkeypatch.setattr("api.routes.pages._MAX_OFFSET", 10)
     await _fill(store, *(an_article(source=f"source {number}") for number in range(23)))
     _, _, response = await gateway.get("/v1/aggregates?by=source&limit=5&offset=5")
     assert set(response.links) == {"next", "prev"}
@@ -136,7 +136,7 @@ async def test_there_is_no_page_beyond_the_farthest(
 
 
 async def test_timeseries_have_a_point_for_each_step(gateway: Running, store: Store) -> None:
-    """Oldest first, zeros included, at whole steps of UTC; the last one is under way."""
+    """Points are oldest first, zeros included, aligned to UTC; the last step is not over yet."""
     now = datetime.now(UTC)
     minutes = {0: 3, 4: 1, 14: 2, 50: 1, 61: 5}
     await _fill(
@@ -160,8 +160,8 @@ async def test_timeseries_have_a_point_for_each_step(gateway: Running, store: St
 
 
 @pytest.mark.parametrize("step", ["10m", "1h"])
-async def test_longer_steps_add_up_what_lies_in_them(gateway: Running, store: Store, step: str) -> None:
-    """Nothing is lost or counted twice between minutes and steps, which begin at whole ones of the clock."""
+async def test_longer_steps_add_up_their_minutes(gateway: Running, store: Store, step: str) -> None:
+    """Steps are aligned to the clock; no minute is missing from them or counted twice."""
     now = datetime.now(UTC)
     ago = range(0, 23 * 60, 7)
     await _fill(store, *(an_article(received_at=now - timedelta(minutes=one)) for one in ago))
@@ -195,7 +195,7 @@ async def test_longer_steps_add_up_what_lies_in_them(gateway: Running, store: St
     ],
 )
 async def test_every_window_and_step(gateway: Running, store: Store, query: str, points: int, step: str) -> None:
-    """The default is the finest step that a chart has room for; what just came is in the last point."""
+    """The default is the finest step that fits into a chart; the newest articles are in the last point."""
     made = {"entities": [an_entity("Q1"), an_entity("Q2")], "story": "s1"}
     await _fill(store, an_article(**made), an_article(**made))
     status, body, _ = await gateway.get(f"/v1/timeseries?{query}")
@@ -205,7 +205,7 @@ async def test_every_window_and_step(gateway: Running, store: Store, query: str,
 
 
 async def test_totals_can_be_of_duplicates(gateway: Running, store: Store) -> None:
-    """``articles`` is what is meant when nothing is named; ids that nobody counted have zeros."""
+    """``articles`` is the default id of ``total``; ids that were never counted have zeros."""
     await _fill(store, an_article(), an_article(duplicate_of="x"), an_article())
     for query, wanted in (("", 3), ("&id=articles", 3), ("&id=duplicates", 1)):
         _, body, _ = await gateway.get(f"/v1/timeseries?by=total&window=15m{query}")
@@ -214,16 +214,16 @@ async def test_totals_can_be_of_duplicates(gateway: Running, store: Store) -> No
     assert [one["count"] for one in body["points"]] == [0] * 30
 
 
-async def test_trends_are_what_rises_most_surprising_first(gateway: Running, store: Store) -> None:
-    """Not what has ended; window and kind choose; pages as elsewhere."""
-    told = [
+async def test_trends_are_listed_most_surprising_first(gateway: Running, store: Store) -> None:
+    """Ended trends are not listed; window and kind are filters; pages work as elsewhere."""
+    trends = [
         a_trend(id="Q1", score=5.0),
         a_trend(id="Q2", score=30.5, window="15m"),
         a_trend(id="s1", kind="story", score=7.0),
         a_trend(id="medtop:01000000", kind="topic", window="24h", score=12.0, phase="grow"),
         a_trend(id="Q9", score=50.0, phase="end"),
     ]
-    await counted(store, 0, *told)
+    await counted(store, 0, *trends)
     for query, wanted in {
         "": ["Q2", "medtop:01000000", "s1", "Q1"],
         "?window=1h": ["s1", "Q1"],
@@ -236,7 +236,7 @@ async def test_trends_are_what_rises_most_surprising_first(gateway: Running, sto
         assert (status, [one["id"] for one in body["trends"]]) == (200, wanted), query
         TrendsAnswer.model_validate(body)
     assert set(response.links) == {"next", "prev"}
-    assert (await gateway.get("/v1/trends?limit=1"))[1]["trends"] == [told[1].model_dump(mode="json")]
+    assert (await gateway.get("/v1/trends?limit=1"))[1]["trends"] == [trends[1].model_dump(mode="json")]
     assert "next" not in (await gateway.get("/v1/trends?limit=4"))[2].links
 
 
@@ -279,7 +279,7 @@ async def test_trends_are_what_rises_most_surprising_first(gateway: Running, sto
 async def test_wrong_parameters_are_problems_that_list_the_valid_ones(
     gateway: Running, path: str, field: str, words: Iterable[str]
 ) -> None:
-    """422 and problem JSON with the field and what would be right."""
+    """422 and a problem document with the field and its valid values."""
     status, problem, response = await gateway.get(path)
     assert (status, response.content_type) == (422, "application/problem+json")
     assert problem["field"] == field
@@ -298,10 +298,10 @@ async def test_wrong_parameters_are_problems_that_list_the_valid_ones(
     ],
 )
 async def test_each_answer_is_one_round_trip_to_the_store(gateway: Running, store: Store, path: str) -> None:
-    """The store itself tells of every command that comes to it over a connection."""
+    """Counted with MONITOR, which reports every command that the store gets over a connection."""
     entities = [an_entity(f"Q{number}") for number in range(12)]
     await counted(store, 0, *(an_article(entities=entities, source=str(one)) for one in range(30)), a_trend())
-    assert (await gateway.get(path))[0] == 200  # the script is there, and a connection
+    assert (await gateway.get(path))[0] == 200  # now the script is loaded and a connection open
     async with store.redis.monitor() as monitor:
         await store.redis.echo("begin")
         for _ in range(10):
@@ -313,19 +313,19 @@ async def test_each_answer_is_one_round_trip_to_the_store(gateway: Running, stor
                 sent.clear()
             elif one["command"] == "ECHO end":
                 break
-            # What a script does inside the store is told of too, and gateways look after their webhooks meanwhile.
+            # MONITOR also reports commands inside scripts, and gateways scan for webhooks meanwhile.
             elif one["client_type"] != "lua" and "webhook" not in one["command"]:
                 sent.append(one["command"].split()[0])
     assert len(sent) == 10, sent
 
 
-def test_what_has_a_timeseries_is_what_is_counted() -> None:
-    """A dimension that is added to the store is not forgotten here."""
+def test_every_counted_dimension_has_a_timeseries() -> None:
+    """The dimensions here are those of the store."""
     assert set(get_args(Counted)) == set(layout.SPANS)
 
 
-async def test_openapi_describes_questions_and_answers(gateway: Running) -> None:
-    """Parameters with their values, models, headers and problems of all three, and of readiness."""
+async def test_openapi_describes_aggregates_timeseries_and_trends(gateway: Running) -> None:
+    """It has parameters with values, models, headers and problems of all three, and of readiness."""
     _, document, _ = await gateway.get("/openapi.json")
     schemas = document["components"]["schemas"]
     paths = document["paths"]

@@ -1,4 +1,4 @@
-"""``/asyncapi.json``: valid, complete, and true of what the gateway sends.
+"""``/asyncapi.json``: valid, complete, and consistent with what the gateway sends.
 
 ``asyncapi-3.0.0.json.gz`` is the official schema of AsyncAPI 3.0.0 (``schemas/3.0.0.json`` of @asyncapi/specs 6.11.1,
 Apache-2.0, copyright the AsyncAPI Initiative), compressed and otherwise unchanged.
@@ -60,7 +60,7 @@ def _found(document: dict[str, Any], reference: str) -> Any:
 
 @pytest.mark.parametrize("keys", [[], ["reader:read"]])
 async def test_it_is_valid_asyncapi(start: Start, keys: list[str]) -> None:
-    """Against the official schema of AsyncAPI 3.0.0; every reference leads somewhere; no key is needed to read it."""
+    """It matches the official schema of AsyncAPI 3.0.0, every reference resolves, and it can be read without a key."""
     official = Draft7Validator(json.loads(gzip.decompress(_OFFICIAL.read_bytes())))
     async with start(api_keys=keys) as gateway:
         document = await _document(gateway)
@@ -76,8 +76,8 @@ async def test_it_is_valid_asyncapi(start: Start, keys: list[str]) -> None:
             assert schemes == (["http", "httpApiKey"] if keys else [])
 
 
-async def test_servers_are_the_address_that_was_asked(gateway: Running) -> None:
-    """Also behind a proxy that ends TLS."""
+async def test_servers_have_the_address_of_the_request(gateway: Running) -> None:
+    """Also behind a proxy that terminates TLS."""
     servers = (await _document(gateway))["servers"]
     assert servers["websocket"]["host"] == servers["sse"]["host"] == f"127.0.0.1:{gateway.port}"
     assert (servers["websocket"]["protocol"], servers["sse"]["protocol"]) == ("ws", "http")
@@ -89,8 +89,8 @@ async def test_servers_are_the_address_that_was_asked(gateway: Running) -> None:
     }
 
 
-async def test_it_tells_of_all_that_the_gateway_knows(gateway: Running) -> None:
-    """Every filter, place, type of event, error code, close code and op; what is said of parameters is not empty."""
+async def test_it_contains_everything_that_the_gateway_supports(gateway: Running) -> None:
+    """It has every filter, start parameter, event type, error code, close code and op; every parameter is described."""
     document = await _document(gateway)
     messages = document["components"]["messages"]
     query = document["channels"]["stream"]["bindings"]["ws"]["query"]["properties"]
@@ -108,7 +108,7 @@ async def test_it_tells_of_all_that_the_gateway_knows(gateway: Running) -> None:
 
 
 class _Described:
-    """The message schemas of a document; stricter than they are: nothing may be said that they do not tell of."""
+    """The message schemas of a document, made stricter: messages may have no members that are not described."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._components = deepcopy(document["components"])
@@ -120,7 +120,7 @@ class _Described:
         self.met: set[str] = set()
 
     def check(self, name: str, message: Any) -> None:
-        """Raises ``ValidationError`` when the message is not as it is described."""
+        """Raises ``ValidationError`` when the message does not match its schema."""
         schema = {"$ref": self._messages[name], "components": self._components}
         Draft7Validator(schema, format_checker=Draft7Validator.FORMAT_CHECKER).validate(message)
         self.met.add(name)
@@ -134,8 +134,8 @@ async def _to_the_end(subscriber: Subscriber, described: _Described, last: str) 
             return
 
 
-async def test_what_the_gateway_sends_and_takes_is_as_described(start: Start, updates: Updates) -> None:
-    """Real frames of every kind, over both transports, and the ops that were sent for them."""
+async def test_sent_and_received_messages_match_the_document(start: Start, updates: Updates) -> None:
+    """Checked with real frames of every kind over both transports, and with the ops that caused them."""
     full = an_article(
         title=None,
         entities=[an_entity("Q1")],
@@ -146,7 +146,7 @@ async def test_what_the_gateway_sends_and_takes_is_as_described(start: Start, up
         published_at="2026-11-06T12:00:00+03:00",
     )
     split = a_story(entities=[an_entity("Q1")], split_from="s1", articles=["a"])
-    async with start(limits={"heartbeat": 0.2}) as gateway:
+    async with start(timeouts={"heartbeat": 0.2}) as gateway:
         document = await _document(gateway)
         described = _Described(document)
 
@@ -202,8 +202,8 @@ async def test_what_the_gateway_sends_and_takes_is_as_described(start: Start, up
         ("subscribe", {"op": "subscribe", "limit": 7}),
     ],
 )
-async def test_what_is_otherwise_is_not_valid(gateway: Running, name: str, message: dict[str, Any]) -> None:
-    """The schemas do say something."""
+async def test_other_messages_do_not_match(gateway: Running, name: str, message: dict[str, Any]) -> None:
+    """The schemas reject wrong messages."""
     described = _Described(await _document(gateway))
     with pytest.raises(ValidationError):
         described.check(name, message)

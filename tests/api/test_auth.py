@@ -30,19 +30,19 @@ _BEARER = "Authorization"
 
 @pytest.fixture(scope="module")
 def keys() -> tuple[str, ...]:
-    """Keys as they stand in the setting."""
+    """Keys as they are in the setting."""
     return ("all", "reader:read", "writer:write")
 
 
 @pytest.fixture
 async def closed(start: Start, keys: tuple[str, ...]) -> AsyncIterator[Running]:
-    """A gateway that wants keys."""
-    async with start(api_keys=keys, limits={"authenticate": 0.3}) as gateway:
+    """A gateway with keys."""
+    async with start(api_keys=keys, timeouts={"authenticate": 0.3}) as gateway:
         yield gateway
 
 
 async def test_rest_needs_a_key_of_the_right_scope(closed: Running) -> None:
-    """401 with a challenge without a known key, 403 with one that may not, in either header."""
+    """401 with a challenge without a known key, 403 with a key that lacks the scope, in either header."""
     for headers, expected in (
         ({}, 401),
         ({_BEARER: "Bearer nobody"}, 401),
@@ -65,18 +65,18 @@ async def test_rest_needs_a_key_of_the_right_scope(closed: Running) -> None:
     for key, expected in ((None, 401), ("reader", 403), ("writer", 503), ("all", 503)):
         headers = {"X-API-Key": key} if key else {}
         async with closed.http.post(f"{closed.url}/v1/articles", data=b"{}", headers=headers) as response:
-            assert response.status == expected  # 503: it may, but there is no ingest here
+            assert response.status == expected  # 503: the key is accepted, but ingest is not running
 
 
 async def test_health_and_the_page_stay_open(closed: Running) -> None:
-    """What probes, Prometheus and browsers ask for first needs no key."""
+    """Paths that probes, Prometheus and browsers request first need no key."""
     for path in ("/", "/dashboard/dashboard.js", "/healthz", "/metrics", "/openapi.json"):
         assert (await closed.get(path))[0] == 200
     assert (await closed.get("/readyz"))[0] == 503
 
 
 async def test_websockets_authenticate_in_a_header_or_a_first_frame(closed: Running, updates: Updates) -> None:
-    """Either way the stream begins with ``subscribed``."""
+    """Either way the stream starts with ``subscribed``."""
     async with (
         closed.stream(headers={_BEARER: "Bearer reader"}) as by_header,
         closed.stream() as by_frame,
@@ -91,7 +91,7 @@ async def test_websockets_authenticate_in_a_header_or_a_first_frame(closed: Runn
 
 
 async def test_websockets_without_a_valid_key_are_closed(closed: Running) -> None:
-    """4401 for no key in time, a wrong one, or another first frame; 4403 for one that may not read."""
+    """4401 for no key in time, a wrong one, or another first frame; 4403 for a key that may not read."""
     for frame, headers, code in (
         (None, {}, 4401),
         ({"op": "auth", "key": "nobody"}, {}, 4401),
@@ -109,8 +109,8 @@ async def test_websockets_without_a_valid_key_are_closed(closed: Running) -> Non
             assert await subscriber.close_code() == code
 
 
-async def test_without_keys_a_key_is_no_hindrance(gateway: Running) -> None:
-    """A browser that still has a key sends it; an open gateway takes no offence."""
+async def test_a_gateway_without_keys_ignores_a_key(gateway: Running) -> None:
+    """A browser may still send an old key; a gateway without keys ignores it."""
     async with gateway.stream(headers={_BEARER: "Bearer old"}) as subscriber:
         await subscriber.op(op="auth", key="old")
         await subscriber.op(op="ping")
@@ -137,7 +137,7 @@ _HASHED = "sha256:" + hashlib.sha256(b"hashed").hexdigest()
     ],
 )
 def test_a_wrong_entry_is_refused_without_showing_it(entry: str) -> None:
-    """The message tells which entry it is by its number, because it may hold a secret."""
+    """The message has the number of the entry, not its text, which may contain a secret."""
     with pytest.raises(SettingsError, match=r"KHABAR_API_KEYS: entry 2") as caught:
         Keys(["fine", entry])
     assert entry.strip(":") not in str(caught.value).replace("KEY:read", "")
@@ -154,8 +154,8 @@ def test_scopes_of_a_key_given_twice_add_up() -> None:
         keys.check(None, "read")
 
 
-def test_hashed_keys_are_as_good_as_plain_ones() -> None:
-    """With a scope, with both when none is named; the digest itself is no key."""
+def test_hashed_keys_work_like_plain_ones() -> None:
+    """With one scope, or with both when none is given; the digest itself is not accepted as a key."""
     keys = Keys([f"{_HASHED}:read", "sha256:" + hashlib.sha256(b"both").hexdigest().upper()])
     keys.check(b"hashed", "read")
     keys.check(b"both", "read")
@@ -168,9 +168,9 @@ def test_hashed_keys_are_as_good_as_plain_ones() -> None:
 
 
 def test_keys_in_a_file(tmp_path: Path) -> None:
-    """A line each: name, digest, scopes, limits; comments; beside those of the setting."""
+    """One key a line: name, digest, scopes, limits; comments are allowed. They add to those of the setting."""
     path = tmp_path / "keys"
-    path.write_text(f"# who may\n\ncrawler {_HASHED} write posts=60  # the crawler\n")
+    path.write_text(f"# keys\n\ncrawler {_HASHED} write posts=60  # the crawler\n")
     keys = Keys.of(Settings(api_keys=("plain",), api_keys_file=path))
     found = keys.check(b"hashed", "write")
     assert found is not None
@@ -191,7 +191,7 @@ def test_keys_in_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_of_keys_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """By name and line; one without keys does not open the gateway."""
+    """The error names the file and the line; a file without keys is an error too."""
     path = tmp_path / "keys"
     path.write_text(text)
     with pytest.raises(SettingsError, match=f"KHABAR_API_KEYS_FILE: .*{message}") as caught:
@@ -199,8 +199,8 @@ def test_a_wrong_file_of_keys_is_refused(tmp_path: Path, text: str, message: str
     assert "secret" not in str(caught.value)
 
 
-def test_a_new_key_opens_what_it_says(tmp_path: Path) -> None:
-    """The line goes into the file, the entry into the setting; the key itself stands in neither."""
+def test_a_new_key_has_the_printed_scopes(tmp_path: Path) -> None:
+    """The printed line works in the file, the entry in the setting; neither contains the key itself."""
     options = ["new", "--name", "press", "--scope", "read", "--posts", "5"]
     printed = CliRunner().invoke(commands.keys, options).output
     key, line, entry = (row.split(": ", 1)[1].strip() for row in printed.splitlines())
@@ -217,7 +217,7 @@ def test_a_new_key_opens_what_it_says(tmp_path: Path) -> None:
 
 
 async def test_plain_keys_are_not_kept(closed: Running) -> None:
-    """Once the gateway runs it knows digests only."""
+    """A running gateway has digests only."""
     assert closed.gateway.settings.api_keys == ()
     assert "reader" not in repr(vars(closed.gateway.keys))
 
@@ -227,7 +227,7 @@ def _reach(host: str, **given: Any) -> None:
 
 
 def test_without_keys_only_the_loopback_is_listened_on() -> None:
-    """Anything else is refused by name, unless it is said that it may be open."""
+    """Any other address is an error that names the setting, unless an open gateway is allowed."""
     for host in ("0.0.0.0", "::", "192.0.2.1"):  # noqa: S104 - to be refused
         with pytest.raises(SettingsError, match=r"KHABAR_HOST: .*KHABAR_ALLOW_OPEN"):
             _reach(host)
@@ -270,14 +270,14 @@ def _admits(origins: Origins, host: str, origin: str | None) -> bool:
     ],
 )
 def test_the_own_origin(host: str, origin: str | None, *, with_keys: bool, without: bool) -> None:
-    """Where no key is needed a name is no own origin: anybody can make a name lead here."""
+    """Without keys a host name is not accepted as the own origin: any name can be made to resolve to this machine."""
     assert _admits(Origins([LISTED], named=True), host, origin) is with_keys
     assert _admits(Origins([LISTED], named=False), host, origin) is without
     assert _admits(Origins(["*"], named=False), host, origin)
 
 
 async def test_pages_of_other_origins_are_refused(start: Start) -> None:
-    """403 over REST and SSE, and for WebSockets before they are accepted; programs, which send none, pass."""
+    """403 over REST, SSE, and WebSocket before the upgrade; programs send no origin and are admitted."""
     async with start(origins=(LISTED,)) as gateway:
         for origin, status in ((None, 200), (gateway.url, 200), (LISTED, 200), (OTHER, 403), ("null", 403)):
             headers = {"Origin": origin} if origin else {}
@@ -295,21 +295,24 @@ async def test_pages_of_other_origins_are_refused(start: Start) -> None:
                 with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                     await gateway.http.ws_connect(f"{gateway.url}/v1/stream", headers=headers)
                 assert caught.value.status == 403
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key,content-type"}
+        preflight = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "x-api-key,content-type",
+        }
         for origin, status in ((LISTED, 200), (OTHER, 400)):
-            headers = {"Origin": origin, **asked}
+            headers = {"Origin": origin, **preflight}
             async with gateway.http.options(f"{gateway.url}/v1/articles", headers=headers) as response:
                 assert response.status == status
 
 
 async def test_without_a_list_only_the_own_page_is_served(gateway: Running) -> None:
-    """That is the default."""
+    """By default no other origin is allowed."""
     for origin, status in ((gateway.url, 200), (OTHER, 403)):
         assert (await gateway.get("/v1/stories", headers={"Origin": origin}))[0] == status
 
 
 async def test_keys_are_never_logged(settings: Settings) -> None:
-    """Not the right one and not a wrong one, however they are sent, at the most talkative level, also in errors."""
+    """Neither valid nor invalid keys, however they are sent, are in the log at level debug, also in errors."""
     port = free_port()
     right, wrong = "right-0123456789", "wrong-9876543210"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
@@ -370,8 +373,8 @@ async def test_keys_are_never_logged(settings: Settings) -> None:
         assert secret.encode() not in output
 
 
-async def test_an_open_gateway_for_all_is_refused_at_start() -> None:
-    """``khabar api`` ends with one sentence that names the settings."""
+async def test_an_open_gateway_on_a_public_address_is_an_error() -> None:
+    """``khabar api`` exits with one sentence that names the settings."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
     code = "from services.cli import main; main()"
     child = await asyncio.create_subprocess_exec(

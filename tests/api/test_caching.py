@@ -1,10 +1,10 @@
-"""What may be kept of an answer, and for how long."""
+"""Caching headers of answers."""
 
 import pytest
 
 from api.routes.caching import SECONDS
 from services.store import Store
-from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, count, tell
+from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, count, publish
 
 _QUESTIONS = {
     "/v1/aggregates?by=language&window=15m": "max-age=1",
@@ -22,8 +22,8 @@ async def _fill(store: Store) -> None:
 
 
 @pytest.mark.parametrize("path", _QUESTIONS)
-async def test_answers_may_be_kept_for_seconds(gateway: Running, store: Store, path: str) -> None:
-    """By everybody, where there are no keys; the longer the window, the longer; with a tag to ask again by."""
+async def test_answers_may_be_cached_for_seconds(gateway: Running, store: Store, path: str) -> None:
+    """Without keys by any cache; longer for longer windows; with a tag for revalidation."""
     await _fill(store)
     _, _, response = await gateway.get(path)
     assert response.headers["Cache-Control"] == f"public, {_QUESTIONS[path]}"
@@ -31,16 +31,16 @@ async def test_answers_may_be_kept_for_seconds(gateway: Running, store: Store, p
     assert "Vary" not in response.headers
 
 
-async def test_longer_windows_are_kept_longer() -> None:
+async def test_longer_windows_are_cached_longer() -> None:
     """Up to ten seconds."""
     assert list(SECONDS.values()) == sorted(SECONDS.values())
     assert max(SECONDS.values()) <= 10
 
 
-@pytest.mark.parametrize("path", [*_QUESTIONS, "/v1/stories/told"])
-async def test_what_has_not_changed_is_304(gateway: Running, store: Store, path: str) -> None:
-    """A client that names what it has, alone or among others, gets no body; with another tag it gets one."""
-    await count(store, 0, an_article(), a_story(id="told"), a_trend())
+@pytest.mark.parametrize("path", [*_QUESTIONS, "/v1/stories/kept"])
+async def test_an_unchanged_answer_is_304(gateway: Running, store: Store, path: str) -> None:
+    """A client that sends the present tag, alone or among others, gets no body; with another tag it gets one."""
+    await count(store, 0, an_article(), a_story(id="kept"), a_trend())
     _, body, first = await gateway.get(path)
     tag = first.headers["ETag"]
     for given in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
@@ -52,8 +52,8 @@ async def test_what_has_not_changed_is_304(gateway: Running, store: Store, path:
     assert (status, again) == (200, body)
 
 
-async def test_what_has_changed_has_another_tag(gateway: Running, store: Store) -> None:
-    """One article more, and the same question has another answer."""
+async def test_a_changed_answer_has_another_tag(gateway: Running, store: Store) -> None:
+    """One more article changes the answer and its tag."""
     await count(store, 0, an_article())
     _, _, before = await gateway.get("/v1/aggregates?by=language")
     await count(store, 1, an_article())
@@ -64,8 +64,8 @@ async def test_what_has_changed_has_another_tag(gateway: Running, store: Store) 
     assert after.headers["ETag"] != before.headers["ETag"]
 
 
-async def test_with_keys_only_who_asked_may_keep_it(start: Start, store: Store) -> None:
-    """What one key was told is nothing for others; a 304 needs the key too."""
+async def test_with_keys_only_the_client_may_cache(start: Start, store: Store) -> None:
+    """Answers are private to the key; a 304 needs the key too."""
     await _fill(store)
     async with start(api_keys=("secret",)) as gateway:
         for path in _QUESTIONS:
@@ -78,8 +78,8 @@ async def test_with_keys_only_who_asked_may_keep_it(start: Start, store: Store) 
             assert (status, response.headers["Vary"]) == (304, "Authorization, X-API-Key")
 
 
-async def test_numbers_that_are_being_rebuilt_are_kept_by_nobody(gateway: Running, store: Store) -> None:
-    """They say so, and change by the second."""
+async def test_numbers_being_rebuilt_are_not_cached(gateway: Running, store: Store) -> None:
+    """They are marked as rebuilding and may not be stored."""
     await _fill(store)
     await store.begin_rebuild(1_000)
     for path in ("/v1/aggregates?by=language", "/v1/timeseries?by=total"):
@@ -93,12 +93,10 @@ async def test_numbers_that_are_being_rebuilt_are_kept_by_nobody(gateway: Runnin
     assert "ETag" in response.headers
 
 
-async def test_articles_and_stories_are_asked_for_again_each_time(
-    gateway: Running, store: Store, updates: Updates
-) -> None:
-    """They change at any time, also where a redirect leads."""
+async def test_articles_and_stories_are_revalidated_each_time(gateway: Running, store: Store, updates: Updates) -> None:
+    """They may change at any time, and so may the target of a redirect."""
     article, story, into = an_article(), a_story(), a_story()
-    await tell(store, updates, article, story, into, story.model_copy(update={"merged_into": into.id}))
+    await publish(store, updates, article, story, into, story.model_copy(update={"merged_into": into.id}))
     for path in (f"/v1/articles/{article.id}", f"/v1/stories/{into.id}", f"/v1/stories/{story.id}"):
         status, _, response = await gateway.get(path, allow_redirects=False)
         assert response.headers["Cache-Control"] == "public, no-cache"
@@ -109,7 +107,7 @@ async def test_articles_and_stories_are_asked_for_again_each_time(
 
 
 async def test_problems_have_no_tag(gateway: Running, store: Store) -> None:
-    """Nobody goes on with what was wrong."""
+    """Errors are not cached."""
     for path in ("/v1/aggregates?by=colour", "/v1/stories/nobody"):
         _, _, response = await gateway.get(path)
         assert "ETag" not in response.headers

@@ -49,7 +49,7 @@ async def _connections(gateway: Running, count: int) -> None:
 
 
 async def test_watch_prints_events_and_ends_with_ctrl_c(start: Start, updates: Updates) -> None:
-    """Two lines an event with what matters, right-to-left names isolated; ``--json`` the envelope; status 0."""
+    """Each event is two lines, right-to-left names isolated; with ``--json`` its envelope. The exit status is 0."""
     async with (
         start() as gateway,
         _khabar("watch", "--to", gateway.url, "--language", "ar") as text,
@@ -70,7 +70,7 @@ async def test_watch_prints_events_and_ends_with_ctrl_c(start: Start, updates: U
 
 
 async def test_watch_resumes_after_an_interruption(start: Start, updates: Updates) -> None:
-    """The gateway goes away and comes back at the same address: nothing is missing, nothing comes twice."""
+    """When the gateway restarts at the same address, no event is missing or repeated."""
     articles = [an_article() for _ in range(4)]
     async with start() as first, _khabar("watch", "--to", first.url, "--json", "--limit", "4") as child:
         await _connections(first, 1)
@@ -87,8 +87,8 @@ async def test_watch_resumes_after_an_interruption(start: Start, updates: Update
     assert [one["data"]["id"] for one in got] == [one.id for one in articles]
 
 
-async def test_watch_says_why_it_was_refused(gateway: Running) -> None:
-    """A wrong filter ends it with a sentence and status 1."""
+async def test_watch_reports_a_rejected_filter(gateway: Running) -> None:
+    """A wrong filter ends it with one sentence and status 1."""
     async with _khabar("watch", "--to", gateway.url, "--language", "klingon") as child:
         _, error = await child.communicate()
         assert child.returncode == 1
@@ -97,7 +97,7 @@ async def test_watch_says_why_it_was_refused(gateway: Running) -> None:
 
 @asynccontextmanager
 async def _answering(*statuses: int) -> AsyncIterator[str]:
-    """A server that answers handshakes with these statuses, one after the other, then sends one article."""
+    """A server that answers handshakes with these statuses in turn, then sends one article."""
     left = list(statuses)
 
     def refuse(connection: ServerConnection, _: Request) -> Response | None:
@@ -114,23 +114,23 @@ async def _answering(*statuses: int) -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("status", "word"), [(401, "--api-key"), (403, "403"), (404, "404"), (410, "410"), (200, "200")]
 )
-async def test_watch_gives_up_when_the_handshake_is_refused(status: int, word: str) -> None:
-    """Asking again would give the same answer: one sentence that says what is wrong."""
+async def test_watch_ends_when_the_handshake_is_rejected(status: int, word: str) -> None:
+    """It does not retry, and reports the cause in one sentence."""
     async with _answering(status) as address:
         with pytest.raises(Refused, match=word):
             await Watcher(address, []).run()
 
 
-async def test_watch_tries_again_when_the_gateway_is_in_trouble(capsys: pytest.CaptureFixture[str]) -> None:
-    """5xx and a busy proxy pass; an address needs no scheme."""
+async def test_watch_retries_after_server_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    """It retries after 5xx and a busy proxy; the URL needs no scheme."""
     async with _answering(503, 429) as address, asyncio.timeout(20):
         await Watcher(address.replace("127.0.0.1", "localhost"), [], limit=1).run()
-    told = capsys.readouterr()
-    assert "وصل" in told.out
-    assert "503" in told.err and "429" in told.err
+    output = capsys.readouterr()
+    assert "وصل" in output.out
+    assert "503" in output.err and "429" in output.err
 
 
-async def test_watch_at_a_path_without_a_stream_is_refused(gateway: Running) -> None:
+async def test_watch_with_a_path_without_a_stream_is_an_error(gateway: Running) -> None:
     """A real gateway has no stream below another path."""
     with pytest.raises(Refused, match="no stream"):
         await Watcher(f"{gateway.url}/foo", []).run()
@@ -139,14 +139,14 @@ async def test_watch_at_a_path_without_a_stream_is_refused(gateway: Running) -> 
 @pytest.mark.parametrize(
     "url", ["http://[::1", "http://localhost:99999", "localhost:port", "http://a..b", "ftp://localhost", "http://"]
 )
-async def test_a_wrong_address_is_one_sentence(url: str) -> None:
-    """Whatever is wrong with it."""
+async def test_an_invalid_url_is_one_sentence(url: str) -> None:
+    """For every kind of invalid URL."""
     with pytest.raises(Refused):
         await Watcher(url, []).run()
 
 
-async def test_watch_shows_no_traceback_for_a_wrong_address() -> None:
-    """The sentence is all that is printed, with status 1."""
+async def test_watch_shows_no_traceback_for_an_invalid_url() -> None:
+    """It prints one sentence and exits with status 1."""
     async with _khabar("watch", "--to", "http://[::1") as child:
         _, error = await child.communicate()
         assert child.returncode == 1
@@ -159,7 +159,7 @@ def _envelope(kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_watch_shows_every_kind_of_event() -> None:
-    """Articles without a title by their first words, stories with their size or what became of them, trends."""
+    """Articles without a title by their first words, stories with their size, merge or split, and trends."""
     untitled = an_article(title=None, text="كلمات أولى من النص", source=None, duplicate_of="x").model_dump()
     shown = as_text(_envelope("article", untitled))
     assert shown.startswith("09:30:00  ar")
@@ -177,7 +177,7 @@ def test_watch_shows_every_kind_of_event() -> None:
 
 
 async def test_the_service_stops_cleanly_on_sigterm(settings: Settings, updates: Updates) -> None:
-    """``khabar api`` says goodbye to its subscribers and ends with status 0 within seconds."""
+    """``khabar api`` sends its subscribers ``going_away`` and exits with status 0 within seconds."""
     assert settings.kafka and settings.redis
     port = free_port()
     environment = {"KHABAR_KAFKA": settings.kafka, "KHABAR_REDIS": settings.redis}
@@ -201,8 +201,8 @@ async def test_the_service_stops_cleanly_on_sigterm(settings: Settings, updates:
         assert child.returncode == 0, log.decode()
 
 
-async def test_a_taken_port_is_one_sentence(gateway: Running) -> None:
-    """Not a traceback."""
+async def test_a_port_in_use_is_one_sentence(gateway: Running) -> None:
+    """It is not a traceback."""
     async with _khabar("api", "--port", str(gateway.port)) as child:
         _, error = await child.communicate()
         assert child.returncode == 1

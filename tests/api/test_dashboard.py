@@ -14,7 +14,7 @@ import pytest
 
 import api
 from services.store import Store
-from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, tell
+from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, publish
 from tests.browser import Page, browser_page
 
 _FOLDER = Path(api.__file__).with_name("dashboard")
@@ -176,7 +176,7 @@ async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Stor
         await page.goto(f"{gateway.url}/")
         await _shows(page, "live")
         first = an_article(title=_HOSTILE, language="en", **about)
-        await tell(store, updates, first)
+        await publish(store, updates, first)
         await page.until(f"document.querySelector('#article-{first.id}') !== null")
         assert (await _titles(page))[0] == _HOSTILE
         assert await page.value("document.querySelectorAll('#articles img, #articles b').length") == 0
@@ -188,7 +188,7 @@ async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Stor
         assert await _texts(page, "#focus-name") == [gaza.name]
         assert await _texts(page, "button[aria-pressed=true]") == [gaza.name, gaza.name]
         duplicate = an_article(title="تكرار", duplicate_of=first.id, similarity=0.9, **about)
-        await tell(store, updates, an_article(title="عن شيء آخر"), an_article(title="عن غزة", **about), duplicate)
+        await publish(store, updates, an_article(title="عن شيء آخر"), an_article(title="عن غزة", **about), duplicate)
         await _titled(page, "تكرار", "عن غزة", _HOSTILE)
         assert await _texts(page, ".duplicate-mark a") == [_HOSTILE]
         await page.value("document.getElementById('hide-duplicates').click()")
@@ -199,7 +199,7 @@ async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Stor
         assert await _texts(page, "#status-text, #pause, #ui-language") == ["مباشر", "English", "إيقاف مؤقت"]
         await _titled(page, "عن غزة", _HOSTILE)
         await page.value("document.getElementById('pause').click()")
-        await tell(store, updates, an_article(title="أثناء التوقف", **about))
+        await publish(store, updates, an_article(title="أثناء التوقف", **about))
         await page.until("document.getElementById('waiting').textContent !== ''")
         assert await _titles(page) == ["عن غزة", _HOSTILE]
         await page.value("document.getElementById('pause').click()")

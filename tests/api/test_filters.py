@@ -1,6 +1,8 @@
-"""Filters, over the real stream and as a function."""
+"""Filters, over the real stream and as functions."""
 
-from typing import Any
+import subprocess
+import sys
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from api.stream import filters
 from api.stream.filters import Filter, FilterError, FilterIndex
 from api.stream.stream_event import Event, Facets, words
-from services.events import Article, Story
+from khabar.filters import FILTERS as TABLE
+from khabar.filters import FilterValues
+from services.events import Article, EventType, Story
 from tests.api.conftest import Running, Updates, a_story, a_topic, an_article, an_entity, ids
 from tests.api.streams import EVENTS, FILTERS, event
 
@@ -53,7 +57,7 @@ def _records() -> dict[str, Article | Story]:
 async def test_each_filter_over_the_stream(
     gateway: Running, updates: Updates, wanted: dict[str, Any], expected: list[str]
 ) -> None:
-    """Values of one filter are alternatives, different filters hold together; query and op mean the same."""
+    """An event matches any value of each filter, and all filters; query and op mean the same."""
     end = an_article(id="end", language="qq", duplicate_of="x")
     async with gateway.stream(**wanted) as by_query, gateway.stream(type="trend") as by_op:
         await by_query.next()
@@ -63,15 +67,15 @@ async def test_each_filter_over_the_stream(
         await updates.send(*_records().values(), end)
         for subscriber in (by_query, by_op):
             got = ids(await subscriber.events(len(expected)))
-            # Whatever else had matched would come before the mark.
+            # Any other match would arrive before the end marker.
             await subscriber.op(op="subscribe", filter={"language": "qq", "duplicates": "only"}, cursor=cursor)
             await subscriber.until("subscribed")
             assert ids(await subscriber.events(1)) == ["end"]
             assert got == expected
 
 
-async def test_who_follows_a_story_learns_where_its_articles_went(gateway: Running, updates: Updates) -> None:
-    """The merge and the first event of what was split off come too; what is told of other stories does not."""
+async def test_a_story_filter_matches_its_merge_and_its_splits(gateway: Running, updates: Updates) -> None:
+    """The merge event and the first event of a story split from it match; events of other stories do not."""
     before = an_article(story="sa")
     split = a_story(id="sn", split_from="sa", articles=[before.id])
     joins = an_article(story="sb")
@@ -84,16 +88,16 @@ async def test_who_follows_a_story_learns_where_its_articles_went(gateway: Runni
         assert ids([first, second, third]) == [before.id, "sn", "sa"]
         assert second["data"]["split_from"] == "sa"
         assert third["data"]["merged_into"] == "sb"
-        # Going on as documented: nothing that came with the merge is missed.
+        # Continuing as documented misses nothing that was published with the merge.
         await subscriber.op(op="subscribe", filter={"story": "sb"}, cursor=second["cursor"])
         await subscriber.until("subscribed")
         assert ids(await subscriber.events(3)) == [joins.id, "sb", after.id]
 
 
-def test_the_filter_in_an_answer_says_the_same_again() -> None:
-    """What ``subscribed`` shows can be sent back and means the same."""
+def test_the_filter_in_an_answer_round_trips() -> None:
+    """The filter in ``subscribed`` can be sent back and means the same."""
     wanted = filters.parse([("language", "ar,EN"), ("language", "fr"), ("q", "غزة"), ("duplicates", "only")])
-    assert wanted.language == {"ar", "en", "fr"}
+    assert wanted.values["language"] == {"ar", "en", "fr"}
     assert filters.parse_json(wanted.as_json()) == wanted
     assert hash(filters.parse_json(wanted.as_json())) == hash(wanted)
     assert filters.parse_json({}) == Filter()
@@ -127,12 +131,12 @@ def test_an_unknown_filter_or_value_is_named(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 7, {"a": 1}, ["ar", 7], [["ar"]]])
 def test_values_in_json_are_strings(value: object) -> None:
-    """Anything but a string or a list of strings is refused."""
+    """Anything but a string or a list of strings is an error."""
     with pytest.raises(FilterError, match="language"):
         filters.parse_json({"language": value})
 
 
-def test_words_are_compared_without_what_arabic_writing_leaves_open() -> None:
+def test_words_are_compared_in_normalized_form() -> None:
     """Diacritics, tatweel, hamza on alef, alef maksura, teh marbuta, presentation forms and case do not matter."""
     assert words("أَحْمَد إلى آل") == words("احمد الي ال")
     assert words("مـــدرسة") == words("مدرسه")
@@ -145,7 +149,7 @@ def test_words_are_compared_without_what_arabic_writing_leaves_open() -> None:
 def test_the_index_finds_the_filters_that_match(
     wanted: list[tuple[Filter, bool]], found: list[tuple[Facets, str]]
 ) -> None:
-    """Whatever was added and taken back before: each filter that an event passes, once, and no other."""
+    """After any additions and removals it returns each filter that an event passes, once, and no other."""
     index = FilterIndex()
     for one, _ in wanted:
         index.add(one)
@@ -161,20 +165,73 @@ def test_the_index_finds_the_filters_that_match(
         assert len(met) == len(set(met))
 
 
-def test_an_event_meets_only_filters_that_name_something_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among thousands of filters with an entity or a word of their own, those of others are not even looked at."""
+def test_an_event_is_compared_only_with_filters_that_name_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among thousands of filters with different entities and words, only those of the event are compared."""
     index = FilterIndex()
     for number in range(10_000):
         index.add(Filter(language=frozenset(["ar"]), entity=frozenset([f"Q{number}", f"Q{number + 1}"])))
         index.add(Filter(language=frozenset(["ar"]), q=frozenset([f"خبر كلمة{number}", f"خبر ثانية{number}"])))
-    looked_at: list[Filter] = []
+    compared: list[Filter] = []
     matches = Filter.matches
 
     def watched(self: Filter, given: Event) -> bool:
-        looked_at.append(self)
+        compared.append(self)
         return matches(self, given)
 
     monkeypatch.setattr(Filter, "matches", watched)
     facets = Facets(type="article", languages=frozenset(["ar"]), entities=frozenset(["Q7", "Q8"]))
     assert len(index.match(event(1, facets, "خبر كلمة5 وثانية6 كلمة77"))) == 5
-    assert len(looked_at) == 5
+    assert len(compared) == 5
+
+
+def test_the_client_takes_every_filter_of_the_table() -> None:
+    """The keywords that type checkers know, and their literal values, are those of the table; types of event too."""
+    hints = get_type_hints(FilterValues)
+    assert list(hints) == [spec.name for spec in TABLE]
+    for spec in TABLE:
+        literals = next((get_args(one) for one in get_args(hints[spec.name]) if get_origin(one) is Literal), ())
+        assert literals == spec.values
+    assert next(spec.values for spec in TABLE if spec.name == "type") == get_args(EventType)
+
+
+_WITH_ANOTHER_FILTER = """
+import khabar.filters as table
+table.FILTERS += (table.FilterSpec("publisher", "Publishers.", facet="sources", pattern="[A-Z]+", selectivity=7),)
+
+import khabar
+from api.app import create_app
+from api.commands import watch
+from api.routes import asyncapi, sse
+from api.stream import filters
+from api.stream.stream_event import Facets
+from api.stream.subscription import Subscription
+from services.settings import Settings
+
+wanted = filters.parse([("publisher", "RFI,AFP")])
+assert wanted == Subscription.of_json({"filter": {"publisher": ["AFP", "RFI"]}}).filter
+assert wanted.admits(Facets(type="article", sources=frozenset(["RFI"])))
+assert not wanted.admits(Facets(type="article", sources=frozenset(["BBC"])))
+try:
+    filters.parse([("publisher", "rfi")])
+except filters.FilterError as error:
+    assert error.name == "publisher"
+else:
+    raise AssertionError
+app = create_app(Settings(_env_file=None))
+parameters = app.openapi()["paths"]["/v1/events"]["get"]["parameters"]
+assert [one["description"] for one in parameters if one["name"] == "publisher"] == ["Publishers."]
+description = asyncapi._description(app)
+query = description["channels"]["stream"]["bindings"]["ws"]["query"]["properties"]
+assert query["publisher"]["description"] == "Publishers."
+for name in ("Filter", "FilterAsked"):
+    assert "publisher" in description["components"]["schemas"][name]["properties"]
+assert "publisher" in [option.name for option in watch.params]
+assert ("publisher", "RFI") in khabar.connect("http://x", publisher="RFI")._stream._parameters
+"""
+
+
+def test_a_filter_is_one_row_of_the_table() -> None:
+    """With one more row, gateway, SSE, OpenAPI, AsyncAPI, ``khabar watch`` and the client have the filter."""
+    code = [sys.executable, "-c", _WITH_ANOTHER_FILTER]
+    done = subprocess.run(code, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
-"""The stream as its users have it: two gateway processes on one Kafka, and whatever may happen to a subscriber.
+"""The stream as users see it: two gateway processes on one Kafka, and everything that can happen to a subscriber.
 
-Hypothesis draws histories: events come, subscribers connect to either gateway, break off, resume, change their filter
-and stop reading, gateways are killed and stopped, the oldest records are deleted. What each subscriber was told is
-then held against the list of all that was ever appended.
+Hypothesis draws histories: events are published, subscribers connect to either gateway, disconnect, resume, change
+their filter and stop reading, gateways are killed and stopped, the oldest records are deleted. What each subscriber
+received is then compared with the list of all events that were ever appended.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from api.server import Server, listen
 from api.stream.cursor import Cursors
-from api.stream.subscription import Limits
+from api.stream.subscription import StreamTimeouts
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
@@ -49,21 +49,21 @@ from tests.api.conftest import a_story, a_topic, a_trend, an_article, an_entity,
 from tests.harness import Child, service
 
 _UPDATES = TopicPartition(kafka_topics.UPDATES.name, 0)
-# The log of a gateway then holds some dozens of small events, or one large one: all else is read back from Kafka.
+# The log of a gateway then holds some dozens of small events, or one large one; all others are read from Kafka.
 _LOG_BYTES = 100_000
-# With little room at the client's end, few large events fill what is between it and the gateway.
+# With a small receive buffer, few large events fill the buffers between client and gateway.
 _RECEIVE_BUFFER = 32_768
-# Most that one step publishes.
+# The most that one step publishes.
 _BURST_BYTES = 1_200_000
-_PATIENCE = 30.0
-# As ``khabar api``, but with heartbeats all the time, and little patience with those who do not read.
-_HURRIED = """
+_TIMEOUT_SECONDS = 30.0
+# As ``khabar api``, but with frequent heartbeats and a short timeout for clients that do not read.
+_WITH_SHORT_TIMEOUTS = """
 import functools
-from api import server as service
-from api.stream.subscription import Limits
+from api import server
+from api.stream.subscription import StreamTimeouts
 from services.settings import load
-service.Server = functools.partial(service.Server, limits=Limits(heartbeat=0.2, send=1.0))
-service.run(load())
+server.Server = functools.partial(server.Server, timeouts=StreamTimeouts(heartbeat=0.2, send=1.0))
+server.run(load())
 """
 
 Filter = dict[str, list[str]]
@@ -83,13 +83,13 @@ _FILTERS: list[Filter] = [
     {"q": ["غزه"]},
     {"q": ["امن", "زلزال غزة"], "duplicates": ["show"]},
 ]
-# How a word is written, and how it is compared.
+# How a word is written, and its normalized form.
 _WORDS = {"غَزَّة": "غزه", "غزة": "غزه", "غزه": "غزه", "أمن": "امن", "امن": "امن", "زِلزال": "زلزال", "زلزال": "زلزال"}
 
 
 @dataclass(frozen=True)
 class _Made:
-    """An event to be published: what filters look at, and its size in characters."""
+    """An event to publish: its facets, and its size in characters."""
 
     type: str = "article"
     language: str = "ar"
@@ -102,7 +102,7 @@ class _Made:
     size: int = 0
 
     def record(self) -> Article | Story | Trend:
-        """The record of it, with an id of its own."""
+        """Its record, with a unique id."""
         text = "كلمة " * (self.size // 5) + " ".join(self.words)
         entities = [an_entity(self.entity)] if self.entity else []
         found = [a_topic(self.topic)] if self.topic else []
@@ -129,13 +129,13 @@ class _Made:
         return a_trend(kind=name, id=value, name=text)
 
     def rising(self) -> tuple[str, str]:
-        """What a trend of this kind is about."""
+        """The id of a trend of this kind."""
         if self.entity:
             return "entity", self.entity
         return ("topic", self.topic) if self.topic else ("story", self.story)
 
     def passes(self, wanted: Filter) -> bool:
-        """Whether a subscriber with this filter is to get it."""
+        """Whether a subscriber with this filter has to get it."""
         duplicates = wanted.get("duplicates", ["hide"])[0]
         if self.type == "article" and duplicates != "show" and self.duplicate != (duplicates == "only"):
             return False
@@ -155,14 +155,14 @@ class _Made:
         )
 
 
-# For every filter there is one that passes: who has got those has got all.
+# One of these passes every filter, so a subscriber that has got those has got everything.
 _LAST = [
     _Made(entity="Q1", topic="medtop:01000000", words=("غزة", "أمن")),
     _Made(duplicate=True),
     _Made(language="fr"),
     _Made(type="story"),
 ]
-# What lies on the log between events.
+# Records on the log between events.
 _NO_EVENTS: dict[str, tuple[str | None, bytes | None]] = {
     "broken": ("article", b"{"),
     "empty": ("story", None),
@@ -170,11 +170,11 @@ _NO_EVENTS: dict[str, tuple[str | None, bytes | None]] = {
     "untyped": (None, b"{}"),
     "fence": ("fence", b""),
 }
-# The mark behind a transaction: it takes an offset and is no record.
+# A transaction marker: it takes an offset and is not a record.
 _GAP = "gap"
-# Histories that are remembered: a gateway may have a little of earlier ones still to read.
+# How many histories are kept: a gateway may still have to read a little of earlier ones.
 _REMEMBERED = 10
-# Most subscribers of one history.
+# The most subscribers of one history.
 _MOST = 6
 
 
@@ -191,7 +191,7 @@ def _offset(event: _Event) -> int:
 
 
 class _Log:
-    """What was appended of late, and the oldest that is kept."""
+    """The recently appended events, and the oldest that is kept."""
 
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
@@ -199,7 +199,7 @@ class _Log:
         self._known = 0
         self._begins: deque[int] = deque([0], maxlen=_REMEMBERED)
         self.end = 0
-        # Kept for certain is what lies from ``oldest_at_most`` on; certainly deleted what lies before ``oldest``.
+        # Everything from ``oldest_at_most`` on is certainly kept; everything before ``oldest`` is certainly deleted.
         self.oldest = self.oldest_at_most = 0
         self.was_cut = False
         self.events: list[_Event] = []
@@ -207,46 +207,46 @@ class _Log:
 
     @property
     def begin(self) -> int:
-        """Nobody asks for what lies before it, and no gateway has yet to read it."""
+        """No subscriber requests anything before it, and no gateway has yet to read it."""
         return self._begins[0]
 
     def begin_history(self) -> None:
-        """Forget what nobody will be told any more."""
+        """Drop the events that no subscriber can get any more."""
         self._begins.append(self.end)
         self.was_cut = False
         del self.events[: bisect_left(self.events, self.begin, key=_offset)]
         self.times = {offset: at for offset, at in self.times.items() if offset >= self.begin}
 
     def add(self, offset: int, milliseconds: int) -> None:
-        """Take note of a record of any kind."""
+        """Add a record of any kind."""
         assert offset >= self.end
         self.times[offset] = milliseconds
         self.end = offset + 1
 
     def cursor(self, position: int) -> str:
-        """The cursor of who has everything before this position."""
+        """The cursor of a subscriber that has everything before this position."""
         return self._cursors.encode(position - 1)
 
     def position(self, cursor: str) -> int:
-        """The position of who has this cursor."""
+        """The position after this cursor."""
         while self._known <= self.end:
             self._positions[self.cursor(self._known)] = self._known
             self._known += 1
         return self._positions[cursor]
 
     def matching(self, wanted: Filter, start: int, stop: int) -> list[int]:
-        """The offsets of events between these positions that a filter lets through."""
+        """The offsets of the events between these positions that pass a filter."""
         first, last = (bisect_left(self.events, at, key=_offset) for at in (start, stop))
         return [one.offset for one in self.events[first:last] if one.made.passes(wanted)]
 
     def event(self, offset: int) -> _Event:
-        """The event at this offset; there must be one."""
+        """The event at this offset, which must exist."""
         found = self.events[bisect_left(self.events, offset, key=_offset)]
         assert found.offset == offset
         return found
 
     def since(self, milliseconds: int) -> tuple[int, int]:
-        """The first and the last position at which somebody who asks for this time may begin."""
+        """The first and the last position at which a subscription since this time may start."""
         later = [offset for offset, time in self.times.items() if time >= milliseconds]
         earlier = [offset for offset, time in self.times.items() if time < milliseconds]
         return (max(earlier) + 1 if earlier else 0), (min(later) if later else self.end)
@@ -254,7 +254,7 @@ class _Log:
 
 @dataclass
 class _Ask:
-    """What a subscriber asked for: a place to begin (none of them: now or, in an op, where it stands) or a pong."""
+    """A request of a subscriber: a start (none: now or, in an op, its present position) or a ping."""
 
     wanted: Filter
     oldest: int
@@ -264,7 +264,7 @@ class _Ask:
     is_ping: bool = False
 
     def place(self) -> dict[str, str]:
-        """The place as it is sent."""
+        """The start as it is sent."""
         if self.cursor is not None:
             return {"cursor": self.cursor}
         return {} if self.since is None else {"since": _rfc3339(self.since)}
@@ -278,11 +278,11 @@ def _rfc3339(milliseconds: int) -> str:
 class _HurriedChild(Child):
     async def start(self) -> None:
         self.process = Process("api", self.log)
-        await self.process.start([sys.executable, "-c", _HURRIED], env=self.environment)
+        await self.process.start([sys.executable, "-c", _WITH_SHORT_TIMEOUTS], env=self.environment)
 
 
 class _Gateway:
-    """A gateway process on a port of its own; after its end it is started again."""
+    """A gateway process on its own port, which is started again after its end."""
 
     def __init__(self, child: Child, port: int) -> None:
         self.child = child
@@ -293,8 +293,8 @@ class _Gateway:
         self._life: asyncio.Task[None] | None = None
 
     async def wait(self) -> None:
-        """Return when it can be connected to."""
-        await self.child.process.until(self._answers, seconds=_PATIENCE)
+        """Return when it accepts connections."""
+        await self.child.process.until(self._answers, seconds=_TIMEOUT_SECONDS)
         self.up.set()
 
     async def _answers(self) -> None:
@@ -318,13 +318,13 @@ class _Gateway:
         await self.wait()
 
     async def rest(self) -> None:
-        """Return when it is up again. Raises what went wrong."""
+        """Return when it is up again. Raises the error of the restart."""
         if self._life is not None:
             await self._life
 
 
 class _World:
-    """The servers, shared by all histories; each has a part of the log to itself."""
+    """The servers, shared by all histories; each history has its own part of the log."""
 
     reader: kafka_clients.Reader
     http: aiohttp.ClientSession
@@ -339,7 +339,7 @@ class _World:
 
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> AsyncIterator[_World]:
-    """A Kafka whose ``updates`` nobody else writes and cuts, and two gateways."""
+    """A Kafka with ``updates`` for these tests alone, and two gateways."""
     base = Path(tmp_path_factory.mktemp("gateways"))
     node = Kafka(base / "kafka")
     await node.start()
@@ -388,7 +388,7 @@ def _small_socket(address: tuple[Any, ...]) -> socket.socket:
 
 
 class _Leg:
-    """One connection of a subscriber, from its begin to its end: what was asked and what was heard, in order."""
+    """One connection of a subscriber, from start to end: its requests and what it received, in order."""
 
     def __init__(self, subscriber: "_Subscriber", gateway: _Gateway, ask: _Ask, *, is_sse: bool) -> None:
         self.subscriber = subscriber
@@ -397,8 +397,8 @@ class _Leg:
         self.is_sse = is_sse
         self.first = ask
         self.asks = deque([ask])
-        # Each message, what it answers, and how old the oldest kept record was then at most.
-        self.heard: list[tuple[dict[str, Any], _Ask | None, int]] = []
+        # Each message, the request that it answers, and the newest offset that the oldest kept record had then.
+        self.received: list[tuple[dict[str, Any], _Ask | None, int]] = []
         self.deaths = gateway.deaths
         self.was_up = gateway.up.is_set()
         self.was_dropped = False
@@ -410,27 +410,27 @@ class _Leg:
         self.task = asyncio.create_task(self._run())
 
     def __str__(self) -> str:
-        heard = [
+        received = [
             {name: value for name, value in message.items() if name != "data"} | ({"answers": ask} if ask else {})
-            for message, ask, _ in self.heard
+            for message, ask, _ in self.received
         ]
         kind = "SSE" if self.is_sse else "WebSocket"
         flags = {name: getattr(self, name) for name in ("was_up", "was_dropped", "was_stalled", "code", "failure")}
-        return f"{kind} at port {self.gateway.port}, asked {self.first}, {flags}\n" + "\n".join(map(str, heard))
+        return f"{kind} at port {self.gateway.port}, requested {self.first}, {flags}\n" + "\n".join(map(str, received))
 
     @property
     def may_be_slow(self) -> bool:
-        """Whether it may have been found too slow, or its next events deleted before it had them."""
+        """Whether it may have been too slow, or its next events may have been deleted before it had them."""
         return self.was_stalled or self.log.was_cut or self.gateway.is_hurried
 
     @property
     def begun(self) -> bool:
-        """Whether it was told where it stands."""
-        return any(message["type"] == "subscribed" for message, _, _ in self.heard)
+        """Whether it has got its position."""
+        return any(message["type"] == "subscribed" for message, _, _ in self.received)
 
     async def has_begun(self) -> bool:
-        """Wait for that; False when there will be no subscription."""
-        async with asyncio.timeout(_PATIENCE):
+        """Wait for its position; False when there will be no subscription."""
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             while not self.begun and not self.task.done() and self.subscriber.reads.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
         return self.begun
@@ -438,8 +438,8 @@ class _Leg:
     @property
     def refused(self) -> dict[str, Any] | None:
         """The error that it got instead of a subscription."""
-        if self.heard and not self.begun and self.heard[-1][0]["type"] == "error":
-            return self.heard[-1][0]
+        if self.received and not self.begun and self.received[-1][0]["type"] == "error":
+            return self.received[-1][0]
         return None
 
     async def _run(self) -> None:
@@ -502,7 +502,7 @@ class _Leg:
         assert fields["event"] == message["type"]
         if message["type"] != "error":
             assert fields["id"] == message["cursor"]
-        if not self.heard:
+        if not self.received:
             assert message["type"] == "heartbeat"
             message["type"] = "subscribed"
         self._hear(message)
@@ -515,7 +515,7 @@ class _Leg:
             self.subscriber.wanted = ask.wanted
         if "cursor" in message:
             self.subscriber.cursor = message["cursor"]
-        self.heard.append((message, ask, self.log.oldest_at_most))
+        self.received.append((message, ask, self.log.oldest_at_most))
 
     async def say(self, ask: _Ask, **message: Any) -> None:
         """Send an op."""
@@ -525,19 +525,19 @@ class _Leg:
                 await self.socket.send(json.dumps(message))
 
     def drop(self) -> None:
-        """Go without a word, whatever is under way."""
+        """Disconnect without a close, whatever is in progress."""
         self.was_dropped = True
         self.goodbye_due = False
         self.task.cancel()
 
     def check(self, *, is_last: bool) -> None:
-        """What was heard is what had to be told."""
+        """Check that it received exactly what the gateway had to send."""
         wanted, at, got = self.first.wanted, -1, list[int]()
 
         def has_all_up_to(position: int) -> bool:
             return at >= 0 and got == self.log.matching(wanted, at, position)
 
-        for message, ask, oldest_at_most in self.heard:
+        for message, ask, oldest_at_most in self.received:
             kind = message["type"]
             if "cursor" in message:
                 position = self.log.position(message["cursor"])
@@ -555,14 +555,19 @@ class _Leg:
             elif kind == "error" and ask is not None:
                 self._check_too_old(ask, message, oldest_at_most)
             elif kind == "error":
-                assert message is self.heard[-1][0]
+                assert message is self.received[-1][0]
                 assert at < 0 or has_all_up_to(position)
                 assert message["code"] == "going_away" or self.may_be_slow
                 assert self.is_sse or self.code in {1012, 4408, None}
             else:
                 event = self.log.event(position - 1)
-                told = {"cursor": message["cursor"], "type": event.made.type, "time": event.time, "data": event.data}
-                assert message == told
+                expected = {
+                    "cursor": message["cursor"],
+                    "type": event.made.type,
+                    "time": event.time,
+                    "data": event.data,
+                }
+                assert message == expected
                 got.append(event.offset)
         assert at < 0 or has_all_up_to(self.log.end if is_last else got[-1] + 1 if got else at)
         self._check_end()
@@ -589,21 +594,21 @@ class _Leg:
         assert ask.oldest <= self.log.position(message["oldest"]) <= oldest_at_most
 
     def _check_end(self) -> None:
-        said: dict[str, Any] = self.heard[-1][0] if self.heard else {"type": None}
+        said: dict[str, Any] = self.received[-1][0] if self.received else {"type": None}
         if self.task.done() and not self.was_dropped:
             self.task.result()
-        # Somebody with SSE whose next events were deleted is cut off without a word.
+        # An SSE client whose next events were deleted is disconnected without an error.
         if self.goodbye_due and self.task.done() and not (self.is_sse and self.log.was_cut):
             assert said["type"] == "error"
             assert said["cursor"]
             assert self.is_sse or self.code == {"going_away": 1012, "too_slow": 4408}[said["code"]]
         if self.task.done() and not self.was_dropped and said["type"] != "error":
-            # Nobody is sent away without a reason.
+            # Every close has a reason.
             assert not self.was_up or self.deaths != self.gateway.deaths or self.may_be_slow
 
 
 class _Subscriber:
-    """Somebody who wants the stream from some place on, over however many connections."""
+    """A client that reads the stream from some position on, over several connections."""
 
     def __init__(self, world: _World, log: _Log, ask: _Ask) -> None:
         self.world = world
@@ -617,11 +622,11 @@ class _Subscriber:
 
     @property
     def leg(self) -> _Leg | None:
-        """The connection, while there is one."""
+        """The present connection, if there is one."""
         return self.legs[-1] if self.legs and not self.legs[-1].task.done() else None
 
     def connect(self, gateway: _Gateway, *, is_sse: bool) -> None:
-        """Connect, and go on behind what it was told last."""
+        """Connect, and resume after what it received last."""
         ask, last = self.first, self.legs[-1] if self.legs else None
         refused = last.refused if last else None
         if refused and "oldest" in refused:
@@ -631,21 +636,21 @@ class _Subscriber:
         self.legs.append(_Leg(self, gateway, ask, is_sse=is_sse))
 
     def stall(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.reads.clear()
         if self.leg is not None:
             self.leg.was_stalled = True
             self.leg.goodbye_due = False
 
     def has_all(self) -> bool:
-        """Whether it has got the last event that it is to get, and all answers."""
+        """Whether it has got the last event that it has to get, and all answers."""
         if self.leg is None or self.leg.asks or self.cursor is None:
             return False
         return self.log.position(self.cursor) > max(self.log.matching(self.wanted, self.log.begin, self.log.end))
 
 
 class _History:
-    """One history: what was appended, and who subscribed."""
+    """One history: the appended events, and the subscribers."""
 
     def __init__(self, world: _World) -> None:
         self.world = world
@@ -655,7 +660,7 @@ class _History:
         self._batches: asyncio.Queue[Sequence[_Made | str]] = asyncio.Queue()
 
     async def play(self, actions: Sequence[tuple[Any, ...]]) -> None:
-        """Take the steps, let everybody get everything, and check what they got."""
+        """Do the steps, let all subscribers get everything, and check what they got."""
         self._writer = asyncio.create_task(self._write())
         try:
             for name, *given in actions:
@@ -671,7 +676,7 @@ class _History:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def publish(self, batch: Sequence[_Made | str], times: int, wait: bool) -> None:
-        """Append these, as often as that."""
+        """Append these events, repeatedly."""
         size = sum(2_000 + 2 * one.size if isinstance(one, _Made) else 0 for one in batch)
         for _ in range(min(times, max(1, _BURST_BYTES // max(size, 1)))):
             self._batches.put_nowait(batch)
@@ -679,43 +684,43 @@ class _History:
             await self._written()
 
     async def open(self, is_sse: bool, where: int, wanted: Filter, place: tuple[Any, ...]) -> None:
-        """Somebody comes."""
+        """A subscriber connects."""
         if len(self.subscribers) < _MOST:
             self.subscribers.append(_Subscriber(self.world, self.log, self._ask(wanted, place)))
             self.subscribers[-1].connect(await self._gateway(where), is_sse=is_sse)
 
     async def resume(self, which: int, is_sse: bool, where: int) -> None:
-        """Somebody breaks off, if he has not yet, and comes again."""
+        """A subscriber disconnects, if it has not yet, and reconnects."""
         await self.drop(which)
         for one in self._one(which):
             one.connect(await self._gateway(where), is_sse=is_sse)
 
     async def drop(self, which: int) -> None:
-        """Somebody goes."""
+        """A subscriber disconnects."""
         for one in self._one(which):
             if one.leg is not None:
                 one.leg.drop()
                 await asyncio.wait({one.legs[-1].task})
 
     async def change(self, which: int, wanted: Filter, place: tuple[Any, ...]) -> None:
-        """Somebody wants something else."""
+        """A subscriber changes its filter or position."""
         for leg in await self._line(which):
             ask = self._ask(wanted, place)
             ask.goes_on = not ask.place()
             await leg.say(ask, op="subscribe", filter=wanted, **ask.place())
 
     async def ping(self, which: int) -> None:
-        """Somebody asks whether the gateway is there."""
+        """A subscriber sends a ping."""
         for leg in await self._line(which):
             await leg.say(_Ask({}, self.log.oldest, is_ping=True), op="ping")
 
     async def stall(self, which: int) -> None:
-        """Somebody reads no more."""
+        """A subscriber stops reading."""
         for one in self._one(which):
             one.stall()
 
     async def flood(self, which: int) -> None:
-        """Somebody who has all reads no more, and more comes than fits between him and the gateway."""
+        """A caught-up subscriber stops reading, and more arrives than fits into the buffers."""
         for leg in await self._line(which):
             await self._written()
             await asyncio.sleep(0.05)
@@ -723,19 +728,19 @@ class _History:
             await self.publish([replace(_LAST[0], size=100_000)], 6, wait=True)
 
     async def read(self, which: int) -> None:
-        """Somebody reads again."""
+        """A subscriber reads again."""
         for one in self._one(which):
             one.reads.set()
 
     async def pause(self, milliseconds: int) -> None:
-        """Things take their course."""
+        """Time passes."""
         await asyncio.sleep(milliseconds / 1000)
 
     async def end(self, where: int, number: signal.Signals, wait: bool) -> None:
-        """A gateway is killed, or asked to stop: then it takes its leave of everybody who reads."""
+        """A gateway is killed, or asked to stop: then it sends every subscriber that reads a close."""
         gateway = self.world.gateways[where]
         if not gateway.up.is_set():
-            return  # it has just been ended
+            return  # it has just ended
         if number == signal.SIGTERM:
             legs = [one.leg for one in self.subscribers if one.leg is not None and one.leg.gateway is gateway]
             begun = [leg for leg in legs if await leg.has_begun()]
@@ -746,7 +751,7 @@ class _History:
             await gateway.rest()
 
     async def forget(self, back: int) -> None:
-        """The oldest records are deleted, up to so many before the end."""
+        """The oldest records are deleted, all but this many."""
         before = self.log.end - back
         if before > self.log.oldest:
             self.log.was_cut = True
@@ -755,7 +760,7 @@ class _History:
             self.log.oldest = before
 
     async def _written(self) -> None:
-        """Return when all is appended. Raises what went wrong."""
+        """Return when everything is appended. Raises the error of the writer."""
         written = asyncio.create_task(self._batches.join())
         await asyncio.wait({self._writer, written}, return_when="FIRST_COMPLETED")
         if self._writer.done():
@@ -766,15 +771,15 @@ class _History:
         return [self.subscribers[which % len(self.subscribers)]] if self.subscribers else []
 
     async def _line(self, which: int) -> list[_Leg]:
-        """The connection of one who can send ops; he may be reading no more since."""
+        """The connection of a subscriber that can send ops; it may have stopped reading."""
         legs = [one.leg for one in self.subscribers if one.leg is not None and not one.leg.is_sse]
         return [leg for leg in legs[which % len(legs) :][:1] if await leg.has_begun()] if legs else []
 
     async def _gateway(self, where: int) -> _Gateway:
-        """This gateway, or the other one while it is away."""
+        """This gateway, or the other one while it is down."""
         wanted = self.world.gateways[where]
         found = next((one for one in (wanted, *self.world.gateways) if one.up.is_set()), wanted)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await found.up.wait()
         return found
 
@@ -798,7 +803,7 @@ class _History:
                     await self._append([_Made()], self.world.marking)
                 while await self.world.reader.end() == self.log.end:  # noqa: ASYNC110 - the mark comes when it comes
                     await asyncio.sleep(0.002)
-                # A gateway that starts when a mark is the last would wait for what comes behind it.
+                # A gateway that starts when a marker is the last offset would wait for the next record.
                 batch = [_Made()]
             await self._append(batch, self.world.producer)
             self._batches.task_done()
@@ -822,7 +827,7 @@ class _History:
         for one in self.subscribers:
             one.reads.set()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 for where in itertools.count():
                     missing = [one for one in self.subscribers if not one.has_all()]
                     if not missing:
@@ -880,7 +885,7 @@ _STEPS: list[tuple[int, st.SearchStrategy[tuple[Any, ...]]]] = [
     (1, st.tuples(st.just("stall"), _WHICH)),
     (1, st.tuples(st.just("flood"), _WHICH)),
     (1, st.tuples(st.just("read"), _WHICH)),
-    # One record at least is kept: without any, nobody can say whether a time lies before what is kept.
+    # At least one record is kept: without any, it is unknown whether a time is before what is kept.
     (2, st.tuples(st.just("forget"), st.integers(0, 40))),
     (1, st.tuples(st.just("publish"), st.just([_GAP]), st.just(1), st.booleans())),
     (1, st.tuples(st.just("pause"), st.sampled_from([0, 5, 20, 50, 1_500]))),
@@ -909,7 +914,7 @@ async def test_a_resumed_stream_is_the_uninterrupted_stream(
     actions: list[tuple[Any, ...]],
     ends: list[tuple[int, tuple[Any, ...]]],
 ) -> None:
-    """Nothing is missing, nothing comes twice, and all in order, whatever happens to gateways, clients and the log."""
+    """No event is missing, repeated or out of order, whatever happens to gateways, clients and the log."""
     for at, end in ends:
         actions = [*actions[:at], end, *actions[at:]]
     await _History(world).play([*first, *actions])
@@ -934,18 +939,18 @@ for line in urllib.request.urlopen(sys.argv[1]):
 
 
 class _Apart:
-    """A network namespace that a link joins to this one; ``address`` is our end of it."""
+    """A network namespace with a link to this one; ``address`` is our end of the link."""
 
     def __init__(self) -> None:
         unique = secrets.token_hex(4)
-        # One of the small networks in what is set apart for such tests (RFC 2544).
+        # One of the small networks in the range for benchmarks (RFC 2544).
         ours = int(ipaddress.IPv4Address("198.18.0.1")) + 4 * secrets.randbelow(16_384)
         self.address, self._other = str(ipaddress.IPv4Address(ours)), str(ipaddress.IPv4Address(ours + 1))
         self.name = f"khabar{unique}"
         self._ours, self._theirs = f"kh{unique}a", f"kh{unique}b"
 
     def make(self) -> None:
-        """Make it. Raises ``OSError`` or ``CalledProcessError``."""
+        """Create it. Raises ``OSError`` or ``CalledProcessError``."""
         _ip("netns", "add", self.name)
         _ip("link", "add", self._ours, "type", "veth", "peer", "name", self._theirs, "netns", self.name)
         _ip("address", "add", f"{self.address}/30", "dev", self._ours)
@@ -954,11 +959,11 @@ class _Apart:
         _ip("-n", self.name, "link", "set", self._theirs, "up")
 
     def cut(self) -> None:
-        """Cut the link: from now on nothing passes in either direction, and nobody is told."""
+        """Cut the link: from now on nothing passes in either direction, and neither end is notified."""
         _ip("-n", self.name, "link", "set", self._theirs, "down")
 
     def remove(self) -> None:
-        """Remove what there is of it."""
+        """Remove it."""
         for what, name in (("link", self._ours), ("netns", self.name)):
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 _ip(what, "delete", name)
@@ -977,13 +982,13 @@ def apart() -> Iterator[_Apart]:
     except (OSError, subprocess.CalledProcessError) as error:
         made.remove()
         reason = getattr(error, "stderr", None) or error
-        pytest.skip(f"a client on a network of its own needs network namespaces (root): {reason}")
+        pytest.skip(f"a client on another network needs network namespaces (root): {reason}")
     yield made
     made.remove()
 
 
 def _connections(server: Server, kind: str) -> str:
-    """The metric of open connections of a kind."""
+    """The metric of open connections of a transport."""
     return next(
         str(line.split()[1])
         for line in server.app.state.gateway.metrics.render().decode().split("\n")
@@ -995,7 +1000,7 @@ def _connections(server: Server, kind: str) -> str:
 async def _read_from_apart(
     server: Server, apart: _Apart, script: str, place: str
 ) -> AsyncIterator[asyncio.StreamReader]:
-    """What a client on the other network prints that reads from a server on this one, and outlives the connection."""
+    """The output of a client on the other network that reads from a server on this one."""
     scheme, path = place.split("://")
     with listen(apart.address, 0) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -1015,8 +1020,8 @@ async def _read_from_apart(
 
 
 async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
-    """Who answers pings stays; a client whose network is gone, so that no end of it ever comes, is let go."""
-    server = Server(settings, Limits())
+    """A client that answers pings stays; one whose network is gone, so that no close ever arrives, is disconnected."""
+    server = Server(settings, StreamTimeouts())
     config = server.config
     assert config.ws_ping_interval
     assert config.ws_ping_timeout
@@ -1033,15 +1038,15 @@ async def test_pings_find_dead_peers(settings: Settings, apart: _Apart) -> None:
         await eventually(lambda: _connections(server, "websocket") == "0.0", seconds=20)
         assert time.monotonic() - began < 10
         await eventually(lambda: not server.server_state.connections, seconds=10)
-        assert not gateway.stream.live
+        assert not gateway.hub.live
 
 
-async def test_a_dead_peer_is_found_over_sse_too(
+async def test_dead_peers_are_found_over_sse_too(
     settings: Settings, apart: _Apart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that is sent to it, heartbeats at least, is acknowledged any more: the kernel ends the connection."""
-    monkeypatch.setattr("api.server._UNACKNOWLEDGED_SECONDS", 2.0)
-    server = Server(settings, Limits(heartbeat=0.3))
+    """It no longer acknowledges anything, at least heartbeats: the kernel ends the connection."""
+    monkeypatch.setattr("api.server._TCP_USER_TIMEOUT_SECONDS", 2.0)
+    server = Server(settings, StreamTimeouts(heartbeat=0.3))
     async with _read_from_apart(server, apart, _SSE_READER, "http:///v1/events") as printed:
         async with asyncio.timeout(20):
             assert await printed.readline() == b"retry: 2000\n"

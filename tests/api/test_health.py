@@ -1,4 +1,4 @@
-"""Readiness: what an article needs, and how far the numbers are."""
+"""Readiness: the parts that articles need, and how complete the numbers are."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,12 +16,12 @@ from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
-from tests.api.conftest import Running, Start, Updates, an_article, count, eventually, ids, tell
+from tests.api.conftest import Running, Start, Updates, an_article, count, eventually, ids, publish
 
 
 @asynccontextmanager
 async def _ingest() -> AsyncIterator[str]:
-    """An ingest that is ready and accepts whatever is pushed."""
+    """An ingest that is ready and accepts every push."""
 
     async def fine(_: web.Request) -> web.Response:
         return web.json_response({})
@@ -47,7 +47,7 @@ async def _log(settings: Settings) -> str:
 
 
 async def _asked(gateway: Running) -> tuple[int, dict[str, Any]]:
-    """Readiness, asked anew."""
+    """Readiness, checked now."""
     gateway.server.app.state.readiness._checked_at = float("-inf")
     status_code, body, response = await gateway.get("/readyz")
     assert response.headers["Cache-Control"] == "no-store"
@@ -57,9 +57,9 @@ async def _asked(gateway: Running) -> tuple[int, dict[str, Any]]:
 async def test_numbers_are_complete_when_all_is_counted(
     start: Start, settings: Settings, store: Store, updates: Updates
 ) -> None:
-    """Nothing is behind; what came a moment ago and is not counted yet makes no difference to the state."""
+    """Then nothing is behind; an event that just arrived and is not counted yet does not change the state."""
     async with _ingest() as ingest, start(ingest_url=ingest) as gateway:
-        await tell(store, updates, an_article(), log=await _log(settings))
+        await publish(store, updates, an_article(), log=await _log(settings))
         assert await _asked(gateway) == (
             200,
             {
@@ -74,13 +74,13 @@ async def test_numbers_are_complete_when_all_is_counted(
         assert body["aggregates"] == {"state": "complete", "complete_since": None, "behind": 2}
 
 
-async def test_numbers_are_behind_when_what_came_a_while_ago_is_not_counted(
+async def test_numbers_are_behind_when_older_events_are_not_counted(
     start: Start, settings: Settings, store: Store, updates: Updates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From memory by the event's own time, and without asking where it is older than what is in memory."""
+    """Decided by the event's time when it is in memory; events older than that are late in any case."""
     log = await _log(settings)
     async with start() as gateway:
-        offsets = await tell(store, updates, an_article(), log=log)
+        offsets = await publish(store, updates, an_article(), log=log)
         await updates.send_raw(None, ("type", b"fence"))
         (last,) = await updates.send(an_article())
         await eventually(lambda: gateway.gateway.log.end > last)
@@ -89,22 +89,22 @@ async def test_numbers_are_behind_when_what_came_a_while_ago_is_not_counted(
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
     monkeypatch.undo()
-    async with start(limits={"tail_records": 0}) as gateway:
+    async with start(timeouts={"tail_records": 0}) as gateway:
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last - offsets[0]}
 
 
-async def test_an_empty_store_is_behind_by_all_that_is_kept(start: Start, store: Store, updates: Updates) -> None:
-    """Which is what Kafka has, wherever its offsets begin."""
+async def test_an_empty_store_is_behind_by_everything_kept(start: Start, store: Store, updates: Updates) -> None:
+    """That is the number of events on Kafka, whatever its first offset."""
     assert await store.redis.dbsize() == 0
     (last,) = await updates.send(an_article())
-    async with start(limits={"tail_records": 1}) as gateway:
+    async with start(timeouts={"tail_records": 1}) as gateway:
         _, body = await _asked(gateway)
         assert body["aggregates"] == {"state": "behind", "complete_since": None, "behind": last + 1}
 
 
-async def test_a_rebuild_tells_how_far_it_is(start: Start, settings: Settings, store: Store, updates: Updates) -> None:
-    """From nothing to the goal; at the end the numbers are complete, since the moment that the store names."""
+async def test_a_rebuild_reports_its_progress(start: Start, settings: Settings, store: Store, updates: Updates) -> None:
+    """Progress goes from 0 to 1; at the end the numbers are complete since the time in the store."""
     log = await _log(settings)
     offsets = await updates.send(*(an_article() for _ in range(4)))
     goal = offsets[-1]
@@ -129,16 +129,14 @@ async def test_a_rebuild_tells_how_far_it_is(start: Start, settings: Settings, s
         since = datetime.now(UTC).replace(microsecond=0)
         await store.redis.hset("{khabar}:state", "complete", str(int(since.timestamp() * 1000)))
         _, body = await _asked(gateway)
-        told = datetime.fromisoformat(body["aggregates"].pop("complete_since"))
-        assert (told, body["aggregates"]) == (since, {"state": "complete", "behind": 0})
+        reported = datetime.fromisoformat(body["aggregates"].pop("complete_since"))
+        assert (reported, body["aggregates"]) == (since, {"state": "complete", "behind": 0})
         _, body, _ = await gateway.get("/v1/aggregates?by=language")
         assert datetime.fromisoformat(body["complete_since"]) == since
 
 
-async def test_without_the_store_everything_but_its_answers_goes_on(
-    start: Start, updates: Updates, tmp_path: Path
-) -> None:
-    """Its answers are 503 with Retry-After; stream, pushes and health go on, and it is ready, with the reason."""
+async def test_without_the_store_only_its_answers_fail(start: Start, updates: Updates, tmp_path: Path) -> None:
+    """They are 503 with Retry-After; stream, pushes and health work, and the gateway is ready, with the reason."""
     own = Valkey(tmp_path, port=free_port())
     await own.start()
     async with _ingest() as ingest, start(redis=own.url, ingest_url=ingest) as gateway, gateway.stream() as subscriber:
@@ -179,10 +177,8 @@ async def test_without_the_store_everything_but_its_answers_goes_on(
     await own.stop()
 
 
-async def test_a_store_that_hangs_is_not_waited_for(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """503 in time, and the connection that waits for the late answer serves nobody else."""
+async def test_a_store_that_hangs_times_out(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is 503 in time, and the connection with the late answer is not reused."""
     monkeypatch.setattr("api.gateway._STORE_SECONDS", 0.3)
     own = Valkey(tmp_path, port=free_port())
     await own.start()
@@ -201,8 +197,8 @@ async def test_a_store_that_hangs_is_not_waited_for(
     await own.stop()
 
 
-async def test_asking_often_costs_the_store_nothing(gateway: Running, store: Store) -> None:
-    """Within half a second there is one answer for all."""
+async def test_frequent_checks_cost_the_store_nothing(gateway: Running, store: Store) -> None:
+    """Within half a second all requests share one check."""
     await _asked(gateway)
     before = (await store.redis.info("commandstats"))["cmdstat_hmget"]["calls"]
     gateway.server.app.state.readiness._checked_at = float("-inf")
@@ -210,8 +206,8 @@ async def test_asking_often_costs_the_store_nothing(gateway: Running, store: Sto
     assert (await store.redis.info("commandstats"))["cmdstat_hmget"]["calls"] <= before + 2
 
 
-async def test_without_kafka_nobody_knows_what_is_behind(start: Start, valkey: Valkey) -> None:
-    """But whether numbers are being rebuilt stands in the store."""
+async def test_without_kafka_behind_is_unknown(start: Start, valkey: Valkey) -> None:
+    """Whether numbers are being rebuilt is still known from the store."""
     opened = Store(valkey.url)
     await opened.redis.flushdb()
     async with start(kafka=f"127.0.0.1:{free_port()}", wait=False) as gateway:
@@ -225,7 +221,7 @@ async def test_without_kafka_nobody_knows_what_is_behind(start: Start, valkey: V
 
 
 @pytest.mark.parametrize(
-    ("told", "store", "words"),
+    ("report", "store", "words"),
     [
         ({"state": "complete", "behind": 3}, {"complete_since": None, "rebuilding": False}, "complete"),
         (
@@ -246,10 +242,10 @@ async def test_without_kafka_nobody_knows_what_is_behind(start: Start, valkey: V
         ({}, {"complete_since": None, "rebuilding": True}, "being rebuilt"),
     ],
 )
-def test_status_says_it_in_words(told: dict[str, Any], store: dict[str, Any], words: str) -> None:
-    """With what the gateway knows, or without a gateway."""
+def test_status_describes_the_numbers(report: dict[str, Any], store: dict[str, Any], words: str) -> None:
+    """With the gateway's report, or without a gateway."""
     found = {
-        "gateway": {"url": "u", "ready": True, "aggregates": told},
+        "gateway": {"url": "u", "ready": True, "aggregates": report},
         "kafka": {"servers": "k", "reachable": True, "workers": 1},
         "store": {"url": "s", "reachable": True} | store,
         "processes": [],
@@ -260,8 +256,8 @@ def test_status_says_it_in_words(told: dict[str, Any], store: dict[str, Any], wo
 async def test_status_shows_what_the_store_counts(
     start: Start, settings: Settings, store: Store, updates: Updates
 ) -> None:
-    """The windows, whether they are complete, and what the gateway tells of them."""
-    await tell(store, updates, an_article(), an_article(duplicate_of="x"), log=await _log(settings))
+    """It shows the windows, whether they are complete, and the gateway's report on them."""
+    await publish(store, updates, an_article(), an_article(duplicate_of="x"), log=await _log(settings))
     async with start() as gateway:
         found = await status.collect(settings.model_copy(update={"host": "127.0.0.1", "port": gateway.port}))
     assert found["store"]["windows"]["1h"] == {"articles": 2, "duplicates": 1}

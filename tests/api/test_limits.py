@@ -14,7 +14,7 @@ from tests.api.conftest import Start, Updates, an_article, ids
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -26,12 +26,12 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still."""
+    """A clock that does not move by itself."""
     return Clock()
 
 
 def test_connections_are_bounded_and_freed() -> None:
-    """One more than allowed is refused, also when the others end badly they make room."""
+    """One more than allowed is rejected; connections that end with an error are freed too."""
     allowance = Allowance(Quota(connections=2))
     with allowance.connection():
         with pytest.raises(RuntimeError), allowance.connection():
@@ -43,24 +43,24 @@ def test_connections_are_bounded_and_freed() -> None:
             pass
 
 
-def test_events_a_second_hold_on_average(clock: Clock) -> None:
-    """A second's worth goes at once; beyond that, what is owed is waited for, shared by all streams of a key."""
+def test_events_a_second_are_limited_on_average(clock: Clock) -> None:
+    """A second's worth is sent at once; an overdraft has to be waited for, by all streams of the key."""
     allowance = Allowance(Quota(events=10), clock)
-    assert allowance.paced
+    assert allowance.rate_limited
     assert allowance.take_events(10) == 0
     assert allowance.take_events(5) == pytest.approx(0.5)
     assert allowance.take_events(5) == pytest.approx(1.0)
     clock.now += 1.0
     assert allowance.take_events(0) == 0
     clock.now += 3_600
-    assert [allowance.share(count) for count in (0, 9, 10, 11)] == [0, 9, 10, 10]
-    assert allowance.take_events(20) == pytest.approx(1.0)  # nothing is saved up beyond a second's worth
-    assert [allowance.share(count) for count in (0, 9)] == [0, 1]
-    assert Allowance(Quota()).share(10**6) == 10**6
+    assert [allowance.budget(count) for count in (0, 9, 10, 11)] == [0, 9, 10, 10]
+    assert allowance.take_events(20) == pytest.approx(1.0)  # at most a second's worth accumulates
+    assert [allowance.budget(count) for count in (0, 9)] == [0, 1]
+    assert Allowance(Quota()).budget(10**6) == 10**6
 
 
-def test_posts_a_minute(clock: Clock) -> None:
-    """Refused ones do not count, and the time that is told is enough."""
+def test_posts_a_minute_are_limited(clock: Clock) -> None:
+    """Rejected ones do not count, and waiting for ``retry_after`` is enough."""
     allowance = Allowance(Quota(posts=2), clock)
     allowance.post()
     allowance.post()
@@ -74,18 +74,18 @@ def test_posts_a_minute(clock: Clock) -> None:
         allowance.post()
 
 
-def test_without_limits_nothing_is_refused(clock: Clock) -> None:
-    """As many of everything as one likes."""
+def test_without_limits_nothing_is_rejected(clock: Clock) -> None:
+    """Connections, events and posts are unlimited."""
     allowance = Allowance(Quota(), clock)
-    assert not allowance.paced
+    assert not allowance.rate_limited
     assert allowance.take_events(10**9) == 0
     for _ in range(1_000):
         allowance.post()
         allowance.connection().__enter__()
 
 
-def test_each_key_has_an_allowance_of_its_own() -> None:
-    """The same for all connections of a key, another for another key."""
+def test_each_key_has_its_own_allowance() -> None:
+    """All connections of a key share it; another key has another."""
     allowances = Allowances()
     one, two = (Key(name, name.encode(), quota=Quota(posts=1)) for name in ("one", "two"))
     allowances.of(one).post()
@@ -110,7 +110,7 @@ def test_each_key_has_an_allowance_of_its_own() -> None:
     ],
 )
 def test_streams_of_an_address(first: str | None, second: str | None, together: bool) -> None:
-    """IPv6 clients count by their /64; this machine, where proxies are, is not limited."""
+    """IPv6 clients are counted by /64; the loopback, where proxies are, is not limited."""
     addresses = Addresses(1)
     with addresses.connection(first):
         if together:
@@ -124,14 +124,14 @@ def test_streams_of_an_address(first: str | None, second: str | None, together: 
 
 
 def test_no_limit_for_addresses() -> None:
-    """0 is for gateways behind a proxy."""
+    """0 means no limit, for gateways behind a proxy."""
     addresses = Addresses(0)
     with addresses.connection("198.51.100.1"), addresses.connection("198.51.100.1"):
         pass
 
 
 async def test_pushes_over_the_limit_are_429(start: Start) -> None:
-    """With ``Retry-After``; other keys go on."""
+    """With ``Retry-After``; other keys are not affected."""
     hashed = hashlib.sha256(b"limited").hexdigest()
     async with start(api_keys=(f"sha256:{hashed}:write:posts=2", "free")) as gateway:
         statuses = []
@@ -142,12 +142,12 @@ async def test_pushes_over_the_limit_are_429(start: Start) -> None:
                 if response.status == 429:
                     assert int(response.headers["Retry-After"]) in range(1, 31)
                     assert (await response.json(content_type=None))["code"] == "too_many"
-        assert statuses == [503, 503, 429, 503]  # 503: there is no ingest here
+        assert statuses == [503, 503, 429, 503]  # 503: ingest is not running
         assert gateway.counted('pushes_total{status="429"} 1.0')
 
 
 async def test_streams_over_the_limit_of_an_address_are_429(start: Start) -> None:
-    """Neither SSE nor WebSocket; a stream that ends makes room, and questions are not streams."""
+    """Over SSE and WebSocket; a stream that ends frees its place, and REST requests do not count."""
     proxied = {"X-Forwarded-For": "198.51.100.7"}
     async with start(max_connections_per_address=1) as gateway:
         events = f"{gateway.url}/v1/events"
@@ -169,8 +169,8 @@ async def test_streams_over_the_limit_of_an_address_are_429(start: Start) -> Non
                 break
 
 
-def test_limits_stand_behind_hashed_keys() -> None:
-    """In the setting and in the file; what is not said is not limited."""
+def test_hashed_keys_can_have_limits() -> None:
+    """In the setting and in the file; what is not given is unlimited."""
     hashed = hashlib.sha256(b"k").hexdigest()
     keys = Keys([f"sha256:{hashed}:connections=3:posts=9"])
     found = keys.check(b"k", "write")
@@ -178,8 +178,8 @@ def test_limits_stand_behind_hashed_keys() -> None:
     assert found.quota == Quota(connections=3, posts=9)
 
 
-async def test_streams_over_the_limit_of_a_key_are_refused(start: Start) -> None:
-    """Over both transports together: 4429 and 429; whoever leaves makes room."""
+async def test_streams_over_the_limit_of_a_key_are_rejected(start: Start) -> None:
+    """Both transports count together: 4429 and 429; a stream that ends frees its place."""
     hashed = hashlib.sha256(b"k").hexdigest()
     headers = {"X-API-Key": "k"}
     async with start(api_keys=(f"sha256:{hashed}:connections=2",)) as gateway:
@@ -205,7 +205,7 @@ async def test_streams_over_the_limit_of_a_key_are_refused(start: Start) -> None
 
 @pytest.mark.parametrize("transport", ["websocket", "sse"])
 async def test_events_over_the_limit_wait(start: Start, updates: Updates, transport: str) -> None:
-    """A second's worth comes at once, the rest at the rate, whole and in order; changing the filter saves no time."""
+    """A second's worth comes at once, the rest at the rate, all in order; changing the filter gains nothing."""
     hashed = hashlib.sha256(b"k").hexdigest()
     articles = [an_article() for _ in range(20)]
     async with start(api_keys=(f"sha256:{hashed}:events=10",)) as gateway, AsyncExitStack() as resources:

@@ -1,4 +1,4 @@
-"""The shared log and the backlog as they are read: chunks bounded in time, whatever the filter costs."""
+"""Reads of the shared log and the backlog: bounded in time, whatever the filter costs."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ _CURSORS = Cursors("one")
 
 
 def _ticking(seconds: float) -> Callable[[], float]:
-    """A clock that is later by so much whenever it is looked at."""
+    """A clock that advances by a step each time it is read."""
     return itertools.count(0, seconds).__next__
 
 
@@ -32,33 +32,33 @@ def _log(count: int, clock: Callable[[], float]) -> Log:
     return log
 
 
-def test_a_scan_ends_in_time_and_goes_on_where_it_stopped() -> None:
-    """Cut short anywhere, the chunks together are what one scan finds, and their positions lead to the end."""
+def test_a_scan_ends_in_time_and_resumes_where_it_stopped() -> None:
+    """However short the scans, their chunks together are what one scan finds, and their positions reach the end."""
     wanted = Filter(q=frozenset(["زلزال"]))
     whole = _log(100, _ticking(0)).read(0, wanted)
     assert (len(whole.events), whole.position) == (34, 103)
-    for looked_at in (1, 2, 7, 99, 100):
-        log = _log(100, _ticking(SCAN_SECONDS / looked_at * 1.001))
+    for scanned in (1, 2, 7, 99, 100):
+        log = _log(100, _ticking(SCAN_SECONDS / scanned * 1.001))
         position, found, reads = 0, [], 0
         while position < log.end:
             chunk = log.read(position, wanted)
-            # Never beyond what was looked at, even where nothing matched.
-            assert position < chunk.position <= max(position + looked_at, 103 * (position + looked_at >= 100))
-            # Whoever reads the same gets the same, encoded once.
+            # Never beyond what was scanned, even when nothing matched.
+            assert position < chunk.position <= max(position + scanned, 103 * (position + scanned >= 100))
+            # The same read returns the same chunk, encoded once.
             assert log.read(position, wanted) is chunk
             found += chunk.events
             position = chunk.position
             reads += 1
         assert [one.offset for one in found] == [one.offset for one in whole.events]
         assert position == whole.position
-        assert reads >= 100 // looked_at
+        assert reads >= 100 // scanned
         late = _event(103, "زلزال")
         log.append([late], 104)
         assert log.read(position, wanted).events == (late,)
 
 
-async def test_a_search_in_long_texts_lets_others_have_their_turn(start: Start, updates: Updates) -> None:
-    """A subscriber whose ``q`` must normalise megabytes gets all of it, in many steps of a few milliseconds."""
+async def test_a_search_in_long_texts_does_not_block_others(start: Start, updates: Updates) -> None:
+    """A subscriber whose ``q`` has to normalise megabytes gets all events, in many steps of a few milliseconds."""
     articles = [an_article(text="كلمة " * 20_000 + ("زلزال" if n == 39 else "")) for n in range(40)]
     async with start() as gateway:
         async with gateway.stream() as subscriber:
@@ -81,13 +81,13 @@ async def test_a_search_in_long_texts_lets_others_have_their_turn(start: Start, 
 
 
 async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Updates) -> None:
-    """However long matching takes, each read gets on, so that it never looks as if Kafka did not answer."""
+    """However long matching takes, each read advances and ends before the timeout for Kafka."""
     articles = [an_article(language="tr" if n % 3 else "ar", text="كلمة " * 4_000) for n in range(40)]
     offsets = await updates.send(*articles)
     async with start() as gateway:
-        cursors = gateway.gateway.stream.cursors
+        cursors = gateway.gateway.hub.cursors
         backlog = Backlog(gateway.gateway.settings.kafka_servers, _ticking(0.4))
-        tidy = asyncio.create_task(backlog.keep_tidy())
+        tidy = asyncio.create_task(backlog.reap_idle())
         await asyncio.sleep(0)
         try:
             position, stop, found, reads = offsets[0], offsets[-1] + 1, [], 0
@@ -104,15 +104,15 @@ async def test_a_slow_read_of_the_backlog_ends_in_time(start: Start, updates: Up
     assert reads > 2
 
 
-async def test_a_read_goes_on_where_the_log_ended(start: Start, updates: Updates) -> None:
-    """Also when a page ended just there, for its size or its offset: the next read does not stay where it is."""
+async def test_a_read_continues_where_the_log_ended(start: Start, updates: Updates) -> None:
+    """Also when a page ended at that offset, by size or by offset: the next read advances."""
     sizes = (10, 160_000, 10, 10)
     offsets = await updates.send(*[an_article(text="ك" * size) for size in sizes])
     first, end = offsets[0], offsets[-1] + 1
     async with start() as gateway:
-        cursors = gateway.gateway.stream.cursors
+        cursors = gateway.gateway.hub.cursors
         backlog = Backlog(gateway.gateway.settings.kafka_servers)
-        tidy = asyncio.create_task(backlog.keep_tidy())
+        tidy = asyncio.create_task(backlog.reap_idle())
         await asyncio.sleep(0)
         try:
             for stop in range(first + 1, end):

@@ -1,4 +1,4 @@
-"""Pushes through the gateway, with a small upstream in the place of ingest."""
+"""Pushes through the gateway, with a small upstream in place of ingest."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ _ARTICLES = json.dumps([{"text": "خبر"}]).encode()
 
 
 class Upstream:
-    """Answers as it is told and remembers what it was sent."""
+    """Answers as configured and records the requests."""
 
     def __init__(self) -> None:
         self.answer: Callable[[], web.Response] = web.Response
@@ -25,7 +25,7 @@ class Upstream:
         self.drop = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Keep the request as it came, byte for byte."""
+        """Record the request, byte for byte."""
         body = await request.content.read()
         self.requests.append(({name.lower(): value for name, value in request.headers.items()}, body))
         if self.drop:
@@ -54,8 +54,8 @@ async def _ready(_: web.Request) -> web.Response:
     return web.Response()
 
 
-async def test_a_push_and_its_answer_pass_unchanged(upstream: tuple[Upstream, Running]) -> None:
-    """Body, type and encoding reach ingest as they came; status, body, type and Retry-After come back."""
+async def test_a_push_and_its_answer_are_forwarded_unchanged(upstream: tuple[Upstream, Running]) -> None:
+    """Body, type and encoding reach ingest unchanged; status, body, type and Retry-After are returned."""
     fake, gateway = upstream
     compressed = gzip.compress(_ARTICLES)
     for status, answer, headers in (
@@ -74,8 +74,8 @@ async def test_a_push_and_its_answer_pass_unchanged(upstream: tuple[Upstream, Ru
         assert (got["content-type"], got["content-encoding"]) == ("application/x-ndjson", "gzip")
 
 
-async def test_a_body_in_pieces_is_forwarded(upstream: tuple[Upstream, Running]) -> None:
-    """Without a length the pieces are handed on as they arrive."""
+async def test_a_chunked_body_is_forwarded(upstream: tuple[Upstream, Running]) -> None:
+    """Without a length, chunks are forwarded as they arrive."""
     fake, gateway = upstream
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -89,7 +89,7 @@ async def test_a_body_in_pieces_is_forwarded(upstream: tuple[Upstream, Running])
 
 
 async def test_too_large_a_body_is_413(upstream: tuple[Upstream, Running]) -> None:
-    """With a length before anything is forwarded, without one as soon as it is exceeded."""
+    """With a length before anything is forwarded; without one as soon as the limit is exceeded."""
     fake, gateway = upstream
 
     async def endless() -> AsyncIterator[bytes]:
@@ -110,7 +110,7 @@ async def test_too_large_a_body_is_413(upstream: tuple[Upstream, Running]) -> No
 async def test_a_lost_connection_says_that_articles_may_have_been_accepted(
     upstream: tuple[Upstream, Running],
 ) -> None:
-    """Once something was sent nobody knows: 503 says that sending again is safe, and it is sent on once only."""
+    """Once part of the body was sent the outcome is unknown: 503 says that a retry is safe. It is forwarded once."""
     fake, gateway = upstream
     fake.drop = True
     async with gateway.http.post(f"{gateway.url}/v1/articles", data=_ARTICLES) as response:
@@ -121,7 +121,7 @@ async def test_a_lost_connection_says_that_articles_may_have_been_accepted(
 
 
 async def test_without_ingest_nothing_was_accepted(start: Start) -> None:
-    """503 with Retry-After, and it says so."""
+    """The answer is 503 with Retry-After and says that nothing was accepted."""
     async with start(ingest_url=f"http://127.0.0.1:{free_port()}") as gateway:
         response = await gateway.http.post(f"{gateway.url}/v1/articles", data=_ARTICLES)
         async with response:

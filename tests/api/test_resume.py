@@ -1,4 +1,4 @@
-"""A resumed stream is the uninterrupted stream, wherever it is resumed."""
+"""A resumed stream equals the uninterrupted stream, wherever it is resumed."""
 
 import asyncio
 import secrets
@@ -33,7 +33,7 @@ async def _all_after(gateway: Running, cursor: str, count: int, **filters: Any) 
 
 @pytest.mark.parametrize("log_bytes", [64_000_000, 100_000])
 async def test_resuming_anywhere_gives_the_uninterrupted_stream(start: Start, updates: Updates, log_bytes: int) -> None:
-    """Broken off after any event, within the shared log or long before it, the parts together are the whole."""
+    """Interrupted after any event, within the shared log or before it, the parts together are the whole stream."""
     async with start(log_bytes=log_bytes) as gateway:
         begin = await _cursor_now(gateway)
         articles = [an_article(text="كلمة " * 200) for _ in range(400)]
@@ -49,8 +49,8 @@ async def test_resuming_anywhere_gives_the_uninterrupted_stream(start: Start, up
             assert whole[: broken_at + 1] + rest == whole
 
 
-async def test_the_backlog_joins_the_live_stream_while_events_keep_coming(start: Start, updates: Updates) -> None:
-    """Somebody who catches up from Kafka while new events arrive gets all of them once, in order."""
+async def test_the_backlog_joins_the_live_stream_while_events_arrive(start: Start, updates: Updates) -> None:
+    """A subscriber that catches up from Kafka while new events arrive gets all of them once, in order."""
     async with start(log_bytes=100_000) as gateway:
         begin = await _cursor_now(gateway)
         old = [an_article(text="كلمة " * 200) for _ in range(1_000)]
@@ -67,8 +67,8 @@ async def test_the_backlog_joins_the_live_stream_while_events_keep_coming(start:
         assert ids(got) == [one.id for one in [*old, *new]]
 
 
-async def test_a_filter_holds_for_the_backlog_too(start: Start, updates: Updates) -> None:
-    """What is read back from Kafka goes through the same filter."""
+async def test_a_filter_applies_to_the_backlog_too(start: Start, updates: Updates) -> None:
+    """Events read from Kafka are filtered too."""
     async with start(log_bytes=100_000) as gateway:
         begin = await _cursor_now(gateway)
         articles = [an_article(text="كلمة " * 200, language="ar" if n % 10 else "tr") for n in range(400)]
@@ -78,20 +78,20 @@ async def test_a_filter_holds_for_the_backlog_too(start: Start, updates: Updates
 
 
 async def test_restarted_and_parallel_gateways_continue_each_others_streams(start: Start, updates: Updates) -> None:
-    """Cursors are the same everywhere: broken off at one gateway, resumed at another or after a restart."""
-    async with start() as first, start(limits={"tail_records": 0}) as second:
+    """Cursors are the same on every gateway: a stream can be resumed at another one, or after a restart."""
+    async with start() as first, start(timeouts={"tail_records": 0}) as second:
         begin = await _cursor_now(first)
         articles = [an_article() for _ in range(30)]
         await updates.send(*articles)
         here, there = await _all_after(first, begin, 30), await _all_after(second, begin, 30)
         assert here == there
-    async with start(limits={"tail_records": 5}) as restarted:
+    async with start(timeouts={"tail_records": 5}) as restarted:
         rest = await _all_after(restarted, here[9]["cursor"], 20)
     assert here[:10] + rest == here
 
 
 async def test_since_starts_at_a_time(gateway: Running, updates: Updates) -> None:
-    """``since`` delivers what has that time or a later one, and then goes on live."""
+    """``since`` delivers events from that time on, then live ones."""
     await updates.send(an_article())
     await asyncio.sleep(0.05)
     moment = datetime.now(UTC)
@@ -110,7 +110,7 @@ async def test_since_starts_at_a_time(gateway: Running, updates: Updates) -> Non
 
 
 async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -> None:
-    """Whatever lies on ``updates``, the stream goes on behind it, live, from the log and from Kafka."""
+    """Whatever record is on ``updates``, the stream continues after it, live, from the log and from Kafka."""
     async with start() as gateway:
         begin = await _cursor_now(gateway)
         first, last = an_article(), an_article()
@@ -123,12 +123,12 @@ async def test_an_unparsable_record_is_skipped(start: Start, updates: Updates) -
         await updates.send(last)
         assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
         assert gateway.counted("unparsable_records_total 5.0")
-    async with start(limits={"tail_records": 0}) as later:
+    async with start(timeouts={"tail_records": 0}) as later:
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
 
-async def test_a_new_writer_of_the_log_is_no_event_and_no_error(start: Start, updates: Updates) -> None:
-    """What fences an old writer out lies between two events, and neither subscribers nor metrics see it."""
+async def test_a_write_fence_is_neither_an_event_nor_an_error(start: Start, updates: Updates) -> None:
+    """A fence record between two events is visible neither to subscribers nor in metrics."""
     async with start() as gateway:
         begin = await _cursor_now(gateway)
         before = next(count for count in range(1_000) if gateway.counted(f"unparsable_records_total {count}.0"))
@@ -138,13 +138,13 @@ async def test_a_new_writer_of_the_log_is_no_event_and_no_error(start: Start, up
         await updates.send(last)
         assert ids(await _all_after(gateway, begin, 2)) == [first.id, last.id]
         assert gateway.counted(f"unparsable_records_total {before}.0")
-    async with start(limits={"tail_records": 0}) as later:
+    async with start(timeouts={"tail_records": 0}) as later:
         assert ids(await _all_after(later, begin, 2)) == [first.id, last.id]
 
 
 @pytest.fixture(scope="module")
 async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    """A Kafka whose ``updates`` may be cut and which may go away."""
+    """A Kafka for one test, which may delete records of ``updates`` and stop it."""
     node = Kafka(Path(tmp_path_factory.mktemp("own-kafka")))
     await node.start()
     await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
@@ -152,8 +152,8 @@ async def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[K
     await node.stop()
 
 
-async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka: Kafka) -> None:
-    """No silent gap: the error carries a cursor that gives everything that is still kept."""
+async def test_an_error_for_a_too_old_cursor_has_the_oldest(start: Start, own_kafka: Kafka) -> None:
+    """No silent gap: the error has a cursor that resumes with everything that is still kept."""
     async with kafka_clients.producer(own_kafka.bootstrap) as producer, start(kafka=own_kafka.bootstrap) as writer:
         updates = Updates(producer)
         begin = await _cursor_now(writer)
@@ -164,9 +164,9 @@ async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka
         await admin.start()
         await admin.delete_records({_OWN: RecordsToDelete(before_offset=12)})
         await admin.close()
-        # This gateway has all of it in memory still; one that starts now does not.
+        # This gateway still has all events in memory; one that starts now does not.
         assert await _all_after(writer, begin, 20) == whole
-        async with start(kafka=own_kafka.bootstrap, limits={"tail_records": 2}) as gateway:
+        async with start(kafka=own_kafka.bootstrap, timeouts={"tail_records": 2}) as gateway:
             long_ago = "2020-01-01T00:00:00Z"
             for place in ({"cursor": begin}, {"cursor": whole[10]["cursor"]}, {"since": long_ago}):
                 async with gateway.stream(**place) as subscriber:
@@ -181,8 +181,8 @@ async def test_a_cursor_that_is_too_old_names_the_oldest(start: Start, own_kafka
 
 
 async def test_the_gateway_survives_kafka(start: Start, own_kafka: Kafka) -> None:
-    """While Kafka is away subscribers stay connected and only ``/readyz`` changes; then the stream goes on."""
-    async with start(kafka=own_kafka.bootstrap, limits={"heartbeat": 0.3}) as gateway, gateway.stream() as reader:
+    """Without Kafka, subscribers stay connected and only ``/readyz`` changes; later the stream continues."""
+    async with start(kafka=own_kafka.bootstrap, timeouts={"heartbeat": 0.3}) as gateway, gateway.stream() as reader:
         await reader.next()
         await own_kafka.stop()
         assert (await reader.until("heartbeat"))["cursor"]
@@ -197,8 +197,8 @@ async def test_the_gateway_survives_kafka(start: Start, own_kafka: Kafka) -> Non
         assert ids(await reader.events(1, seconds=30)) == [article.id]
 
 
-async def test_a_stream_that_begins_anew_ends_old_subscriptions(start: Start, own_kafka: Kafka) -> None:
-    """When ``updates`` was deleted and made again, nobody is left waiting for a place that will not come."""
+async def test_a_restarted_stream_ends_old_subscriptions(start: Start, own_kafka: Kafka) -> None:
+    """When ``updates`` was deleted and created again, no subscription waits for a position that will never come."""
     async with start(kafka=own_kafka.bootstrap) as gateway, gateway.stream() as subscriber:
         await subscriber.next()
         admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka.bootstrap)
@@ -217,9 +217,9 @@ async def test_a_stream_that_begins_anew_ends_old_subscriptions(start: Start, ow
             assert ids(await fresh.events(1)) == [article.id]
 
 
-async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:
-    """Without Kafka at its start it is up, not ready, and subscriptions are turned away for later."""
-    async with start(kafka="127.0.0.1:9", wait=False, limits={"connect": 0.2}) as gateway:
+async def test_a_gateway_that_never_reached_kafka_is_not_ready(start: Start) -> None:
+    """Without Kafka at its start it runs, is not ready, and answers subscriptions with ``unavailable``."""
+    async with start(kafka="127.0.0.1:9", wait=False, timeouts={"connect": 0.2}) as gateway:
         assert (await gateway.get("/healthz"))[0] == 200
         assert (await gateway.get("/readyz"))[0] == 503
         status, problem, response = await gateway.get("/v1/events")
@@ -230,8 +230,8 @@ async def test_a_gateway_that_never_met_kafka_says_so(start: Start) -> None:
             assert await subscriber.close_code() == 1013
 
 
-def test_cursors_of_another_installation_are_told_apart() -> None:
-    """A cursor means something only in the cluster it comes from, and grows as a string with its offset."""
+def test_cursors_of_another_installation_are_detected() -> None:
+    """A cursor is valid only in its own cluster, and increases as a string with its offset."""
     from api.stream.cursor import BadCursor, Cursors
 
     ours, theirs = Cursors("one"), Cursors("two")
@@ -245,10 +245,10 @@ def test_cursors_of_another_installation_are_told_apart() -> None:
             ours.decode(wrong)
 
 
-async def test_many_who_catch_up_share_what_is_read(
+async def test_subscribers_that_catch_up_share_reads(
     start: Start, updates: Updates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few readers of Kafka serve many who are far behind; what one needs is read for all, and nobody is left behind."""
+    """A few consumers serve many subscribers far behind; a page is read once for all, and all catch up."""
     parsed = Counter[int]()
 
     def counting(record: Any, cursors: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Articles, stories and aggregates over REST; the page, health and documents around them."""
+"""Articles and stories over REST; problem documents, page, health and OpenAPI."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,15 @@ import pytest
 from services.events import Story
 from services.settings import Settings
 from services.store import Batch, RecordLocation, Store, layout
-from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids, tell
+from tests.api.conftest import Running, Start, Updates, a_story, a_topic, an_article, an_entity, ids, publish
 
 
-async def test_an_article_is_answered_as_it_lies_on_kafka(start: Start, store: Store, updates: Updates) -> None:
-    """From the shared log or read back from Kafka, it is the same JSON; unknown ids are 404."""
+async def test_an_article_is_returned_as_it_is_on_kafka(start: Start, store: Store, updates: Updates) -> None:
+    """It is the same JSON from the shared log and from Kafka; unknown ids are 404."""
     article = an_article(entities=[an_entity("Q39760")])
-    await tell(store, updates, article)
+    await publish(store, updates, article)
     for tail in (100, 0):
-        async with start(limits={"tail_records": tail}) as gateway:
+        async with start(timeouts={"tail_records": tail}) as gateway:
             async with gateway.http.get(f"{gateway.url}/v1/articles/{article.id}") as response:
                 assert (response.status, response.content_type) == (200, "application/json")
                 assert await response.read() == article.encode()
@@ -25,18 +25,16 @@ async def test_an_article_is_answered_as_it_lies_on_kafka(start: Start, store: S
             assert (status, problem["status"], response.content_type) == (404, 404, "application/problem+json")
 
 
-async def test_the_newest_revision_is_answered(gateway: Running, store: Store, updates: Updates) -> None:
-    """Two revisions of one article: the second counts."""
+async def test_the_newest_revision_is_returned(gateway: Running, store: Store, updates: Updates) -> None:
+    """Of two revisions of one article the second is returned."""
     first = an_article()
     second = first.model_copy(update={"revision": 2, "text": "نص جديد"})
-    await tell(store, updates, first, second)
+    await publish(store, updates, first, second)
     assert (await gateway.get(f"/v1/articles/{first.id}"))[1]["revision"] == 2
 
 
-async def test_an_offset_that_points_at_something_else_is_not_found(
-    gateway: Running, store: Store, updates: Updates
-) -> None:
-    """A store that outlived its Kafka leads to 404, never to a wrong article."""
+async def test_an_offset_of_another_record_is_not_found(gateway: Running, store: Store, updates: Updates) -> None:
+    """A store that is older than Kafka leads to 404, never to a wrong article."""
     offsets = await updates.send(an_article(), a_story())
     today = layout.bucket("d", datetime.now(UTC))
     for name, offset in zip(("old", "older", "ahead"), (*offsets, 10**9), strict=True):
@@ -48,7 +46,7 @@ async def test_an_offset_that_points_at_something_else_is_not_found(
 
 
 async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, store: Store) -> None:
-    """Window, filters and limit hold together; each story can be asked for alone."""
+    """Window, filters and limit apply together; each story can be requested by id."""
     now = datetime.now(UTC)
     arrived: list[tuple[Story, timedelta]] = [
         (a_story(id="old", languages=["fr"]), timedelta(hours=3)),
@@ -76,18 +74,16 @@ async def test_stories_are_listed_newest_first_and_filtered(gateway: Running, st
     assert (await gateway.get("/v1/stories/none"))[0] == 404
 
 
-async def test_a_story_that_is_none_of_the_newest_is_read_from_the_log(
-    start: Start, store: Store, updates: Updates
-) -> None:
-    """From memory or from Kafka; one that was merged leads on as any other; ids of articles are none of stories."""
+async def test_an_older_story_is_read_from_the_log(start: Start, store: Store, updates: Updates) -> None:
+    """From memory or from Kafka; a merged one redirects as any other; ids of articles are not ids of stories."""
     old, merged, article = a_story(title="قديمة"), a_story(title="مدموجة"), an_article()
     gone = merged.model_copy(update={"merged_into": old.id})
-    await tell(store, updates, old, gone, article)
+    await publish(store, updates, old, gone, article)
     for story in (old, merged):
         await store.redis.delete(f"{layout.TAG}:story:{story.id}")
         assert await store.story(story.id) is None
     for tail in (100, 0):
-        async with start(limits={"tail_records": tail}) as gateway:
+        async with start(timeouts={"tail_records": tail}) as gateway:
             status, body, _ = await gateway.get(f"/v1/stories/{old.id}")
             assert (status, Story.model_validate(body)) == (200, old)
             status, body, response = await gateway.get(f"/v1/stories/{merged.id}", allow_redirects=False)
@@ -96,8 +92,8 @@ async def test_a_story_that_is_none_of_the_newest_is_read_from_the_log(
             assert (await gateway.get(f"/v1/stories/{article.id}"))[0] == 404
 
 
-async def test_a_rare_filter_finds_stories_behind_many_others(gateway: Running, store: Store) -> None:
-    """The filter is applied before the limit, up to a bound on what is looked at; a repeated parameter is any of."""
+async def test_a_rare_filter_finds_stories_after_many_others(gateway: Running, store: Store) -> None:
+    """The filter applies before the limit, to a bounded number of stories; a repeated parameter matches any value."""
     now = int(datetime.now(UTC).timestamp() * 1000)
     batch = Batch()
     for offset in range(1_200):
@@ -109,35 +105,33 @@ async def test_a_rare_filter_finds_stories_behind_many_others(gateway: Running, 
     assert ids({"data": one} for one in body["stories"]) == ["rare", "rarer"]
 
 
-async def test_stories_are_looked_at_up_to_a_bound_and_listed_once(
+async def test_stories_are_scanned_up_to_a_bound_and_listed_once(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A filter that nothing matches ends after 10,000 stories; one that two pages hold is listed once."""
-    looked_at = 0
+    """A filter without matches ends after 10,000 stories; a story that is on two pages is listed once."""
+    scanned = 0
 
     async def many(_: datetime) -> AsyncIterator[Story]:
-        nonlocal looked_at
+        nonlocal scanned
         one, other = a_story(id="one"), a_story(id="other")
         while True:
-            looked_at += 1
-            yield other if looked_at == 3 else one
+            scanned += 1
+            yield other if scanned == 3 else one
 
     monkeypatch.setattr(gateway.gateway.store, "stories", many)
     assert (await gateway.get("/v1/stories?language=fr"))[1] == {"stories": []}
-    assert looked_at == 10_000
-    looked_at = 0
+    assert scanned == 10_000
+    scanned = 0
     _, body, _ = await gateway.get("/v1/stories?limit=2")
     assert [one["id"] for one in body["stories"]] == ["one", "other"]
-    assert looked_at == 3
+    assert scanned == 3
 
 
-async def test_a_merged_story_leads_to_the_one_that_has_its_articles(
-    gateway: Running, store: Store, updates: Updates
-) -> None:
-    """It is not listed; its address redirects to the last in the row; its own last state is the answer's body."""
+async def test_a_merged_story_redirects_to_its_survivor(gateway: Running, store: Store, updates: Updates) -> None:
+    """It is not listed; its URL redirects to the last of the chain; the body of the redirect is its own last state."""
     first, second, third = (a_story(title=title) for title in ("أولى", "ثانية", "ثالثة"))
     gone = first.model_copy(update={"merged_into": second.id})
-    await tell(store, updates, first, second, third, gone, second.model_copy(update={"merged_into": third.id}))
+    await publish(store, updates, first, second, third, gone, second.model_copy(update={"merged_into": third.id}))
     status, body, response = await gateway.get(f"/v1/stories/{first.id}", allow_redirects=False)
     assert (status, response.headers["Location"]) == (301, third.id)
     assert Story.model_validate(body) == gone
@@ -145,25 +139,25 @@ async def test_a_merged_story_leads_to_the_one_that_has_its_articles(
     assert [one["id"] for one in (await gateway.get("/v1/stories"))[1]["stories"]] == [third.id]
 
 
-async def test_an_article_shows_the_story_that_it_is_in_now(gateway: Running, store: Store, updates: Updates) -> None:
-    """After a merge and a split it is another story than the one it was told with; all else is as it was told."""
+async def test_an_article_has_its_present_story(gateway: Running, store: Store, updates: Updates) -> None:
+    """After a merge and a split its story differs from the published one; everything else is as published."""
     old, new = a_story(id="sold"), a_story(id="snew")
     stays, moves = an_article(story=old.id), an_article(story=old.id)
 
     async def now() -> list[str]:
         found = []
-        for told in (stays, moves):
-            _, body, _ = await gateway.get(f"/v1/articles/{told.id}")
-            assert body | {"story": told.story} == told.model_dump(mode="json")
+        for published in (stays, moves):
+            _, body, _ = await gateway.get(f"/v1/articles/{published.id}")
+            assert body | {"story": published.story} == published.model_dump(mode="json")
             found.append(body["story"])
         return found
 
-    await tell(store, updates, stays, moves, old)
+    await publish(store, updates, stays, moves, old)
     assert await now() == ["sold", "sold"]
     split = new.model_copy(update={"split_from": old.id, "articles": [moves.id]})
-    await tell(store, updates, split, old)
+    await publish(store, updates, split, old)
     assert await now() == ["sold", "snew"]
-    await tell(store, updates, old.model_copy(update={"merged_into": "sother"}), a_story(id="sother"))
+    await publish(store, updates, old.model_copy(update={"merged_into": "sother"}), a_story(id="sother"))
     assert await now() == ["sother", "snew"]
 
 
@@ -180,7 +174,7 @@ async def test_an_article_shows_the_story_that_it_is_in_now(gateway: Running, st
     ],
 )
 async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, path: str, field: str, word: str) -> None:
-    """422 and problem JSON with the field and what would be right."""
+    """422 and a problem document with the field and its valid values."""
     status, problem, response = await gateway.get(path)
     assert (status, response.content_type) == (422, "application/problem+json")
     assert problem["field"] == field
@@ -196,8 +190,8 @@ async def test_wrong_parameters_are_problems_that_name_them(gateway: Running, pa
         ("POST", "/v1/aggregates", 405),
     ],
 )
-async def test_every_error_is_problem_json(gateway: Running, method: str, path: str, status: int) -> None:
-    """Also what no route answers."""
+async def test_every_error_is_a_problem_document(gateway: Running, method: str, path: str, status: int) -> None:
+    """Also for paths without a route."""
     async with gateway.http.request(method, gateway.url + path) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"
@@ -205,7 +199,7 @@ async def test_every_error_is_problem_json(gateway: Running, method: str, path: 
 
 
 async def test_readiness_names_what_is_missing(gateway: Running, settings: Settings) -> None:
-    """Kafka and store are there, ingest is not: 503 tells so. Alive it is all the time."""
+    """With Kafka and store but without ingest it is 503 and says so; ``/healthz`` is 200 all the time."""
     status, body, _ = await gateway.get("/readyz")
     assert status == 503
     assert body["ready"] is False
@@ -216,7 +210,7 @@ async def test_readiness_names_what_is_missing(gateway: Running, settings: Setti
 
 
 async def test_metrics_are_in_prometheus_format(gateway: Running, updates: Updates) -> None:
-    """Connections, deliveries and the shared log can be watched."""
+    """They include connections, deliveries and the shared log."""
     async with gateway.stream() as subscriber:
         await subscriber.next()
         await updates.send(an_article())
@@ -232,7 +226,7 @@ async def test_metrics_are_in_prometheus_format(gateway: Running, updates: Updat
 
 
 async def test_the_page_may_load_nothing_from_elsewhere(gateway: Running) -> None:
-    """The dashboard and its files come with a policy that allows only themselves; a missing file is a problem."""
+    """The dashboard and its files have a policy that allows only themselves; a missing file is a problem document."""
     for path, kind in (("/", "text/html"), ("/dashboard/dashboard.js", "javascript")):
         status, _, response = await gateway.get(path)
         assert status == 200
@@ -245,17 +239,17 @@ async def test_the_page_may_load_nothing_from_elsewhere(gateway: Running) -> Non
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics"])
 async def test_head_is_get_without_a_body(gateway: Running, path: str) -> None:
-    """What probes ask with HEAD has the status and the type of the GET."""
+    """HEAD on what probes request has the status and the type of the GET."""
     async with gateway.http.get(gateway.url + path) as get, gateway.http.head(gateway.url + path) as head:
         assert (head.status, head.content_type) == (get.status, get.content_type)
         assert head.status != 405
         assert await head.read() == b""
-    # The connection is in order after it.
+    # The connection is still usable.
     assert (await gateway.get("/healthz"))[0] == 200
 
 
 async def test_openapi_documents_pushes_and_problems(gateway: Running) -> None:
-    """The document names what may be sent, what comes back, and problem JSON instead of FastAPI's own errors."""
+    """The document has the request, the answers, and problem documents instead of FastAPI's own errors."""
     status, document, _ = await gateway.get("/openapi.json")
     assert status == 200
     push = document["paths"]["/v1/articles"]["post"]
@@ -267,8 +261,8 @@ async def test_openapi_documents_pushes_and_problems(gateway: Running) -> None:
     assert (await gateway.get("/docs"))[0] == 200
 
 
-async def test_openapi_documents_what_problems_of_the_stream_hold(gateway: Running) -> None:
-    """``code`` with its values and ``oldest`` where they occur, and that a push can be too slow."""
+async def test_openapi_documents_members_of_stream_problems(gateway: Running) -> None:
+    """``code`` with its values, ``oldest`` where it occurs, and the status of a push that is too slow."""
     _, document, _ = await gateway.get("/openapi.json")
     responses = document["paths"]["/v1/events"]["get"]["responses"]
     members = {}

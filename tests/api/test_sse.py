@@ -29,7 +29,7 @@ class Events:
             fields[name] = value
 
     async def envelopes(self, count: int) -> list[dict[str, Any]]:
-        """The next envelopes; heartbeats are passed over."""
+        """The next envelopes; heartbeats are skipped."""
         found: list[dict[str, Any]] = []
         async with asyncio.timeout(10):
             while len(found) < count:
@@ -49,7 +49,7 @@ async def _events(gateway: Running, **options: Any) -> AsyncIterator[Events]:
         yield Events(response)
 
 
-async def test_events_come_as_server_sent_events(gateway: Running, updates: Updates) -> None:
+async def test_events_are_server_sent_events(gateway: Running, updates: Updates) -> None:
     """``id`` is the cursor, ``event`` the type, ``data`` the same envelope as over WebSocket; nothing is cached."""
     async with (
         gateway.stream() as socket,
@@ -64,8 +64,8 @@ async def test_events_come_as_server_sent_events(gateway: Running, updates: Upda
         assert await stream.envelopes(2) == await socket.events(2)
 
 
-async def test_last_event_id_resumes_and_wins(gateway: Running, updates: Updates) -> None:
-    """A browser that reconnects sends the same address and its last id: the id counts."""
+async def test_last_event_id_resumes_and_overrides(gateway: Running, updates: Updates) -> None:
+    """A browser reconnects to the same URL with its last id; the id overrides the cursor in the URL."""
     async with _events(gateway) as stream:
         await stream.block()
         await updates.send(*[an_article() for _ in range(5)])
@@ -77,14 +77,14 @@ async def test_last_event_id_resumes_and_wins(gateway: Running, updates: Updates
         assert await stream.envelopes(2) == whole[3:]
 
 
-async def test_a_quiet_filter_moves_on_by_heartbeats(start: Start, updates: Updates) -> None:
-    """Heartbeats carry the cursor as ``id``, so that a reconnecting browser does not start far back."""
-    async with start(limits={"heartbeat": 0.2}) as gateway, _events(gateway, params={"source": "nobody"}) as stream:
+async def test_heartbeats_advance_the_cursor_of_a_quiet_filter(start: Start, updates: Updates) -> None:
+    """Heartbeats have the cursor as ``id``, so a browser that reconnects does not start far back."""
+    async with start(timeouts={"heartbeat": 0.2}) as gateway, _events(gateway, params={"source": "nobody"}) as stream:
         await stream.block()
         first = await stream.block()
         assert (first["event"], json.loads(first["data"])["cursor"]) == ("heartbeat", first["id"])
         (offset,) = await updates.send(an_article())
-        wanted = gateway.gateway.stream.cursors.encode(offset)
+        wanted = gateway.gateway.hub.cursors.encode(offset)
         async with asyncio.timeout(5):
             while (await stream.block())["id"] != wanted:
                 pass
@@ -95,18 +95,18 @@ async def test_a_quiet_filter_moves_on_by_heartbeats(start: Start, updates: Upda
     [("langage=ar", "langage"), ("language=klingon", "language"), ("cursor=x", "cursor"), ("since=now", "since")],
 )
 async def test_errors_before_the_stream_are_problems(gateway: Running, query: str, field: str) -> None:
-    """A wrong filter or cursor is answered with 400 and problem JSON that names it."""
+    """A wrong filter or cursor is 400 with a problem document that names it."""
     status, problem, response = await gateway.get(f"/v1/events?{query}")
     assert status == problem["status"] == 400
     assert response.content_type == "application/problem+json"
     assert problem["field"] == field
 
 
-async def test_a_reader_that_stops_reading_is_cut_off(start: Start, updates: Updates) -> None:
-    """Its line is cut after the time for a send, and others have got everything meanwhile."""
+async def test_the_connection_of_a_client_that_stops_reading_is_reset(start: Start, updates: Updates) -> None:
+    """It is reset after ``timeouts.send``, and others get everything meanwhile."""
     articles = [an_article(text="خبر " * 30_000) for _ in range(60)]
     async with (
-        start(limits={"send": 0.5}) as gateway,
+        start(timeouts={"send": 0.5}) as gateway,
         aiohttp.ClientSession(read_bufsize=1024) as session,
         session.get(f"{gateway.url}/v1/events"),
         gateway.stream() as reader,
@@ -130,8 +130,8 @@ async def test_stopping_ends_the_stream_with_its_reason(start: Start, updates: U
         assert await stream.response.content.read() == b""
 
 
-async def test_events_that_do_not_match_wake_nobody(start: Start, updates: Updates) -> None:
-    """A subscriber is woken for what its filter lets through, and knows that the rest has passed."""
+async def test_events_that_do_not_match_wake_no_subscriber(start: Start, updates: Updates) -> None:
+    """A subscriber is woken only for matching events, and its position advances past the others."""
     async with start() as gateway, _events(gateway, params={"language": "fi"}) as stream, gateway.stream() as socket:
         await stream.block()
         await stream.block()

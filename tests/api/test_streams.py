@@ -1,7 +1,7 @@
-"""Sessions as they move between reading, being parked and being full: everything once, in order.
+"""Sessions that move between catching up, caught up and backpressure: every event once, in order.
 
-Here the log and the sessions are the real ones; the connection is one whose client takes exactly what the test
-says, and Kafka a list, so that every order of steps can be tried.
+The log and the sessions are real; the connection's client reads exactly what the test says, and Kafka is a list, so
+that every order of steps can be tried.
 """
 
 import asyncio
@@ -18,64 +18,64 @@ from hypothesis import strategies as st
 from api.stream.backlog import TooOld
 from api.stream.cursor import Cursors
 from api.stream.filters import Filter
-from api.stream.hub import Stream
+from api.stream.hub import StreamHub
 from api.stream.log import Chunk, Log
-from api.stream.protocols import WebSocketUser
+from api.stream.protocols import ConnectionListener
 from api.stream.session import LiveSession, Session
 from api.stream.stream_event import Event, Facets
-from api.stream.subscription import Limits, StreamError, Subscription
+from api.stream.subscription import StreamError, StreamTimeouts, Subscription
 from tests.api.streams import CURSORS, EVENTS, WIDE, event
 
 # A few events each.
-_CHUNK, _FULL, _ROOM = 300, 600, 200
-# By so much Kafka, and with it another gateway, is further.
+_CHUNK, _HIGH_WATER, _LOW_WATER = 300, 600, 200
+# How many offsets Kafka, and with it another gateway, is ahead.
 _AHEAD = 3
 
 
-class _Line:
-    """A connection whose client takes what ``take`` says."""
+class _Connection:
+    """A connection whose client reads as many bytes as ``take`` says."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.size = 0
-        self.most = 0
+        self.max_size = 0
         self.is_open = True
         self.is_full = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._user: WebSocketUser | None = None
+        self._listener: ConnectionListener | None = None
 
     @property
     def write(self) -> Callable[[bytes], None]:
         return self._write
 
-    def use(self, user: WebSocketUser | None) -> None:
-        self._user = user
+    def set_listener(self, listener: ConnectionListener | None) -> None:
+        self._listener = listener
 
-    def waiting(self) -> int:
+    def pending_bytes(self) -> int:
         return self.size
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         await self._writable.wait()
 
-    def farewell(self, text: str, code: int, *, grace: float) -> None:
+    def close_with(self, text: str, code: int, *, grace: float) -> None:
         raise AssertionError
 
     def _write(self, frame: bytes) -> None:
         assert self.is_open
-        assert self._user is not None
-        self.most = max(self.most, self.size)
+        assert self._listener is not None
+        self.max_size = max(self.max_size, self.size)
         self.frames.append(frame)
         self.size += len(frame)
-        if self.size > _FULL and not self.is_full:
+        if self.size > _HIGH_WATER and not self.is_full:
             self.is_full = True
             self._writable.clear()
-            self._user.full()
+            self._listener.on_backpressure()
 
     def take(self, size: int) -> None:
-        """The client takes so many bytes."""
+        """The client reads ``size`` bytes."""
         self.size = max(0, self.size - size)
-        if self.is_full and self.size <= _ROOM:
+        if self.is_full and self.size <= _LOW_WATER:
             self.is_full = False
             self._writable.set()
 
@@ -83,16 +83,16 @@ class _Line:
         """The client has gone."""
         self.is_open = False
         self._writable.set()
-        if self._user is not None:
-            self._user.lost()
+        if self._listener is not None:
+            self._listener.on_disconnect()
 
     def messages(self) -> list[dict[str, Any]]:
-        """What was written, line by line."""
+        """The written messages, line by line."""
         return [json.loads(line) for frame in self.frames for line in _payload(frame).split(b"\n")]
 
 
 def _payload(frame: bytes) -> bytes:
-    """The text of one whole, unmasked text frame of RFC 6455."""
+    """The payload of one complete, unmasked text frame (RFC 6455)."""
     assert frame[0] == 0x81
     length, at = frame[1], 2
     if length >= 126:
@@ -103,7 +103,7 @@ def _payload(frame: bytes) -> bytes:
 
 
 class _Kafka:
-    """Everything that was ever appended and is still kept, read in small steps."""
+    """All appended events that are still kept, read in small steps."""
 
     def __init__(self) -> None:
         self.kept: list[Event] = []
@@ -125,16 +125,16 @@ class _Kafka:
         return self.first
 
     async def end(self) -> int:
-        """As ``Backlog.end``; this gateway has not read the last ones yet."""
+        """As ``Backlog.end``; the gateway has not read the last events yet."""
         return self.last + _AHEAD
 
 
 @dataclass
 class _Live:
     session: LiveSession
-    line: _Line
+    connection: _Connection
     ends: list[StreamError]
-    # For each "subscribed": whether the session was to go on where it stood.
+    # For each "subscribed": whether the session was to continue at its position.
     continues: list[bool] = field(default_factory=list)
 
 
@@ -143,33 +143,33 @@ class _Read:
     session: Session
     task: asyncio.Task[None]
     start: int
-    # Offsets of events, and positions it was told to have reached.
+    # Offsets of events, and (in tuples) positions that it has reached.
     seen: list[int | tuple[int]]
     ends: list[StreamError]
 
 
 class _World:
-    """A stream, its subscribers, and all that was ever appended."""
+    """A stream, its subscribers, and all events that were ever appended."""
 
     def __init__(self) -> None:
         self.log = Log(12_000)
         self.kafka = _Kafka()
         self.follower = SimpleNamespace(cursors=CURSORS, caught_up=asyncio.Event())
         self.follower.caught_up.set()
-        # Every look brings a heartbeat, and nobody is ever too slow.
-        limits = Limits(heartbeat=0.0, send=1e9)
-        self.stream = Stream(self.log, cast(Any, self.kafka), cast(Any, self.follower), limits)
+        # Every check sends a heartbeat, and no client is ever too slow.
+        timeouts = StreamTimeouts(heartbeat=0.0, send=1e9)
+        self.hub = StreamHub(self.log, cast(Any, self.kafka), cast(Any, self.follower), timeouts)
         self.live: list[_Live] = []
         self.reads: list[_Read] = []
 
     async def open_live(self, wanted: Filter, back: int | None) -> None:
-        line, ends = _Line(), cast(list[StreamError], [])
-        session = await self.stream.open_live(self._asked(wanted, back), line, ends.append)
-        self.live.append(_Live(session, line, ends, [False]))
+        connection, ends = _Connection(), cast(list[StreamError], [])
+        session = await self.hub.open_live(self._asked(wanted, back), connection, ends.append)
+        self.live.append(_Live(session, connection, ends, [False]))
         session.begin()
 
     async def open_read(self, wanted: Filter, back: int | None) -> None:
-        session = await self.stream.open(self._asked(wanted, back))
+        session = await self.hub.open(self._asked(wanted, back))
         seen: list[int | tuple[int]] = []
         ends: list[StreamError] = []
 
@@ -189,13 +189,13 @@ class _World:
     async def change(self, which: int, wanted: Filter, back: int | None) -> None:
         if self.live:
             one = self.live[which % len(self.live)]
-            if not one.ends and one.line.is_open:
-                position = None if back is None else await self.stream.place(self._asked(wanted, back))
+            if not one.ends and one.connection.is_open:
+                position = None if back is None else await self.hub.locate(self._asked(wanted, back))
                 one.continues.append(position is None)
                 one.session.change(wanted, position)
 
     def append(self, events: list[tuple[Facets, str]], gap: int) -> None:
-        """As the follower does; ``gap`` offsets in the middle and at the end have no event."""
+        """Append as the follower does; ``gap`` offsets in the middle and at the end have no event."""
         first = self.log.end
         at = [first + n + (gap if n else 0) for n in range(len(events))]
         new = [event(offset, facets, text) for offset, (facets, text) in zip(at, events, strict=True)]
@@ -203,31 +203,31 @@ class _World:
         self.kafka.last = (at[-1] + 1 if at else first) + gap
         self.log.append(new, self.kafka.last)
 
-    def take(self, which: int, size: int) -> None:
+    def client_reads(self, which: int, size: int) -> None:
         if self.live:
-            self.live[which % len(self.live)].line.take(size)
+            self.live[which % len(self.live)].connection.take(size)
 
     def cut(self, which: int) -> None:
         if self.live:
-            self.live[which % len(self.live)].line.cut()
+            self.live[which % len(self.live)].connection.cut()
 
-    def look(self) -> None:
-        for session in tuple(self.stream.live):
-            session.look_after(1e12)
+    def check_sessions(self) -> None:
+        for session in tuple(self.hub.live):
+            session.check(1e12)
 
-    def reset(self, gap: int, *, anew: bool) -> None:
-        """The follower found that events were deleted before it read them, or another, shorter stream there."""
-        self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if anew else self.log.end + gap
-        self.kafka.kept = self.kafka.kept if anew else [one for one in self.kafka.kept if one.offset < self.log.end]
-        self.log.reset(self.kafka.first, anew=anew)
+    def reset(self, gap: int, *, restart: bool) -> None:
+        """As when events were deleted before the follower read them; with ``restart`` the stream is another one."""
+        self.kafka.first = self.kafka.last = max(0, self.log.end - gap) if restart else self.log.end + gap
+        self.kafka.kept = self.kafka.kept if restart else [one for one in self.kafka.kept if one.offset < self.log.end]
+        self.log.reset(self.kafka.first, restart=restart)
 
     async def settle(self) -> None:
-        """All clients take everything until nothing moves."""
+        """All clients read everything until nothing moves."""
         for _ in range(2_000):
             for one in self.live:
-                one.line.take(10**9)
+                one.connection.take(10**9)
             await asyncio.sleep(0)
-            if not any(self._moves(session) for session in self.stream.live):
+            if not any(self._moves(session) for session in self.hub.live):
                 break
         else:
             raise AssertionError("a session never caught up")
@@ -236,11 +236,11 @@ class _World:
                 await asyncio.sleep(0.001)
 
     def _moves(self, session: LiveSession) -> bool:
-        """Whether it has not parked yet though it will; with another stream, each ends."""
+        """Whether it is about to join a group, or, after a restart, to end."""
         return (
             bool(self.log.generation)
             or session.position < self.log.end
-            or (session.behind and session.position == self.log.end)
+            or (session.catching_up and session.position == self.log.end)
         )
 
     def _reads_on(self, one: _Read) -> bool:
@@ -251,7 +251,7 @@ class _World:
         return Subscription(wanted, None if position is None else CURSORS.encode(position - 1))
 
     def check(self, events: list[Event]) -> None:
-        """Each got exactly what matches, in order, and every cursor it was told is true."""
+        """Each got exactly the matching events, in order, and every cursor that it got is correct."""
         for live in self.live:
             self._check_live(live, events)
         for read in self.reads:
@@ -268,7 +268,7 @@ class _World:
         continues = iter(live.continues)
         wanted, at, got = Filter(), 0, cast(list[int], [])
         by_json = {json.dumps(one.as_json()): one for one in _ALL}
-        for message in live.line.messages():
+        for message in live.connection.messages():
             place = CURSORS.decode(message["cursor"]) + 1
             if message["type"] == "subscribed":
                 if next(continues):
@@ -284,13 +284,13 @@ class _World:
             assert live.ends[0].code in {"too_slow", "bad_cursor"}
             end = live.ends[0].extra.get("cursor")
             upto = CURSORS.decode(end) + 1 if end else (got[-1] + 1 if got else at)
-        elif live.line.is_open:
+        elif live.connection.is_open:
             upto = self.log.end
         else:
             upto = got[-1] + 1 if got else at
         assert got == _matching(events, wanted, at, upto)
-        # Nothing is written to a full connection but the answer to a change.
-        assert live.line.most <= _FULL + 300 * len(live.continues)
+        # Nothing but the answer to a change is written to a full connection.
+        assert live.connection.max_size <= _HIGH_WATER + 300 * len(live.continues)
 
 
 _ALL: list[Filter] = list(cast(Any, WIDE).elements)
@@ -307,9 +307,9 @@ _ACTIONS = st.one_of(
     st.tuples(st.just("open_read"), WIDE, _BACK),
     st.tuples(st.just("change"), _WHICH, WIDE, _BACK),
     *[st.tuples(st.just("append"), st.lists(EVENTS, max_size=8), st.integers(0, 2)) for _ in range(3)],
-    st.tuples(st.just("take"), _WHICH, st.integers(1, 1_500)),
+    st.tuples(st.just("client_reads"), _WHICH, st.integers(1, 1_500)),
     st.tuples(st.just("cut"), _WHICH),
-    st.tuples(st.just("look")),
+    st.tuples(st.just("check_sessions")),
     st.tuples(st.just("run"), st.integers(1, 6)),
 )
 
@@ -323,14 +323,14 @@ _ACTIONS = st.one_of(
 async def test_every_subscriber_gets_everything_once_in_order(
     first: list[Filter], actions: list[tuple[Any, ...]], reset: tuple[int, bool] | None
 ) -> None:
-    """However slow clients take, filters change and the log forgets: no event is missed, repeated or misplaced."""
+    """However slowly clients read, while filters change and the log is reset: each event comes once, in order."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("api.stream.log.CHUNK_BYTES", _CHUNK)
         await _play(first, actions, reset)
 
 
-async def test_nobody_goes_on_in_another_stream() -> None:
-    """Wherever a session stands in its reading, and the new stream ends: when it begins anew, the session ends."""
+async def test_no_session_continues_in_a_restarted_stream() -> None:
+    """Whatever a session is doing, and wherever the new stream ends: a restart of the stream ends the session."""
     some: list[tuple[Facets, str]] = [(Facets(type="story"), "خبر")] * 12
     for steps in range(1, 12):
         for shorter in range(12):
@@ -354,10 +354,10 @@ async def _play(first: list[Filter], actions: list[tuple[Any, ...]], reset: tupl
                 getattr(world, name)(*given)
         events = list(world.kafka.kept)
         if reset:
-            world.reset(reset[0], anew=reset[1])
+            world.reset(reset[0], restart=reset[1])
         await world.settle()
         if reset and reset[1]:
-            assert not world.stream.live
+            assert not world.hub.live
         world.check(events)
     finally:
         for live in world.live:

@@ -1,4 +1,4 @@
-"""What hostile clients do beneath HTTP."""
+"""Hostile clients below HTTP."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from api.stream.protocols import Http
 from tests.api.conftest import Running
 
 
-async def test_an_endless_head_is_refused(gateway: Running) -> None:
-    """A request whose headers do not end is answered with 431 and closed before it takes much memory."""
+async def test_an_endless_head_is_rejected(gateway: Running) -> None:
+    """A request whose headers do not end gets 431 and is closed before it takes much memory."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
     answer = asyncio.create_task(reader.read())
@@ -24,8 +24,8 @@ async def test_an_endless_head_is_refused(gateway: Running) -> None:
     assert (await gateway.get("/healthz"))[0] == 200
 
 
-async def test_a_connection_that_asks_nothing_is_closed(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither silence nor half a request holds a connection; one that has asked may be used again."""
+async def test_a_connection_without_a_request_is_closed(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither silence nor half a request keeps a connection open; after a complete request it can be reused."""
     monkeypatch.setattr(Http, "head_seconds", 0.3)
     for beginning in (b"", b"GET /healthz HT"):
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)

@@ -1,4 +1,4 @@
-"""Webhooks: real gateways, a real store, and a receiver that answers as a test decides."""
+"""Webhooks: real gateways, a real store, and a receiver whose answers a test sets."""
 
 import asyncio
 import base64
@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -23,9 +24,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from api.server import Server, listen
-from api.stream.subscription import Limits
-from api.webhooks import Pace
-from api.webhooks.assignment import whose
+from api.stream.subscription import StreamTimeouts
+from api.webhooks import DeliveryPolicy
+from api.webhooks.assignment import assigned_gateway
+from api.webhooks.resolver import ThreadedResolver
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
 from services import kafka_topics
@@ -37,24 +39,24 @@ from services.store import Store
 from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
 from tests.api.conftest import Running, Updates, a_trend, an_article, eventually, serving
 
-FAST = Pace(first=0.05, longest=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
+FAST = DeliveryPolicy(first_delay=0.05, max_delay=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
 
 
 @dataclass
 class Delivery:
-    """A request that came."""
+    """A received request."""
 
     headers: dict[str, str]
     body: bytes
 
     @property
     def id(self) -> str:
-        """The id of what the event is about."""
+        """The id of the article, story or trend."""
         return str(json.loads(self.body)["data"]["data"]["id"])
 
 
 class Receiver:
-    """A server that takes what a test lets it take."""
+    """A server that accepts requests unless a test says otherwise."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -64,7 +66,7 @@ class Receiver:
         self.delay = 0.0
 
     async def take(self, request: web.Request) -> web.Response:
-        """204 and remembered, unless ``answer`` says something else."""
+        """Record the request and answer 204, unless ``answer`` says something else."""
         delivery = Delivery({name.lower(): value for name, value in request.headers.items()}, await request.read())
         self.came.append(delivery)
         await asyncio.sleep(self.delay)
@@ -75,7 +77,7 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        """What was taken, in order."""
+        """The ids of accepted events, in order."""
         return [delivery.id for delivery in self.taken]
 
 
@@ -97,14 +99,14 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver of this test's own."""
+    """A receiver for one test."""
     async with receiving() as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 async def store(valkey: Valkey) -> AsyncIterator[Store]:
-    """An empty store of these tests' own: gateways of other tests would deliver what is in theirs."""
+    """An empty store for one test: gateways of other tests would deliver webhooks in a shared one."""
     opened = Store(f"{valkey.url.removesuffix('/0')}/1")
     await opened.redis.flushdb()
     yield opened
@@ -119,14 +121,19 @@ def settings(settings: Settings, store: Store) -> Settings:
 
 @asynccontextmanager
 async def delivering(
-    settings: Settings, *, pace: Pace = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
+    settings: Settings, *, policy: DeliveryPolicy = FAST, allow_private: bool = True, tail: int = 2_000, **changed: Any
 ) -> AsyncIterator[Running]:
-    """A gateway that delivers at this pace; it begins with a ``tail`` of so many events in memory."""
+    """A gateway that delivers with this policy; its log starts with the last ``tail`` records."""
     changed["allow_private_addresses"] = allow_private
-    server = Server(settings.model_copy(update=changed), Limits(heartbeat=5.0, tail_records=tail))
-    server.app.state.deliveries.pace = pace
+    server = Server(settings.model_copy(update=changed), StreamTimeouts(heartbeat=5.0, tail_records=tail))
+    server.app.state.deliveries.policy = policy
     async with serving(server) as gateway:
         yield gateway
+
+
+def delivered_by(*gateways: Running) -> list[str]:
+    """The ids of the webhooks that these gateways deliver now, sorted; one that two of them deliver is there twice."""
+    return sorted(one for gateway in gateways for one in gateway.server.app.state.deliveries._running)
 
 
 async def ask(
@@ -144,29 +151,31 @@ async def make(gateway: Running, receiver: Receiver, **given: Any) -> dict[str, 
     """A new webhook, delivered by this gateway."""
     status, made = await ask(gateway, "POST", body={"url": receiver.url, **given})
     assert status == 201, made
-    await eventually(lambda: made["id"] in gateway.server.app.state.deliveries.delivering)
+    await eventually(lambda: made["id"] in delivered_by(gateway))
     return dict(made)
 
 
 async def state_of(gateway: Running, webhook: dict[str, Any]) -> dict[str, Any]:
-    """A webhook as it is told now."""
-    status, told = await ask(gateway, "GET", f"/{webhook['id']}")
+    """The present state of a webhook."""
+    status, shown = await ask(gateway, "GET", f"/{webhook['id']}")
     assert status == 200
-    return dict(told)
+    return dict(shown)
 
 
 async def until(gateway: Running, webhook: dict[str, Any], **wanted: Any) -> dict[str, Any]:
-    """The webhook once it is told like this."""
+    """The webhook once it has these values."""
     async with asyncio.timeout(20):
         while True:
-            told = await state_of(gateway, webhook)
-            if wanted.items() <= told.items():
-                return told
+            shown = await state_of(gateway, webhook)
+            if wanted.items() <= shown.items():
+                return shown
             await asyncio.sleep(0.05)
 
 
-async def test_events_come_in_order_signed_and_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """One POST an event, as Standard Webhooks has it; the envelope is the stream's; what was done is told."""
+async def test_events_are_delivered_in_order_signed_and_once(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """One POST an event, as in Standard Webhooks, with the stream's envelope; deliveries are counted."""
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver, filter={"language": "ar"})
         assert made["state"] == "active"
@@ -196,10 +205,10 @@ async def test_events_come_in_order_signed_and_once(settings: Settings, receiver
             with pytest.raises(ValueError, match="not signed"):
                 verify(made["secret"], headers, delivery.body + b" ")
             assert headers["content-type"] == "application/json"
-        told = await until(gateway, made, deliveries=20)
-        assert (told["state"], told["failures"], told["error"]) == ("active", 0, None)
-        assert told["cursor"] >= envelopes[-1]["cursor"]
-        assert "secret" not in told
+        shown = await until(gateway, made, deliveries=20)
+        assert (shown["state"], shown["failures"], shown["error"]) == ("active", 0, None)
+        assert shown["cursor"] >= envelopes[-1]["cursor"]
+        assert "secret" not in shown
         assert gateway.counted('events_delivered_total{transport="webhook"} 20.0')
 
 
@@ -213,16 +222,16 @@ def _documented() -> Callable[[str, dict[str, str], bytes], None]:
 
 
 def test_the_signature_is_that_of_the_reference() -> None:
-    """The example in the tests of the reference libraries (github.com/standard-webhooks/standard-webhooks)."""
+    """As in the tests of the reference libraries (github.com/standard-webhooks/standard-webhooks)."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-async def test_what_fails_is_sent_again_before_anything_else(
+async def test_a_failed_event_is_sent_again_before_the_next(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
-    """After 500s, a time-out and a lost connection the same message comes again; order holds, nothing is missing."""
+    """After 500s, a timeout and a lost connection the same message is sent again; all events arrive in order."""
     broken = iter([500, 503, 302, 404])
 
     def answer(delivery: Delivery) -> web.Response | None:
@@ -239,14 +248,14 @@ async def test_what_fails_is_sent_again_before_anything_else(
         assert [one.id for one in receiver.came].count(articles[1].id) == 5
         repeated = [one for one in receiver.came if one.id == articles[1].id]
         assert len({one.headers["webhook-id"] for one in repeated}) == 1
-        told = await until(gateway, made, deliveries=3, failures=4)
-        assert (told["state"], told["error"], told["failing_since"]) == ("active", None, None)
+        shown = await until(gateway, made, deliveries=3, failures=4)
+        assert (shown["state"], shown["error"], shown["failing_since"]) == ("active", None, None)
         assert gateway.counted("webhook_failures_total 4.0")
         assert gateway.counted("webhooks 1.0")
 
 
-async def test_a_slow_receiver_holds_up_no_other(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """One that never answers fails by itself; its neighbour has everything meanwhile."""
+async def test_a_slow_receiver_delays_no_other(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """One that never answers fails; another receiver gets everything meanwhile."""
     async with delivering(settings) as gateway, receiving() as slow:
         slow.delay = 30
         made = await make(gateway, slow)
@@ -254,16 +263,16 @@ async def test_a_slow_receiver_holds_up_no_other(settings: Settings, receiver: R
         articles = [an_article() for _ in range(5)]
         await updates.send(*articles)
         await eventually(lambda: len(receiver.taken) == 5, seconds=3)
-        told = await until(gateway, made, state="failing", error="no answer within 1 s")
-        assert told["failing_since"]
-        assert told["next_attempt"]
+        shown = await until(gateway, made, state="failing", error="no answer within 1 s")
+        assert shown["failing_since"]
+        assert shown["next_attempt"]
         assert slow.taken == []
 
 
-async def test_another_gateway_goes_on_where_one_stopped(
+async def test_another_gateway_continues_where_one_stopped(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
-    """Events that come while no gateway runs are delivered by the next one, none twice."""
+    """Events published while no gateway runs are delivered by the next one, none twice."""
     async with delivering(settings) as first:
         made = await make(first, receiver)
         before = [an_article() for _ in range(3)]
@@ -281,28 +290,23 @@ async def test_another_gateway_goes_on_where_one_stopped(
 
 
 async def test_two_gateways_deliver_once(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """One of them has the lease; when it stops the other takes over, and nothing comes twice or not at all."""
+    """One of them has the lease; when it stops the other takes over, and no event is repeated or missing."""
     async with delivering(settings) as first, delivering(settings) as second:
         status, made = await ask(first, "POST", body={"url": receiver.url})
         assert status == 201
-        await eventually(lambda: _delivering(first, second) == [made["id"]])
+        await eventually(lambda: delivered_by(first, second) == [made["id"]])
         articles = [an_article() for _ in range(30)]
         for article in articles[:15]:
             await updates.send(article)
         await eventually(lambda: len(receiver.taken) == 15)
-        one, other = (first, second) if _delivering(first) else (second, first)
+        one, other = (first, second) if delivered_by(first) else (second, first)
         one.server.stop()
-        await eventually(lambda: _delivering(other) != [])
+        await eventually(lambda: delivered_by(other) != [])
         for article in articles[15:]:
             await updates.send(article)
         await eventually(lambda: len(receiver.taken) >= 30)
         await asyncio.sleep(0.3)
     assert receiver.ids == [article.id for article in articles]
-
-
-def _delivering(*gateways: Running) -> list[str]:
-    """The webhooks that these deliver; one that two of them delivered would be there twice."""
-    return sorted(one for gateway in gateways for one in gateway.server.app.state.deliveries.delivering)
 
 
 @asynccontextmanager
@@ -327,55 +331,55 @@ async def coming(updates: Updates) -> AsyncIterator[list[str]]:
 
 
 async def test_webhooks_move_without_a_repetition(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """A gateway that comes gets its share, one that goes gives it back; deliveries under way are finished first."""
+    """A gateway that starts gets its share and returns it when it stops; current deliveries are finished first."""
     # A slow machine must not look like a slow receiver.
-    pace = replace(FAST, timeout=10.0, lease=6.0)
+    policy = replace(FAST, timeout=10.0, lease=6.0)
     receiver.delay = 0.2
-    async with delivering(settings, pace=pace) as first:
+    async with delivering(settings, policy=policy) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         async with coming(updates) as articles:
             await eventually(lambda: len(receiver.came) > 12)
-            async with delivering(settings, pace=pace) as second:
-                # That all fall to the first is once in 4,096 times so.
-                await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+            async with delivering(settings, policy=policy) as second:
+                # That all are assigned to the first has a probability of 1 in 4,096.
+                await eventually(lambda: delivered_by(second) and delivered_by(first, second) == made, seconds=5)
                 await asyncio.sleep(0.5)
-            await eventually(lambda: _delivering(first) == made, seconds=5)
+            await eventually(lambda: delivered_by(first) == made, seconds=5)
         await eventually(lambda: len(receiver.taken) >= 12 * len(articles))
-        told = [await until(first, {"id": one}, deliveries=len(articles)) for one in made]
-        assert {one["failures"] for one in told} == {0}
+        shown = [await until(first, {"id": one}, deliveries=len(articles)) for one in made]
+        assert {one["failures"] for one in shown} == {0}
     assert len(receiver.came) == 12 * len(articles)
     assert _by_webhook(receiver.taken) == dict.fromkeys(made, articles)
 
 
 def _by_webhook(deliveries: Iterable[Delivery]) -> dict[str, list[str]]:
-    """What came, in order, for each webhook."""
+    """The received ids in order, by webhook."""
     found: dict[str, list[str]] = {}
     for delivery in deliveries:
         found.setdefault(delivery.headers["webhook-id"].rpartition("_")[0], []).append(delivery.id)
     return found
 
 
-async def test_what_waits_for_its_next_attempt_moves_at_once(
+async def test_a_webhook_that_waits_to_retry_moves_at_once(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
-    """A pause ends for nobody because a gateway came; nor does the pause hold up the move."""
+    """A move does not end the delay before the next attempt, and the delay does not delay the move."""
     receiver.answer = lambda _: web.Response(status=500)
-    pace = replace(FAST, first=60.0, longest=60.0)
-    async with delivering(settings, pace=pace) as first:
+    policy = replace(FAST, first_delay=60.0, max_delay=60.0)
+    async with delivering(settings, policy=policy) as first:
         made = sorted([(await make(first, receiver))["id"] for _ in range(12)])
         await updates.send(an_article())
         for one in made:
             await until(first, {"id": one}, state="failing")
-        async with delivering(settings, pace=pace) as second:
-            await eventually(lambda: _delivering(second) and _delivering(first, second) == made, seconds=5)
+        async with delivering(settings, policy=policy) as second:
+            await eventually(lambda: delivered_by(second) and delivered_by(first, second) == made, seconds=5)
             await asyncio.sleep(0.3)
     assert len(receiver.came) == 12
 
 
-async def test_a_cancellation_that_gets_lost_holds_up_nobody(
+async def test_a_lost_cancellation_keeps_no_lease(
     settings: Settings, receiver: Receiver, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client of the store that swallows one, as ``asyncio.wait_for`` of Python 3.11 may, keeps no lease alive."""
+    """The store's client may lose a cancellation, as ``asyncio.wait_for`` of Python 3.11 can; the lease still ends."""
     saving, lost = asyncio.Event(), asyncio.Event()
     save = Webhooks.save
 
@@ -394,22 +398,24 @@ async def test_a_cancellation_that_gets_lost_holds_up_nobody(
         began = time.monotonic()
         gateway.server.stop()
         await lost.wait()
-        await eventually(lambda: _delivering(gateway) == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         assert time.monotonic() - began < 2
     assert await store.redis.exists(f"webhook:{{khabar}}:{made['id']}:lease") == 0
 
 
-async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, receiver: Receiver, store: Store) -> None:
-    """One that cannot reach Kafka does not count: all webhooks stay with the others."""
+async def test_a_gateway_without_the_stream_takes_no_webhooks(
+    settings: Settings, receiver: Receiver, store: Store
+) -> None:
+    """A gateway that cannot reach Kafka does not take part: all webhooks stay with the others."""
     lost = Server(settings.model_copy(update={"kafka": f"127.0.0.1:{free_port()}"}))
-    lost.app.state.deliveries.pace = FAST
+    lost.app.state.deliveries.policy = FAST
     task = asyncio.create_task(lost.serve(sockets=[listen("127.0.0.1", 0)]))
     try:
         async with delivering(settings) as gateway:
             for _ in range(12):
                 await make(gateway, receiver)
             await asyncio.sleep(0.5)
-            assert len(_delivering(gateway)) == 12
+            assert len(delivered_by(gateway)) == 12
             assert await store.redis.zcard(GATEWAYS) == 1
     finally:
         lost.stop()
@@ -420,10 +426,10 @@ async def test_a_gateway_without_the_stream_takes_nothing(settings: Settings, re
 
 @dataclass
 class Child:
-    """``khabar api`` as a process of its own, with this ``pace``."""
+    """``khabar api`` as a child process with this ``policy``."""
 
     settings: Settings
-    pace: Pace
+    policy: DeliveryPolicy
     port: int
     process: Process
 
@@ -436,7 +442,7 @@ class Child:
             "KHABAR_DATA_DIR": str(self.settings.data_dir),
             "KHABAR_ALLOW_PRIVATE_ADDRESSES": "true",
         }
-        command = ["-c", _AT_THIS_PACE, json.dumps(asdict(self.pace)), "api", "--port", self.port]
+        command = ["-c", _WITH_POLICY, json.dumps(asdict(self.policy)), "api", "--port", self.port]
         await self.process.start([sys.executable, *map(str, command)], env=environment)
 
     async def delivers(self, http: aiohttp.ClientSession) -> int:
@@ -449,33 +455,33 @@ class Child:
             return -1
 
 
-_AT_THIS_PACE = """
+_WITH_POLICY = """
 import json, sys
-from api import server as service
-from api.webhooks import Pace
+from api import server
+from api.webhooks import DeliveryPolicy
 from services.cli import main
 
-pace = Pace(**json.loads(sys.argv.pop(1)))
+policy = DeliveryPolicy(**json.loads(sys.argv.pop(1)))
 
 
-class Server(service.Server):
+class Server(server.Server):
     def __init__(self, *given):
         super().__init__(*given)
-        self.app.state.deliveries.pace = pace
+        self.app.state.deliveries.policy = policy
 
 
-service.Server = Server
+server.Server = Server
 main()
 """
 
 
 @asynccontextmanager
-async def children(settings: Settings, pace: Pace, count: int) -> AsyncIterator[list[Child]]:
-    """So many gateways, started at once; stopped at the end."""
+async def children(settings: Settings, policy: DeliveryPolicy, count: int) -> AsyncIterator[list[Child]]:
+    """Gateways as child processes, started at once and stopped at the end."""
     found = []
     for number in range(count):
         log = settings.data_dir / f"gateway-{number}.log"
-        found.append(Child(settings, pace, free_port(), Process("api", log)))
+        found.append(Child(settings, policy, free_port(), Process("api", log)))
     try:
         for child in found:
             await child.start()
@@ -484,16 +490,16 @@ async def children(settings: Settings, pace: Pace, count: int) -> AsyncIterator[
         await asyncio.gather(*(child.process.stop() for child in found))
 
 
-# Of 20 webhooks one of two gateways has less than 4 once in 400 times, of 40 less than 8 once in 20,000.
+# The probability that one of two gateways has fewer than 4 of 20 webhooks is 1 in 400; fewer than 8 of 40, 1 in 20,000.
 _WEBHOOKS = 40
 _LEAST = 8
 
 
 async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """Each delivers its share. The other takes over what a killed one had, in order, with one repetition at most."""
-    pace = Pace(first=0.2, longest=1.0, timeout=10.0, lease=3.0, scan=0.2, save=0.5)
+    """Each delivers its share. When one is killed the other takes over, in order, with at most one repetition each."""
+    policy = DeliveryPolicy(first_delay=0.2, max_delay=1.0, timeout=10.0, lease=3.0, scan=0.2, save=0.5)
     receiver.delay = 0.05
-    async with children(settings, pace, 2) as (one, other), aiohttp.ClientSession() as http:
+    async with children(settings, policy, 2) as (one, other), aiohttp.ClientSession() as http:
 
         async def shared() -> bool:
             counts = [await child.delivers(http) for child in (one, other)]
@@ -521,7 +527,7 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
             one.process.kill()
             await one.process.wait()
             await eventually(all_with_the_other)
-            assert time.monotonic() - killed < pace.lease + pace.scan + 2
+            assert time.monotonic() - killed < policy.lease + policy.scan + 2
             at_takeover = len(articles)
             await eventually(lambda: _least(receiver) > at_takeover)
             repeated = _repetitions(receiver)
@@ -534,7 +540,7 @@ async def test_two_gateways_share_and_one_is_killed(settings: Settings, receiver
         await eventually(lambda: _least(receiver) == len(articles))
         await asyncio.sleep(0.3)
 
-    # A move repeats nothing: all that came twice did so because of the kill.
+    # A move repeats nothing: all repetitions are due to the kill.
     assert _repetitions(receiver) == repeated
     assert len({name.rpartition("_")[0] for name in repeated}) == len(repeated)
     came = _by_webhook(receiver.taken)
@@ -548,34 +554,34 @@ def _message_ids(receiver: Receiver) -> list[str]:
 
 
 def _least(receiver: Receiver) -> int:
-    """How many different messages came for the webhook that has the fewest."""
+    """The number of different messages of the webhook that has the fewest."""
     counts = Counter(name.rpartition("_")[0] for name in set(_message_ids(receiver)))
     return min(counts.values()) if len(counts) == _WEBHOOKS else 0
 
 
 def _repetitions(receiver: Receiver) -> dict[str, int]:
-    """How often the messages came that came more than once."""
+    """How often each repeated message was received."""
     return {name: count for name, count in Counter(_message_ids(receiver)).items() if count > 1}
 
 
-def test_shares_are_alike_and_few_webhooks_move() -> None:
-    """Whoever asks hears the same; each of N has about 1/N; who comes or goes moves no webhook but those it has."""
+def test_assignment_is_even_and_few_webhooks_move() -> None:
+    """All gateways compute the same; each of N has about 1/N; one that starts or stops moves only its own webhooks."""
     webhooks = [f"wh_{number:016x}" for number in range(1_000)]
     gateways = [f"{number:016x}" for number in range(4)]
-    before = {one: whose(one, gateways) for one in webhooks}
-    assert before == {one: whose(one, reversed(gateways)) for one in webhooks}
+    before = {one: assigned_gateway(one, gateways) for one in webhooks}
+    assert before == {one: assigned_gateway(one, reversed(gateways)) for one in webhooks}
     assert all(190 < count < 310 for count in Counter(before.values()).values())
     assert set(before.values()) == set(gateways)
     for gone in gateways:
-        after = {one: whose(one, [gateway for gateway in gateways if gateway != gone]) for one in webhooks}
+        after = {one: assigned_gateway(one, [gateway for gateway in gateways if gateway != gone]) for one in webhooks}
         assert {one for one in webhooks if after[one] != before[one]} == {
             one for one in webhooks if before[one] == gone
         }
         assert all(250 < count < 420 for count in Counter(after.values()).values())
 
 
-async def test_gateways_are_known_while_they_say_so(each_store: Store) -> None:
-    """Who has said nothing for its time is not counted, nor who withdrew; of gateways that are gone nothing stays."""
+async def test_gateways_count_as_alive_while_they_report(each_store: Store) -> None:
+    """A gateway that stopped reporting or deregistered does not count; nothing is left of gateways that are gone."""
     webhooks = Webhooks(each_store.redis)
 
     async def known(gateway: str, seconds: float) -> set[str]:
@@ -597,7 +603,7 @@ async def test_gateways_are_known_while_they_say_so(each_store: Store) -> None:
 
 
 async def test_a_gateway_that_lost_its_lease_saves_nothing(store: Store) -> None:
-    """Only the token and the revision that are in the store now move a cursor; the lease expires by itself."""
+    """Only the present token and revision can move a cursor; the lease expires by itself."""
     webhooks = Webhooks(store.redis)
     await webhooks.create(_webhook("wh_1", cursor="1"), most=5)
     (mine,) = await webhooks.lease([Lease("wh_1", "active:1", "mine")], seconds=0.2)
@@ -621,7 +627,7 @@ async def test_a_gateway_that_lost_its_lease_saves_nothing(store: Store) -> None
 
 
 async def test_webhooks_survive_a_rebuild_and_have_a_limit(each_store: Store) -> None:
-    """Clearing the aggregates leaves them; an owner has no more than it may, whatever others have."""
+    """Clearing the aggregates keeps them; the limit of an owner does not depend on others."""
     webhooks = Webhooks(each_store.redis)
     await webhooks.create(_webhook("wh_1", owner="a"), most=1)
     with pytest.raises(Full):
@@ -638,46 +644,46 @@ def _webhook(name: str, *, owner: str = "", cursor: str = "") -> Webhook:
     return Webhook(id=name, owner=owner, url="http://x/", filter="{}", secret="s", cursor=cursor, created=1.0)
 
 
-async def test_long_failure_pauses_and_resuming_goes_on(
+async def test_long_failure_pauses_and_resuming_continues(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
-    """Paused with its reason after so long; resumed it begins with the very event that failed."""
+    """After ``pause_after`` it is paused with a reason; resumed, it starts with the event that failed."""
     receiver.answer = lambda _: web.Response(status=500)
-    pace = Pace(first=0.05, longest=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with delivering(settings, pace=pace) as gateway:
+    policy = DeliveryPolicy(first_delay=0.05, max_delay=0.1, pause_after=0.4, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with delivering(settings, policy=policy) as gateway:
         made = await make(gateway, receiver)
         articles = [an_article() for _ in range(2)]
         await updates.send(*articles)
-        told = await until(gateway, made, state="paused")
-        assert (told["reason"], told["error"], told["cursor"]) == ("failed", "HTTP status 500", made["cursor"])
-        assert told["failures"] >= 3
+        shown = await until(gateway, made, state="paused")
+        assert (shown["reason"], shown["error"], shown["cursor"]) == ("failed", "HTTP status 500", made["cursor"])
+        assert shown["failures"] >= 3
         tried = len(receiver.came)
         receiver.answer = lambda _: None
         await asyncio.sleep(0.5)
         assert len(receiver.came) == tried
-        status, told = await ask(gateway, "POST", f"/{made['id']}/resume")
-        assert (status, told["state"], told["reason"], told["error"]) == (200, "active", None, None)
+        status, shown = await ask(gateway, "POST", f"/{made['id']}/resume")
+        assert (status, shown["state"], shown["reason"], shown["error"]) == (200, "active", None, None)
         await eventually(lambda: len(receiver.taken) == 2)
         assert receiver.ids == [article.id for article in articles]
 
 
 async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """A paused webhook rests; it resumes from now, from a cursor, or from where it was; deleted it is gone."""
+    """A paused webhook sends nothing; it resumes from now, a cursor, or where it stopped; a deleted one is gone."""
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         first = an_article()
         await updates.send(first)
         await eventually(lambda: receiver.ids == [first.id])
         at_first = (await until(gateway, made, deliveries=1))["cursor"]
-        status, told = await ask(gateway, "POST", f"/{made['id']}/pause")
-        assert (status, told["state"], told["reason"]) == (200, "paused", "asked")
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        status, shown = await ask(gateway, "POST", f"/{made['id']}/pause")
+        assert (status, shown["state"], shown["reason"]) == (200, "paused", "asked")
+        await eventually(lambda: delivered_by(gateway) == [])
         missed = an_article()
         await updates.send(missed)
         await asyncio.sleep(0.3)
         assert receiver.ids == [first.id]
         assert (await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"}))[0] == 200
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
         second = an_article()
         await updates.send(second)
         await eventually(lambda: receiver.ids == [first.id, second.id])
@@ -685,7 +691,7 @@ async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: R
         await eventually(lambda: receiver.ids[2:] == [missed.id, second.id])
         assert receiver.taken[1].headers["webhook-id"] == receiver.taken[3].headers["webhook-id"]
         assert (await ask(gateway, "DELETE", f"/{made['id']}"))[0] == 204
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         await updates.send(an_article())
         await asyncio.sleep(0.3)
         assert len(receiver.taken) == 4
@@ -694,33 +700,33 @@ async def test_pause_resume_elsewhere_and_delete(settings: Settings, receiver: R
         assert (await ask(gateway, "GET"))[1] == {"webhooks": []}
 
 
-async def test_gone_pauses_at_once_and_retry_after_is_kept(
+async def test_gone_pauses_at_once_and_retry_after_is_respected(
     settings: Settings, receiver: Receiver, updates: Updates
 ) -> None:
-    """410 means no more; a receiver that names a pause gets it, up to the longest that there is."""
+    """410 pauses the webhook; the delay is at least the receiver's Retry-After, up to ``max_delay``."""
     receiver.answer = lambda _: web.Response(status=429, headers={"Retry-After": "1"})
-    pace = Pace(first=0.01, longest=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
-    async with delivering(settings, pace=pace) as gateway:
+    policy = DeliveryPolicy(first_delay=0.01, max_delay=1.0, timeout=1, lease=2, scan=0.1, save=0.2)
+    async with delivering(settings, policy=policy) as gateway:
         made = await make(gateway, receiver)
         await updates.send(an_article())
         await until(gateway, made, state="failing", error="HTTP status 429")
         receiver.answer = lambda _: web.Response(status=410)
         assert len(receiver.came) == 1
-        told = await until(gateway, made, state="paused", reason="gone")
-        assert told["failures"] == 2
+        shown = await until(gateway, made, state="paused", reason="gone")
+        assert shown["failures"] == 2
         assert len(receiver.came) == 2
 
 
-async def test_a_lost_lease_costs_a_repetition_and_no_event(
+async def test_a_lost_lease_repeats_an_event_and_loses_none(
     settings: Settings, receiver: Receiver, updates: Updates, store: Store
 ) -> None:
-    """What was sent but could not be saved is sent again under the same ``webhook-id`` by whoever goes on."""
+    """An event that was sent but not saved is sent again by the next gateway, under the same ``webhook-id``."""
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await store.redis.set(f"webhook:{{khabar}}:{made['id']}:lease", "another", px=1_500)
         first, second = an_article(), an_article()
         await updates.send(first, second)
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [])
+        await eventually(lambda: delivered_by(gateway) == [])
         assert receiver.ids in ([], [first.id])
         assert (await state_of(gateway, made))["cursor"] == made["cursor"]
         await eventually(lambda: receiver.ids[-2:] == [first.id, second.id])
@@ -728,8 +734,8 @@ async def test_a_lost_lease_costs_a_repetition_and_no_event(
         await until(gateway, made, deliveries=2)
 
 
-async def test_a_cursor_that_means_nothing_is_told(settings: Settings, receiver: Receiver, store: Store) -> None:
-    """A webhook that cannot go on where it was says so; resuming there is refused, elsewhere it works."""
+async def test_an_invalid_cursor_pauses_with_its_reason(settings: Settings, receiver: Receiver, store: Store) -> None:
+    """A webhook that cannot continue at its cursor is paused; resuming there is an error, elsewhere it works."""
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await ask(gateway, "POST", f"/{made['id']}/pause")
@@ -737,16 +743,16 @@ async def test_a_cursor_that_means_nothing_is_told(settings: Settings, receiver:
         status, problem = await ask(gateway, "POST", f"/{made['id']}/resume")
         assert (status, problem["field"], problem["code"]) == (422, "from", "bad_cursor")
         await Webhooks(store.redis).change(made["id"], "active", {})
-        told = await until(gateway, made, state="paused", reason="bad_cursor")
-        assert told["error"]
-        status, told = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"})
-        assert (status, told["state"]) == (200, "active")
+        shown = await until(gateway, made, state="paused", reason="bad_cursor")
+        assert shown["error"]
+        status, shown = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "now"})
+        assert (status, shown["state"]) == (200, "active")
 
 
-async def test_a_cursor_too_old_is_told(
+async def test_a_cursor_too_old_pauses_with_its_reason(
     settings: Settings, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No silent gap: paused with the reason, resumed with all that is still kept when somebody says so."""
+    """No silent gap: it is paused with the reason, and on request resumed with everything that is still kept."""
     node = Kafka(tmp_path_factory.mktemp("cut-kafka"))
     await node.start()
     try:
@@ -767,17 +773,17 @@ async def test_a_cursor_too_old_is_told(
             assert (status, problem["code"]) == (410, "cursor_too_old")
             assert problem["oldest"] > made["cursor"]
             await gateway.server.app.state.deliveries.webhooks.change(made["id"], "active", {})
-            told = await until(gateway, made, state="paused", reason="cursor_too_old")
-            assert told["cursor"] == made["cursor"]
-            status, told = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "oldest"})
-            assert (status, told["cursor"]) == (200, problem["oldest"])
+            shown = await until(gateway, made, state="paused", reason="cursor_too_old")
+            assert shown["cursor"] == made["cursor"]
+            status, shown = await ask(gateway, "POST", f"/{made['id']}/resume", {"from": "oldest"})
+            assert (status, shown["cursor"]) == (200, problem["oldest"])
             await eventually(lambda: receiver.ids == [article.id for article in articles[12:]])
     finally:
         await node.stop()
 
 
-async def test_wrong_input_is_told_by_field(settings: Settings, receiver: Receiver) -> None:
-    """Each problem names the member that is wrong."""
+async def test_invalid_input_is_reported_by_field(settings: Settings, receiver: Receiver) -> None:
+    """Each problem document names the wrong member."""
     async with delivering(settings, max_webhooks=1) as gateway:
         fine = receiver.url
         for body, status, field in (
@@ -811,25 +817,25 @@ async def test_wrong_input_is_told_by_field(settings: Settings, receiver: Receiv
             assert (await ask(gateway, "GET", path))[0] == 404
 
 
-async def test_private_addresses_are_refused(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """When it is made, and again with each connection: a name may lead elsewhere by then."""
+async def test_private_addresses_are_rejected(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """At creation, and again at each connection, because a name may resolve to another address by then."""
     port = receiver.url.split(":")[2].split("/")[0]
     async with delivering(settings, allow_private=False) as gateway:
         for host in ("127.0.0.1", "localhost", "2130706433", "[::1]", "169.254.169.254", "10.0.0.1"):
             status, problem = await ask(gateway, "POST", body={"url": f"http://{host}:{port}/hook"})
             assert (status, problem["field"]) == (422, "url"), host
-        # As if the name had led to a public address when it was made.
+        # As if the name had resolved to a public address at creation.
         deliveries = gateway.server.app.state.deliveries
         deliveries.allow_private = True
         made = await make(gateway, receiver)
         await updates.send(an_article())
-        told = await until(gateway, made, state="failing")
-        assert told["error"] == "the address is not a public one"
+        shown = await until(gateway, made, state="failing")
+        assert shown["error"] == "the address is not a public one"
         assert receiver.came == []
 
 
-async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, receiver: Receiver) -> None:
-    """Others do not see it, and without the scope read there are none; a key that is gone gets nothing more."""
+async def test_a_webhook_belongs_to_the_key_that_created_it(settings: Settings, receiver: Receiver) -> None:
+    """Other keys do not see it, the scope read is required, and webhooks of a removed key are suspended."""
     async with delivering(settings, api_keys=("one:read", "two", "writer:write")) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}))[0] == 401
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="writer"))[0] == 403
@@ -839,16 +845,16 @@ async def test_a_webhook_belongs_to_the_key_that_made_it(settings: Settings, rec
         assert (await ask(gateway, "GET", key="two"))[1] == {"webhooks": []}
         for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
             assert (await ask(gateway, method, f"/{made['id']}{path}", key="two"))[0] == 404
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
     async with delivering(settings, api_keys=("two",)) as gateway:
         await asyncio.sleep(0.5)
-        assert gateway.server.app.state.deliveries.delivering == []
+        assert delivered_by(gateway) == []
     async with delivering(settings, api_keys=("one:read",)) as gateway:
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering == [made["id"]])
+        await eventually(lambda: delivered_by(gateway) == [made["id"]])
 
 
-async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """A filter that matches nothing for long must not become too old."""
+async def test_quiet_streams_advance_the_cursor_too(settings: Settings, receiver: Receiver, updates: Updates) -> None:
+    """The cursor of a filter without matches does not become too old."""
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver, filter={"entity": "Q-none"})
         await updates.send(an_article())
@@ -858,20 +864,22 @@ async def test_quiet_streams_move_the_cursor_too(settings: Settings, receiver: R
         assert receiver.came == []
 
 
-async def test_events_a_second_hold_for_webhooks(settings: Settings, receiver: Receiver, updates: Updates) -> None:
-    """The limit of the key that made it."""
+async def test_the_limit_of_events_applies_to_webhooks(
+    settings: Settings, receiver: Receiver, updates: Updates
+) -> None:
+    """It is the limit of the key that created it."""
     key = hashlib.sha256(b"k").hexdigest()
     async with delivering(settings, api_keys=(f"sha256:{key}:read:events=5",)) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="k"))[0] == 201
-        await eventually(lambda: gateway.server.app.state.deliveries.delivering != [])
+        await eventually(lambda: delivered_by(gateway) != [])
         await updates.send(*(an_article() for _ in range(9)))
         began = time.monotonic()
         await eventually(lambda: len(receiver.taken) == 9)
         assert 0.5 < time.monotonic() - began < 5
 
 
-async def test_without_the_store_it_waits(settings: Settings, receiver: Receiver) -> None:
-    """Questions are 503; the gateway stays up."""
+async def test_without_the_store_webhooks_wait(settings: Settings, receiver: Receiver) -> None:
+    """Requests about webhooks are 503; the gateway stays up."""
     async with delivering(settings, redis=f"redis://127.0.0.1:{free_port()}/0") as gateway:
         status, problem = await ask(gateway, "POST", body={"url": receiver.url})
         assert (status, problem["status"]) == (503, 503)
@@ -886,9 +894,25 @@ def test_secrets() -> None:
             secret_bytes(wrong)
 
 
-def test_pauses_grow_and_are_spread() -> None:
-    """5 s, doubled up to an hour, a fifth more or less; a receiver may ask for longer, up to the hour."""
-    pace = Pace()
-    assert [pace.pause(attempts, 0, 0.5) for attempts in (1, 2, 3, 100)] == [5, 10, 20, 3600]
-    assert (pace.pause(1, 0, 0.0), pace.pause(1, 0, 1.0)) == pytest.approx((4, 6))
-    assert (pace.pause(1, 60, 0.5), pace.pause(1, 1e9, 0.5)) == (60, 3600)
+def test_delays_grow_and_have_jitter() -> None:
+    """5 s, doubled up to an hour, plus or minus a fifth; a receiver may request longer, up to the hour."""
+    policy = DeliveryPolicy()
+    assert [policy.delay(attempts, 0, 0.5) for attempts in (1, 2, 3, 100)] == [5, 10, 20, 3600]
+    assert (policy.delay(1, 0, 0.0), policy.delay(1, 0, 1.0)) == pytest.approx((4, 6))
+    assert (policy.delay(1, 60, 0.5), policy.delay(1, 1e9, 0.5)) == (60, 3600)
+
+
+async def test_a_look_up_without_a_thread_fails_and_frees_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no thread can be started, look-ups raise ``OSError``; later ones work, however many failed."""
+    resolver = ThreadedResolver()
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        for _ in range(100):
+            with pytest.raises(OSError, match="thread"):
+                await resolver.resolve("localhost", 80)
+    async with asyncio.timeout(10):
+        assert await resolver.resolve("localhost", 80)

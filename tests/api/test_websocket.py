@@ -15,8 +15,8 @@ from tests.api.conftest import Running, Start, Updates, a_story, an_article, an_
 from tests.api.raw import raw
 
 
-async def test_events_are_delivered_live_as_they_lie_on_kafka(gateway: Running, updates: Updates) -> None:
-    """A subscriber is told its place first, then gets each event with type, time, cursor and the data unchanged."""
+async def test_events_are_delivered_live_as_they_are_on_kafka(gateway: Running, updates: Updates) -> None:
+    """A subscriber first gets its cursor, then each event with type, time, cursor and the data unchanged."""
     article, story = an_article(entities=[an_entity("Q39760")]), a_story()
     async with gateway.stream() as subscriber:
         subscribed = await subscriber.next()
@@ -31,8 +31,8 @@ async def test_events_are_delivered_live_as_they_lie_on_kafka(gateway: Running, 
     assert first["time"].endswith("Z") and "T" in first["time"] and "." in first["time"]
 
 
-async def test_several_events_come_in_one_frame_one_json_a_line(gateway: Running, updates: Updates) -> None:
-    """What lies ready when somebody resumes goes out together, each line an envelope of its own."""
+async def test_several_events_are_one_frame_with_one_json_a_line(gateway: Running, updates: Updates) -> None:
+    """Events that are available at a resume are sent together, one envelope a line."""
     async with gateway.stream() as subscriber:
         cursor = (await subscriber.next())["cursor"]
     articles = [an_article() for _ in range(50)]
@@ -44,8 +44,8 @@ async def test_several_events_come_in_one_frame_one_json_a_line(gateway: Running
     assert ids(map(json.loads, lines)) == [one.id for one in articles]
 
 
-async def test_subscribe_changes_filter_and_place_without_reconnecting(gateway: Running, updates: Updates) -> None:
-    """``subscribe`` answers from which cursor on the new filter holds; with a cursor it goes back to it."""
+async def test_subscribe_changes_filter_and_position_without_reconnecting(gateway: Running, updates: Updates) -> None:
+    """The answer to ``subscribe`` has the cursor after which the new filter applies; a cursor moves the position."""
     french, arabic = an_article(language="fr"), an_article()
     async with gateway.stream(language="fr") as subscriber:
         first = await subscriber.next()
@@ -65,8 +65,8 @@ async def test_subscribe_changes_filter_and_place_without_reconnecting(gateway: 
 
 
 @pytest.mark.parametrize("frame", ['{"op":"subscribe"}', '{"op":"subscribe","filter":null}'])
-async def test_subscribe_without_a_filter_means_everything(gateway: Running, frame: str) -> None:
-    """A missing filter and null are the same."""
+async def test_subscribe_without_a_filter_selects_everything(gateway: Running, frame: str) -> None:
+    """A missing filter and null mean the same."""
     async with gateway.stream(language="fr") as subscriber:
         await subscriber.next()
         await subscriber.socket.send(frame)
@@ -74,7 +74,7 @@ async def test_subscribe_without_a_filter_means_everything(gateway: Running, fra
 
 
 async def test_ping_is_answered(gateway: Running) -> None:
-    """``ping`` brings ``pong``."""
+    """The answer to ``ping`` is ``pong``."""
     async with gateway.stream() as subscriber:
         await subscriber.op(op="ping")
         assert await subscriber.until("pong") == {"type": "pong"}
@@ -102,10 +102,10 @@ async def test_ping_is_answered(gateway: Running) -> None:
         (b"\x00", "bad_request", "text"),
     ],
 )
-async def test_a_wrong_op_is_an_error_and_the_subscription_stays(
+async def test_a_wrong_op_is_an_error_and_the_subscription_continues(
     gateway: Running, updates: Updates, frame: str | bytes, code: str, word: str
 ) -> None:
-    """The error names what is wrong; events go on under the filter that held before."""
+    """The error names what is wrong; events continue with the previous filter."""
     article = an_article(language="it")
     async with gateway.stream(language="it") as subscriber:
         await subscriber.next()
@@ -130,10 +130,10 @@ async def test_a_wrong_op_is_an_error_and_the_subscription_stays(
         ({"since": "2025-01-01T00:00:00"}, "bad_request", "since"),
     ],
 )
-async def test_a_wrong_address_is_told_and_closed_4400(
+async def test_a_wrong_query_is_an_error_and_a_close_with_4400(
     gateway: Running, parameters: dict[str, Any], code: str, word: str
 ) -> None:
-    """Somebody who connects with a wrong filter or cursor gets the error that names it, and is closed."""
+    """A client that connects with a wrong filter or cursor gets an error that names it, and is closed."""
     async with gateway.stream(**parameters) as subscriber:
         error = await subscriber.next()
         assert (error["type"], error["code"]) == ("error", code)
@@ -142,35 +142,35 @@ async def test_a_wrong_address_is_told_and_closed_4400(
 
 
 async def test_a_cursor_ahead_of_the_stream_is_bad(gateway: Running) -> None:
-    """A cursor that Kafka has not reached cannot have been sent."""
-    ahead = gateway.gateway.stream.cursors.encode(10**9)
+    """A cursor ahead of Kafka cannot have been sent by any gateway."""
+    ahead = gateway.gateway.hub.cursors.encode(10**9)
     async with gateway.stream(cursor=ahead) as subscriber:
         assert (await subscriber.next())["code"] == "bad_cursor"
 
 
-async def test_frames_larger_than_64_kilobytes_are_refused(gateway: Running) -> None:
-    """Nobody can make the gateway hold a large frame."""
+async def test_frames_larger_than_64_kilobytes_are_rejected(gateway: Running) -> None:
+    """A client cannot make the gateway buffer a large frame."""
     async with gateway.stream() as subscriber:
         await subscriber.socket.send('"' + "x" * 70_000 + '"')
         assert await subscriber.close_code() == 1009
 
 
-async def test_heartbeats_move_the_cursor_of_a_quiet_filter(start: Start, updates: Updates) -> None:
-    """When nothing matches, heartbeats come and their cursor follows the stream."""
-    async with start(limits={"heartbeat": 0.2}) as gateway, gateway.stream(source="nobody") as subscriber:
+async def test_heartbeats_advance_the_cursor_of_a_quiet_filter(start: Start, updates: Updates) -> None:
+    """When nothing matches, heartbeats are sent and their cursor follows the stream."""
+    async with start(timeouts={"heartbeat": 0.2}) as gateway, gateway.stream(source="nobody") as subscriber:
         before = (await subscriber.next())["cursor"]
         (offset,) = await updates.send(an_article())
-        after = gateway.gateway.stream.cursors.encode(offset)
+        after = gateway.gateway.hub.cursors.encode(offset)
         async with asyncio.timeout(5):
             while (beat := await subscriber.until("heartbeat"))["cursor"] < after:
                 pass
         assert before < beat["cursor"] == after
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(start: Start, updates: Updates) -> None:
-    """The reader beside it gets everything meanwhile; it itself is told where to resume and closed with 4408."""
+async def test_a_client_that_does_not_read_is_closed_and_delays_no_other(start: Start, updates: Updates) -> None:
+    """Another client gets everything meanwhile; the slow one gets a cursor to resume with and is closed with 4408."""
     articles = [an_article(text="خبر " * 30_000) for _ in range(60)]
-    async with start(limits={"send": 0.5}) as gateway:
+    async with start(timeouts={"send": 0.5}) as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
         async with connect(url, compression=None, max_size=None, max_queue=1) as silent, gateway.stream() as reader:
             await asyncio.sleep(0.2)
@@ -186,15 +186,15 @@ async def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(start: S
             got = [one for one in seen if "data" in one]
             assert 0 < len(got) < len(articles)
             assert seen[-1]["cursor"] == got[-1]["cursor"]
-            # The place it was told is the right one.
+            # The cursor that it got is the right one.
             async with gateway.stream(cursor=seen[-1]["cursor"]) as resumed:
                 rest = await resumed.events(len(articles) - len(got))
             assert ids(got + rest) == [one.id for one in articles]
 
 
 async def test_a_client_that_never_reads_again_frees_its_memory(start: Start, updates: Updates) -> None:
-    """The line of one who does not even take the close is cut."""
-    async with start(limits={"send": 0.3, "farewell": 0.3}) as gateway:
+    """A connection whose client does not even read the close is reset."""
+    async with start(timeouts={"send": 0.3, "close": 0.3}) as gateway:
         url = f"ws://127.0.0.1:{gateway.port}/v1/stream"
         async with connect(url, compression=None, max_size=None, max_queue=1, close_timeout=0.1):
             await asyncio.sleep(0.2)
@@ -202,8 +202,8 @@ async def test_a_client_that_never_reads_again_frees_its_memory(start: Start, up
             await eventually(lambda: not gateway.server.server_state.connections)
 
 
-async def test_stopping_tells_subscribers_where_to_resume(start: Start, updates: Updates) -> None:
-    """A gateway that stops says ``going_away`` with the cursor, and closes with 1012, within seconds."""
+async def test_stopping_sends_subscribers_their_cursor(start: Start, updates: Updates) -> None:
+    """A gateway that stops sends ``going_away`` with the cursor, and closes with 1012, within seconds."""
     async with start() as gateway, gateway.stream() as subscriber:
         await subscriber.next()
         await updates.send(an_article())
@@ -214,8 +214,8 @@ async def test_stopping_tells_subscribers_where_to_resume(start: Start, updates:
         assert await subscriber.close_code() == 1012
 
 
-async def test_frames_and_the_control_frames_between_them_stay_whole(gateway: Running, updates: Updates) -> None:
-    """Pings of a client are answered between events of every size, and its close ends the stream cleanly."""
+async def test_control_frames_do_not_break_event_frames(gateway: Running, updates: Updates) -> None:
+    """Pings are answered between events of every size, and the client's close ends the stream cleanly."""
     sizes = (1, 100, 10_000, 60_000, 5, 300_000)
     articles = [an_article(text="x" * size) for size in sizes]
     async with gateway.stream() as subscriber:
@@ -236,13 +236,13 @@ async def test_frames_and_the_control_frames_between_them_stay_whole(gateway: Ru
         await more
 
 
-async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start, updates: Updates) -> None:
-    """A live subscriber is no task, reads nothing, and one whose filter does not match moves on all the same."""
+async def test_a_caught_up_subscriber_costs_only_its_writes(start: Start, updates: Updates) -> None:
+    """A caught-up subscriber has no task and reads nothing, and its position advances also without matches."""
     async with start() as gateway, gateway.stream() as all_of_it, gateway.stream(source="nobody") as quiet:
         await all_of_it.next()
         began = (await quiet.next())["cursor"]
-        live = gateway.gateway.stream.live
-        await eventually(lambda: len(live) == 2 and not any(session.behind for session in live))
+        live = gateway.gateway.hub.live
+        await eventually(lambda: len(live) == 2 and not any(session.catching_up for session in live))
         tasks, reads = len(asyncio.all_tasks()), 0
         read = gateway.gateway.log.read
 
@@ -263,13 +263,13 @@ async def test_who_has_everything_costs_nothing_but_what_is_written(start: Start
         assert gateway.counted('events_delivered_total{transport="websocket"} 2.0')
 
 
-async def test_what_waits_for_a_client_is_bounded(start: Start, updates: Updates) -> None:
-    """Of one who does not read no more than a chunk and what makes a connection full waits, here and in the kernel."""
+async def test_the_buffers_of_a_client_are_bounded(start: Start, updates: Updates) -> None:
+    """For a client that does not read, at most a chunk and a full buffer wait in the gateway and in the kernel."""
     text = "خبر " * 15_000
-    async with start(limits={"send": 30.0}) as gateway, raw(gateway), gateway.stream() as reader:
+    async with start(timeouts={"send": 30.0}) as gateway, raw(gateway), gateway.stream() as reader:
         await reader.next()
         connections = gateway.server.server_state.connections
-        await eventually(lambda: len(gateway.gateway.stream.live) == 2)
+        await eventually(lambda: len(gateway.gateway.hub.live) == 2)
         most = 0
         for _ in range(60):
             await updates.send(an_article(text=text))
@@ -277,16 +277,16 @@ async def test_what_waits_for_a_client_is_bounded(start: Start, updates: Updates
             most = max(most, *(one.transport.get_write_buffer_size() for one in connections))
         assert 64 * 1024 < most < 64 * 1024 + CHUNK_BYTES + 2 * len(text.encode())
         for one in connections:
-            # The kernel reports twice what was asked for.
+            # The kernel reports twice the requested size.
             assert one.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 512 * 1024
 
 
 async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updates) -> None:
-    """Too slow is who takes nothing for so long; one who takes a little all the time gets everything."""
+    """Only a client that reads nothing for ``timeouts.send`` is too slow; one that reads a little gets everything."""
     loop = asyncio.get_running_loop()
     articles = [an_article(text="خبر " * 15_000) for _ in range(30)]
-    async with start(limits={"send": 0.6}) as gateway, raw(gateway) as line:
-        await eventually(lambda: gateway.gateway.stream.live)
+    async with start(timeouts={"send": 0.6}) as gateway, raw(gateway) as line:
+        await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*articles)
         began, received = loop.time(), b""
         async with asyncio.timeout(60):
@@ -299,15 +299,15 @@ async def test_a_slow_reader_that_does_read_is_kept(start: Start, updates: Updat
         assert b"too_slow" not in received
 
 
-async def test_a_client_that_closes_but_never_reads_is_cut(start: Start, updates: Updates) -> None:
-    """Its close does not leave a line open that waits for ever to be emptied."""
-    async with start(limits={"send": 60.0}) as gateway, raw(gateway) as line:
+async def test_the_connection_of_a_client_that_closes_without_reading_is_reset(start: Start, updates: Updates) -> None:
+    """Its close does not leave a connection open that waits forever to be drained."""
+    async with start(timeouts={"send": 60.0}) as gateway, raw(gateway) as line:
         connections = gateway.server.server_state.connections
-        await eventually(lambda: gateway.gateway.stream.live)
+        await eventually(lambda: gateway.gateway.hub.live)
         await updates.send(*[an_article(text="خبر " * 30_000) for _ in range(20)])
         await eventually(lambda: any(one.is_full for one in connections))
         close = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True)
         await asyncio.get_running_loop().sock_sendall(line, close)
-        await eventually(lambda: not gateway.gateway.stream.live)
+        await eventually(lambda: not gateway.gateway.hub.live)
         await eventually(lambda: not connections, seconds=5)
         assert gateway.counted('connections{transport="websocket"} 0.0')
