@@ -1,16 +1,16 @@
-"""Measurements of speed, run by hand and quoted with their command.
+"""Measurements of speed, run by hand; results are quoted with the command that repeats them.
 
-========== ============================================================================
-aggregate  the cost of keeping the aggregates, and their memory in the store
-annotate   the cost of annotate
-asking     the time of an aggregate query, compared with a bare round trip to the store
-fanout     events delivered per CPU-second, compared with servers that do less
-group      the cost of group per article
-hostile    what hostile clients cost the others
-latency    from POST to the frame at a subscriber
+========== ================================================================================
+aggregate  cost of keeping the aggregates, and their memory in the store
+annotate   cost of annotate, by step
+fanout     events delivered per CPU-second, compared with simpler servers
+group      cost of group per article
+hostile    effect of hostile clients on other clients
+latency    time from POST to the subscriber's frame
+queries    time of aggregate queries, compared with a round trip to the store
 receivers  subscribers in a separate process that read raw sockets and record times
-recovery   how long group takes to restore its state
-streams    annotated articles in large numbers
+recovery   time that group takes to restore its state
+synthetic  annotated articles in large numbers
 throughput throughput of the whole system
-========== ============================================================================
+========== ================================================================================
 """

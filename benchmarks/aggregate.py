@@ -1,11 +1,11 @@
-"""``python -m benchmarks.aggregate``: what it costs to keep the aggregates, and what they take in the store.
+"""``python -m benchmarks.aggregate``: the cost of keeping the aggregates, and their memory in the store.
 
-Articles of the generated stream, annotated by its truth, and the state of its story behind each, as group publishes
-them, are read from JSON and applied in batches to an embedded Valkey, as fast as it goes, with the stream's clock
-instead of the wall's (every 15 seconds of it the windows roll, and what may be rising is asked for, as in a worker).
-Batches and ticks are timed apart, in CPU seconds of this process and of the store; making the articles is not.
+Articles of a generated stream, annotated by their labels, each followed by the state of its story as group publishes
+it, are read from JSON and applied in batches to an embedded Valkey, as fast as possible. The clock is that of the
+stream: every 15 seconds of it the windows roll and trend candidates are requested, as in a worker. Batches and ticks
+are measured separately, in CPU seconds of this process and of the store; making the articles is not measured.
 
-Every fifth of the way a line says what the last fifth cost, and what the store takes by then.
+After each fifth of the articles a line shows the cost of that fifth and the memory of the store.
 """
 
 import asyncio
@@ -27,25 +27,25 @@ from services.identity import article_id, digest
 from services.store import Batch, Store
 
 _LOG = "benchmark/updates-0"
-_LARGEST_LIST = 50
+_MAX_LISTED = 50
 _TICK = timedelta(seconds=15)
 
 
 def records(articles: int, *, seed: int = 1, start: datetime, days: float) -> Iterator[counter.UpdateRecord]:
-    """So many articles and the state of its story behind each, as records of ``updates`` from offset 0 on."""
+    """Generated articles, each followed by the state of its story, as records of ``updates`` from offset 0 on."""
     stories: dict[str, Story] = {}
     offset = 0
     for fields, truth in Stream(articles, seed, start=start, days=days):
         article = published(ArticleIn.model_validate(fields), truth)
         arrived = int(truth.arrives_at.timestamp() * 1_000)
         yield counter.UpdateRecord(offset, arrived, [("type", b"article")], article.encode())
-        story = stories[truth.story] = _told(stories.get(truth.story), article)
+        story = stories[truth.story] = _story_after(stories.get(truth.story), article)
         yield counter.UpdateRecord(offset + 1, arrived, [("type", b"story")], story.encode())
         offset += 2
 
 
 def published(article: ArticleIn, truth: Truth) -> Article:
-    """An article as group would publish it, by what is true of it. Ids are as long as real ones."""
+    """An article as group would publish it, by its labels. Ids are as long as real ones."""
     text = article.text or ""
     return Article(
         id=article_id(article),
@@ -76,7 +76,7 @@ def published(article: ArticleIn, truth: Truth) -> Article:
     )
 
 
-def _told(story: Story | None, article: Article) -> Story:
+def _story_after(story: Story | None, article: Article) -> Story:
     source = article.source or "unknown"
     if story is None:
         return Story(
@@ -97,18 +97,18 @@ def _told(story: Story | None, article: Article) -> Story:
             "sources": sorted({*story.sources, source}),
             "languages": sorted({*story.languages, article.language}),
             "last_published": article.received_at,
-            "articles": [article.id, *story.articles][:_LARGEST_LIST],
+            "articles": [article.id, *story.articles][:_MAX_LISTED],
         }
     )
 
 
 class Meter:
-    """CPU seconds of this process and of the store within ``async with``, and the longest time on the wall's clock."""
+    """CPU seconds of this process and of the store within ``async with``, and the longest wall-clock time."""
 
     def __init__(self, store: Store) -> None:
         self.own = self.store = self.longest = 0.0
         self.times = 0
-        self._at = store
+        self._measured = store
         self._began = (0.0, 0.0, 0.0)
 
     async def __aenter__(self) -> None:
@@ -122,7 +122,7 @@ class Meter:
         self.times += 1
 
     async def _used(self) -> float:
-        found = await self._at.redis.info("cpu")
+        found = await self._measured.redis.info("cpu")
         return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
@@ -140,22 +140,22 @@ async def run(articles: int, *, days: float, batch: int, seed: int) -> None:
 
 
 async def _fill(store: Store, articles: int, *, days: float, size: int, seed: int) -> None:
-    # Keys die by the wall's clock: the stream must not be behind it.
+    # Keys expire by the wall clock, so the stream must not be in the past.
     start = moment = datetime.now(UTC)
     stream = iter(records(articles, seed=seed, start=start, days=days))
     trends = TrendDetector()
-    click.echo("articles  us an article: worker  store | ms a tick: worker  store |  used MB  resident MB     keys")
+    click.echo("articles  us per article: worker store | ms per tick: worker store |  used MB  resident MB     keys")
     for fifth in range(1, 6):
         batches, ticks = Meter(store), Meter(store)
         left = articles * fifth // 5 - articles * (fifth - 1) // 5
-        told = left
+        count = left
         while left:
-            some = list(islice(stream, 2 * min(left, size)))
-            left -= len(some) // 2
-            now = datetime.fromtimestamp(some[-1].timestamp / 1_000, UTC)
+            chunk = list(islice(stream, 2 * min(left, size)))
+            left -= len(chunk) // 2
+            now = datetime.fromtimestamp(chunk[-1].timestamp / 1_000, UTC)
             async with batches:
                 batch = Batch()
-                for record in some:
+                for record in chunk:
                     counter.add(batch, record)
                 await store.apply(_LOG, batch, now=now)
             if now - moment >= _TICK:
@@ -163,7 +163,7 @@ async def _fill(store: Store, articles: int, *, days: float, size: int, seed: in
                 async with ticks:
                     await _tick(store, trends, now)
         memory, keys = await store.redis.info("memory"), await store.redis.dbsize()
-        own, stores = batches.own / told * 1e6, batches.store / told * 1e6
+        own, stores = batches.own / count * 1e6, batches.store / count * 1e6
         own_tick, store_tick = (one / max(1, ticks.times) * 1e3 for one in (ticks.own, ticks.store))
         click.echo(
             f"{articles * fifth // 5:8}               {own:7.1f}  {stores:5.1f} |"
@@ -186,11 +186,11 @@ async def _tick(store: Store, trends: TrendDetector, now: datetime) -> None:
 
 @click.command()
 @click.option("--articles", type=click.IntRange(5), default=100_000, show_default=True)
-@click.option("--days", type=click.FloatRange(0.01), default=1.0, show_default=True, help="over which they arrive")
-@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="articles applied at once")
+@click.option("--days", type=click.FloatRange(0.01), default=1.0, show_default=True, help="days over which they arrive")
+@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="articles per batch")
 @click.option("--seed", type=int, default=1, show_default=True)
 def main(articles: int, days: float, batch: int, seed: int) -> None:
-    """Fill a store and say what it cost."""
+    """Fill a store and print the cost."""
     asyncio.run(run(articles, days=days, batch=batch, seed=seed))
 
 

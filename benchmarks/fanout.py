@@ -1,25 +1,25 @@
-"""What the stream costs: events delivered a CPU-second of the server, against servers that do less.
+"""The cost of the stream: events delivered per CPU-second of the server, compared with servers that do less.
 
-- ``gateway``: the gateway's own ``/v1/stream``, whose log is fed directly, so that Kafka is not measured.
-- ``raw``: an asyncio server that writes a prebuilt frame to every transport, in bursts ten frames a write.
-- ``queues``: FastAPI with a queue and a task a client, as it is commonly written.
+- ``gateway``: the gateway's own ``/v1/stream``; its log is fed directly, so that Kafka is not measured.
+- ``raw``: an asyncio server that writes a prebuilt frame to each transport, in bursts ten frames per write.
+- ``queues``: FastAPI with a queue and a task per client, as it is commonly written.
 
-All three run on uvloop in a process of their own; all clients are one further process that reads raw sockets
+All three run on uvloop in a separate process; all clients run in one other process that reads raw sockets
 (``benchmarks.receivers``). Events have 1 KB.
 
-``paced`` are single events, evenly spread, 20 thousand deliveries a second in all (``--deliveries``), so that nothing
-coalesces: 100 events a second to 200 clients, 4 to 5,000. ``--each 20`` makes it 20 events a second whatever the
-number of clients, which at 5,000 are 100 thousand deliveries a second: about what one core can write one by one, each
-event by itself also when it is overdue. ``bursts`` are 20 events at once, 80 thousand deliveries a
-second in all.
+``paced``: single events, evenly spaced, 20 thousand deliveries a second in total (``--deliveries``), so that nothing
+coalesces: 100 events a second to 200 clients, 4 to 5,000. ``--each 20`` makes it 20 events a second independent of the
+number of clients; at 5,000 clients these are 100 thousand deliveries a second, about what one core can write one by
+one, each event separately even if it is overdue. ``bursts``: 20 events at once, 80 thousand deliveries a second in
+total.
 
-Delays run from when an event was *due*, not from when a busy server came to publish it, and every delivery counts;
-see ``benchmarks.receivers`` for the two times that are taken. A CPU-second is one of the server's process, user and
-system, from the first event until all are delivered. In each round the servers take turns, in another order each
-time; figures are medians of the rounds, ratios those within a round. Trust ratios rather than figures.
+Delays are measured from when an event was *due*, not from when a busy server published it, and each delivery counts;
+see ``benchmarks.receivers`` for the two times. A CPU-second is one of the server's process, user and system, from the
+first event until all are delivered. In each round the servers take turns in a different order; figures are medians of
+the rounds, ratios are computed within a round. Trust ratios more than figures.
 
-Memory is that of the server's process (resident), without what the kernel holds for its sockets: a connection that is
-idle, and one to which events were paced for some seconds (with the gateway's log, of at most 64 MB, in it).
+Memory is that of the server's process (resident), without the kernel's socket buffers: per idle connection, and per
+connection after paced events for ``--seconds`` (including the gateway's log of at most 64 MB).
 
     python -m benchmarks.fanout speed --clients 200 1000 5000 --seconds 5
     python -m benchmarks.fanout speed --clients 5000 --each 20
@@ -35,7 +35,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -53,7 +53,7 @@ from api.stream.filters import Filter
 from api.stream.log import Log
 from api.stream.protocols import text_frame
 from api.stream.stream_event import Event, Facets
-from benchmarks.receivers import Child, crowd, due, prepare, resident, say, settled
+from benchmarks.receivers import Child, due, prepare, report, resident, settled, subscribers
 from services import telemetry
 from services.settings import Settings
 
@@ -61,7 +61,9 @@ KINDS = ("gateway", "raw", "queues")
 _MODES = ("paced", "bursts")
 _BURST = 20
 _BURST_DELIVERIES = 80_000
-_FEWEST_BURSTS = 10
+_MIN_BURSTS = 10
+# After connecting, the server has work left that is not part of the measurement.
+_SETTLE_SECONDS = 1.0
 _RAW_AT_ONCE = 10
 _BYTES = 1_024
 CURSORS = Cursors("bench")
@@ -76,14 +78,14 @@ def _event(offset: int, planned: int = 10**18, facets: Facets = _FACETS, text: s
     cursor = CURSORS.encode(offset)
     head = f'{{"cursor":"{cursor}","type":"article","time":"2026-11-22T00:00:00.000Z","data":'.encode()
     data = f'{{"id":"{offset}",{due(planned)},"text":"'.encode()
-    room = _BYTES - len(head) - len(data) - 3
-    # Cut between two bytes of a letter: one more of ASCII makes up for it.
-    body = text.encode()[:room].decode(errors="ignore").encode().ljust(room, b".")
+    length = _BYTES - len(head) - len(data) - 3
+    # If a letter was cut, ASCII fills the length up.
+    body = text.encode()[:length].decode(errors="ignore").encode().ljust(length, b".")
     return Event(offset, cursor, head + data + body + b'"}}', len(head), facets)
 
 
 async def _drive(publish: _Publish, offsets: "count[int]", at_once: int, pause: float, turns: int) -> dict[str, float]:
-    """Publish so many events at once, so many times; how many those were, and how late the latest (milliseconds)."""
+    """Publish ``at_once`` events, ``turns`` times; returns the number of events and the longest delay (ms)."""
     began, clock = time.time_ns(), time.monotonic()
     latest = 0.0
     for turn in range(turns):
@@ -140,7 +142,7 @@ def _queues() -> tuple[uvicorn.Server, _Publish]:
 
 
 class _Raw(asyncio.Protocol):
-    """Answers the handshake, and is written to."""
+    """Answers the handshake; frames are written to its transport."""
 
     transports: set[asyncio.Transport] = set()  # noqa: RUF012 - all of this process
 
@@ -169,7 +171,7 @@ class _Raw(asyncio.Protocol):
 
 
 async def _serve(kind: str, hosts: list[str]) -> None:
-    """Say the ports; then ``drive``, and say the ``cpu`` seconds since, until stdin ends."""
+    """Report the ports; then answer ``drive``, and ``cpu`` with the CPU seconds since, until stdin ends."""
     loop = asyncio.get_running_loop()
     offsets = count()
     with ExitStack() as open_ones:
@@ -180,19 +182,19 @@ async def _serve(kind: str, hosts: list[str]) -> None:
             servers = [await loop.create_server(_Raw, sock=listener, backlog=4_096) for listener in listeners]
         else:
             server, publish = _gateway() if kind == "gateway" else _queues()
-            # Held, or the loop would forget it.
+            # The event loop holds tasks only weakly.
             task = asyncio.create_task(server.serve(sockets=listeners))
-            while not server.started:  # noqa: ASYNC110 - nothing tells
+            while not server.started:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.01)
-        say(ports=[listener.getsockname()[1] for listener in listeners])
+        report(ports=[listener.getsockname()[1] for listener in listeners])
         cpu = time.process_time()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            asked = json.loads(line)
-            if asked["do"] == "drive":
+            request = json.loads(line)
+            if request["do"] == "drive":
                 cpu = time.process_time()
-                say(**await _drive(publish, offsets, asked["at_once"], asked["pause"], asked["turns"]))
+                report(**await _drive(publish, offsets, request["at_once"], request["pause"], request["turns"]))
             else:
-                say(cpu=time.process_time() - cpu)
+                report(cpu=time.process_time() - cpu)
         if kind == "raw":
             for one in servers:
                 one.close()
@@ -202,7 +204,7 @@ async def _serve(kind: str, hosts: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """So many events at once, so many times, a pause between."""
+    """``turns`` times ``at_once`` events, with pauses of ``pause`` seconds."""
 
     at_once: int
     pause: float
@@ -210,16 +212,16 @@ class Load:
 
     @classmethod
     def of(cls, mode: str, clients: int, seconds: float, deliveries: float) -> "Load":
-        """As the module says."""
+        """The load of a mode, see the module."""
         if mode == "paced":
             pause = clients / deliveries
             return cls(1, pause, max(1, round(seconds / pause)))
         pause = _BURST * clients / _BURST_DELIVERIES
-        return cls(_BURST, pause, max(_FEWEST_BURSTS, round(seconds / pause)))
+        return cls(_BURST, pause, max(_MIN_BURSTS, round(seconds / pause)))
 
 
 def drive(server: Child, receivers: Child, load: Load, clients: int) -> dict[str, Any]:
-    """Publish, and wait until everybody has everything: the figures of both sides."""
+    """Publish, and wait until all subscribers have received everything; returns the figures of both sides."""
     receivers.ask("begin")
     published = server.ask("drive", at_once=load.at_once, pause=load.pause, turns=load.turns)
     expected = published["events"] * clients
@@ -228,18 +230,21 @@ def drive(server: Child, receivers: Child, load: Load, clients: int) -> dict[str
 
 
 def speed(clients: int, seconds: float, rounds: int, deliveries: float) -> None:
-    """Delivered events a CPU-second, in turns."""
+    """Delivered events per CPU-second of each server."""
     loads = {mode: Load.of(mode, clients, seconds, deliveries) for mode in _MODES}
     paced, bursts = loads["paced"], loads["bursts"]
     print(f"\n{clients} clients, {rounds} rounds; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"paced: {1 / paced.pause:.3g} events/s a client, {clients / paced.pause:,.0f} deliveries/s in all")
-    print(f"bursts: {_BURST} events at once, one burst in {bursts.pause * 1000:.0f} ms")
+    print(f"paced: {1 / paced.pause:.3g} events/s per client, {clients / paced.pause:,.0f} deliveries/s in total")
+    print(f"bursts: {_BURST} events at once, one burst every {bursts.pause * 1000:.0f} ms")
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {(mode, kind): [] for mode in _MODES for kind in KINDS}
     for turn in range(rounds):
         for kind in (*KINDS[turn % len(KINDS) :], *KINDS[: turn % len(KINDS)]):
-            with Child.of("fanout", "serve", kind) as server, crowd(server.hear()["ports"][0], clients) as receivers:
-                # What connecting left to be done is no part of it; and the first events are dearer.
-                time.sleep(0.5)
+            with (
+                Child.of("fanout", "serve", kind) as server,
+                subscribers(server.read()["ports"][0], clients) as receivers,
+            ):
+                time.sleep(_SETTLE_SECONDS / 2)
+                # The first events are slower.
                 drive(server, receivers, Load(1, 0.05, 10), clients)
                 for mode, load in loads.items():
                     runs[mode, kind].append(drive(server, receivers, load, clients))
@@ -255,8 +260,8 @@ def _print(mode: str, kind: str, runs: list[dict[str, Any]]) -> None:
         for name in ("arrived", "read")
     )
     print(
-        f"{mode:6} {kind:8} {statistics.median(map(_efficiency, runs)):9,.0f} a CPU-second  "
-        f"p50/p99/p99.9 ms: arrived {arrived}, read {read}; published {_median(runs, 'late'):.0f} ms late at most; "
+        f"{mode:6} {kind:8} {statistics.median(map(_efficiency, runs)):9,.0f} per CPU-second  "
+        f"p50/p99/p99.9 ms: arrived {arrived}, read {read}; published at most {_median(runs, 'late'):.0f} ms late; "
         f"receivers {_median(runs, 'cpu'):.0%} of a core{_full(runs)}"
         f"{_wrong(runs, 'missing')}{_wrong(runs, 'closed')}"
     )
@@ -288,33 +293,33 @@ def _compare(mode: str, runs: dict[tuple[str, str], list[dict[str, Any]]]) -> No
         )
 
 
-def memory(clients: int) -> None:
-    """Memory a connection, and what it takes to open one."""
-    for kind in KINDS:
+def memory(clients: int, seconds: float, kinds: Sequence[str]) -> None:
+    """Memory per connection, and the CPU time to open one."""
+    for kind in kinds:
         with Child.of("fanout", "serve", kind) as server:
-            port = server.hear()["ports"][0]
+            port = server.read()["ports"][0]
             before, cpu = resident(server.pid), server.ask("cpu")["cpu"]
-            with crowd(port, clients) as receivers:
+            with subscribers(port, clients) as receivers:
                 opened = (server.ask("cpu")["cpu"] - cpu) / clients
-                time.sleep(1)
+                time.sleep(_SETTLE_SECONDS)
                 idle = resident(server.pid) - before
-                drive(server, receivers, Load.of("paced", clients, 5, 20_000), clients)
+                drive(server, receivers, Load.of("paced", clients, seconds, 20_000), clients)
                 busy = resident(server.pid) - before
         print(
-            f"{clients:6} clients {kind:8} {idle / clients / 1024:6.1f} KB a connection when idle, "
-            f"{busy / clients / 1024:6.1f} KB after events; opening it took {opened * 1000:.2f} CPU ms"
+            f"{clients:6} clients {kind:8} {idle / clients / 1024:6.1f} KB per idle connection, "
+            f"{busy / clients / 1024:6.1f} KB after events; opening one took {opened * 1000:.2f} CPU ms"
         )
 
 
-class _Member:
-    """A subscriber that is never full."""
+class _CaughtUp:
+    """A subscriber that always has capacity."""
 
     def wake(self) -> None:
-        """Never."""
+        """Not called."""
 
 
 def filters(rounds: int, events: int = 1_000) -> None:
-    """What an event costs that three subscribers get, of few and of many with a filter of their own."""
+    """The cost of an event that three subscribers receive, of few and of many that each have a different filter."""
     for name in ("entity", "source", "q", "q and language"):
         costs: dict[int, list[float]] = {10: [], 100: [], 1_000: [], 10_000: []}
         _filtered(name, 10, 100)
@@ -322,22 +327,22 @@ def filters(rounds: int, events: int = 1_000) -> None:
             for distinct, found in costs.items():
                 found.append(_filtered(name, distinct, events if "q" not in name else events // 10))
         medians = {distinct: statistics.median(found) for distinct, found in costs.items()}
-        told = ", ".join(f"{cost * 1e6:.1f} µs of {distinct:,}" for distinct, cost in medians.items())
-        print(f"{name:15} an event costs {told}: {medians[10_000] / medians[10]:.2f} times")
+        shown = ", ".join(f"{cost * 1e6:.1f} µs at {distinct:,}" for distinct, cost in medians.items())
+        print(f"{name:15} cost of an event: {shown}: ratio {medians[10_000] / medians[10]:.2f}")
 
 
 def _filtered(name: str, distinct: int, events: int) -> float:
-    """CPU seconds an event. Raises ``RuntimeError`` when not three get each."""
+    """CPU seconds per event. Raises ``RuntimeError`` if not exactly three subscribers receive each."""
     log = Log(64_000_000)
     fanout = Fanout(log)
-    handed = [0]
+    delivered = [0]
 
     def take(_: bytes) -> None:
-        handed[0] += 1
+        delivered[0] += 1
 
-    # Of these the event names three: the same work is done with what was found.
+    # Each event matches three of these, so the work for matches is constant.
     for wanted in _wanted(name, distinct):
-        fanout.join(_Member(), wanted, take)
+        fanout.join(_CaughtUp(), wanted, take)
     named = ["w1", "w5", "w9"]
     facets = Facets(
         type="article",
@@ -350,8 +355,8 @@ def _filtered(name: str, distinct: int, events: int) -> float:
     for event in made:
         log.append([event], event.offset + 1)
     spent = time.process_time() - began
-    if handed[0] != events * len(named):
-        raise RuntimeError(f"{handed[0]} were handed out of {events * len(named)}")
+    if delivered[0] != events * len(named):
+        raise RuntimeError(f"{delivered[0]} deliveries instead of {events * len(named)}")
     return spent / events
 
 
@@ -370,15 +375,17 @@ def _wanted(name: str, distinct: int) -> Iterable[Filter]:
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["speed", "memory", "filters", "serve"])
     parser.add_argument("of", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--clients", type=int, nargs="+", default=[1_000])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--deliveries", type=float, default=20_000, help="paced: a second, in all")
-    parser.add_argument("--each", type=float, help="paced: events a second to each client, instead")
+    parser.add_argument("--events", type=int, default=1_000, help="filters: events per measurement")
+    parser.add_argument("--servers", nargs="+", choices=KINDS, default=KINDS, help="memory: servers to measure")
+    parser.add_argument("--deliveries", type=float, default=20_000, help="paced: deliveries per second in total")
+    parser.add_argument("--each", type=float, help="paced: events per second to each client, instead")
     given = parser.parse_args()
     prepare()
     match given.what:
@@ -387,9 +394,9 @@ def main() -> None:
                 speed(clients, given.seconds, given.rounds, given.each * clients if given.each else given.deliveries)
         case "memory":
             for clients in given.clients:
-                memory(clients)
+                memory(clients, given.seconds, given.servers)
         case "filters":
-            filters(given.rounds)
+            filters(given.rounds, given.events)
         case "serve":
             uvloop.run(_serve(given.of[0], given.of[1:] or ["127.0.0.1"]))
 

@@ -1,12 +1,12 @@
-"""Subscribers in a process of their own that read raw sockets and take times; what benchmarks of the stream share.
+"""Subscribers in a separate process that read raw sockets and record times; shared code of the stream's benchmarks.
 
-An event bears when it was *due* to be published (``due()`` makes the field): a server that publishes late because it
-is busy has the lateness counted, in all that had to wait for it (no coordinated omission). Every delivery is counted.
+An event has a field with the time when it was *due* to be published (``due()``): if a server publishes late because it
+is busy, the delay counts for each event that had to wait (no coordinated omission). Each delivery is counted.
 
-Two times are taken of each, both from when it was due. *Arrived* is the kernel's own: when the last byte of the frame
-came to the client's socket, whatever this process was doing (``SO_TIMESTAMPNS``; where several frames are read at once
-all have the time of the last, so it may be too late but never too early). *Read* is when this process had it: what it
-is later than *arrived* is the delay of the receivers, many of which share one core here.
+Two times are recorded for each, both from when it was due. *Arrived* is the kernel's time when the last byte of the
+frame reached the client's socket, independent of what this process was doing (``SO_TIMESTAMPNS``; if several frames are
+read at once, all have the time of the last one, so it may be too late but never too early). *Read* is the time when
+this process had read it: the difference is the delay of the receivers, many of which share one core here.
 """
 
 import argparse
@@ -38,13 +38,13 @@ _DUE = b'"due":'
 _DIGITS = 19
 _TIMESTAMPS = 35  # SO_TIMESTAMPNS, which the module socket does not name
 _READ = 512 * 1024
-_AT_ONCE = 100
+_WAVE = 100
 _PING, _PONG = 0x89, 0x8A
 _STALLED_SECONDS = 5.0
 
 
 def due(nanoseconds: int) -> str:
-    """The field of an event's JSON that says when it was due, in nanoseconds since 1970."""
+    """The field of an event's JSON with the time when it was due, in nanoseconds since 1970."""
     return f"{_DUE.decode()}{nanoseconds:0{_DIGITS}}"
 
 
@@ -55,8 +55,8 @@ class Subscriber:
         self.socket = connected
         self._rest = b""
 
-    def take(self, new: bytes, arrived: int, figures: "Figures") -> None:
-        """Take in what was read, up to the last whole frame."""
+    def feed(self, new: bytes, arrived: int, figures: "Figures") -> None:
+        """Process the bytes read, up to the last complete frame."""
         data = self._rest + new if self._rest else new
         size, at = len(data), 0
         while size - at >= 2:
@@ -73,7 +73,7 @@ class Subscriber:
             if end > size:
                 break
             if kind == _PING:
-                # A client must mask; with zeros that changes nothing.
+                # Clients must mask; a mask of zeros changes nothing.
                 self.socket.send(bytes((_PONG, 0x80 | length, 0, 0, 0, 0)) + data[start:end])
             else:
                 figures.add(data, start, end, arrived)
@@ -82,13 +82,13 @@ class Subscriber:
 
 
 class Figures:
-    """What came."""
+    """The events received and their times."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.arrived = array("q")
         self.read = array("q")
         self.closed = 0
@@ -106,7 +106,7 @@ class Figures:
             at = data.find(_DUE, at, end)
 
     def __call__(self) -> dict[str, Any]:
-        """Milliseconds, and the share of a core that this process took."""
+        """Counts, times in milliseconds, and the share of a core that this process used."""
         share = (time.process_time() - self._cpu) / (time.monotonic() - self._since)
         return {
             "received": len(self.arrived),
@@ -118,7 +118,7 @@ class Figures:
 
 
 def percentiles(nanoseconds: "array[int]") -> list[float]:
-    """p50, p99 and p99.9 in milliseconds; none when nothing came."""
+    """p50, p99 and p99.9 in milliseconds; NaN if nothing was received."""
     if not nanoseconds:
         return [float("nan")] * len(PERCENTILES)
     found = np.percentile(np.frombuffer(nanoseconds, dtype=np.int64), PERCENTILES)
@@ -126,10 +126,12 @@ def percentiles(nanoseconds: "array[int]") -> list[float]:
 
 
 def connect(host: str, port: int, count: int, path: str) -> Iterator[tuple[Subscriber, bytes]]:
-    """Subscribers, and what each got behind the handshake; in waves, so that no queue of the kernel overflows."""
+    """Connected subscribers, each with the bytes received after its handshake; in waves, as kernel queues are short.
+
+    Raises ``ConnectionError`` if the server refuses one."""
     request = UPGRADE.format(path=path).encode()
-    for first in range(0, count, _AT_ONCE):
-        wave = [socket.create_connection((host, port)) for _ in range(min(_AT_ONCE, count - first))]
+    for first in range(0, count, _WAVE):
+        wave = [socket.create_connection((host, port)) for _ in range(min(_WAVE, count - first))]
         for one in wave:
             one.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
             one.sendall(request)
@@ -147,24 +149,24 @@ def connect(host: str, port: int, count: int, path: str) -> Iterator[tuple[Subsc
 
 
 def _receive(host: str, port: int, count: int, path: str) -> None:
-    """Connect all and say so; then answer ``begin``, ``count`` and ``figures`` until stdin ends."""
+    """Connect all and report it; then answer ``begin``, ``count`` and ``figures`` until stdin ends."""
     figures = Figures()
     subscribers: dict[int, Subscriber] = {}
     waiting = select.epoll()
     for subscriber, early in connect(host, port, count, path):
         subscribers[subscriber.socket.fileno()] = subscriber
-        subscriber.take(early, time.time_ns(), figures)
+        subscriber.feed(early, time.time_ns(), figures)
         waiting.register(subscriber.socket, select.EPOLLIN)
     waiting.register(sys.stdin, select.EPOLLIN)
-    say(ready=count)
+    report(ready=count)
     buffer = memoryview(bytearray(_READ))
     while True:
         for number, _ in waiting.poll(maxevents=count + 1):
             if number == sys.stdin.fileno():
-                asked = os.read(number, 4096).decode().strip()
-                if not asked:
+                request = os.read(number, 4096).decode().strip()
+                if not request:
                     return
-                _answer(json.loads(asked)["do"], figures)
+                _answer(json.loads(request)["do"], figures)
                 continue
             subscriber = subscribers[number]
             try:
@@ -176,35 +178,35 @@ def _receive(host: str, port: int, count: int, path: str) -> None:
                 waiting.unregister(number)
                 continue
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2]) if ancillary else divmod(time.time_ns(), 10**9)
-            subscriber.take(bytes(buffer[:size]), seconds * 10**9 + nanoseconds, figures)
+            subscriber.feed(bytes(buffer[:size]), seconds * 10**9 + nanoseconds, figures)
 
 
-def _answer(asked: str, figures: Figures) -> None:
-    if asked == "begin":
+def _answer(request: str, figures: Figures) -> None:
+    if request == "begin":
         figures.reset()
-    say(**(figures() if asked == "figures" else {"received": len(figures.arrived)}))
+    report(**(figures() if request == "figures" else {"received": len(figures.arrived)}))
 
 
-def say(**figures: object) -> None:
-    """Tell the process that started this one."""
+def report(**figures: object) -> None:
+    """Send a line of JSON to the process that started this one."""
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
 def prepare() -> None:
-    """Every connection is an open file, and what is printed is to be seen at once."""
+    """Raise the limit of open files, as each connection is one, and print without buffering."""
     cast(TextIOWrapper, sys.stdout).reconfigure(line_buffering=True)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory of a process."""
+    """Resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class Child:
-    """A process of a module of this folder, which is asked and answers in lines of JSON."""
+    """A process that runs a module of this package; requests and answers are lines of JSON."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -213,7 +215,7 @@ class Child:
     @classmethod
     @contextmanager
     def of(cls, module: str, *arguments: object, log: IO[bytes] | None = None) -> Iterator[Self]:
-        """Start one, whose standard error goes to ``log`` if given; it ends with the context."""
+        """Start one; its standard error goes to ``log`` if given. It is killed at the end of the context."""
         command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True) as process:
@@ -222,36 +224,36 @@ class Child:
             finally:
                 process.kill()
 
-    def hear(self) -> dict[str, Any]:
-        """What it tells next. Raises ``RuntimeError`` when it has ended."""
+    def read(self) -> dict[str, Any]:
+        """Its next line. Raises ``RuntimeError`` if it has ended."""
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise RuntimeError(f"{self._process.args!r} has ended")
         return cast(dict[str, Any], json.loads(line))
 
-    def tell(self, what: str, **more: object) -> None:
-        """Ask something, without waiting for the answer."""
+    def send(self, what: str, **more: object) -> None:
+        """Send a request without waiting for the answer."""
         if self._process.stdin is None:
             raise RuntimeError("no pipe")
         self._process.stdin.write(json.dumps({"do": what, **more}) + "\n")
         self._process.stdin.flush()
 
     def ask(self, what: str, **more: object) -> dict[str, Any]:
-        """Ask something; the answer."""
-        self.tell(what, **more)
-        return self.hear()
+        """Send a request; returns the answer."""
+        self.send(what, **more)
+        return self.read()
 
 
 @contextmanager
-def crowd(port: int, count: int, path: str = "/v1/stream") -> Iterator[Child]:
-    """So many subscribers in a process of their own; they are connected."""
+def subscribers(port: int, count: int, path: str = "/v1/stream") -> Iterator[Child]:
+    """Connected subscribers in a separate process."""
     with Child.of("receivers", "127.0.0.1", port, count, path) as child:
-        child.hear()
+        child.read()
         yield child
 
 
 def settled(receivers: Child, expected: int) -> dict[str, Any]:
-    """The figures of a crowd when it has everything, or nothing has come for some seconds."""
+    """The figures of subscribers when they have received everything, or nothing for some seconds."""
     received, since = -1, time.monotonic()
     while received < expected and time.monotonic() - since < _STALLED_SECONDS:
         time.sleep(0.1)
@@ -262,7 +264,7 @@ def settled(receivers: Child, expected: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Be a crowd."""
+    """Run as a process of subscribers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("host")
     parser.add_argument("port", type=int)

@@ -1,10 +1,10 @@
-"""How long group takes to take over: ``python -m benchmarks.recovery [--articles N] [--data-dir DIR]``.
+"""The time that group takes to restore its state: ``python -m benchmarks.recovery [--articles N] [--data-dir DIR]``.
 
-Tells N articles on a Kafka of its own, then lets new processes take over: once as it is, once without the topic of
-copies. Prints for each how long that took, of it what reading alone takes, the longest time for which the event loop
-stood still, and the memory. A data directory with N articles told is used again.
+Groups N articles on a separate Kafka, then new processes restore the state: once with the snapshots, once without them.
+Prints for each the time, the part of it that reading alone takes, the longest stall of the event loop, and the memory.
+A data directory that has N articles already is used again.
 
-The articles are the seeds, annotated once; each bears other hashes and the words of one of N/8 plots.
+The articles are the seeds, annotated once; each has different hashes and the words of one of N/8 plots.
 """
 
 import asyncio
@@ -43,17 +43,17 @@ _VOCABULARY = 50_000
 
 @click.command()
 @click.option("--articles", default=10_000, show_default=True)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="where Kafka keeps its data; by default deleted")
-@click.option("--measure", hidden=True, help="bootstrap servers and topic of copies: take over, and print as JSON")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="data directory of Kafka; by default a temporary one")
+@click.option("--measure", hidden=True, help="bootstrap servers and topic of snapshots: restore, and print JSON")
 def main(articles: int, data_dir: Path | None, measure: str | None) -> None:
     """Measure and print."""
     if measure is not None:
-        bootstrap, copies = measure.split(" ")
-        sys.stdout.write(json.dumps(asyncio.run(_measure(bootstrap, copies, articles))) + "\n")
+        bootstrap, snapshots = measure.split(" ")
+        sys.stdout.write(json.dumps(asyncio.run(_measure(bootstrap, snapshots, articles))) + "\n")
         return
     with contextlib.ExitStack() as stack:
-        place = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        asyncio.run(_run(articles, place))
+        folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        asyncio.run(_run(articles, folder))
 
 
 async def _run(articles: int, data_dir: Path) -> None:
@@ -62,16 +62,16 @@ async def _run(articles: int, data_dir: Path) -> None:
     try:
         await kafka_topics.ensure(node.bootstrap, raw_partitions=1, replication=1)
         async with kafka.reader(node.bootstrap, kafka_topics.UPDATES.name) as reader:
-            told = await reader.end()
-        if told < articles:
+            written = await reader.end()
+        if written < articles:
             began = time.perf_counter()
-            await _tell(node.bootstrap, articles)
-            sys.stdout.write(f"told {articles} articles in {time.perf_counter() - began:.0f} s\n")
-        async with _empty_topic(node.bootstrap) as no_copies:
-            for name, copies in (("from copies", kafka_topics.ENTRIES.name), ("from updates", no_copies)):
-                # Not in this process: what it has in memory already would hide what recovery takes.
+            await _group(node.bootstrap, articles)
+            sys.stdout.write(f"grouped {articles} articles in {time.perf_counter() - began:.0f} s\n")
+        async with _empty_topic(node.bootstrap) as empty:
+            for name, snapshots in (("from snapshots", kafka_topics.ENTRIES.name), ("from updates", empty)):
+                # In a new process, as memory that this one has already allocated would not be measured.
                 command = [sys.executable, "-m", "benchmarks.recovery", "--articles", str(articles)]
-                command += ["--measure", f"{node.bootstrap} {copies}"]
+                command += ["--measure", f"{node.bootstrap} {snapshots}"]
                 result = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, check=True)
                 _print(name, json.loads(result.stdout.splitlines()[-1]))
     finally:
@@ -80,7 +80,7 @@ async def _run(articles: int, data_dir: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def _empty_topic(bootstrap: str) -> AsyncIterator[str]:
-    name = "benchmark.no-copies"
+    name = "benchmark.no-snapshots"
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -91,25 +91,25 @@ async def _empty_topic(bootstrap: str) -> AsyncIterator[str]:
         await admin.close()
 
 
-async def _tell(bootstrap: str, articles: int) -> None:
-    outlet = RecordProducer(bootstrap)
-    journal = await Journal.open(JournalConfig(bootstrap), Grouper(WINDOW, articles), WINDOW, outlet)
-    steps: list[JournalEntry] = []
+async def _group(bootstrap: str, articles: int) -> None:
+    producer = RecordProducer(bootstrap)
+    journal = await Journal.open(JournalConfig(bootstrap), Grouper(WINDOW, articles), WINDOW, producer)
+    entries: list[JournalEntry] = []
     for number, article in enumerate(_articles(articles)):
-        told = journal.grouper.process(article)
-        if told is not None:
-            steps.append(JournalEntry(number, told))
-        if len(steps) >= BATCH:
-            await journal.append(steps)
-            steps = []
-    await journal.append(steps)
+        output = journal.grouper.process(article)
+        if output is not None:
+            entries.append(JournalEntry(number, output))
+        if len(entries) >= BATCH:
+            await journal.append(entries)
+            entries = []
+    await journal.append(entries)
     journal.close()
-    await outlet.close()
+    await producer.close()
 
 
 def _articles(count: int) -> Iterator[AnnotatedArticle]:
-    """Articles that arrived one after the other within the window."""
-    chance = random.Random(count)  # noqa: S311 - an order, not a secret
+    """Articles with evenly spaced arrivals within the window."""
+    rng = random.Random(count)  # noqa: S311 - not for security
     numbers = np.random.default_rng(count)
     lines = SEEDS.read_text(encoding="utf-8").splitlines()
     now = datetime.now(UTC)
@@ -119,9 +119,9 @@ def _articles(count: int) -> Iterator[AnnotatedArticle]:
     ]
     for number in range(count):
         arrived = now - (WINDOW - timedelta(hours=1)) * (1 - number / count)
-        plot = random.Random(number // _PLOT - chance.randrange(3))  # noqa: S311
+        plot = random.Random(number // _PLOT - rng.randrange(3))  # noqa: S311
         words = [f"word{int(plot.paretovariate(0.3)) % _VOCABULARY}" for _ in range(30)]
-        words += [f"word{chance.randrange(_VOCABULARY)}" for _ in range(15)]
+        words += [f"word{rng.randrange(_VOCABULARY)}" for _ in range(15)]
         seed = plot.choice(seeds)
         yield seed.model_copy(
             update={
@@ -138,24 +138,24 @@ def _articles(count: int) -> Iterator[AnnotatedArticle]:
         )
 
 
-async def _measure(bootstrap: str, copies: str, articles: int) -> dict[str, float]:
-    """Take over with a grouper that only counts, then with a real one."""
-    place = JournalConfig(bootstrap, entries=copies)
-    outlet = RecordProducer(bootstrap)
-    counting = _Counting()
+async def _measure(bootstrap: str, snapshots: str, articles: int) -> dict[str, float]:
+    """Restore with a grouper that only counts bytes, then with a real one."""
+    config = JournalConfig(bootstrap, entries=snapshots)
+    producer = RecordProducer(bootstrap)
+    counting = _CountingGrouper()
     began = time.perf_counter()
-    (await Journal.open(place, counting, WINDOW, _Nowhere(bootstrap))).close()
+    (await Journal.open(config, counting, WINDOW, _DiscardingProducer(bootstrap))).close()
     reading = time.perf_counter() - began
     before = psutil.Process().memory_info().rss
     stalls = _Stalls()
     watching = asyncio.create_task(stalls.watch())
     began = time.perf_counter()
-    journal = await Journal.open(place, Grouper(WINDOW, articles), WINDOW, outlet)
+    journal = await Journal.open(config, Grouper(WINDOW, articles), WINDOW, producer)
     seconds = time.perf_counter() - began
     watching.cancel()
     after = psutil.Process().memory_info().rss
     journal.close()
-    await outlet.close()
+    await producer.close()
     return {
         "articles": len(journal.grouper),
         "seconds": seconds,
@@ -169,14 +169,14 @@ async def _measure(bootstrap: str, copies: str, articles: int) -> dict[str, floa
 def _print(name: str, found: dict[str, float]) -> None:
     articles = found["articles"]
     sys.stdout.write(
-        f"{name:<13} {articles} articles in {found['seconds']:.1f} s; reading alone {found['reading']:.1f} s for "
-        f"{found['read_bytes'] / articles:.0f} bytes an article; the loop stood still for {found['stall']:.2f} s at "
-        f"most; {found['memory'] / 1e6:.0f} MB more, {found['memory'] / articles:.0f} bytes an article\n"
+        f"{name:<14} {articles} articles in {found['seconds']:.1f} s; reading alone {found['reading']:.1f} s for "
+        f"{found['read_bytes'] / articles:.0f} bytes per article; longest stall of the loop {found['stall']:.2f} "
+        f"s; {found['memory'] / 1e6:.0f} MB more, {found['memory'] / articles:.0f} bytes per article\n"
     )
 
 
-class _Counting(Grouper):
-    """Takes over nothing."""
+class _CountingGrouper(Grouper):
+    """Counts the bytes of entries and restores nothing."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -185,15 +185,15 @@ class _Counting(Grouper):
         self.bytes += sum(map(len, entries))
 
 
-class _Nowhere(RecordProducer):
-    """Takes no copies."""
+class _DiscardingProducer(RecordProducer):
+    """Discards snapshots."""
 
     async def send(self, outputs: Iterable[Output]) -> None:
         pass
 
 
 class _Stalls:
-    """How long the event loop let nobody else have a turn."""
+    """The longest time that the event loop was blocked."""
 
     def __init__(self) -> None:
         self.longest = 0.0

@@ -1,8 +1,8 @@
-"""What the whole house gets through: ``python -m benchmarks.throughput [--articles N] [--data-dir DIR]``.
+"""Throughput of the whole system: ``python -m benchmarks.throughput [--articles N] [--data-dir DIR]``.
 
-Sends N articles, made of seeds/ with their words drawn anew so that they are no copies of each other, to a running
-``khabar up`` as fast as it takes them, and waits until each came out on a WebSocket. Prints articles a second, and for
-every process its CPU milliseconds an article and its memory.
+Sends N articles to a running ``khabar up`` as fast as it accepts them, and waits until each was received on a
+WebSocket. The articles are made of seeds/ with their words shuffled, so that they are not near-duplicates of each
+other. Prints articles per second, and for each process its CPU milliseconds per article and its memory.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ BATCH = 100
 @click.option("--data-dir", default=".khabar", show_default=True, type=click.Path(path_type=Path))
 def main(articles: int, data_dir: Path) -> None:
     """Measure and print."""
-    house = json.loads((data_dir / "endpoints.json").read_text(encoding="utf-8"))
-    processes = {name: psutil.Process(pid) for name, pid in house["processes"].items()}
+    endpoints = json.loads((data_dir / "endpoints.json").read_text(encoding="utf-8"))
+    processes = {name: psutil.Process(pid) for name, pid in endpoints["processes"].items()}
     before = {name: _cpu(process) for name, process in processes.items()}
-    seconds = asyncio.run(_run(house["gateway"], articles))
-    sys.stdout.write(f"{articles} articles in {seconds:.1f} s: {articles / seconds:.0f} a second\n")
+    seconds = asyncio.run(_run(endpoints["gateway"], articles))
+    sys.stdout.write(f"{articles} articles in {seconds:.1f} s: {articles / seconds:.0f} per second\n")
     for name, process in processes.items():
         used = (_cpu(process) - before[name]) * 1000 / articles
-        sys.stdout.write(f"{name:<10} {used:6.2f} CPU ms an article   {process.memory_info().rss / 1e6:6.0f} MB\n")
+        sys.stdout.write(f"{name:<10} {used:6.2f} CPU ms per article   {process.memory_info().rss / 1e6:6.0f} MB\n")
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -42,14 +42,14 @@ def _cpu(process: psutil.Process) -> float:
 
 
 async def _run(url: str, articles: int) -> float:
-    chance = random.Random(articles)  # noqa: S311 - an order, not a secret
+    rng = random.Random(articles)  # noqa: S311 - not for security
     seeds = [json.loads(line) for line in SEEDS.read_text(encoding="utf-8").splitlines()]
     run = f"{random.getrandbits(48):x}"
     lines = []
     for number in range(articles):
         seed = seeds[number % len(seeds)]
         words = (seed.get("text") or seed["html"]).split()
-        text = " ".join(chance.sample(words, k=len(words)))
+        text = " ".join(rng.sample(words, k=len(words)))
         lines.append(json.dumps({"title": seed.get("title"), "guid": f"{run}-{number}", "source": run, "text": text}))
     address = url.replace("http", "ws", 1) + f"/v1/stream?type=article&duplicates=show&source={run}"
     async with connect(address, max_size=None) as socket, aiohttp.ClientSession() as session:

@@ -1,31 +1,31 @@
-"""How good the enrichment is, in figures that anyone can measure again: ``make evaluate``.
+"""Measures the quality of the enrichment: ``make evaluate``.
 
-========== =============================================================
-cleaning   glued words, boilerplate, dates
-language   languages of articles, titles, short, mixed and dialect texts
-ner        entity spans on a part of ANERcorp that no network has seen
-mentions   names as they come out of the pipeline, by language
-linking    identities: pairs of article and Wikidata id
-topics     IPTC Media Topics
-quotes     who said what
-duplicates near-duplicates on seeds/ and on generated streams
-newspapers near-duplicates on real news
-overlap    which real articles share most of their text, without Khabar
-stories    stories on seeds/ and generated streams
-bcubed     BCubed precision, recall and F1
-baselines  simpler methods for comparison
-sharding   group in shards, simulated
-crowd      the stories of seeds/ among real news
-group      the sections on near-duplicates and stories
-grouping   what grouping a stream results in
-streams    streams of articles with their truth
-trends     which trends are reported, on days with and without bursts
-counter    the store's counts in memory
-samples    the labelled articles that several sections measure
-corpora    reading public corpora
-report     figures as Markdown tables
-gold/      gold labels beside those in ``seeds/``
-========== =============================================================
+================ ==========================================================
+cleaning         glued words, boilerplate, dates
+language         languages of articles, titles, short, mixed and dialect texts
+ner              entity spans on a part of ANERcorp that was not trained on
+mentions         mentions found by the whole pipeline, by language
+linking          pairs of article and Wikidata id
+topics           IPTC Media Topics
+quotes           quotations and their speakers
+duplicates       near-duplicates on seeds/ and on generated streams
+newspapers       near-duplicates on real news
+overlap          labels pairs of real articles by the words they share
+stories          stories on seeds/ and generated streams
+bcubed           BCubed precision, recall and F1
+baselines        simpler methods for comparison
+sharding         group in shards, simulated
+seeds_in_news    the stories of seeds/ among real news
+group_report     the report's sections on near-duplicates, stories and shards
+grouping         runs group over a stream and follows its output
+labelled_streams streams of articles with their labels
+trends           trends on days with and without bursts
+store_model      the store's counts in memory
+samples          labelled articles that several sections measure
+corpora          reads public corpora
+report           writes figures as Markdown tables
+gold/            gold labels in addition to those in ``seeds/``
+================ ==========================================================
 
-Corpora that may not be shipped are read from a directory given by ``--data``.
+Corpora that may not be redistributed are read from the directory given with ``--data``.
 """

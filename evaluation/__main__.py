@@ -1,12 +1,14 @@
 """``python -m evaluation [--data DIR] [--samples DIR] [--output FILE]``: write docs/reference/evaluation.md.
 
-DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``); they may not be
-shipped. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. What is not there is not measured, and its
-section stays as it was.
+DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``), which may not be
+redistributed. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. A section whose data is missing is not
+measured and stays as it was.
 """
 
+import functools
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from enrich.entities import recognition
 from evaluation import (
     cleaning,
     corpora,
-    group,
+    group_report,
+    grouping,
     language,
     linking,
     mentions,
@@ -32,48 +35,73 @@ from evaluation.report import table
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "evaluation.md"
 PREFACE = """# Evaluation
 
-How good the enrichment is. `make evaluate` measures all of it again and writes this page; sections that need corpora
-which may not be shipped are measured where `make evaluate DATA=DIR` names them, and stay as they are otherwise.
-Precision is the share of what was found that is right, recall the share of what there is that was found, F1 their
-harmonic mean. `seeds/` and `evaluation/gold/` were written and labelled for this project by the same hands that wrote
-the code; where they were also looked at while rules were written, the section says so.
+The measured quality of the enrichment. `make evaluate` repeats the measurements and writes this page. Sections that
+need corpora which may not be redistributed are measured only with `make evaluate DATA=DIR`, and are otherwise left
+unchanged. Precision is the share of results that are correct, recall the share of labelled items that were found, F1
+their harmonic mean. `seeds/` and `evaluation/gold/` were written and labelled for this project by the authors of the
+code; a section says so if they were also used while rules were written.
 """
 
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="folder of public corpora")
-@click.option("--samples", "labelled", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--ner", "tier", default="default", help="tier of recognition to measure besides the default")
+@click.option(
+    "--samples",
+    "labelled",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="folder of labelled articles",
+)
+@click.option("--ner", "tier", default="default", help="recognition tier to measure in addition to the default")
 @click.option("--ner-model", type=click.Path(path_type=Path, exists=True), help="model of the quality tier")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=DOCUMENT, show_default="docs/reference/evaluation.md"
 )
 def main(data: Path | None, labelled: Path | None, tier: str, ner_model: Path | None, output: Path) -> None:
-    """Measure everything that can be measured here."""
-    seeds, generated = group.runs()
-    measured: dict[str, str | None] = {
-        "Cleaning": _cleaning(),
-        "Cleaning on real news": _of_corpus(_harm, data, "saudinewsnet"),
-        "Language": _language(),
-        "Entities": _of_corpus(_entities, data, "anercorp"),
-        "Mentions": _mentions(),
-        "Linking": _linking("articles of seeds/", samples.seeds()),
-        "Linking on other articles": _linking("other articles", samples.folder(labelled)) if labelled else None,
-        "Topics": _topics(),
-        "Topics on a corpus": _of_corpus(_topics_of_corpus, data, "antcorpus"),
-        "Quotations": _quotes(),
-        "Duplicates": group.of_duplicates(seeds, generated),
-        "Duplicates on real news": _of_corpus(group.of_newspapers, data, "saudinewsnet"),
-        "Stories": group.of_stories(seeds, generated),
-        "Stories among real news": _of_corpus(group.in_a_crowd, data, "saudinewsnet"),
-        "Sharding": group.of_sharding(seeds[0], [stream for stream, _ in generated]),
-        "Trends": trends.section(),
-    }
+    """Measure all sections whose data is available."""
+    measured = {title: section() for title, section in sections(data, labelled).items()}
     if data is not None and tier != "default":
-        measured[f"Entities, {tier} tier"] = _recognised(recognition.load(tier, ner_model), data)
+        measured[f"Entities, {tier} tier"] = _entity_table(recognition.load(tier, ner_model), data)
     for title, body in measured.items():
-        sys.stdout.write(f"\n## {title}\n\n{body or '(not measured: its data is not here)'}\n")
+        sys.stdout.write(f"\n## {title}\n\n{body or '(not measured: its data is missing)'}\n")
     report.write(output, PREFACE, measured)
+
+
+def sections(
+    data: Path | None = None, labelled: Path | None = None, *, quick: bool = False
+) -> dict[str, Callable[[], str | None]]:
+    """The sections in the order of the page; each measures when called, and returns None if its data is missing.
+
+    ``quick`` makes generated streams, samples and days small: figures mean nothing then, but all code has run.
+    """
+    runs = functools.cache(partial(group_report.runs, 80) if quick else group_report.runs)
+    in_news = partial(group_report.in_news, articles=20) if quick else group_report.in_news
+
+    def sharding() -> str:
+        seeds, generated = runs()
+        make = grouping.small_grouper if quick else grouping.grouper
+        return group_report.of_sharding(seeds[0], [stream for stream, _ in generated], make)
+
+    return {
+        "Cleaning": _cleaning,
+        "Cleaning on real news": partial(_of_corpus, _changed, data, "saudinewsnet"),
+        "Language": _language,
+        "Entities": partial(_of_corpus, _entities, data, "anercorp"),
+        "Mentions": _mentions,
+        "Linking": lambda: _linking("articles of seeds/", samples.seeds()),
+        "Linking on other articles": lambda: _linking("other articles", samples.folder(labelled)) if labelled else None,
+        "Topics": _topics,
+        "Topics on a corpus": partial(_of_corpus, _topics_of_corpus, data, "antcorpus"),
+        "Quotations": _quotes,
+        "Duplicates": lambda: group_report.of_duplicates(*runs()),
+        "Duplicates on real news": partial(_of_corpus, group_report.of_newspapers, data, "saudinewsnet"),
+        "Stories": lambda: group_report.of_stories(*runs()),
+        "Stories among real news": partial(_of_corpus, in_news, data, "saudinewsnet"),
+        "Sharding": sharding,
+        "Trends": partial(trends.section, _QUICK_TRENDS if quick else None),
+    }
+
+
+_QUICK_TRENDS = trends.Sizes(articles=1_500, bursts=2, flat_seeds=(71,), planted_seeds=(81,), tick=300)
 
 
 def _of_corpus(section: Callable[[Path], str], data: Path | None, corpus: str) -> str | None:
@@ -86,13 +114,13 @@ def _cleaning() -> str:
     return "\n\n".join(
         [
             f"Glued words in `seeds/`: {glued['found']} of {glued['found'] + glued['missed']} split, "
-            f"{glued['harmed']} of {glued['words']} others harmed.",
+            f"{glued['damaged']} of {glued['words']} others damaged.",
             table(
-                ("", "precision", "recall", "right", "extra", "missed"),
+                ("", "precision", "recall", "correct", "extra", "missed"),
                 [
                     ("boilerplate lines in `seeds/`, each article seen once", *_counts(first)),
                     ("the same, when their sources are known", *_counts(warm)),
-                    ("dates in `evaluation/gold/dates.jsonl` (rules were written with them)", *_counts(days)),
+                    ("dates in `evaluation/gold/dates.jsonl` (used while writing the rules)", *_counts(days)),
                 ],
             ),
         ]
@@ -103,8 +131,8 @@ def _counts(figures: dict[str, Any]) -> tuple[Any, ...]:
     return figures["precision"], figures["recall"], figures["hits"], figures["extra"], figures["missed"]
 
 
-def _harm(data: Path) -> str:
-    figures = cleaning.harm(corpora.newspaper_texts(data / "saudinewsnet"))
+def _changed(data: Path) -> str:
+    figures = cleaning.changed_tokens(corpora.newspaper_texts(data / "saudinewsnet"))
     return (
         f"In {figures['words']:,} words of Saudi newspapers (2015) {figures['changed']} tokens were split, "
         f"{figures['changed'] / figures['words'] * 100_000:.0f} in 100,000."
@@ -118,8 +146,9 @@ def _language() -> str:
     rows = [(kind, *(figures["languages"][kind].get(code, "") for code in languages)) for kind in ("article", "title")]
     return "\n\n".join(
         [
-            "The share of `evaluation/gold/languages.jsonl` that is told right; thresholds were chosen with it.",
-            table(("kind", "texts", "right"), kinds),
+            "The share of `evaluation/gold/languages.jsonl` whose language is detected correctly. Thresholds were "
+            "chosen on this set.",
+            table(("kind", "texts", "correct"), kinds),
             table(("", *languages), rows),
         ]
     )
@@ -127,13 +156,13 @@ def _language() -> str:
 
 def _entities(data: Path) -> str:
     intro = (
-        "Names by exact words and type on the last eighth of ANERcorp's train part, which neither the network nor its "
-        "teachers have seen. Particles count as part of a word there, as in the literature."
+        "Names by exact words and type on the last eighth of ANERcorp's training part, which neither the network nor "
+        "its teachers have seen. Particles count as part of a word, as is usual in the literature."
     )
-    return f"{intro}\n\n{_recognised(recognition.load(), data)}"
+    return f"{intro}\n\n{_entity_table(recognition.load(), data)}"
 
 
-def _recognised(recognizer: recognition.Recognizer, data: Path) -> str:
+def _entity_table(recognizer: recognition.Recognizer, data: Path) -> str:
     figures = ner.measure(recognizer, data)
     rows = [(kind, round(f["count"]), f["precision"], f["recall"], f["f1"]) for kind, f in figures.items()]
     return table(("type", "names", "precision", "recall", "F1"), rows)
@@ -146,7 +175,7 @@ def _mentions() -> str:
     ]
     return "\n\n".join(
         [
-            "All that `seeds/` names, invented people and places included, by exact text and type, after "
+            "All labelled mentions in `seeds/`, including invented people and places, by exact text and type, after "
             "recognition, matching and linking.",
             table(("language", "mentions", "precision", "recall", "F1"), rows),
         ]
@@ -158,8 +187,8 @@ def _linking(name: str, labelled: tuple[samples.Sample, ...]) -> str:
     rows = [(f"{len(labelled)} {name}", figures["pairs"], figures["precision"], figures["recall"])]
     return "\n\n".join(
         [
-            "Pairs of article and Wikidata id; an id given to what the labels leave without one is not judged "
-            f"({figures['unjudged']}).",
+            "Pairs of article and Wikidata id. Ids of entities that are labelled without an id are not evaluated "
+            f"({figures['not_evaluated']}).",
             table(("", "pairs", "precision", "recall"), rows),
         ]
     )
@@ -175,7 +204,7 @@ def _topics() -> str:
     languages = figures["top"]["languages"]
     return "\n\n".join(
         [
-            "On `seeds/`, which were labelled before the vocabulary was written, by the same hand.",
+            "On `seeds/`, labelled before the terms were written, by the same authors.",
             table(("", "average", "precision", "recall", "F1"), rows),
             table(("upper level, micro F1", *languages), [("", *(one["f1"] for one in languages.values()))]),
         ]
@@ -187,11 +216,11 @@ def _topics_of_corpus(data: Path) -> str:
     rows = [(name, *(one[key] for key in ("precision", "recall", "f1"))) for name, one in figures["sections"].items()]
     return "\n\n".join(
         [
-            f"On {figures['articles']} articles of the ANT corpus that are later than any that was trained on, by the "
-            "newspaper's sections. An article has one section, so a right second topic counts as wrong.",
+            f"On {figures['articles']} articles of the ANT corpus that are newer than all training articles, by the "
+            "newspaper's sections. An article has one section, so a correct second topic counts as wrong.",
             table(("section", "precision", "recall", "F1"), rows),
-            f"Macro-F1 {figures['macro']:.3f}; the first topic is the section's for {figures['first']:.1%}, "
-            f"{figures['silent']:.1%} have none.",
+            f"Macro-F1 {figures['macro']:.3f}; the first topic is that of the section for {figures['first']:.1%}; "
+            f"{figures['without']:.1%} have no topic.",
         ]
     )
 
@@ -208,9 +237,9 @@ def _quotes() -> str:
 
 
 _QUOTE_SETS = {
-    "seeds": "On `seeds/`; a quotation counts when four fifths of its characters agree, with its speaker when the "
-    "speaker is right, too.",
-    "passages": "On `evaluation/gold/quotes.jsonl`, passages with traps that the rules were written with.",
+    "seeds": 'On `seeds/`. A quotation counts as found if four fifths of its characters match; "with speaker" also '
+    "requires the correct speaker.",
+    "passages": "On `evaluation/gold/quotes.jsonl`, difficult passages that were used while writing the rules.",
 }
 _QUOTE_COLUMNS = ("precision", "recall", "f1", "speaker_precision", "speaker_recall", "speaker_f1")
 _QUOTE_HEAD = ("", "labelled", "found", "precision", "recall", "F1", "with speaker: precision", "recall", "F1")

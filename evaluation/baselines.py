@@ -1,8 +1,8 @@
-"""What simple methods make of a stream of articles: one pass, one threshold, no second thoughts.
+"""Baselines for grouping: one pass over a stream of articles, one threshold.
 
-An article joins the open story whose centroid is nearest by cosine, if that is near enough, otherwise it opens a
-story. Weights are tf-idf with the document frequencies of what came before. Everything sees the same annotated
-articles as group does, boilerplate left out.
+An article joins the open story with the nearest centroid by cosine if that cosine reaches the threshold; otherwise it
+opens a story. Weights are tf-idf with the document frequencies of the articles so far. The baselines read the same
+annotated articles as group, without boilerplate.
 """
 
 import math
@@ -20,18 +20,18 @@ Features = Callable[[AnnotatedArticle], Counter[str]]
 Gram = NDArray[np.float32]
 
 _FEATURES_AT_ONCE = 4096
-# Two articles with nothing in common are not near, whatever rounding makes of it.
-_NOTHING = 1e-6
+# Rounding can give two articles with nothing in common a cosine above zero.
+_MIN_COSINE = 1e-6
 
 
 def words(article: AnnotatedArticle) -> Counter[str]:
-    """The stems of an article's words, those of its title among them."""
+    """The stems of the words of an article and of its title, with their counts."""
     tokens = (*Passage(article.title or "").words, *Passage(article.text).without(article.boilerplate).words)
     return Counter(stem(token.form, article.language) for token in tokens)
 
 
 def entities(article: AnnotatedArticle) -> Counter[str]:
-    """The ids of an article's entities by how often they are mentioned in text that is not boilerplate."""
+    """The ids of an article's entities, with the number of mentions outside boilerplate."""
     counts: Counter[str] = Counter()
     for entity in article.entities:
         mentions = sum(not _inside(mention.start, article.boilerplate) for mention in entity.mentions)
@@ -44,8 +44,8 @@ def _inside(at: int, spans: Iterable[Span]) -> bool:
     return any(span.start <= at < span.end for span in spans)
 
 
-def likeness(articles: Sequence[AnnotatedArticle], features: Features) -> Gram:
-    """The cosine of every two articles, one row and one column an article."""
+def similarities(articles: Sequence[AnnotatedArticle], features: Features) -> Gram:
+    """The cosine of each pair of articles: a matrix with one row and one column per article."""
     vectors = _vectors([features(article) for article in articles])
     shared = Counter(name for vector in vectors for name in vector)
     names = [name for name, count in shared.items() if count > 1]
@@ -63,7 +63,7 @@ def likeness(articles: Sequence[AnnotatedArticle], features: Features) -> Gram:
 
 
 def _vectors(counts: Sequence[Mapping[str, int]]) -> list[dict[str, float]]:
-    """tf-idf of unit length: ``(1 + log tf) · log((1 + articles so far) / those of them with it)``, itself counted."""
+    """tf-idf vectors of unit length: ``(1 + log tf) · log((1 + n) / df)``, both counted up to and with the article."""
     having: Counter[str] = Counter()
     vectors = []
     for number, count in enumerate(counts, 1):
@@ -74,22 +74,22 @@ def _vectors(counts: Sequence[Mapping[str, int]]) -> list[dict[str, float]]:
     return vectors
 
 
-def cluster(gram: Gram, arrivals: Sequence[datetime], window: timedelta, threshold: float) -> list[int]:
-    """The number of the story that each article joins, from 0 on, given the cosines of every two articles.
+def assign_stories(gram: Gram, arrivals: Sequence[datetime], window: timedelta, threshold: float) -> list[int]:
+    """The number of the story that each article joins, starting at 0, given the cosines of each pair of articles.
 
-    A story is open as long as an article has joined it within the window.
+    A story is open while an article has joined it within the window.
     """
     times = np.array([at.timestamp() for at in arrivals])
     stories = np.zeros(len(arrivals), dtype=np.intp)
-    # Of each story: when the last article joined it, and the squared length of the sum of its vectors, which is its
-    # centroid but for the length.
+    # Per story: when the last article joined, and the squared length of the sum of its vectors. The sum points in the
+    # direction of the centroid, which is all that the cosine needs.
     last, squares = np.zeros(len(arrivals)), np.ones(len(arrivals))
     count = 0
     for number, at in enumerate(times):
         near = np.bincount(stories[:number], weights=gram[number, :number], minlength=count)
         cosines = np.where(at - last[:count] <= window.total_seconds(), near / np.sqrt(squares[:count]), 0.0)
         best = int(cosines.argmax()) if count else 0
-        if count and cosines[best] >= max(threshold, _NOTHING):
+        if count and cosines[best] >= max(threshold, _MIN_COSINE):
             squares[best] += 2 * near[best] + 1.0
         else:
             best = count

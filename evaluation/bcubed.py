@@ -1,7 +1,8 @@
-"""BCubed: how well a grouping agrees with the true one, article by article (Bagga and Baldwin, 1998).
+"""BCubed: agreement of a grouping with the true one, per article (Bagga and Baldwin, 1998).
 
-For each article, precision is the share of those told to be in its story that truly are, recall the share of those
-truly in its story that are told to be. Both are averaged over the articles; F1 is the harmonic mean of the averages.
+For each article, precision is the share of the articles assigned to its story that belong there; recall is the share
+of the articles that belong to its story that were assigned to it. Both are averaged over the articles; F1 is the
+harmonic mean of the averages.
 """
 
 from collections import Counter
@@ -12,42 +13,42 @@ Among = Literal["all", "within", "across"]
 
 
 class Item(NamedTuple):
-    """An article in a grouping: its true story, the story it was told to be in, its language.
+    """An article in a grouping: its true story, the story it was assigned to, its language.
 
-    One that is not ``judged`` is company for the others and has no part in the averages.
+    An article that is not ``scored`` counts as a companion of others but not in the averages.
     """
 
     truth: str
-    told: str
+    assigned: str
     language: str
-    judged: bool = True
+    scored: bool = True
 
 
 def bcubed(items: Sequence[Item], among: Among = "all") -> dict[str, float]:
     """``precision``, ``recall`` and ``f1``; 0 where there is nothing to average.
 
-    ``within`` compares each article with those in its own language only, ``across`` with those in other languages
-    only. An article is always together with itself, save across languages: there, one that was told to be together
-    with no article in another language has no precision, and one that truly is with none has no recall. Such articles
-    are left out of that average, not counted as right.
+    ``within`` compares each article only with those in its own language, ``across`` only with those in other
+    languages. An article is its own companion, except across languages: there, an article that was grouped with none in
+    another language has no precision, and one that belongs with none has no recall. Such articles are left out of that
+    average instead of counting as correct.
     """
-    right = _companions(items, among, lambda item: (item.truth, item.told))
-    precision = _mean(right, _companions(items, among, lambda item: item.told))
-    recall = _mean(right, _companions(items, among, lambda item: item.truth))
+    correct = _companions(items, among, lambda item: (item.truth, item.assigned))
+    precision = _mean(correct, _companions(items, among, lambda item: item.assigned))
+    recall = _mean(correct, _companions(items, among, lambda item: item.truth))
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return {"precision": precision, "recall": recall, "f1": f1}
 
 
 def _companions(items: Sequence[Item], among: Among, group: Callable[[Item], Hashable]) -> list[int]:
-    """With how many of those that it is compared with each judged article shares a group."""
+    """For each scored article, the number of compared articles in the same group."""
     everywhere = Counter(group(item) for item in items)
-    at_home = Counter((group(item), item.language) for item in items)
+    same_language = Counter((group(item), item.language) for item in items)
     counts = []
     for item in items:
-        if not item.judged:
+        if not item.scored:
             continue
-        own, home = everywhere[group(item)], at_home[group(item), item.language]
-        counts.append({"all": own, "within": home, "across": own - home}[among])
+        total, within = everywhere[group(item)], same_language[group(item), item.language]
+        counts.append({"all": total, "within": within, "across": total - within}[among])
     return counts
 
 

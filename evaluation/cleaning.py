@@ -1,6 +1,6 @@
-"""How well lost spaces, boilerplate and dates are found: figures as dicts, nothing printed.
+"""Measures how well glued words, boilerplate and dates are found. Returns figures as dicts and prints nothing.
 
-Precision and recall are None where there is nothing to divide by.
+Precision and recall are None where the denominator is zero.
 """
 
 import json
@@ -21,11 +21,11 @@ Figures = dict[str, Any]
 
 
 def glued(seeds: Path = SEEDS) -> Figures:
-    """Glued words of the seed articles: ``found`` and ``missed`` of those labelled, ``harmed`` words that are not.
+    """Glued words in the seed articles: ``found`` and ``missed`` labelled ones, and ``damaged`` other ``words``.
 
-    Sentence ends and other seams inside a token count as harm too, as the seeds have none.
+    A split at a sentence end or another boundary inside a token counts as damage too, as the seeds have none.
     """
-    found = missed = harmed = words = 0
+    found = missed = damaged = words = 0
     for article, gold in _articles(seeds):
         body = cleaning.clean(article.get("text"), article.get("html"))
         labelled = set(gold["glued"])
@@ -33,13 +33,13 @@ def glued(seeds: Path = SEEDS) -> Figures:
         repaired = {word for word in labelled if any(word in token for token in split)}
         found += len(repaired)
         missed += len(labelled) - len(repaired)
-        harmed += sum(not any(word in token for word in labelled) for token in split)
+        damaged += sum(not any(word in token for word in labelled) for token in split)
         words += len(body.split())
-    return {"words": words, "found": found, "missed": missed, "harmed": harmed}
+    return {"words": words, "found": found, "missed": missed, "damaged": damaged}
 
 
-def harm(texts: Iterable[str]) -> Figures:
-    """What is changed in texts that carry no labels: tokens a hundred thousand; read the changes to judge them."""
+def changed_tokens(texts: Iterable[str]) -> Figures:
+    """Changes in texts without labels, which may be correct: ``changed`` tokens of ``words``, and ``per_100k``."""
     words = changed = 0
     for text in texts:
         tokens = text.split()
@@ -49,9 +49,9 @@ def harm(texts: Iterable[str]) -> Figures:
 
 
 def boilerplate(seeds: Path = SEEDS, warm: bool = False) -> Figures:
-    """Lines of boilerplate in the seed articles, each article seen once in order; ``warm``: all learnt before.
+    """Boilerplate lines in the seed articles, each article seen once, in order. ``warm``: all were learnt before.
 
-    Labelled lines that the text extracted from HTML no longer has are left out.
+    Labelled lines that are missing from the text extracted from HTML are left out.
     """
     finder = BoilerplateDetector()
     articles = [
@@ -72,7 +72,7 @@ def boilerplate(seeds: Path = SEEDS, warm: bool = False) -> Figures:
 
 
 def day_mentions(path: Path = GOLD / "dates.jsonl") -> Figures:
-    """Dates in sentences of six languages; a hit has the right place, day and basis."""
+    """Dates in sentences of six languages; a hit has the correct text, day and basis."""
     hits = extra = missed = 0
     for case in _records(path):
         published = datetime.fromisoformat(case["published_at"])

@@ -1,4 +1,4 @@
-"""Public corpora as they are downloaded, read in place."""
+"""Reads public corpora in the form in which they are downloaded."""
 
 import json
 import zipfile
@@ -15,18 +15,18 @@ _RIYADH = timezone(timedelta(hours=3))
 
 
 def newspaper_texts(folder: Path) -> Iterator[str]:
-    """The texts of the first days of SaudiNewsNet: ZIP files of JSON, one a day."""
+    """The texts of the first four days of SaudiNewsNet: ZIP files of JSON, one per day."""
     for record in _newspapers(sorted(folder.glob("*.zip"))[:_DAYS]):
         yield record.get("content") or ""
 
 
 def newspaper_articles(folder: Path) -> list[RawArticle]:
-    """The articles of all days of SaudiNewsNet that have a text, as if they had arrived when they were extracted.
+    """The articles of all days of SaudiNewsNet that have a text; they arrive when they were extracted.
 
-    An address that was extracted again is the same article again, as it would be on ``articles.raw``.
+    A URL that was extracted again gives the same article again, as on ``articles.raw``.
     """
     articles = [
-        _arrived(record)
+        _raw_article(record)
         for record in _newspapers(sorted(folder.glob("*.zip")))
         if (record.get("content") or "").strip()
     ]
@@ -40,7 +40,7 @@ def _newspapers(days: Iterable[Path]) -> Iterator[dict[str, Any]]:
                 yield from json.loads(archive.read(name))
 
 
-def _arrived(record: dict[str, Any]) -> RawArticle:
+def _raw_article(record: dict[str, Any]) -> RawArticle:
     at = datetime.fromisoformat(record["date_extracted"]).replace(tzinfo=_RIYADH)
     article = ArticleIn(
         text=record["content"],

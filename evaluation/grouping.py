@@ -1,4 +1,4 @@
-"""What a stream comes to when it is grouped, seen as a subscriber sees it: by what is told, nothing else."""
+"""Runs group over a stream and follows its output as a subscriber does."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -12,15 +12,20 @@ WINDOW = timedelta(hours=72)
 
 
 def grouper() -> Grouper:
-    """A grouper as the pipeline has it by default."""
+    """A grouper with the pipeline's default settings."""
     return Grouper(WINDOW)
 
 
+def small_grouper() -> Grouper:
+    """A grouper for at most a thousand articles, which is quickly made."""
+    return Grouper(WINDOW, 1_000)
+
+
 @dataclass(slots=True)
-class Places:
-    """The story that every article is in, kept up to date with story events (docs/reference/api.md, "Stories that
-    merge and split"): a story that was merged gives away all its articles, one that was split off takes those
-    that it lists."""
+class StoryMembership:
+    """The current story of each article, kept up to date with story events (docs/reference/api.md, "Stories that
+    merge and split"): all articles of a merged story move to the other one; a story that was split off takes the
+    articles that it lists."""
 
     story_of: dict[str, str] = field(default_factory=dict)
     merges: int = 0
@@ -28,7 +33,7 @@ class Places:
     _members: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def follow(self, article: Article, stories: Iterable[Story]) -> None:
-        """Take in what was told of one article."""
+        """Apply the output for one article."""
         self._move(article.id, article.story)
         for story in stories:
             if story.merged_into is not None:
@@ -50,24 +55,24 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """``copies``: for every article of the stream in order the id it was said to be a copy of and how like it, or
-    None. ``places``: where all articles were in the end."""
+    """``reports``: for each article of the stream, in order, the id and similarity of the article that it was reported
+    as a near-duplicate of, or None. ``membership``: the stories of all articles after the last one."""
 
-    copies: list[tuple[str, float] | None]
-    places: Places
+    reports: list[tuple[str, float] | None]
+    membership: StoryMembership
 
 
 def grouped(articles: Iterable[AnnotatedArticle], make: Callable[[], Grouper] = grouper) -> Grouped:
     """Group a stream with a new grouper."""
     running = make()
-    places = Places()
-    copies: list[tuple[str, float] | None] = []
+    membership = StoryMembership()
+    reports: list[tuple[str, float] | None] = []
     for annotated in articles:
-        told = running.process(annotated)
-        copies.append(None)
-        if told is not None:
-            places.follow(told.article, told.stories)
-            original, similarity = told.article.duplicate_of, told.article.similarity
+        output = running.process(annotated)
+        reports.append(None)
+        if output is not None:
+            membership.follow(output.article, output.stories)
+            original, similarity = output.article.duplicate_of, output.article.similarity
             if original is not None and similarity is not None:
-                copies[-1] = original, similarity
-    return Grouped(copies, places)
+                reports[-1] = original, similarity
+    return Grouped(reports, membership)

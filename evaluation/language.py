@@ -1,9 +1,9 @@
-"""Languages: how many texts of each kind and of each language are told right.
+"""Measures language detection: accuracy by kind of text and by language.
 
-``gold/languages.jsonl`` has a text a line: ``{"text", "title", "language", "kind"}``, null where there is none. The
-kinds are ``article`` (with its title, which is counted as a title too), ``title``, ``short`` (two to five words),
-``mixed`` (the language of most of the letters), ``dialect`` (of Arabic) and ``und`` (nobody could tell). All texts
-are invented and were written for this file.
+``gold/languages.jsonl`` has one text per line: ``{"text", "title", "language", "kind"}``, null where there is none. The
+kinds are ``article`` (its title is also counted as a title), ``title``, ``short`` (two to five words), ``mixed``
+(labelled with the language of most of the letters), ``dialect`` (of Arabic) and ``und`` (undetermined). All texts are
+invented and were written for this file.
 """
 
 import json
@@ -18,25 +18,25 @@ GOLD = Path(__file__).parent / "gold" / "languages.jsonl"
 
 
 def measure() -> dict[str, Any]:
-    """Accuracy by kind (``kinds``), and for articles and titles by language (``languages``); how many texts there
-    are of each (``texts``); and what was told wrong (``confusions``: kind, language, answer, score, text)."""
-    right: Counter[tuple[str, str]] = Counter()
+    """Accuracy by kind (``kinds``), and for articles and titles by language (``languages``); the number of texts of
+    each kind (``texts``); and the errors (``confusions``: kind, language, answer, score, text)."""
+    correct: Counter[tuple[str, str]] = Counter()
     count: Counter[tuple[str, str]] = Counter()
     confusions: list[tuple[str, str, str, float, str]] = []
     for kind, language, text in _texts():
         answer, score = detect(text)
         count[kind, language] += 1
-        right[kind, language] += answer == language
+        correct[kind, language] += answer == language
         if answer != language:
             confusions.append((kind, language, answer, score, text[:80]))
     kinds = dict.fromkeys(kind for kind, _ in count)
     texts = {kind: sum(number for (one, _), number in count.items() if one == kind) for kind in kinds}
     return {
         "kinds": {
-            kind: sum(number for (one, _), number in right.items() if one == kind) / texts[kind] for kind in kinds
+            kind: sum(number for (one, _), number in correct.items() if one == kind) / texts[kind] for kind in kinds
         },
         "languages": {
-            kind: {language: right[kind, language] / count[kind, language] for one, language in count if one == kind}
+            kind: {language: correct[kind, language] / count[kind, language] for one, language in count if one == kind}
             for kind in ("article", "title")
         },
         "texts": texts,
@@ -45,7 +45,7 @@ def measure() -> dict[str, Any]:
 
 
 def _texts() -> Iterator[tuple[str, str, str]]:
-    """Kind, language, text; articles as the pipeline sees them, below their title."""
+    """Kind, language, text; an article follows its title, as in the pipeline."""
     for line in GOLD.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         if row["kind"] == "article":

@@ -1,4 +1,4 @@
-"""How well names are found in Arabic, by whole entities, on a part of ANERcorp that nothing was learnt from."""
+"""Measures recognition of Arabic names, by whole entities, on a part of ANERcorp that was not trained on."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from enrich.entities.recognition.recognizer import Recognizer
 from enrich.text.tokens import Passage
 
 TRAIN_FILE = Path("anercorp") / "ANERCorp_CamelLab_train.txt"
-# Sentences of the train part, counted from 0. The borders lie between articles.
+# Sentences of the training part, counted from 0. The boundaries are between articles.
 DEVELOPMENT_FROM = 3218
 HELD_OUT_FROM = 3475
 _IN_ARTICLE = 20
 
 
 class Sentence(NamedTuple):
-    """Words and, one each, their tags: ``O``, or ``B-`` or ``I-`` with PER, LOC, ORG or MISC."""
+    """Words with one tag each: ``O``, or ``B-`` or ``I-`` with PER, LOC, ORG or MISC."""
 
     words: list[str]
     tags: list[str]
 
 
 def read_conll(path: Path) -> list[Sentence]:
-    """The sentences of a file with a word and its tag on each line, and an empty line between sentences."""
+    """The sentences of a file with one word and its tag per line, and an empty line between sentences."""
     found: list[Sentence] = []
     words: list[str] = []
     tags: list[str] = []
@@ -39,7 +39,7 @@ def read_conll(path: Path) -> list[Sentence]:
 
 
 def spans(tags: list[str]) -> set[tuple[int, int, str]]:
-    """(first word, word behind the last, type) of each name; a stray ``I-`` opens a name, as is usual."""
+    """(first word, word after the last, type) of each name; an ``I-`` without ``B-`` opens a name, as is usual."""
     found = set()
     start, kind = 0, ""
     for at, tag in enumerate([*tags, "O"]):
@@ -52,37 +52,37 @@ def spans(tags: list[str]) -> set[tuple[int, int, str]]:
 
 
 def score(gold: list[list[str]], predicted: list[list[str]]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 by whole entities, overall (``all``) and by type; ``count`` is of the gold ones."""
+    """Precision, recall and F1 by whole entities, overall (``all``) and by type; ``count``: labelled entities."""
     wanted = {(number, *span) for number, tags in enumerate(gold) for span in spans(tags)}
     found = {(number, *span) for number, tags in enumerate(predicted) for span in spans(tags)}
     figures = {}
     for kind in ("all", *sorted({span[-1] for span in wanted | found})):
-        right, has, says = (
+        correct, gold_count, found_count = (
             sum(kind in ("all", span[-1]) for span in group) for group in (wanted & found, wanted, found)
         )
         figures[kind] = {
-            "precision": right / says if says else 0.0,
-            "recall": right / has if has else 0.0,
-            "f1": 2 * right / (has + says) if has + says else 0.0,
-            "count": has,
+            "precision": correct / found_count if found_count else 0.0,
+            "recall": correct / gold_count if gold_count else 0.0,
+            "f1": 2 * correct / (gold_count + found_count) if gold_count + found_count else 0.0,
+            "count": gold_count,
         }
     return figures
 
 
 def held_out(data: Path) -> list[Sentence]:
-    """The sentences to measure by: the held-out end of ANERcorp's train part in a data folder.
+    """The sentences to measure on: the held-out end of ANERcorp's training part in a data folder.
 
-    ``data`` may also be a file in the same format; then all of it, as with the official test part.
+    ``data`` may also be a file in the same format, such as the official test part; all of it is used then.
     """
     return read_conll(data) if data.is_file() else read_conll(data / TRAIN_FILE)[HELD_OUT_FROM:]
 
 
 def tags(recognizer: Recognizer, sentences: Sequence[Sentence]) -> list[list[str]]:
-    """What a recognizer says of annotated sentences, word by word.
+    """The tags that a recognizer predicts for the words of sentences.
 
-    They are given to it as it gets articles: as text, a line a sentence, twenty in a row, since the corpus does not
-    tell where articles end. A name then takes in every word that it touches, so particles that the recognizer
-    leaves out count as part of the word, as in the corpus and the literature.
+    It gets them as it gets articles: as text, one sentence per line, twenty in a row, since the corpus does not mark
+    where articles end. A name covers each word that it touches, so particles that the recognizer leaves out count as
+    part of the word, as in the corpus and the literature.
     """
     found = []
     for first in range(0, len(sentences), _IN_ARTICLE):

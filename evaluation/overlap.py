@@ -1,8 +1,7 @@
-"""Which articles tell the same in the same words, found slowly and surely: by counting the words they share.
+"""Labels pairs of articles by the words that they share: exact, slow, and independent of Khabar's signatures.
 
-Nothing here knows of signatures. Pairs to look at share runs of five words that few articles have. Of each pair is then
-counted which words of either text stand, in runs of four and more, anywhere in the other: paragraphs may have changed
-places.
+Candidate pairs share runs of five words that few articles have. For each pair, the words of each text are counted that
+occur in the other, anywhere, in runs of four or more words: paragraphs may have moved.
 """
 
 import re
@@ -17,41 +16,41 @@ from numpy.typing import NDArray
 
 Verdict = Literal["same", "excerpt", "partly", "different"]
 
-# Runs that more articles have are set phrases and furniture.
+# Runs in more articles than this are fixed phrases and boilerplate.
 _RARE = 60
 _RUN = 5
-# Of the runs of the shorter text, so many must be in the longer for the pair to be looked at.
-_LEAST_RUNS, _LEAST_SHARE = 3, 0.1
-# Shorter runs agree by chance.
+# A candidate pair shares at least this number, and this share, of the runs of the shorter text.
+_MIN_RUNS, _MIN_SHARE = 3, 0.1
+# Shorter runs are shared by chance.
 _SHARED_RUN = 4
-_LEAST_WORDS = 15
+_MIN_WORDS = 15
 _SAME, _PARTLY = 0.7, 0.4
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, without marks and case."""
+    """The words of a text, without diacritics, case-folded."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c) and c != "\u0640")
     return tuple(_WORD.findall(plain.casefold()))
 
 
 def candidates(texts: Sequence[tuple[str, ...]]) -> dict[tuple[int, int], int]:
-    """Pairs of texts (by their places, the smaller first) that may have much in common, with the rare runs shared."""
+    """Pairs of texts (by index, the smaller first) that may share much, with the number of shared rare runs."""
     runs = [np.unique(_hashes(text)) for text in texts]
     sizes = [len(own) for own in runs]
-    places = np.repeat(np.arange(len(texts)), sizes)
+    indexes = np.repeat(np.arange(len(texts)), sizes)
     together = np.concatenate(runs)
     order = np.argsort(together, kind="stable")
     _, starts, counts = np.unique(together[order], return_index=True, return_counts=True)
     shared: Counter[tuple[int, int]] = Counter()
     for start, count in zip(starts[counts > 1], counts[counts > 1], strict=True):
         if count <= _RARE:
-            shared.update(combinations(places[order[start : start + count]].tolist(), 2))
+            shared.update(combinations(indexes[order[start : start + count]].tolist(), 2))
     return {
         pair: count
         for pair, count in shared.items()
-        if count >= max(_LEAST_RUNS, _LEAST_SHARE * min(sizes[pair[0]], sizes[pair[1]]))
+        if count >= max(_MIN_RUNS, _MIN_SHARE * min(sizes[pair[0]], sizes[pair[1]]))
     }
 
 
@@ -60,7 +59,7 @@ def _hashes(text: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def covered(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many words of one text lie in runs of four words and more that stand in the other."""
+    """The number of words of one text that are in runs of four or more words which occur in the other."""
     runs = {tuple(other[at : at + _SHARED_RUN]) for at in range(len(other) - _SHARED_RUN + 1)}
     count = end = 0
     for at in range(len(one) - _SHARED_RUN + 1):
@@ -71,15 +70,15 @@ def covered(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def verdict(one: Sequence[str], other: Sequence[str]) -> tuple[Verdict, float]:
-    """What two texts are to each other, and the share of the shorter one's words that the longer has.
+    """The relation of two texts, and the share of the shorter text's words that the longer one has.
 
     ``same``: each has 70% of the other's words; ``excerpt``: the longer has 70% of the shorter one's; ``partly``: it
-    has 40% of them; else ``different``. Fewer than 15 words in common prove nothing.
+    has 40% of them; otherwise ``different``. Fewer than 15 common words count as none.
     """
     short, long = sorted((one, other), key=len)
     shared = covered(short, long)
     share = shared / len(short) if short else 0.0
-    if shared < _LEAST_WORDS or share < _PARTLY:
+    if shared < _MIN_WORDS or share < _PARTLY:
         return "different", share
     if share < _SAME:
         return "partly", share

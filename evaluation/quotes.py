@@ -1,8 +1,8 @@
-"""Who said what: spans and speakers, on the labelled articles and on passages written with traps.
+"""Measures quotations and their speakers, on seeds/ and on difficult passages.
 
 A quotation is found when the characters of the two spans overlap by at least 0.8 (intersection over union). A speaker
-is right when it has the label's id; where the label has only a name, when one of the speaker's mentions is that name,
-or when no entity of the article has it and the speaker is null.
+is correct if it has the label's id. If the label has only a name, the speaker is correct if one of its mentions is that
+name, or if it is null and no entity of the article has that name.
 """
 
 import json
@@ -17,20 +17,20 @@ from services.events import AnnotatedArticle, ArticleIn, Entity, Quote
 _PASSAGES = Path(__file__).parent / "gold" / "quotes.jsonl"
 _OVERLAP = 0.8
 
-# An article, its language and the labels of what is said in it.
+# An article, its language and the labels of its quotations.
 _Row = tuple[AnnotatedArticle, str, list[dict[str, Any]]]
 
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
-    """By gold set (``seeds``, ``passages``) and language, ``all`` included: counts of quotations in the labels
-    (``gold``) and ``found``; ``precision``, ``recall`` and ``f1`` of spans; the same of pairs of span and speaker,
-    prefixed ``speaker_``; and of the labels whose speaker has an id, the part found with it (``linked_recall``)."""
+    """By gold set (``seeds``, ``passages``) and language, including ``all``: counts of quotations, labelled (``gold``)
+    and ``found``; ``precision``, ``recall`` and ``f1`` of spans; the same for pairs of span and speaker, prefixed
+    ``speaker_``; and the share of labels with a speaker id that were found with it (``linked_recall``)."""
     return {"seeds": _score(_seeds()), "passages": _score(_passages())}
 
 
 def _seeds() -> Iterable[_Row]:
-    for sample, said in zip(samples.seeds(), _lines(samples.SEEDS / "quotes.gold.jsonl"), strict=True):
-        yield sample.annotated, sample.label["language"], said["quotes"]
+    for sample, gold in zip(samples.seeds(), _lines(samples.SEEDS / "quotes.gold.jsonl"), strict=True):
+        yield sample.annotated, sample.label["language"], gold["quotes"]
 
 
 def _passages() -> Iterable[_Row]:
@@ -50,23 +50,23 @@ def _score(rows: Iterable[_Row]) -> dict[str, dict[str, float]]:
     for annotated, language, labels in rows:
         found = annotated.quotes
         pairs = _matched(annotated, labels, found)
-        right = [(label, quote) for label, quote in pairs if _same_speaker(label, quote, annotated.entities)]
+        correct = [(label, quote) for label, quote in pairs if _same_speaker(label, quote, annotated.entities)]
         for part in (language, "all"):
             counts[part]["gold"] += len(labels)
             counts[part]["found"] += len(found)
             counts[part]["hit"] += len(pairs)
-            counts[part]["pair"] += len(right)
+            counts[part]["pair"] += len(correct)
             counts[part]["id"] += sum(label["speaker"] is not None for label in labels)
-            counts[part]["linked"] += sum(label["speaker"] is not None for label, _ in right)
+            counts[part]["linked"] += sum(label["speaker"] is not None for label, _ in correct)
     return {part: _figures(count) for part, count in counts.items()}
 
 
 def _figures(count: dict[str, int]) -> dict[str, float]:
     figures: dict[str, float] = {"gold": count["gold"], "found": count["found"]}
-    for prefix, right in (("", count["hit"]), ("speaker_", count["pair"])):
-        figures[f"{prefix}precision"] = right / count["found"] if count["found"] else 0.0
-        figures[f"{prefix}recall"] = right / count["gold"] if count["gold"] else 0.0
-        figures[f"{prefix}f1"] = 2 * right / (count["found"] + count["gold"]) if right else 0.0
+    for prefix, correct in (("", count["hit"]), ("speaker_", count["pair"])):
+        figures[f"{prefix}precision"] = correct / count["found"] if count["found"] else 0.0
+        figures[f"{prefix}recall"] = correct / count["gold"] if count["gold"] else 0.0
+        figures[f"{prefix}f1"] = 2 * correct / (count["found"] + count["gold"]) if correct else 0.0
     figures["linked_recall"] = count["linked"] / count["id"] if count["id"] else 0.0
     return figures
 
@@ -74,7 +74,7 @@ def _figures(count: dict[str, int]) -> dict[str, float]:
 def _matched(
     article: AnnotatedArticle, labels: list[dict[str, Any]], found: Sequence[Quote]
 ) -> list[tuple[dict[str, Any], Quote]]:
-    """Each label with the first quotation that covers it, each quotation used once."""
+    """Each label with the first quotation that overlaps it enough; each quotation is used once."""
     free = list(found)
     pairs = []
     for label in labels:
@@ -87,14 +87,14 @@ def _matched(
 
 
 def _span(text: str, label: dict[str, Any]) -> tuple[int, int]:
-    """Where a label stands in the cleaned text, which may have shifted it; labels of HTML have no offsets."""
-    near = label.get("start", 0)
-    places = list(_places(text, label["text"]))
-    start = min(places, key=lambda at: abs(at - near), default=near)
+    """The span of a label in the cleaned text. Cleaning may have shifted it; labels of HTML have no offsets."""
+    expected = label.get("start", 0)
+    starts = list(_occurrences(text, label["text"]))
+    start = min(starts, key=lambda at: abs(at - expected), default=expected)
     return start, start + len(label["text"])
 
 
-def _places(text: str, part: str) -> Iterable[int]:
+def _occurrences(text: str, part: str) -> Iterable[int]:
     at = text.find(part)
     while at >= 0:
         yield at

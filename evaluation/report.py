@@ -1,6 +1,6 @@
-"""Figures as Markdown: sections with tables, kept in one file from run to run.
+"""Writes figures as Markdown: sections with tables in one file.
 
-A section whose data is not there in this run stays as it was measured before.
+A section whose data is missing in this run keeps its earlier content.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; shares (floats) with three decimals."""
+    """A Markdown table; floats have three decimals."""
     lines = [_row(head), _row(["---"] * len(head)), *(_row([_cell(cell) for cell in row]) for row in rows)]
     return "\n".join(lines)
 
@@ -31,7 +31,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def write(path: Path, preface: str, measured: dict[str, str | None]) -> None:
-    """Write all sections in order; those not measured now (None) keep what the file has of them."""
+    """Write all sections in order; a section that was not measured (None) keeps its content in the file."""
     before = sections(path.read_text(encoding="utf-8")) if path.exists() else {}
     parts = [preface.strip()]
     for title, body in measured.items():

@@ -16,7 +16,7 @@ _ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Sample:
-    """An article as it came, its labels, and what annotate made of it."""
+    """An article as received, its labels, and the annotated article."""
 
     raw: RawArticle
     label: dict[str, Any]
@@ -25,7 +25,7 @@ class Sample:
 
 @functools.cache
 def seeds() -> tuple[Sample, ...]:
-    """The articles of seeds/ in order, annotated as in a run of the pipeline."""
+    """The articles of seeds/ in order, annotated."""
     articles = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
     labels = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(
@@ -44,6 +44,6 @@ def folder(path: Path) -> tuple[Sample, ...]:
 
 
 def sample(number: int, article: ArticleIn, label: dict[str, Any]) -> Sample:
-    """An article with its labels, annotated under its number."""
+    """An article with its labels, annotated; its number is its id."""
     raw = RawArticle(**article.model_dump(), id=str(number), received_at=_ARRIVAL)
     return Sample(raw, label, annotate(raw))

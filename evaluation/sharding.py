@@ -1,8 +1,8 @@
-"""Group in shards, simulated: what quality that costs and what it sends (docs/explanation/scaling.md).
+"""Simulates group in shards: the loss of quality and the messages sent (docs/explanation/scaling.md).
 
-A shard is a grouper that sees its part of a stream alone. What it tells of its stories goes to a stitcher, which finds
-those of different shards that are one. The stitcher knows no articles: of each story it has one vector, of what all
-languages share. All of it runs in one process and in step, so nothing is late; in truth stitches come after the fact.
+A shard is a grouper that sees only its part of a stream. It sends messages about its stories to a stitcher, which joins
+stories of different shards. The stitcher has no articles: it has one vector per story, made of language-independent
+features. Everything runs synchronously in one process, so no message is late; in production stitches would be delayed.
 """
 
 from collections import Counter, defaultdict
@@ -20,47 +20,48 @@ from enrich.group import weights as feature_weights
 from enrich.group.columns import WEIGHT_SCALE
 from enrich.group.grouper import Grouper
 from evaluation.duplicates import grade
-from evaluation.grouping import WINDOW, Grouped, Places, grouper
-from evaluation.streams import Arrival
+from evaluation.grouping import WINDOW, Grouped, StoryMembership, grouper
+from evaluation.labelled_streams import Arrival
 from services.events import AnnotatedArticle, Story
 
 Route = Callable[[AnnotatedArticle], Hashable]
 
 SOURCE_SHARDS = 4
-# Two stories are one when their vectors have this cosine.
-_ALIKE = 0.45
-# Compared are stories that have one of so many heaviest features in common, if no more than so many stories have it.
-_FOUND_BY = 8
-_MOST_FOUND = 200
-# Of a story so many features are sent, and besides them this much: ids, size, times.
+# Stories are joined from this cosine of their vectors on.
+_STITCH_COSINE = 0.45
+# Stories are compared if they share one of a story's heaviest features (this number of them) that at most
+# _MAX_STORIES_PER_KEY stories have.
+_KEYS = 8
+_MAX_STORIES_PER_KEY = 200
+# A message has this number of features, and this number of bytes for ids, size and times.
 _SENT_FEATURES = 32
 _HEAD_BYTES = 64
 
 
 def whole(_: AnnotatedArticle) -> Hashable:
-    """One shard: group as it is."""
+    """One shard: group without sharding."""
     return ""
 
 
 def by_language(article: AnnotatedArticle) -> Hashable:
-    """A shard a language."""
+    """One shard per language."""
     return article.language
 
 
 def by_source(article: AnnotatedArticle) -> Hashable:
-    """``SOURCE_SHARDS``, whatever the language."""
+    """``SOURCE_SHARDS`` shards, independent of the language."""
     return crc32((article.source or article.id).encode()) % SOURCE_SHARDS
 
 
 def arabic_by_source(article: AnnotatedArticle) -> Hashable:
-    """A shard a language, and ``SOURCE_SHARDS`` for Arabic, the largest."""
+    """One shard per language, and ``SOURCE_SHARDS`` for Arabic, the largest."""
     return (article.language, by_source(article) if article.language == "ar" else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How to shard. ``follow``: a copy goes where its original went, as if a stage before had found the copies (here
-    it is the truth that knows them)."""
+    """How to shard. ``follow``: a near-duplicate goes to the shard of its original, as if a previous stage had found
+    the near-duplicates (here they are taken from the labels)."""
 
     route: Route
     stitched: bool = True
@@ -72,7 +73,7 @@ FORMS = {
     "by language, not stitched": Form(by_language, stitched=False),
     "by language": Form(by_language),
     "Arabic by source too": Form(arabic_by_source),
-    "Arabic by source too, copies found before": Form(arabic_by_source, follow=True),
+    "Arabic by source too, near-duplicates found before": Form(arabic_by_source, follow=True),
     "by source, not stitched": Form(by_source, stitched=False),
     "by source": Form(by_source),
 }
@@ -80,9 +81,9 @@ FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class Sharded:
-    """What shards made of a stream of so many ``articles``, the ``largest`` of which saw so many of them.
+    """The result of shards on a stream: the number of ``articles``, of ``shards``, and of articles in the ``largest``.
 
-    ``messages``, of ``message_bytes`` in all, went to the stitcher; ``stitches`` came from it.
+    ``messages``, of ``message_bytes`` in total, were sent to the stitcher, which made ``stitches``.
     """
 
     grouped: Grouped
@@ -94,36 +95,36 @@ class Sharded:
     stitches: int
 
 
-def sharded(stream: Sequence[Arrival], form: Form) -> Sharded:
-    """Group a stream in shards."""
-    shards: defaultdict[Hashable, _Shard] = defaultdict(_Shard)
+def sharded(stream: Sequence[Arrival], form: Form, make: Callable[[], Grouper] = grouper) -> Sharded:
+    """Group a stream in shards, each with a new grouper."""
+    shards: defaultdict[Hashable, _Shard] = defaultdict(lambda: _Shard(make()))
     seen: Counter[Hashable] = Counter()
-    homes: dict[str, Hashable] = {}
+    shard_of: dict[str, Hashable] = {}
     stitcher = Stitcher()
-    places = Places()
-    copies: list[tuple[str, float] | None] = []
+    membership = StoryMembership()
+    reports: list[tuple[str, float] | None] = []
     messages = message_bytes = 0
     for arrival in stream:
         name = form.route(arrival.annotated)
         if form.follow and arrival.original is not None:
-            name = homes.get(arrival.original, name)
-        homes[arrival.annotated.id] = name
+            name = shard_of.get(arrival.original, name)
+        shard_of[arrival.annotated.id] = name
         seen[name] += 1
-        told = shards[name].grouper.process(arrival.annotated)
-        copies.append(None)
-        if told is None:
+        output = shards[name].grouper.process(arrival.annotated)
+        reports.append(None)
+        if output is None:
             continue
-        places.follow(told.article, told.stories)
-        original, similarity = told.article.duplicate_of, told.article.similarity
+        membership.follow(output.article, output.stories)
+        original, similarity = output.article.duplicate_of, output.article.similarity
         if original is not None and similarity is not None:
-            copies[-1] = original, similarity
-        for message in shards[name].messages(arrival.annotated, told.stories) if form.stitched else ():
+            reports[-1] = original, similarity
+        for message in shards[name].messages(arrival.annotated, output.stories) if form.stitched else ():
             messages += 1
             message_bytes += _HEAD_BYTES + message.found.nbytes
-            stitcher.hear(name, message)
-    story_of = {article: stitcher.story(story) for article, story in places.story_of.items()}
+            stitcher.apply(name, message)
+    story_of = {article: stitcher.story(story) for article, story in membership.story_of.items()}
     return Sharded(
-        Grouped(copies, Places(story_of, places.merges, places.splits)),
+        Grouped(reports, StoryMembership(story_of, membership.merges, membership.splits)),
         len(stream),
         len(shards),
         max(seen.values()),
@@ -134,9 +135,9 @@ def sharded(stream: Sequence[Arrival], form: Form) -> Sharded:
 
 
 def meeting(streams: Iterable[Sequence[Arrival]], hashes: int) -> dict[str, float]:
-    """Of the copies of each grade, the share that have one of their so many lowest hashes in common with their
-    original: those that meet it in a shard when each article goes to the shards that these hashes name."""
-    copies: Counter[str] = Counter()
+    """By grade, the share of near-duplicates that share one of their lowest hashes (``hashes`` of them) with their
+    original: they meet it in a shard if each article goes to the shards of these hashes."""
+    labelled: Counter[str] = Counter()
     met: Counter[str] = Counter()
     for stream in streams:
         lowest: dict[str, set[int]] = {}
@@ -145,17 +146,17 @@ def meeting(streams: Iterable[Sequence[Arrival]], hashes: int) -> dict[str, floa
             signed = signature.unpack(article.signature, article.sketch, article.shingles)
             own = set(signed.sketch[:hashes].tolist())
             lowest.setdefault(article.id, own)
-            copied = grade(arrival)
-            if copied is not None and arrival.original in lowest:
-                copies[copied] += 1
-                met[copied] += bool(own & lowest[arrival.original])
-    return {name: met[name] / count for name, count in copies.items()}
+            true_grade = grade(arrival)
+            if true_grade is not None and arrival.original in lowest:
+                labelled[true_grade] += 1
+                met[true_grade] += bool(own & lowest[arrival.original])
+    return {name: met[name] / count for name, count in labelled.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a shard says of a story: how much its articles have of what all languages share (``features.PACKED``, the
-    mean of the newest), and its last publication. ``merged``: it is no more, and nothing else is said."""
+    """A shard's message about a story: the mean of the language-independent features of its newest articles
+    (``features.PACKED``) and its last publication. ``merged``: the story no longer exists; ``found`` is empty."""
 
     story: str
     last: datetime
@@ -165,15 +166,15 @@ class Message:
 
 @dataclass(slots=True)
 class _Shard:
-    """A grouper, and what it needs to tell the stitcher of its stories: those that are new, that doubled since they
-    were last spoken of, merged or split."""
+    """A grouper, and the state for its messages about stories that are new, have doubled since the last message, were
+    merged or split."""
 
-    grouper: Grouper = field(default_factory=grouper)
+    grouper: Grouper
     _shared: dict[str, NDArray[np.void]] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
 
     def messages(self, article: AnnotatedArticle, stories: Sequence[Story]) -> Iterator[Message]:
-        """What the stitcher must know after an article, merged stories first."""
+        """The messages to the stitcher after an article, merged stories first."""
         self._shared[article.id] = features.unpack(article.shared)
         for story in stories:
             if story.merged_into is not None:
@@ -200,8 +201,8 @@ def _mean(found: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
 
 @dataclass(slots=True)
 class _Known:
-    """A story that the stitcher knows: who told of it, its last message, its features weighed by their rarity among
-    stories, and what it is a part of: stories of different shards that are one, by shard."""
+    """A story that the stitcher knows: its shard, its last message, its features weighted by their rarity among
+    stories, and the joined stories of different shards that it is a part of, by shard."""
 
     shard: Hashable
     message: Message
@@ -210,27 +211,27 @@ class _Known:
 
 
 class Stitcher:
-    """Which stories of different shards are one. Of one shard it takes at most one story: those that a shard keeps
+    """Joins stories of different shards. A joined story has at most one story of each shard: stories that a shard keeps
     apart stay apart."""
 
     def __init__(self) -> None:
         self.stitches = 0
         self._known: dict[str, _Known] = {}
-        self._having: defaultdict[int, set[str]] = defaultdict(set)
+        self._stories_with: defaultdict[int, set[str]] = defaultdict(set)
         self._frequency = np.zeros(FEATURES, np.int32)
 
     def story(self, story: str) -> str:
-        """A name for the whole that a shard's story is a part of, the same for all its parts."""
+        """The id of the joined story that a shard's story is a part of, the same for all its parts."""
         known = self._known.get(story)
         return next(iter(known.parts.values())) if known else story
 
-    def hear(self, shard: Hashable, message: Message) -> None:
-        """Take in what a shard says, and stitch."""
+    def apply(self, shard: Hashable, message: Message) -> None:
+        """Apply a shard's message, and stitch."""
         before = self._known.pop(message.story, None)
         if before is not None:
             self._frequency[before.message.found["feature"]] -= 1
             for feature in before.vector:
-                self._having[feature].discard(message.story)
+                self._stories_with[feature].discard(message.story)
         if message.merged:
             if before is not None:
                 del before.parts[shard]
@@ -246,23 +247,23 @@ class Stitcher:
         self._known[message.story] = known
         self._frequency[message.found["feature"]] += 1
         for feature in vector:
-            self._having[feature].add(message.story)
+            self._stories_with[feature].add(message.story)
         self._stitch(known)
 
     def _stitch(self, known: _Known) -> None:
-        """Make a story one with all that are alike and that nothing stands against, the likest first."""
+        """Join a story with all similar ones that have no story of the same shards, the most similar first."""
         cosines = {other: self._cosine(known, self._known[other]) for other in self._near(known)}
         for other, cosine in sorted(cosines.items(), key=lambda pair: (-pair[1], pair[0])):
             parts = self._known[other].parts
-            if cosine >= _ALIKE and not known.parts.keys() & parts.keys():
+            if cosine >= _STITCH_COSINE and not known.parts.keys() & parts.keys():
                 self.stitches += 1
                 together = parts | known.parts
                 for part in together.values():
                     self._known[part].parts = together
 
     def _near(self, known: _Known) -> set[str]:
-        having = (self._having[feature] for feature in list(known.vector)[:_FOUND_BY])
-        near = {story for stories in having if len(stories) <= _MOST_FOUND for story in stories}
+        stories_with = (self._stories_with[feature] for feature in list(known.vector)[:_KEYS])
+        near = {story for stories in stories_with if len(stories) <= _MAX_STORIES_PER_KEY for story in stories}
         return {
             story
             for story in near - set(known.parts.values())

@@ -1,4 +1,4 @@
-"""How well articles are put into stories, and how well simple methods do on the same articles."""
+"""Measures stories, and the baselines on the same articles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import get_args
 from evaluation import baselines
 from evaluation.bcubed import Among, Item, bcubed
 from evaluation.grouping import WINDOW, Grouped
-from evaluation.streams import Arrival
+from evaluation.labelled_streams import Arrival
 
 AMONG: tuple[Among, ...] = get_args(Among)
 _THRESHOLDS = tuple(step / 50 for step in range(1, 46))
@@ -17,8 +17,8 @@ Figures = dict[Among, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What a method made of one or several streams: figures (means over the streams), stories in all, and how often
-    they were merged and split. ``threshold`` is the best one of a baseline."""
+    """The result of a method on one or several streams: figures (means over the streams), the total number of stories,
+    and how often they were merged and split. ``threshold`` is the best one of a baseline."""
 
     figures: Figures
     stories: int
@@ -28,24 +28,26 @@ class Method:
 
 
 def true_stories(streams: Sequence[Sequence[Arrival]]) -> int:
-    """How many stories there truly are."""
+    """The number of true stories."""
     return sum(len({arrival.story for arrival in stream}) for stream in streams)
 
 
 def ours(streams: Sequence[Sequence[Arrival]], grouped: Sequence[Grouped]) -> Method:
-    """What group made of streams: where each article was in the end."""
+    """The result of group: each article in its final story."""
     return Method(
-        figures=_mean([_figures(stream, one.places.story_of) for stream, one in zip(streams, grouped, strict=True)]),
-        stories=sum(len(set(one.places.story_of.values())) for one in grouped),
-        merges=sum(one.places.merges for one in grouped),
-        splits=sum(one.places.splits for one in grouped),
+        figures=_mean(
+            [_figures(stream, one.membership.story_of) for stream, one in zip(streams, grouped, strict=True)]
+        ),
+        stories=sum(len(set(one.membership.story_of.values())) for one in grouped),
+        merges=sum(one.membership.merges for one in grouped),
+        splits=sum(one.membership.splits for one in grouped),
     )
 
 
 def baseline(streams: Sequence[Sequence[Arrival]], features: baselines.Features) -> Method:
-    """The best that one threshold, the same for all streams, makes of them: chosen here, on these very streams."""
+    """The best result of one threshold for all streams, chosen on these same streams."""
     firsts = [_first_revisions(stream) for stream in streams]
-    grams = [baselines.likeness([arrival.annotated for arrival in first], features) for first in firsts]
+    grams = [baselines.similarities([arrival.annotated for arrival in first], features) for first in firsts]
     methods = [_with_threshold(streams, firsts, grams, threshold) for threshold in _THRESHOLDS]
     return max(methods, key=lambda method: method.figures["all"]["f1"])
 
@@ -59,24 +61,26 @@ def _with_threshold(
     figures, stories = [], 0
     for stream, first, gram in zip(streams, firsts, grams, strict=True):
         times = [arrival.annotated.received_at for arrival in first]
-        numbers = baselines.cluster(gram, times, WINDOW, threshold)
+        numbers = baselines.assign_stories(gram, times, WINDOW, threshold)
         stories += len(set(numbers))
-        told = {arrival.annotated.id: str(number) for arrival, number in zip(first, numbers, strict=True)}
-        figures.append(_figures(stream, told))
+        story_of = {arrival.annotated.id: str(number) for arrival, number in zip(first, numbers, strict=True)}
+        figures.append(_figures(stream, story_of))
     return Method(_mean(figures), stories, threshold=threshold)
 
 
 def _first_revisions(stream: Sequence[Arrival]) -> list[Arrival]:
-    """One arrival an article: a baseline leaves corrections where the article is."""
+    """The first arrival of each article: baselines ignore corrections."""
     known: dict[str, Arrival] = {}
     for arrival in stream:
         known.setdefault(arrival.annotated.id, arrival)
     return list(known.values())
 
 
-def _figures(stream: Sequence[Arrival], told: Mapping[str, str]) -> Figures:
-    """BCubed over the articles of a stream, each counted once however often it was revised."""
-    items = [Item(arrival.story, told[arrival.annotated.id], arrival.language) for arrival in _first_revisions(stream)]
+def _figures(stream: Sequence[Arrival], story_of: Mapping[str, str]) -> Figures:
+    """BCubed over the articles of a stream, each counted once, also if it was revised."""
+    items = [
+        Item(arrival.story, story_of[arrival.annotated.id], arrival.language) for arrival in _first_revisions(stream)
+    ]
     return {among: bcubed(items, among) for among in AMONG}
 
 

@@ -1,4 +1,4 @@
-"""How well topics are told: macro-F1 on the seeds and on the part of the ANT corpus that training never saw."""
+"""Measures topics: on seeds/ and on the part of the ANT corpus that was not trained on."""
 
 import json
 import re
@@ -19,8 +19,8 @@ _FIELD = re.compile(r"<(TITLE|TIME|TEXT)>(.*?)</\1>", re.DOTALL)
 
 # Articles from this day on (15 % of the corpus) are for measuring only.
 HELD_OUT_FROM = "2017-05-05"
-# The sections of the corpus that are topics, and which topics. Its "society" holds police reports and accidents.
-# Local and international news and "diverse" are no topics, so they measure nothing.
+# The sections of the corpus that correspond to topics. Its "society" holds police reports and accidents. "Local",
+# "international" and "diverse" correspond to no topic and are left out.
 SECTIONS = {
     "culture": {"medtop:01000000"},
     "economy": {"medtop:04000000"},
@@ -43,12 +43,12 @@ class CorpusArticle:
 
     @property
     def held_out(self) -> bool:
-        """Whether training must not see it."""
+        """Whether it must not be used in training."""
         return self.day >= HELD_OUT_FROM
 
 
 def corpus(data: Path) -> Iterator[CorpusArticle]:
-    """The articles of the ANT corpus 1.1, which lies in the folder as it was published."""
+    """The articles of the ANT corpus 1.1, read from the published archive in the folder."""
     with tarfile.open(data / _ARCHIVE) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.name.endswith(".txt") else None
@@ -64,74 +64,78 @@ def corpus(data: Path) -> Iterator[CorpusArticle]:
 
 
 def _day(time: str) -> str:
-    """The corpus writes times in two ways: 30/12/2016 and 2017-01-20T21:43:00+01:00."""
+    """The corpus has two forms of time: 30/12/2016 and 2017-01-20T21:43:00+01:00."""
     return "-".join(reversed(time[:10].split("/"))) if "/" in time else time[:10]
 
 
 def measure_seeds() -> dict[str, Any]:
     """Precision, recall and F1 on the seeds, for ``top`` and ``second`` level: ``micro``, ``macro`` over the topics
-    that are labelled or told, and ``languages`` (micro, by language).
+    that are labelled or predicted, and ``languages`` (micro, by language).
 
-    What the labels call boilerplate is taken out beforehand.
+    Labelled boilerplate is removed first.
     """
     articles = [json.loads(line) for line in (_SEEDS / "articles.jsonl").open(encoding="utf-8")]
     labels = [json.loads(line) for line in (_SEEDS / "articles.gold.jsonl").open(encoding="utf-8")]
     topics = [json.loads(line)["topics"] for line in (_SEEDS / "topics.gold.jsonl").open(encoding="utf-8")]
-    wanted: list[set[str]] = []
-    told: list[set[str]] = []
+    labelled: list[set[str]] = []
+    predicted: list[set[str]] = []
     for article, label, topic in zip(articles, labels, topics, strict=True):
         text = cleaning.clean(article.get("text"), article.get("html"))
         title = cleaning.clean_title(article.get("title")) or cleaning.headline(text) or ""
         for part in label["boilerplate"]:
             text = text.replace(part, "")
-        told.append({found.id for found in classify(Passage(title), Passage(text), label["language"])})
-        wanted.append(set(topic))
+        predicted.append({found.id for found in classify(Passage(title), Passage(text), label["language"])})
+        labelled.append(set(topic))
     languages = [label["language"] for label in labels]
     return {
-        "top": _agreement(wanted, told, languages, lambda topic: parent(topic) is None),
-        "second": _agreement(wanted, told, languages, lambda topic: parent(topic) is not None),
+        "top": _agreement(labelled, predicted, languages, lambda topic: parent(topic) is None),
+        "second": _agreement(labelled, predicted, languages, lambda topic: parent(topic) is not None),
     }
 
 
 def measure_corpus(data: Path) -> dict[str, Any]:
     """F1 on the held-out part of the ANT corpus, by section and ``macro`` over the sections that are one topic.
 
-    An article belongs to one section only, so a second topic counts as an error, right or not: the figures are a lower
-    bound. ``macro_with_society`` takes "society" in, told right by either of its topics; ``first`` is the share of
-    articles whose first topic is that of their section.
+    An article belongs to one section only, so a second topic counts as an error even if it is correct: the figures are
+    a lower bound. ``macro_with_society`` includes "society", for which either of its topics is correct; ``first`` is
+    the share of articles whose first topic is that of their section; ``without`` the share that have no topic.
     """
-    wanted: list[str] = []
-    told: list[list[str]] = []
+    labelled: list[str] = []
+    predicted: list[list[str]] = []
     for article in corpus(data):
         if article.held_out and article.section in SECTIONS:
-            wanted.append(article.section)
+            labelled.append(article.section)
             found = classify(Passage(article.title), Passage(article.text), "ar")
-            told.append([topic.id for topic in found])
+            predicted.append([topic.id for topic in found])
     one = [section for section, own in SECTIONS.items() if len(own) == 1]
-    alone = [n for n, section in enumerate(wanted) if section in one]
-    figures = {name: _section([wanted[n] for n in alone], [told[n] for n in alone], name) for name in one}
-    everywhere = [_section(wanted, told, name)["f1"] for name in SECTIONS]
-    firsts = [bool(SECTIONS[section].intersection(topics[:1])) for section, topics in zip(wanted, told, strict=True)]
+    alone = [n for n, section in enumerate(labelled) if section in one]
+    figures = {name: _section([labelled[n] for n in alone], [predicted[n] for n in alone], name) for name in one}
+    everywhere = [_section(labelled, predicted, name)["f1"] for name in SECTIONS]
+    firsts = [
+        bool(SECTIONS[section].intersection(topics[:1])) for section, topics in zip(labelled, predicted, strict=True)
+    ]
     return {
-        "articles": len(wanted),
+        "articles": len(labelled),
         "sections": figures,
         "macro": sum(figure["f1"] for figure in figures.values()) / len(figures),
         "macro_with_society": sum(everywhere) / len(everywhere),
         "first": sum(firsts) / len(firsts),
-        "silent": sum(not topics for topics in told) / len(told),
+        "without": sum(not topics for topics in predicted) / len(predicted),
     }
 
 
-def _section(wanted: list[str], told: list[list[str]], name: str) -> dict[str, float]:
-    given = [bool(SECTIONS[name].intersection(topics)) for topics in told]
-    right = sum(g and w == name for g, w in zip(given, wanted, strict=True))
-    return _scores(right, sum(given), wanted.count(name))
+def _section(labelled: list[str], predicted: list[list[str]], name: str) -> dict[str, float]:
+    given = [bool(SECTIONS[name].intersection(topics)) for topics in predicted]
+    correct = sum(g and w == name for g, w in zip(given, labelled, strict=True))
+    return _scores(correct, sum(given), labelled.count(name))
 
 
 def _agreement(
-    wanted: list[set[str]], told: list[set[str]], languages: list[str], counts: Callable[[str], bool]
+    labelled: list[set[str]], predicted: list[set[str]], languages: list[str], counts: Callable[[str], bool]
 ) -> dict[str, Any]:
-    pairs = [({t for t in w if counts(t)}, {t for t in g if counts(t)}) for w, g in zip(wanted, told, strict=True)]
+    pairs = [
+        ({t for t in w if counts(t)}, {t for t in g if counts(t)}) for w, g in zip(labelled, predicted, strict=True)
+    ]
     by_language: dict[str, list[tuple[set[str], set[str]]]] = defaultdict(list)
     for language_, pair in zip(languages, pairs, strict=True):
         by_language[language_].append(pair)
@@ -147,11 +151,11 @@ def _agreement(
 
 def _micro(pairs: Iterable[tuple[Collection[str], Collection[str]]]) -> dict[str, float]:
     pairs = list(pairs)
-    right = sum(len(set(w) & set(g)) for w, g in pairs)
-    return _scores(right, sum(len(g) for _, g in pairs), sum(len(w) for w, _ in pairs))
+    correct = sum(len(set(w) & set(g)) for w, g in pairs)
+    return _scores(correct, sum(len(g) for _, g in pairs), sum(len(w) for w, _ in pairs))
 
 
-def _scores(right: int, told: int, wanted: int) -> dict[str, float]:
-    precision, recall = right / told if told else 0.0, right / wanted if wanted else 0.0
-    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+def _scores(correct: int, predicted: int, labelled: int) -> dict[str, float]:
+    precision, recall = correct / predicted if predicted else 0.0, correct / labelled if labelled else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
     return {"precision": precision, "recall": recall, "f1": f1}

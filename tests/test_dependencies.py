@@ -139,7 +139,7 @@ async def test_private_parts_of_uvicorn() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         raise AssertionError("not called")
 
-    config = Config(app, ws_per_message_deflate=False)
+    config = Config(app, ws_per_message_deflate=False, log_config=None)
     config.load()
     websocket = WebSockets(config, ServerState(), {})
     # fmt: off

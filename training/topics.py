@@ -4,8 +4,8 @@ Needs scikit-learn, which Khabar itself does not. Writes ``enrich/languages/ar/t
 the score for ``enrich/topics/classifier.py``. Articles from ``evaluation.topics.HELD_OUT_FROM`` on, and
 those that share more than half of their text with one of these, are left out.
 
-The sections that are topics are taken at their word. For all other topics, and for the sections that are none, the
-vocabulary teaches: what it is sure of is an example, what it knows nothing of a counter-example, the rest neither.
+Sections that correspond to one topic are used as labels. For all other topics and sections the terms provide the
+labels: strong evidence makes an example, no evidence a counter-example, anything else is left out.
 """
 
 import sys
@@ -24,26 +24,28 @@ from enrich.topics import classifier
 from evaluation.topics import SECTIONS, CorpusArticle, corpus
 
 _MODEL = files.folder("ar") / files.TOPIC_MODEL
-_FEWEST_ARTICLES, _MOST_ARTICLES = 6, 0.25
-_SURE, _UNSURE = 6.0, 1.0
-_FEWEST_EXAMPLES = 40
-_STRENGTH = 3.0
+_MIN_ARTICLES, _MAX_SHARE = 6, 0.25
+_STRONG, _WEAK = 6.0, 1.0
+_MIN_EXAMPLES = 40
+_INVERSE_REGULARIZATION = 3.0
 
 TOP = sorted(id_ for id_, topic in classifier.tree().items() if topic.parent is None)
 
 
 def main(data: Path) -> None:
     """Read, train, calibrate, write."""
-    articles = unseen_by_the_measurement(list(corpus(data)))
+    articles = without_held_out(list(corpus(data)))
     passages = [(Passage(article.title), Passage(article.text)) for article in articles]
-    said = np.array([[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, "ar") for p in passages)])
+    evidence = np.array(
+        [[found.get(t, 0.0) for t in TOP] for found in (classifier.evidence(*p, "ar") for p in passages)]
+    )
     lengths = np.array([len(text.words) for _, text in passages])
     bags = [classifier.stems(*p, "ar") for p in passages]
     stems, idf = features(bags)
     matrix = vectors(bags, stems, idf)
-    labels = teach(articles, said)
+    labels = label(articles, evidence)
 
-    out_of_fold = np.zeros_like(said)
+    out_of_fold = np.zeros_like(evidence)
     for learn, rest in KFold(5, shuffle=True, random_state=0).split(matrix):
         weights, bias = fit(matrix[learn], labels[learn])
         out_of_fold[rest] = matrix[rest] @ weights.T + bias
@@ -60,11 +62,11 @@ def main(data: Path) -> None:
     )
     print(f"{len(articles)} articles, {len(stems)} stems, {_MODEL.stat().st_size / 1e6:.2f} MB")
     print("examples:", dict(zip([t[7:9] for t in TOP], (labels == 1).sum(axis=0).tolist(), strict=True)))
-    calibrate(articles, said, lengths, out_of_fold)
+    calibrate(articles, evidence, lengths, out_of_fold)
 
 
-def unseen_by_the_measurement(articles: list[CorpusArticle]) -> list[CorpusArticle]:
-    """The articles for training, without those that a held-out article repeats."""
+def without_held_out(articles: list[CorpusArticle]) -> list[CorpusArticle]:
+    """The articles for training, without those that share most of their text with a held-out article."""
     held_out: set[tuple[str, ...]] = set()
     for article in articles:
         if article.held_out:
@@ -78,40 +80,40 @@ def unseen_by_the_measurement(articles: list[CorpusArticle]) -> list[CorpusArtic
 
 
 def shingles(article: CorpusArticle) -> set[tuple[str, ...]]:
-    """All runs of three words."""
+    """All sequences of three words."""
     words = [word.form for word in Passage(f"{article.title} {article.text}").words]
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
 def features(bags: list[Counter[str]]) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """The stems that neither few nor very many articles have, with their inverse document frequencies."""
+    """The stems that enough articles have, but not too many, with their inverse document frequencies."""
     in_articles = Counter(stem for bag in bags for stem in bag)
-    most = _MOST_ARTICLES * len(bags)
-    stems = sorted(stem for stem, count in in_articles.items() if _FEWEST_ARTICLES <= count <= most)
+    most = _MAX_SHARE * len(bags)
+    stems = sorted(stem for stem, count in in_articles.items() if _MIN_ARTICLES <= count <= most)
     return stems, np.array([np.log(len(bags) / in_articles[stem]) for stem in stems])
 
 
 def vectors(bags: list[Counter[str]], stems: list[str], idf: npt.NDArray[np.float64]) -> csr_matrix:
-    """The articles as ``enrich.topics`` sees them."""
-    at = {stem: place for place, stem in enumerate(stems)}
+    """The articles as the vectors that ``enrich.topics`` computes."""
+    index = {stem: number for number, stem in enumerate(stems)}
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []
     for row, bag in enumerate(bags):
-        places = [at[stem] for stem in bag if stem in at]
-        weights = np.array([(1 + np.log(bag[stems[place]])) * idf[place] for place in places])
+        own = [index[stem] for stem in bag if stem in index]
+        weights = np.array([(1 + np.log(bag[stems[number]])) * idf[number] for number in own])
         values.extend(weights / (np.linalg.norm(weights) or 1.0))
-        rows.extend([row] * len(places))
-        columns.extend(places)
+        rows.extend([row] * len(own))
+        columns.extend(own)
     return csr_matrix((values, (rows, columns)), shape=(len(bags), len(stems)))
 
 
-def teach(articles: list[CorpusArticle], said: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """1 an example, 0 a counter-example, -1 neither; one row an article, one column a topic."""
-    most = said.max(axis=1, keepdims=True)
-    labels = np.full(said.shape, -1, dtype=np.int8)
-    labels[said <= _UNSURE] = 0
-    labels[(said >= _SURE) & (said >= most / 2)] = 1
+def label(articles: list[CorpusArticle], evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+    """1: example, 0: counter-example, -1: neither; one row per article, one column per topic."""
+    most = evidence.max(axis=1, keepdims=True)
+    labels = np.full(evidence.shape, -1, dtype=np.int8)
+    labels[evidence <= _WEAK] = 0
+    labels[(evidence >= _STRONG) & (evidence >= most / 2)] = 1
     for row, article in enumerate(articles):
         own = SECTIONS.get(article.section, set())
         if len(own) == 1:
@@ -120,12 +122,12 @@ def teach(articles: list[CorpusArticle], said: npt.NDArray[np.float64]) -> npt.N
 
 
 def fit(matrix: csr_matrix, labels: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """One logistic regression a topic; a topic with too few examples gets nothing but its absence."""
+    """One logistic regression per topic; a topic with too few examples has weights of zero."""
     weights, bias = np.zeros((labels.shape[1], matrix.shape[1])), np.zeros(labels.shape[1])
     for column in range(labels.shape[1]):
         known = np.flatnonzero(labels[:, column] >= 0)
-        if (labels[known, column] == 1).sum() >= _FEWEST_EXAMPLES:
-            model = LogisticRegression(C=_STRENGTH, class_weight="balanced", solver="liblinear")
+        if (labels[known, column] == 1).sum() >= _MIN_EXAMPLES:
+            model = LogisticRegression(C=_INVERSE_REGULARIZATION, class_weight="balanced", solver="liblinear")
             model.fit(matrix[known], labels[known, column])
             weights[column], bias[column] = model.coef_[0], model.intercept_[0]
     return weights, bias
@@ -133,17 +135,19 @@ def fit(matrix: csr_matrix, labels: npt.NDArray[np.int8]) -> tuple[npt.NDArray[n
 
 def calibrate(
     articles: list[CorpusArticle],
-    said: npt.NDArray[np.float64],
+    evidence: npt.NDArray[np.float64],
     lengths: npt.NDArray[np.int64],
     linear: npt.NDArray[np.float64],
 ) -> None:
-    """Fit the score to the sections that are one topic each; print its coefficients, without and with the model."""
+    """Fit the score on the sections with exactly one topic; print its coefficients, without and with the model."""
     columns = [TOP.index(topic) for own in SECTIONS.values() if len(own) == 1 for topic in own]
     rows = [row for row, article in enumerate(articles) if article.section in SECTIONS]
     truth = np.array([[TOP[c] in SECTIONS[articles[r].section] for c in columns] for r in rows])
-    told = np.array([[classifier.signs(said[r, c], said[r].sum(), int(lengths[r])) for c in columns] for r in rows])
+    signs = np.array(
+        [[classifier.signs(evidence[r, c], evidence[r].sum(), int(lengths[r])) for c in columns] for r in rows]
+    )
     grid = np.ix_(rows, columns)
-    for name, parts in (("vocabulary", told), ("with model", np.concatenate([told, linear[grid][..., None]], axis=-1))):
+    for name, parts in (("terms", signs), ("with model", np.concatenate([signs, linear[grid][..., None]], axis=-1))):
         flat = parts.reshape(-1, parts.shape[-1])
         model = LogisticRegression(C=100.0).fit(flat, truth.ravel())
         print(name, round(float(model.intercept_[0]), 2), [round(float(c), 2) for c in model.coef_[0]])

@@ -1,4 +1,4 @@
-"""Make the word list by which glued words are told: ``python -m training.vocabulary CORPUS OUT``.
+"""Make the word list that is used to split glued words: ``python -m training.vocabulary CORPUS OUT``.
 
 CORPUS is the archive of the ANT corpus 1.1 (``antcorpus-1.1.tar.gz``); OUT is
 ``enrich/languages/ar/word_counts.txt.gz``; ``enrich/languages/README.md`` describes its format. The same
@@ -16,9 +16,9 @@ import click
 
 from enrich.text.tokens import is_arabic, tokens
 
-# What a word must have been counted to stand in a tier; the rarest are often slips of the pen or glued themselves.
+# Minimum counts of the tiers. Rarer words are often misspelt or glued themselves.
 TIERS = (1000, 300, 100, 30, 10, 3, 2)
-_SHORTEST, _LONGEST = 2, 14
+_MIN_LETTERS, _MAX_LETTERS = 2, 14
 _PART = re.compile(r"<(TITLE|TEXT)>(.*?)</\1>", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def texts(corpus: Path) -> Iterator[str]:
 
 
 def count(parts: Iterator[str]) -> Counter[str]:
-    """How often each Arabic word form occurs."""
+    """Count of each Arabic word form."""
     counter: Counter[str] = Counter()
     for part in parts:
         counter.update(word.form for word in tokens(part) if is_arabic(word.surface))
@@ -40,15 +40,15 @@ def count(parts: Iterator[str]) -> Counter[str]:
 
 
 def write(counter: Counter[str], out: Path) -> int:
-    """Write the list; how many words it has."""
+    """Write the list; returns its number of words."""
     lines, written = [], 0
     ceiling: float = float("inf")
     for tier in TIERS:
-        words = sorted(w for w, n in counter.items() if tier <= n < ceiling and _SHORTEST <= len(w) <= _LONGEST)
+        words = sorted(w for w, n in counter.items() if tier <= n < ceiling and _MIN_LETTERS <= len(w) <= _MAX_LETTERS)
         lines.append(" ".join([str(tier), *words]))
         written += len(words)
         ceiling = tier
-    # No name and no time in the header: the bytes depend on the words alone.
+    # Without name and time in the header the bytes depend only on the words.
     with out.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=9, mtime=0) as file:
         file.write("\n".join(lines).encode() + b"\n")
     return written

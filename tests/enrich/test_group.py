@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from enrich.annotate import annotate
 from enrich.fingerprint import embedding, features, signature
 from enrich.group.grouper import Grouper, GroupOutput
-from evaluation import baselines, duplicates, stories, streams
+from evaluation import baselines, duplicates, labelled_streams, stories
 from evaluation.grouping import grouped
 from services.events import AnnotatedArticle, Article, ArticleIn
 from tests.harness import ARRIVAL, arrivals, raw, seed_articles
@@ -330,14 +330,14 @@ def test_memory_is_bounded() -> None:
 
 def test_seed_near_duplicates_are_found() -> None:
     """On seeds/: every near-duplicate points to the article that it was made from, and no other article does."""
-    run = streams.seeds()
+    run = labelled_streams.seeds()
     tally = duplicates.measure(run, grouped(arrival.annotated for arrival in run))
     assert (tally.precision, tally.recall("copy"), tally.first_seen) == (1.0, 1.0, 1.0)
 
 
 def test_seed_stories_have_the_required_quality() -> None:
     """On seeds/: BCubed F1 of at least 0.93 overall and 0.82 across languages, and better than each baseline."""
-    run = streams.seeds()
+    run = labelled_streams.seeds()
     ours = stories.ours([run], [grouped(arrival.annotated for arrival in run)]).figures
     assert ours["all"]["f1"] >= 0.93
     assert ours["across"]["f1"] >= 0.82

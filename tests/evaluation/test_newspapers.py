@@ -1,4 +1,4 @@
-"""A folder of newspapers, as the corpus has them, is grouped, labelled and counted."""
+"""A folder of newspapers in the corpus's format is grouped, labelled and counted."""
 
 import json
 import random
@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from evaluation import newspapers
-from evaluation.newspapers import Judged, Report
+from evaluation.newspapers import Labelled, Report
 
 RNG = random.Random(8)
 WORDS = ["".join(RNG.choices("ابتثجحخدذرزسشصضطظعغفقكلمنهوي", k=length)) for length in (4, 5, 6, 7) for _ in range(300)]
 
 
 def text(length: int) -> str:
-    """A text of words by chance."""
+    """A text of random words."""
     return " ".join(RNG.choices(WORDS, k=length))
 
 
 def record(minute: int, day: int, content: str) -> dict[str, Any]:
-    """An article as the corpus has it."""
+    """An article in the corpus's format."""
     return {
         "source": f"paper{minute}",
         "url": f"http://paper{minute}.example/{day}",
@@ -34,7 +34,7 @@ def record(minute: int, day: int, content: str) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two days: an article, its copy, a part of it, another article, an empty one; the article again too late."""
+    """Two days: an article, its near-duplicate, an excerpt, another and an empty one; the first again, too late."""
     original = text(200)
     days = {
         "2015-07-21": [
@@ -52,21 +52,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_newspapers_are_judged(folder: Path) -> None:
-    """Articles come in order of time without the empty one; the copy is reported, the labels know copy and part, and
-    what came a week later meets nothing."""
-    judged = newspapers.judge(folder)
-    assert [article.source for article in judged.articles] == ["paper1", "paper2", "paper3", "paper4", "paper1"]
-    assert newspapers.copies(judged) == {"same": {1}, "excerpt": {2}, "enlarged": set()}
-    reports = {report.pair: report.verdict for report in judged.reports}
+def test_newspapers_are_labelled(folder: Path) -> None:
+    """Articles are in order of time without the empty one; the near-duplicate is reported and labelled, the excerpt is
+    labelled, and the article of a week later matches nothing."""
+    labelled = newspapers.label(folder)
+    assert [article.source for article in labelled.articles] == ["paper1", "paper2", "paper3", "paper4", "paper1"]
+    assert newspapers.near_duplicates(labelled) == {"same": {1}, "excerpt": {2}, "enlarged": set()}
+    reports = {report.pair: report.verdict for report in labelled.reports}
     assert reports[0, 1] == "same"
     assert all(later < 3 for _, later in reports)
 
 
 def test_thresholds_count_reports_and_copies() -> None:
-    """Precision is of the reports from the threshold on, recall of all copies there are by what they are."""
+    """Precision counts the reports from the threshold on; recall counts all near-duplicates, by relation."""
     texts = [("w",) * length for length in (100, 100, 30, 200, 100, 100)]
-    judged = Judged(
+    labelled = Labelled(
         articles=[],
         texts=texts,
         labels={(0, 1): ("same", 0.9), (0, 2): ("excerpt", 1.0), (0, 3): ("excerpt", 0.8), (0, 4): ("partly", 0.5)},
@@ -77,7 +77,7 @@ def test_thresholds_count_reports_and_copies() -> None:
             Report((0, 5), 0.35, "different", 0.1),
         ],
     )
-    rows = {row.threshold: row for row in newspapers.rows(judged)}
+    rows = {row.threshold: row for row in newspapers.rows(labelled)}
     assert [rows[threshold].precision for threshold in (0.3, 0.4, 0.6, 0.8)] == [0.5, 2 / 3, 1.0, 1.0]
     assert rows[0.6].recall == {"same": 1.0, "excerpt": 1.0, "enlarged": 0.0}
     assert rows[0.8].recall == {"same": 1.0, "excerpt": 0.0, "enlarged": 0.0}

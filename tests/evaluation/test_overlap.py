@@ -1,4 +1,4 @@
-"""Texts with the same words are found and told apart by how much they share."""
+"""Pairs of texts are found, and labelled by how much they share."""
 
 import random
 
@@ -9,22 +9,22 @@ WORDS = [f"w{number}" for number in range(5_000)]
 
 
 def text(length: int) -> tuple[str, ...]:
-    """A text of words by chance."""
+    """A text of random words."""
     return tuple(RNG.choices(WORDS, k=length))
 
 
 def changed(words: tuple[str, ...], share: float) -> tuple[str, ...]:
-    """A text with this share of its words replaced here and there."""
+    """A text with this share of its words replaced at random."""
     return tuple(RNG.choice(WORDS) if RNG.random() < share else word for word in words)
 
 
-def test_words_have_neither_marks_nor_case() -> None:
-    """Spelling as printed does not matter, numbers do."""
+def test_words_have_no_diacritics_and_no_case() -> None:
+    """Diacritics, case and stretching are removed; numbers are words."""
     assert overlap.words("Été: مُحَمَّـد، 2-1") == ("ete", "محمد", "2", "1")
 
 
 def test_verdicts() -> None:
-    """Alike by most words of both, of one, by some, by next to none."""
+    """The verdict depends on the share of common words: of both texts, of one, some, hardly any."""
     long = text(300)
     assert overlap.verdict(long, changed(long, 0.1))[0] == "same"
     assert overlap.verdict(long, long[40:120])[0] == "excerpt"
@@ -34,22 +34,22 @@ def test_verdicts() -> None:
     assert overlap.verdict(long, (*long[:50], *text(250)))[0] == "different"
 
 
-def test_only_runs_count_each_word_once() -> None:
-    """Two runs of five and three words in common, the first found twice in the other text: five words are covered."""
+def test_each_word_in_a_common_run_counts_once() -> None:
+    """Of two common runs, with five and three words, only the first is long enough; the other text has it twice."""
     one = ("a", "b", "c", "d", "e", "x", "f", "g", "h", "y")
     other = ("a", "b", "c", "d", "e", "z", "a", "b", "c", "d", "e", "f", "g", "h")
     assert overlap.covered(one, other) == 5
     assert overlap.covered(other, one) == 10
 
 
-def test_few_words_prove_nothing() -> None:
-    """A flash of ten words that stands in an article is no evidence."""
+def test_few_common_words_count_as_none() -> None:
+    """A text of ten words that is contained in an article is labelled different."""
     long = text(300)
     assert overlap.verdict(long, long[:10])[0] == "different"
 
 
 def test_candidates_are_those_that_share_rare_runs() -> None:
-    """Copies and excerpts are looked at; articles that share a blurb which many have are not."""
+    """Near-duplicates and excerpts are candidates; articles that share a frequent blurb are not."""
     blurb = text(30)
     original = text(200)
     texts = [original, changed(original, 0.15), original[50:100], *((*text(100), *blurb) for _ in range(80))]

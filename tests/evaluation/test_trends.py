@@ -1,4 +1,4 @@
-"""What trends are measured with: the counts in memory are those of the store, and flat days are flat."""
+"""The measurement of trends: the modelled counts equal those of the store, and flat days are flat."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import numpy as np
 
 from enrich.trends.detector import LENGTHS, Rules, TrendDetector, TrendKey
 from evaluation import trends as measured
-from evaluation.counter import Counter, Mentions
+from evaluation.store_model import Mentions, StoreModel
 from ingest.generator import START, Burst
 from services.events import Article, Entity, Topic, Trend, TrendKind
 from services.store import Batch, Store
@@ -22,7 +22,7 @@ TOPIC = "medtop:04000000"
 
 
 def articles() -> list[Article]:
-    """More than an hour of articles, and an entity that is suddenly in half of them."""
+    """More than an hour of articles; for ten minutes half of them name one entity."""
     rng = random.Random(5)
     made = []
     for number in range(MINUTES * RATE):
@@ -53,7 +53,7 @@ def articles() -> list[Article]:
 
 
 def mentions(published: list[Article]) -> Mentions:
-    """The same as the evaluation has it."""
+    """The same articles as the evaluation's mentions."""
     named: list[tuple[int, tuple[TrendKind, str]]] = []
     for article in published:
         second = int(article.received_at.timestamp())
@@ -70,7 +70,7 @@ def mentions(published: list[Article]) -> Mentions:
 
 
 def compared(snapshot: Snapshot) -> list[object]:
-    """What must be the same: of a story no more than the hour, as its day is counted by the hour."""
+    """The counts that must be equal. The day of a story is counted in whole hours, so it is left out."""
     return [
         snapshot.volume,
         *(
@@ -81,15 +81,15 @@ def compared(snapshot: Snapshot) -> list[object]:
     ]
 
 
-async def test_the_counts_in_memory_are_those_of_the_store(store: Store) -> None:
-    """Tick for tick the same snapshots, and the same trends from them."""
+async def test_the_model_has_the_counts_of_the_store(store: Store) -> None:
+    """At each tick the snapshots are equal, and so are the trends."""
     rules = Rules()
     published = articles()
-    counter = Counter(mentions(published), rules.floors)
+    counts = StoreModel(mentions(published), rules.floors)
     trends = TrendDetector(rules)
-    told: list[Trend] = []
+    events: list[Trend] = []
     at = 0
-    # Asked for, as what the store knows of their day decides otherwise whether they are in it.
+    # All stories are requested: whether a story passes the prefilter would depend on its count of the day.
     stories: list[TrendKey] = [("story", f"s{number}", "1h") for number in range(STORIES)]
     for tick in range(1, MINUTES * 4, 3):
         now = BEGIN + timedelta(seconds=15 * tick)
@@ -102,19 +102,19 @@ async def test_the_counts_in_memory_are_those_of_the_store(store: Store) -> None
         stored = await store.trend_candidates(
             now, floors=rules.floors, active=[key[:2] for key in {*trends.active(), *stories}]
         )
-        counted = counter.snapshot(int(now.timestamp()), [*trends.active(), *stories])
+        counted = counts.snapshot(int(now.timestamp()), [*trends.active(), *stories])
         assert compared(stored) == compared(counted)
         answer = trends.evaluate(now, stored)
         assert [event.id for event in answer] == [event.id for event in trends.evaluate(now, counted)]
         for trend in answer:
             trends.apply(trend)
-        told += answer
-    assert told[0].phase == "start"
-    assert {event.id for event in told} == {"sudden"}
+        events += answer
+    assert events[0].phase == "start"
+    assert {event.id for event in events} == {"sudden"}
 
 
 def test_a_flat_day_has_the_articles_and_no_stories() -> None:
-    """As many articles at the hours' rates; what each names comes as often as before, at other times."""
+    """A flat day has the same number of articles and mentions, at other times that follow the daily curve."""
     day = measured.Day(
         np.arange(1000) * 60,
         np.arange(0, 2001, 2),
@@ -124,16 +124,16 @@ def test_a_flat_day_has_the_articles_and_no_stories() -> None:
     made = measured.flat(day, START, 1)
     assert len(made.times) == 1000
     assert (np.diff(made.times) >= 0).all()
-    assert np.bincount(made.things, minlength=3).tolist() == [900, 100, 0]
-    late = [at for at in range(1000) if 1 in made.things[made.begins[at] : made.begins[at + 1]]]
+    assert np.bincount(made.subjects, minlength=3).tolist() == [900, 100, 0]
+    late = [at for at in range(1000) if 1 in made.subjects[made.begins[at] : made.begins[at + 1]]]
     assert min(late) < 100
     assert max(late) > 900
     hours = np.bincount((made.times - int(START.timestamp())) // 3600, minlength=24)
     assert hours[10] > 3 * hours[1]
 
 
-def test_what_is_found_of_a_burst() -> None:
-    """The delay counts from its start; what is told after it is not found, and what is of another entity is wrong."""
+def test_detection_of_a_burst() -> None:
+    """The delay counts from its start; a trend after it, or of another entity, does not belong to it."""
     burst = Burst("a", "a", "PER", START, START + timedelta(minutes=20), 90, 10.0)
 
     def started(name: str, minute: float) -> Trend:
@@ -155,5 +155,5 @@ def test_what_is_found_of_a_burst() -> None:
     end = early.model_copy(update={"phase": "end", "at": START + timedelta(minutes=30)})
     assert measured.found([other, early, end], [burst]) == [measured.Found(5.0, 1.5, 10.0)]
     assert measured.found([other, late], [burst]) == [measured.Found(5.0, None, None)]
-    assert [measured.right(one, [burst]) for one in (early, late, other)] == [True, True, False]
-    assert not measured.right(started("a", 21 + LENGTHS["15m"].seconds / 60), [burst])
+    assert [measured.belongs(one, [burst]) for one in (early, late, other)] == [True, True, False]
+    assert not measured.belongs(started("a", 21 + LENGTHS["15m"].seconds / 60), [burst])

@@ -1,6 +1,6 @@
-"""The texts that recognition is learnt from, as sentences of words.
+"""The training texts of recognition, as sentences of words.
 
-``DATA`` is a folder with ``anercorp/`` (the CAMeL split's train part), ``aqmar/articles/`` and ``antcorpus/``.
+``DATA`` is a folder with ``anercorp/`` (the training part of the CAMeL split), ``aqmar/articles/`` and ``antcorpus/``.
 """
 
 import bisect
@@ -14,30 +14,31 @@ from enrich.text.tokens import Passage
 from evaluation.ner import DEVELOPMENT_FROM, HELD_OUT_FROM, TRAIN_FILE, Sentence, read_conll
 
 # A training sentence that shares more of its five-word sequences with the held-out part is left out.
-_MOST_SHARED = 0.2
+_MAX_SHARED = 0.2
 _GRAM = 5
 _ANT_FIELD = re.compile(r"<(TITLE|TEXT)>(.*?)</\1>", re.DOTALL)
 IGNORED = "?"
 
 
 def anercorp(data: Path) -> tuple[list[Sentence], list[Sentence]]:
-    """(training sentences, development sentences) of ANERcorp; nothing here comes near the held-out part."""
+    """(training sentences, development sentences) of ANERcorp, without those that are similar to the held-out part."""
     everything = read_conll(data / TRAIN_FILE)
     held_out = {gram for sentence in everything[HELD_OUT_FROM:] for gram in _grams(sentence)}
 
-    def apart(sentence: Sentence) -> bool:
+    def is_separate(sentence: Sentence) -> bool:
         grams = _grams(sentence)
-        return len(grams & held_out) <= _MOST_SHARED * len(grams)
+        return len(grams & held_out) <= _MAX_SHARED * len(grams)
 
-    training = [sentence for sentence in everything[:DEVELOPMENT_FROM] if apart(sentence)]
-    development = [sentence for sentence in everything[DEVELOPMENT_FROM:HELD_OUT_FROM] if apart(sentence)]
+    training = [sentence for sentence in everything[:DEVELOPMENT_FROM] if is_separate(sentence)]
+    development = [sentence for sentence in everything[DEVELOPMENT_FROM:HELD_OUT_FROM] if is_separate(sentence)]
     return training, development
 
 
 def aqmar(data: Path) -> list[Sentence]:
-    """AQMAR's Wikipedia articles. Its classes beyond people, places and organisations follow each article's
+    """AQMAR's Wikipedia articles.
 
-    subject, unlike ANERcorp's, so their words bear ``IGNORED`` and teach nothing.
+    Unlike in ANERcorp, the classes other than people, places and organisations depend on each article's subject, so
+    their words have the tag ``IGNORED`` and are not trained on.
     """
     found = []
     for path in sorted((data / "aqmar" / "articles").glob("*.txt")):
@@ -70,7 +71,7 @@ def ant(data: Path) -> Iterator[list[list[str]]]:
 
 
 def retokenized(sentence: Sentence) -> list[Sentence]:
-    """A corpus's sentence in the words and sentences that are used on real texts, with its tags carried over."""
+    """A sentence of a corpus in Khabar's own words and sentences, with its tags carried over."""
     starts = []
     at = 0
     for word in sentence.words:

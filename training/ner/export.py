@@ -1,8 +1,8 @@
-"""Write what is shipped: the network in 8 bits, its tables, its pieces, and how often words were seen in names.
+"""Write the shipped model: the network in 8 bits, its tables, its pieces, and how often words were seen in names.
 
     python -m training.ner.export enrich/entities/recognition/model WEIGHTS SILVER [SILVER ...] --data DATA
 
-Weights have 7 bits, so that processors without dot products of 8-bit numbers get the same sums.
+Weights have 7 bits, so that CPUs without 8-bit dot products compute the same sums.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from training.ner.network import DILATIONS, WIDTH, Network, Words
 _ZERO = 128
 _WEIGHT_LIMIT = 63
 _STEPS = sorted(set(DILATIONS))
-# What counts as a name among the words that the teachers labelled, and how often it must have been seen.
-_SURE = 0.7
-_SEEN = 2
+# Minimum probability of a name among the teachers' labels, and minimum count.
+_MIN_PROBABILITY = 0.7
+_MIN_COUNT = 2
 _IN_GAZETTEER = 20
 
 
 def rounded_table(weights: torch.Tensor) -> np.ndarray:
-    """A table in 8 bits. Its scale does not matter: what is made of it gets mean 0 and variance 1."""
+    """A table in 8 bits. Its scale does not matter: results are normalised to mean 0 and variance 1."""
     values = weights.detach().numpy()
     limit = np.quantile(np.abs(values), 0.9995)
     return np.clip(np.rint(values / limit * 127), -127, 127).astype(np.int8)
@@ -82,7 +82,7 @@ class _Graph:
 
 
 def graph(network: Network, limits: Sequence[float]) -> onnx.ModelProto:
-    """The network from the vectors of words; ``limits`` are the largest values that enter each block and the end."""
+    """The network after the word vectors; ``limits`` are the largest inputs of each block and of the last layer."""
     made = _Graph()
     scale = made.constant(np.array(LARGEST / 127, np.float32))
     zero = made.constant(np.array(_ZERO, np.uint8))
@@ -120,20 +120,20 @@ def graph(network: Network, limits: Sequence[float]) -> onnx.ModelProto:
 
 
 def limits_of(network: Network, words: Words, sentences: Sequence[Sequence[str]]) -> list[float]:
-    """The largest values, but for a few, that enter each block and the last layer on some sentences."""
-    met: list[torch.Tensor] = []
+    """The largest inputs of each block and of the last layer on some sentences, without the largest 0.01%."""
+    inputs_seen: list[torch.Tensor] = []
     hooks = [
-        layer.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0].detach()))
+        layer.register_forward_pre_hook(lambda _, inputs: inputs_seen.append(inputs[0].detach()))
         for layer in (*network.blocks, network.labels)
     ]
     student.probabilities(network, words, sentences)
     for hook in hooks:
         hook.remove()
-    return [float(np.quantile(states.abs().numpy(), 0.9999)) for states in met]
+    return [float(np.quantile(states.abs().numpy(), 0.9999)) for states in inputs_seen]
 
 
 def name_counts(silver: Sequence[Path], data: Path) -> Counter[str]:
-    """How often words, in the spelling they are matched by, stand in names of the gazetteer and of the texts."""
+    """How often words, in their matching form, occur in names of the gazetteer and of the texts."""
     counts: Counter[str] = Counter()
     for entry_aliases in gazetteer().aliases.values():
         for alias in entry_aliases:
@@ -143,7 +143,7 @@ def name_counts(silver: Sequence[Path], data: Path) -> Counter[str]:
         with path.open("rb") as file:
             sentences, logs = pickle.load(file)
         for sentence, rows in zip(sentences, logs, strict=True):
-            for at in np.flatnonzero(rows[:, 0] < np.log(1 - _SURE)):
+            for at in np.flatnonzero(rows[:, 0] < np.log(1 - _MIN_PROBABILITY)):
                 word = form(sentence[at][:60])
                 if len(word) > 2 and is_arabic(word):
                     counts[word] += 1
@@ -152,7 +152,7 @@ def name_counts(silver: Sequence[Path], data: Path) -> Counter[str]:
         for word, tag in zip(sentence.words, sentence.tags, strict=True):
             if tag != "O" and is_arabic(word):
                 counts.update(token.form for token in tokens(word) if len(token.form) > 2)
-    return Counter({word: count for word, count in counts.items() if count >= _SEEN})
+    return Counter({word: count for word, count in counts.items() if count >= _MIN_COUNT})
 
 
 def main() -> None:
@@ -167,10 +167,10 @@ def main() -> None:
         type=Path,
         nargs="*",
         default=[],
-        help="weights of runs that began with these or led to them; the mean is taken",
+        help="weights of earlier or later runs to average with",
     )
-    parser.add_argument("--bias", type=float, default=0.3, help="how much likelier names are made (log)")
-    parser.add_argument("--consistency", type=float, default=0.6, help="share of a word's earlier places")
+    parser.add_argument("--bias", type=float, default=0.3, help="bias towards names (log)")
+    parser.add_argument("--consistency", type=float, default=0.6, help="weight of a word's earlier occurrences")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     packed = encoder.unpack()

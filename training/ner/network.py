@@ -1,6 +1,7 @@
-"""The small network: a word's vector comes from its pieces and its hashed features alone, its labels also from the
+"""The small network.
 
-words around it in its sentence. The vectors can so be kept by word, and sentences never look into one another.
+A word's vector depends only on its pieces and hashed features, so vectors can be cached by word. Its labels also depend
+on the words around it in the same sentence, never on other sentences.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,12 @@ from training.ner import encoder
 PIECE_WIDTH, HASH_WIDTH = 160, 96
 WIDTH = 192
 DILATIONS = (1, 1, 2, 3, 1)
-# The features that name a whole word or its stem are hidden more often: new words have none that were learnt.
-_HIDDEN = (0.5, 0.45, 0.45, *([0.08] * (word_features.FEATURES - 3)))
+# Dropout of each feature. Those of a whole word or its stem are dropped more often: for new words they are untrained.
+_FEATURE_DROPOUT = (0.5, 0.45, 0.45, *([0.08] * (word_features.FEATURES - 3)))
 
 
 class Words:
-    """All words that were met, by number, with their pieces and features."""
+    """All words seen, by number, with their pieces and features."""
 
     def __init__(self, pieces: word_features.Pieces) -> None:
         self._cut = pieces
@@ -48,9 +49,9 @@ class Words:
 
 
 class Stream(NamedTuple):
-    """Annotated sentences end to end: ``bounds[i]:bounds[i + 1]`` are the words of sentence i.
+    """Annotated sentences, concatenated: ``bounds[i]:bounds[i + 1]`` are the words of sentence i.
 
-    ``targets`` are probabilities [words, labels]; a row of zeros teaches nothing.
+    ``targets`` are probabilities [words, labels]; a row of zeros is not trained on.
     """
 
     words: np.ndarray
@@ -58,12 +59,12 @@ class Stream(NamedTuple):
     targets: np.ndarray
 
     def batch(self, chosen: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(words, words before in the sentence, words behind, targets) of some sentences."""
+        """(words, number of words before and after in the sentence, targets) of some sentences."""
         ranges = [np.arange(self.bounds[i], self.bounds[i + 1]) for i in chosen]
         rows = np.concatenate(ranges)
         before = np.concatenate([np.arange(len(r)) for r in ranges])
-        behind = np.concatenate([np.arange(len(r))[::-1] for r in ranges])
-        return self.words[rows], before, behind, self.targets[rows]
+        after = np.concatenate([np.arange(len(r))[::-1] for r in ranges])
+        return self.words[rows], before, after, self.targets[rows]
 
 
 def stream(words: Words, sentences: Sequence[Sequence[str]], targets: Sequence[np.ndarray]) -> Stream:
@@ -74,7 +75,7 @@ def stream(words: Words, sentences: Sequence[Sequence[str]], targets: Sequence[n
 
 
 class Block(nn.Module):
-    """A gated convolution over a word and one on each side, ``dilation`` apart, added to what came in."""
+    """A gated convolution over a word and one on each side, ``dilation`` apart, added to its input."""
 
     def __init__(self, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -83,11 +84,11 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, states: torch.Tensor, before: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
-        """States [words, width] to states; beyond a sentence's ends there is nothing (zeros)."""
+    def forward(self, states: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """States [words, width] to states; beyond the ends of a sentence states are zero."""
         step = self.dilation
         left = functional.pad(states, (0, 0, step, 0))[:-step] * (before >= step)[:, None]
-        right = functional.pad(states, (0, 0, 0, step))[step:] * (behind >= step)[:, None]
+        right = functional.pad(states, (0, 0, 0, step))[step:] * (after >= step)[:, None]
         value, gate = self.mix(torch.cat([left, states, right], -1)).chunk(2, -1)
         return self.norm(states + self.dropout(value * torch.sigmoid(gate)))
 
@@ -111,15 +112,15 @@ class Network(nn.Module):
     def vectors(self, pieces: torch.Tensor, hashed: torch.Tensor) -> torch.Tensor:
         """Vectors of words, each half with mean 0 and variance 1."""
         if self.training:
-            hashed = hashed.masked_fill(torch.rand(hashed.shape) < torch.tensor(_HIDDEN), 0)
+            hashed = hashed.masked_fill(torch.rand(hashed.shape) < torch.tensor(_FEATURE_DROPOUT), 0)
         halves = self.pieces(pieces), self.hashed(hashed)
         return torch.cat([functional.layer_norm(half, half.shape[-1:]) for half in halves], -1)
 
-    def forward(self, vectors: torch.Tensor, before: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
-        """Logits [words, labels] from the vectors of words that stand in sentences one after another."""
+    def forward(self, vectors: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """Logits [words, labels] from the vectors of words in concatenated sentences."""
         states = self.norm(functional.relu(self.join(self.dropout(vectors))))
         for block in self.blocks:
-            states = block(states, before, behind)
+            states = block(states, before, after)
         return self.labels(self.dropout(states))
 
 

@@ -2,7 +2,7 @@
 
     python -m training.ner.quality OUT TEACHER [--arabic-only]
 
-``--arabic-only`` leaves out the pieces of other scripts: a quarter of the size, for Arabic alone.
+``--arabic-only`` leaves out the pieces of other scripts: a quarter of the size, for Arabic only.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def main() -> None:
     teacher.load_state_dict(torch.load(arguments.teacher))
     if arguments.arabic_only:
         arabic = encoder.kept(packed, arabic_only=True)
-        places = {number: place for place, number in enumerate(numbers)}
-        rows = [places[number] for number in arabic if number in places]
+        index = {number: at for at, number in enumerate(numbers)}
+        rows = [index[number] for number in arabic if number in index]
         numbers = [numbers[row] for row in rows]
         weights = teacher.encoder.embeddings.word_embeddings.weight.detach()[rows].clone()
         teacher.encoder.embeddings.word_embeddings = nn.Embedding.from_pretrained(weights, padding_idx=encoder.PAD)

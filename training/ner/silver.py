@@ -14,7 +14,7 @@ import numpy as np
 
 from training.ner import corpora, teacher
 
-_AT_ONCE = 200
+_BATCH = 200
 
 
 def main() -> None:
@@ -23,22 +23,22 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("teachers", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--skip", type=int, default=0, help="leave out so many articles, which were labelled before")
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, with what is done")
+    parser.add_argument("--skip", type=int, default=0, help="articles to leave out because they are labelled already")
+    parser.add_argument("--minutes", type=float, default=1e9, help="stop after this time and write the labels so far")
     arguments = parser.parse_args()
     articles = list(corpora.ant(arguments.data))[arguments.skip :]
     teachers, pieces = teacher.load(arguments.teachers)
-    teachers = [teacher.quicker(one) for one in teachers]
+    teachers = [teacher.quantized(one) for one in teachers]
     sentences: list[list[str]] = []
     labels: list[np.ndarray] = []
     words, began = 0, time.monotonic()
-    for at in range(0, len(articles), _AT_ONCE):
-        fresh = [sentence for article in articles[at : at + _AT_ONCE] for sentence in article]
+    for at in range(0, len(articles), _BATCH):
+        fresh = [sentence for article in articles[at : at + _BATCH] for sentence in article]
         labels += [logs.astype(np.float16) for logs in teacher.probabilities(teachers, pieces, fresh)]
         sentences += fresh
         words += sum(map(len, fresh))
         took = time.monotonic() - began
-        print(f"{at + _AT_ONCE}/{len(articles)} articles, {words} words, {took:.0f} s", flush=True)
+        print(f"{at + _BATCH}/{len(articles)} articles, {words} words, {took:.0f} s", flush=True)
         if took > 60 * arguments.minutes:
             break
     with arguments.out.open("wb") as file:

@@ -2,7 +2,7 @@
 
     python -m training.ner.student OUT SILVER [SILVER ...] --data DATA [--seed 1] [--minutes 15] [--with-development]
 
-OUT is a file of weights. ``--aqmar`` adds AQMAR, ``--start`` begins with another run's weights.
+OUT is a file of weights. ``--aqmar`` adds AQMAR, ``--start`` starts from another run's weights.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from training.ner.network import Network, Stream, Words, reduced, stream
 
 _REPORT = 250
 _WARM = 150
-_AT_ONCE = 500
+_BATCH = 500
 _AVERAGED_EVERY = 10
 _NUMBERS = {label: number for number, label in enumerate(LABELS)}
 
@@ -43,17 +43,17 @@ def probabilities(network: Network, words: Words, sentences: Sequence[Sequence[s
     network.eval()
     numbers = torch.tensor([words.number(word) for sentence in sentences for word in sentence])
     before = torch.tensor([at for sentence in sentences for at in range(len(sentence))])
-    behind = torch.tensor([len(sentence) - 1 - at for sentence in sentences for at in range(len(sentence))])
+    after = torch.tensor([len(sentence) - 1 - at for sentence in sentences for at in range(len(sentence))])
     pieces, hashed = words.tensors()
     with torch.inference_mode():
-        logits = network(network.vectors(pieces[numbers], hashed[numbers]), before, behind)
+        logits = network(network.vectors(pieces[numbers], hashed[numbers]), before, after)
         logs = logits.log_softmax(-1).numpy()
     network.train()
     return np.split(logs, np.cumsum([len(sentence) for sentence in sentences])[:-1])
 
 
 def measure(network: Network, words: Words, sentences: Sequence[Sentence], bias: float = 0.0) -> dict:
-    """Entity precision, recall and F1 on annotated sentences; ``bias`` makes names likelier."""
+    """Entity precision, recall and F1 on annotated sentences; ``bias`` raises the probability of names."""
     predicted = []
     for logs in probabilities(network, words, [sentence.words for sentence in sentences]):
         logs[:, 0] -= bias
@@ -70,21 +70,21 @@ def _gold_targets(sentence: Sentence) -> np.ndarray:
 
 
 def _batches(source: Stream, size: int) -> Iterator[list[int]]:
-    """Sentences at random without end, each once in a round, about ``size`` words at a time."""
+    """Endless random batches of about ``size`` words; each sentence occurs once per round."""
     lengths = np.diff(source.bounds)
     while True:
         batch: list[int] = []
-        room = size
+        left = size
         for number in np.random.permutation(len(lengths)):
             batch.append(int(number))
-            room -= lengths[number]
-            if room <= 0:
+            left -= lengths[number]
+            if left <= 0:
                 yield batch
-                batch, room = [], size
+                batch, left = [], size
 
 
 def _annotated(arguments: argparse.Namespace) -> tuple[list[Sentence], list[Sentence]]:
-    """(sentences to learn from, development sentences), in the words that real texts are read in."""
+    """(training sentences, development sentences) in Khabar's own words and sentences."""
     parts = corpora.anercorp(arguments.data)
     training, development = ([made for sentence in part for made in corpora.retokenized(sentence)] for part in parts)
     gold = [*training, *(development if arguments.with_development else ())]
@@ -94,7 +94,7 @@ def _annotated(arguments: argparse.Namespace) -> tuple[list[Sentence], list[Sent
 
 
 def _silver(arguments: argparse.Namespace, words: Words, pieces: int) -> Stream:
-    """The labels of news: what the teachers say, mixed with what earlier runs say."""
+    """The labels of news: the teachers' predictions, mixed with those of earlier runs."""
     sentences: list[list[str]] = []
     labels: list[np.ndarray] = []
     for path in arguments.silver:
@@ -108,14 +108,14 @@ def _silver(arguments: argparse.Namespace, words: Words, pieces: int) -> Stream:
     for path in arguments.earlier:
         earlier = Network(pieces)
         earlier.load_state_dict(torch.load(path))
-        for at in range(0, len(sentences), _AT_ONCE):
-            for place, rows in enumerate(probabilities(earlier, words, sentences[at : at + _AT_ONCE]), at):
-                labels[place] += np.exp(rows) * share
+        for at in range(0, len(sentences), _BATCH):
+            for number, rows in enumerate(probabilities(earlier, words, sentences[at : at + _BATCH]), at):
+                labels[number] += np.exp(rows) * share
     return stream(words, sentences, labels)
 
 
 class _Optimizer:
-    """Adam, for tables of which each step touches few rows, and for the rest."""
+    """Adam: sparse for the tables, of which each step changes few rows, and dense for the other weights."""
 
     def __init__(self, network: Network) -> None:
         tables = [network.pieces.weight, network.hashed.weight]
@@ -126,7 +126,7 @@ class _Optimizer:
         ]
 
     def step(self, rate: float) -> None:
-        """Use the gradients at a learning rate, and forget them."""
+        """Apply the gradients with a learning rate, and reset them."""
         torch.nn.utils.clip_grad_norm_(self._dense, 2.0)
         for part in self._parts:
             for group in part.param_groups:
@@ -162,20 +162,20 @@ def train(arguments: argparse.Namespace) -> None:
     while done < 1:
         done = len(losses) / arguments.steps if arguments.steps else (time.monotonic() - began) / 60 / arguments.minutes
         chosen = [source.batch(next(batches)) for source, batches in sources]
-        met, before, behind, targets = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
-        different, places = np.unique(met, return_inverse=True)
-        vectors = network.vectors(pieces[different], hashed[different])[torch.tensor(places)]
-        logits = network(vectors, torch.tensor(before), torch.tensor(behind))
-        wanted = torch.tensor(targets).float()
-        loss = -(wanted * functional.log_softmax(logits, -1)).sum() / wanted.sum()
+        numbers_of_words, before, after, targets = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
+        different, indexes = np.unique(numbers_of_words, return_inverse=True)
+        vectors = network.vectors(pieces[different], hashed[different])[torch.tensor(indexes)]
+        logits = network(vectors, torch.tensor(before), torch.tensor(after))
+        expected = torch.tensor(targets).float()
+        loss = -(expected * functional.log_softmax(logits, -1)).sum() / expected.sum()
         loss.backward()
         optimizer.step(arguments.rate * min(1.0, (len(losses) + 1) / _WARM) * max(0.01, 1 - done))
         losses.append(loss.item())
         if arguments.average and done > 1 - arguments.average and len(losses) % _AVERAGED_EVERY == 0:
             average.update_parameters(network)
         if len(losses) % _REPORT == 0 or done >= 1:
-            judged = average.module if average.n_averaged else network
-            figures = [measure(judged, words, development, bias)["all"]["f1"] for bias in (0.0, 0.3)]
+            measured = average.module if average.n_averaged else network
+            figures = [measure(measured, words, development, bias)["all"]["f1"] for bias in (0.0, 0.3)]
             print(
                 f"step {len(losses)} loss {np.mean(losses[-_REPORT:]):.4f} development F1 {figures[0]:.4f}, "
                 f"with bias {figures[1]:.4f}, {time.monotonic() - began:.0f} s, {done:.2f}",
@@ -192,17 +192,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--steps", type=int, default=0, help="so many steps instead of a time")
+    parser.add_argument("--steps", type=int, default=0, help="number of steps, instead of --minutes")
     parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--silver-words", type=int, default=1500, help="labelled words a step")
-    parser.add_argument("--gold-words", type=int, default=500, help="annotated words a step")
+    parser.add_argument("--silver-words", type=int, default=1500, help="labelled words per step")
+    parser.add_argument("--gold-words", type=int, default=500, help="annotated words per step")
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--average", type=float, default=0.0, help="write the mean of the weights over this last part")
-    parser.add_argument("--aqmar", action="store_true", help="learn from AQMAR too")
-    parser.add_argument("--with-development", action="store_true", help="learn from the development part too")
-    parser.add_argument("--start", type=Path, help="weights to begin with")
+    parser.add_argument("--aqmar", action="store_true", help="also train on AQMAR")
+    parser.add_argument("--with-development", action="store_true", help="also train on the development part")
+    parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="weights of runs whose labels are mixed in")
-    parser.add_argument("--teachers-share", type=float, default=0.67, help="of the teachers in such a mixture")
+    parser.add_argument("--teachers-share", type=float, default=0.67, help="share of the teachers in this mixture")
     train(parser.parse_args())
 
 

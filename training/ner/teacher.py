@@ -1,8 +1,8 @@
-"""Fine-tune the multilingual encoder on annotated sentences, several in a row, so that it reads their context.
+"""Fine-tune the multilingual encoder on annotated sentences, several in a row as context.
 
     python -m training.ner.teacher OUT --data DATA [--seed 1] [--aqmar] [--with-development]
 
-OUT is a file of weights. Without ``--with-development`` the F1 on the development part is told after each epoch.
+OUT is a file of weights. Without ``--with-development`` the F1 on the development part is printed after each epoch.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from training.ner import corpora, encoder
 WINDOW = 200
 _STEP = 1000
 _IGNORED = -100
-_LONGEST = 90
+_MAX_WORDS = 90
 _UNKNOWN_SHARE = 0.06
 _NUMBERS = {label: number for number, label in enumerate(LABELS)} | {corpora.IGNORED: _IGNORED}
 
@@ -44,7 +44,7 @@ class Teacher(nn.Module):
 
 
 class Window(NamedTuple):
-    """Sentences in a row: pieces, and for each word its first piece's place and its (sentence, word)."""
+    """Consecutive sentences: pieces, and for each word the index of its first piece and its (sentence, word)."""
 
     ids: list[int]
     firsts: list[int]
@@ -52,16 +52,16 @@ class Window(NamedTuple):
 
 
 def windows(pieces: encoder.Pieces, sentences: Sequence[Sequence[str]], offset: int = 0) -> list[Window]:
-    """Cut a text into windows of whole sentences; ``offset`` shortens the first, for other cuts each epoch."""
+    """Cut a text into windows of whole sentences; ``offset`` shortens the first, so that cuts differ between epochs."""
     made: list[Window] = []
     current = Window([encoder.BEGIN], [], [])
-    room = WINDOW - offset
+    capacity = WINDOW - offset
     for number, sentence in enumerate(sentences):
-        for start in range(0, len(sentence), _LONGEST):
-            parts = [pieces.of(word) for word in sentence[start : start + _LONGEST]]
-            if current.words and len(current.ids) + sum(map(len, parts)) + 1 > room:
+        for start in range(0, len(sentence), _MAX_WORDS):
+            parts = [pieces.of(word) for word in sentence[start : start + _MAX_WORDS]]
+            if current.words and len(current.ids) + sum(map(len, parts)) + 1 > capacity:
                 made.append(current)
-                current, room = Window([encoder.BEGIN], [], []), WINDOW
+                current, capacity = Window([encoder.BEGIN], [], []), WINDOW
             for word, part in enumerate(parts, start):
                 current.firsts.append(len(current.ids))
                 current.words.append((number, word))
@@ -71,7 +71,7 @@ def windows(pieces: encoder.Pieces, sentences: Sequence[Sequence[str]], offset: 
 
 
 def batches(made: list[Window], budget: int) -> list[list[Window]]:
-    """Windows of like length together, at most ``budget`` pieces with padding."""
+    """Batches of windows of similar length, with at most ``budget`` pieces including padding."""
     found: list[list[Window]] = []
     for window in sorted(made, key=lambda window: len(window.ids)):
         if found and (len(found[-1]) + 1) * len(window.ids) <= budget:
@@ -93,7 +93,7 @@ def padded(batch: list[Window]) -> tuple[torch.Tensor, torch.Tensor]:
 def probabilities(
     teachers: Sequence[Teacher], pieces: encoder.Pieces, sentences: Sequence[Sequence[str]], budget: int = 4000
 ) -> list[np.ndarray]:
-    """Log of the mean probabilities [words, labels] that teachers give, one array a sentence."""
+    """Log of the mean probabilities [words, labels] of teachers, one array per sentence."""
     found = [np.zeros((len(sentence), len(LABELS)), np.float32) for sentence in sentences]
     with torch.inference_mode():
         for batch in batches(windows(pieces, sentences), budget):
@@ -107,7 +107,7 @@ def probabilities(
 
 
 def load(paths: Sequence[Path]) -> tuple[list[Teacher], encoder.Pieces]:
-    """Fine-tuned teachers, ready to be asked, and their pieces."""
+    """Fine-tuned teachers in evaluation mode, and their pieces."""
     packed = encoder.unpack()
     numbers = encoder.kept(packed)
     teachers = []
@@ -118,11 +118,11 @@ def load(paths: Sequence[Path]) -> tuple[list[Teacher], encoder.Pieces]:
     return teachers, encoder.Pieces(packed, numbers)
 
 
-def quicker(teacher: Teacher) -> nn.Module:
-    """The teacher with 8-bit products, for labelling much text on a processor.
+def quantized(teacher: Teacher) -> nn.Module:
+    """The teacher with 8-bit products, for labelling large amounts of text on a CPU.
 
-    The second layer of each feed-forward part stays as it is: its inputs have outliers that 8 bits cannot hold (F1 on
-    the development part 0.717 so and 0.714 in full precision, but 0.680 with all layers in 8 bits).
+    The second layer of each feed-forward part is not quantized: its inputs have outliers that 8 bits cannot represent
+    (F1 on the development part 0.717 this way, 0.714 in full precision, but 0.680 with all layers in 8 bits).
     """
     chosen = {
         name: torch.ao.quantization.per_channel_dynamic_qconfig
@@ -160,7 +160,7 @@ def train(arguments: argparse.Namespace) -> None:
     numbers = encoder.kept(packed)
     teacher = Teacher(packed, numbers)
     pieces = encoder.Pieces(packed, numbers)
-    # The pretrained word pieces are kept: a few thousand sentences would only wear off what they know.
+    # The pretrained word pieces are frozen: a few thousand sentences would only degrade them.
     teacher.encoder.embeddings.word_embeddings.weight.requires_grad_(False)
     head = list(teacher.labels.parameters())
     body = [weight for weight in teacher.encoder.parameters() if weight.requires_grad]
@@ -214,8 +214,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rate", type=float, default=1e-4)
-    parser.add_argument("--aqmar", action="store_true", help="learn from AQMAR too")
-    parser.add_argument("--with-development", action="store_true", help="learn from the development part too")
+    parser.add_argument("--aqmar", action="store_true", help="also train on AQMAR")
+    parser.add_argument("--with-development", action="store_true", help="also train on the development part")
     train(parser.parse_args())
 
 

@@ -1,12 +1,11 @@
-"""``python -m benchmarks.asking``: what an answer about numbers takes, beside the store's own round trip.
+"""``python -m benchmarks.queries``: the time of aggregate queries, compared with a round trip to the store.
 
-An embedded Valkey is filled with the counts of many articles that arrived over 24 hours. Then three processes beside
-it: a gateway; a writer that applies articles at a steady rate, as they come, and every 15 seconds rolls the windows and
-asks what may be rising; and this one, in which clients ask the gateway, each again after a pause, while one connection
-to the store measures ``PING`` and the round trip of a script that does nothing, at the same time in the same loop.
+An embedded Valkey is filled with the counts of articles that arrived over 24 hours. Then three processes run: a
+gateway; a writer that applies articles at a steady rate and, every 15 seconds, rolls the windows and requests trend
+candidates; and this one. Here, clients query the gateway, each again after a pause, while two probes on one connection
+to the store measure ``PING`` and a script that does nothing, at the same time in the same event loop.
 
-What is printed are milliseconds, p50 and p99, and in how many of the store's own round trips (the script's, p50 by p50
-and p99 by p99) the gateway answered.
+Prints milliseconds (p50 and p99), and the ratio to the script's round trip (p50 to p50, p99 to p99).
 """
 
 import asyncio
@@ -45,13 +44,15 @@ _SOURCES = 600
 _LANGUAGES = ("ar", "ar", "ar", "ar", "en", "fr", "es", "ru")
 _TRENDS = 60
 _PROBE_PAUSE = 0.02
+_START_SECONDS = 30.0
 _PING = "store, PING"
 _ROUND_TRIP = "store, script"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much of what."""
+    """What to measure: articles counted before, entities, articles per second, clients, seconds between queries of a
+    client, seconds in total."""
 
     articles: int
     entities: int
@@ -62,25 +63,25 @@ class Load:
 
 
 def articles(seed: int, entities: int) -> Iterator[Callable[[datetime], Article]]:
-    """Articles without end, each for the moment it arrives at: few entities are named often, most hardly ever."""
-    chance = random.Random(seed)  # noqa: S311 - a choice, not a secret
+    """Endless articles, each made for a given arrival: few entities are frequent, most are rare."""
+    rng = random.Random(seed)  # noqa: S311 - not for security
     mention = [Mention(start=0, end=1, text="x")]
     for number in itertools.count():
         ranks = {
-            int(chance.paretovariate(0.5)) % entities if chance.random() < _KNOWN else chance.randrange(entities)
-            for _ in range(chance.randint(2, 9))
+            int(rng.paretovariate(0.5)) % entities if rng.random() < _KNOWN else rng.randrange(entities)
+            for _ in range(rng.randint(2, 9))
         }
-        story = number // 5 if chance.random() < 0.6 else number
+        story = number // 5 if rng.random() < 0.6 else number
         fields: dict[str, Any] = {
             "id": f"{seed:04d}{number:022d}",
-            "source": f"source-{int(chance.paretovariate(0.5)) % _SOURCES}.example",
-            "language": chance.choice(_LANGUAGES),
+            "source": f"source-{int(rng.paretovariate(0.5)) % _SOURCES}.example",
+            "language": rng.choice(_LANGUAGES),
             "entities": [Entity(id=f"Q{rank}", name=f"اسم {rank}", type="PER", mentions=mention) for rank in ranks],
             "topics": [
                 Topic(id=f"medtop:{topic:02d}000000", label=f"موضوع {topic}", score=0.5)
-                for topic in {chance.randrange(_TOPICS), chance.randrange(_TOPICS)}
+                for topic in {rng.randrange(_TOPICS), rng.randrange(_TOPICS)}
             ],
-            "duplicate_of": "another" if chance.random() < 0.15 else None,
+            "duplicate_of": "another" if rng.random() < 0.15 else None,
             "story": f"s{seed:04d}{story:019d}",
         }
 
@@ -90,7 +91,7 @@ def articles(seed: int, entities: int) -> Iterator[Callable[[datetime], Article]
         yield at
 
 
-def _told(article: Article) -> Story:
+def _story(article: Article) -> Story:
     return Story(
         id=article.story,
         title=f"عنوان القصة {article.story}",
@@ -106,9 +107,9 @@ def _told(article: Article) -> Story:
 
 
 def _add(batch: Batch, offset: int, article: Article) -> int:
-    """Add an article and the state of its story behind it; the next offset."""
+    """Add an article, then the state of its story; returns the next offset."""
     batch.add_article(offset, article)
-    batch.add_story(offset + 1, _told(article), int(article.received_at.timestamp() * 1000))
+    batch.add_story(offset + 1, _story(article), int(article.received_at.timestamp() * 1000))
     return offset + 2
 
 
@@ -147,7 +148,7 @@ async def fill(store: Store, load: Load) -> None:
 
 
 async def write(url: str, load: Load) -> None:
-    """Apply articles as they come, until this process is ended."""
+    """Apply articles at a steady rate until the process is stopped."""
     store = Store(url)
     made = articles(2, load.entities)
     offset = await store.applied(_LOG) + 1
@@ -169,8 +170,8 @@ async def write(url: str, load: Load) -> None:
         await asyncio.sleep(due - time.monotonic())
 
 
-def questions(entities: int) -> list[tuple[str, str]]:
-    """What is asked, each with the name that its time is noted under."""
+def queries(entities: int) -> list[tuple[str, str]]:
+    """The queries: group and path of each."""
     found = [("aggregates", f"/v1/aggregates?by={by}&window={window}") for by in DIMENSIONS for window in windows(by)]
     found += [
         ("aggregates", "/v1/aggregates?by=entity&window=24h&limit=10&sources=true"),
@@ -188,19 +189,19 @@ def questions(entities: int) -> list[tuple[str, str]]:
 
 
 class Times:
-    """Seconds by what took them."""
+    """Seconds of each request, by name."""
 
     def __init__(self) -> None:
         self.taken: dict[str, list[float]] = defaultdict(list)
 
     def at(self, name: str, share: float) -> float:
-        """The quantile in milliseconds."""
+        """A quantile in milliseconds."""
         ordered = sorted(self.taken[name])
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
     def lines(self, names: list[str]) -> Iterator[str]:
-        """A line for each."""
-        for name in names:
+        """One line per name that has requests."""
+        for name in filter(self.taken.__contains__, names):
             p50, p99 = self.at(name, 0.5), self.at(name, 0.99)
             of50, of99 = self.at(_ROUND_TRIP, 0.5), self.at(_ROUND_TRIP, 0.99)
             yield (
@@ -217,30 +218,30 @@ async def _timed(times: Times, names: tuple[str, ...], work: Coroutine[Any, Any,
 
 
 async def measure(gateway: str, redis: str, load: Load) -> Times:
-    """Ask for so many seconds."""
+    """Send queries and probes for ``load.seconds``."""
     times = Times()
-    asked = questions(load.entities)
+    paths = queries(load.entities)
     store = Store(redis)
     nothing = await store.redis.script_load("return 1")
     end = time.monotonic() + load.seconds
 
     async def probe(name: str, *command: str | int) -> None:
-        # Each by itself, at times of its own: right behind another answer the store is rarely busy.
-        chance = random.Random(name)  # noqa: S311 - a choice, not a secret
+        # Independent of other requests: immediately after another answer the store is rarely busy.
+        rng = random.Random(name)  # noqa: S311 - not for security
         while time.monotonic() < end:
             await _timed(times, (name,), store.redis.execute_command(*command))  # type: ignore[no-untyped-call]
-            await asyncio.sleep(_PROBE_PAUSE * chance.uniform(0.5, 1.5))
+            await asyncio.sleep(_PROBE_PAUSE * rng.uniform(0.5, 1.5))
 
     async def client(number: int, http: aiohttp.ClientSession) -> None:
-        chance = random.Random(number)  # noqa: S311 - a choice, not a secret
-        await asyncio.sleep(chance.random() * load.pause)
+        rng = random.Random(number)  # noqa: S311 - not for security
+        await asyncio.sleep(rng.random() * load.pause)
         while time.monotonic() < end:
-            group, path = chance.choice(asked)
+            group, path = rng.choice(paths)
             await _timed(times, (group, path), _get(http, gateway + path))
-            await asyncio.sleep(load.pause * chance.uniform(0.5, 1.5))
+            await asyncio.sleep(load.pause * rng.uniform(0.5, 1.5))
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        for _, path in asked:
+        for _, path in paths:
             await _get(http, gateway + path)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(probe(_PING, "PING"))
@@ -255,6 +256,15 @@ async def _get(http: aiohttp.ClientSession, url: str) -> None:
     async with http.get(url) as response:
         await response.read()
         response.raise_for_status()
+
+
+async def _until_up(gateway: str) -> None:
+    """Return when the gateway answers queries. Raises ``TimeoutError`` after 30 seconds."""
+    async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as http:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                return await _get(http, f"{gateway}/v1/aggregates?by=entity&window=24h")
+            await asyncio.sleep(0.1)
 
 
 @contextlib.asynccontextmanager
@@ -280,12 +290,12 @@ async def run(load: Load, *, each: bool) -> None:
             top = await store.top("entity", "24h", limit=1)
             click.echo(
                 f"{top.total} articles of 24 hours with {top.size} entities, counted in "
-                f"{time.monotonic() - began:.0f} s; then {load.rate:g} articles/s more, and {load.clients} clients "
-                f"that ask, each again after {load.pause:g} s"
+                f"{time.monotonic() - began:.0f} s; then {load.rate:g} more articles per second, and {load.clients} "
+                f"clients, each with a query every {load.pause:g} s"
             )
             times = await _measured(server, load, Path(directory))
-            asked = sum(len(times.taken[name]) for name in ("aggregates", "timeseries", "trends"))
-            click.echo(f"{asked / load.seconds:.0f} answers/s; p50 and p99, and how many round trips of the script")
+            answers = sum(len(times.taken[name]) for name in ("aggregates", "timeseries", "trends"))
+            click.echo(f"{answers / load.seconds:.0f} answers/s; p50, p99, and their ratios to the script's round trip")
             for line in times.lines([_PING, _ROUND_TRIP, "aggregates", "timeseries", "trends"]):
                 click.echo(line)
             if each:
@@ -298,31 +308,32 @@ async def run(load: Load, *, each: bool) -> None:
 
 async def _measured(server: Valkey, load: Load, directory: Path) -> Times:
     port = free_port()
-    # There is no Kafka: what is asked here does without.
+    # There is no Kafka: these queries do not need it.
     settings = {"KHABAR_REDIS": server.url, "KHABAR_KAFKA": f"127.0.0.1:{free_port()}", "KHABAR_LOG_LEVEL": "error"}
-    writing = ["benchmarks.asking", "--write", server.url, "--rate", str(load.rate), "--entities", str(load.entities)]
+    writing = ["benchmarks.queries", "--write", server.url, "--rate", str(load.rate), "--entities", str(load.entities)]
     log = directory / "children.log"
     async with (
         _child("api", ["services", "api", "--port", str(port)], log, **settings),
         _child("writer", writing, log),
     ):
-        await asyncio.sleep(3)
-        times = await measure(f"http://127.0.0.1:{port}", server.url, load)
+        gateway = f"http://127.0.0.1:{port}"
+        await _until_up(gateway)
+        times = await measure(gateway, server.url, load)
     late = [line for line in log.read_text(encoding="utf-8").splitlines() if "late" in line]
     if late:
-        click.echo(f"{len(late)} times the writer could not keep up; last: {late[-1]}")
+        click.echo(f"the writer was late {len(late)} times; last: {late[-1]}")
     return times
 
 
 @click.command()
-@click.option("--articles", "count", default=200_000, show_default=True, help="Counted before, over 24 hours.")
+@click.option("--articles", "count", default=200_000, show_default=True, help="Articles counted before, over 24 hours.")
 @click.option("--entities", default=60_000, show_default=True)
-@click.option("--rate", default=500.0, show_default=True, help="Articles a second while it is asked.")
+@click.option("--rate", default=500.0, show_default=True, help="Articles per second during the queries.")
 @click.option("--clients", default=20, show_default=True)
-@click.option("--pause", default=0.2, show_default=True, help="Seconds between an answer and the next question.")
+@click.option("--pause", default=0.2, show_default=True, help="Seconds between an answer and the client's next query.")
 @click.option("--seconds", default=40.0, show_default=True)
-@click.option("--each", is_flag=True, help="Also tell of each question.")
-@click.option("--write", "url", hidden=True, help="address of the store: be the writer")
+@click.option("--each", is_flag=True, help="Also print each query.")
+@click.option("--write", "url", hidden=True, help="address of the store: run as the writer")
 def main(  # noqa: PLR0913 - one parameter an option
     *, count: int, entities: int, rate: float, clients: int, pause: float, seconds: float, each: bool, url: str | None
 ) -> None:

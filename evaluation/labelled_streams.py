@@ -1,4 +1,4 @@
-"""Streams to measure group with: articles in the order of their arrival, annotated, with what is true of them."""
+"""Streams to measure group with: annotated articles in the order of their arrival, with their labels."""
 
 import functools
 import json
@@ -17,11 +17,11 @@ from services.identity import article_id
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An article of a stream as group sees it, with its truth.
+    """An article of a stream as group receives it, with its labels.
 
-    ``story`` is a label, the same for all articles of a story. ``original`` is the id of the article that this one is
-    a copy of, None where it is none. ``kind`` and ``changed`` are as ``ingest.generator.Truth`` has them; a copy among
-    labelled articles is of the kind ``copy``, and how much it was changed is not known.
+    ``story`` is the same for all articles of a story. ``original`` is the id of the article that this one is a
+    near-duplicate of, or None. ``kind`` and ``changed`` are those of ``ingest.generator.Truth``; a near-duplicate in
+    seeds/ has the kind ``copy``, and ``changed`` is None because it is not labelled.
     """
 
     annotated: AnnotatedArticle
@@ -55,7 +55,7 @@ def generated(articles: int, seed: int) -> list[Arrival]:
 
 @functools.cache
 def seeds() -> tuple[Arrival, ...]:
-    """The articles of seeds/, each arriving when it was published, never before the line above it."""
+    """The articles of seeds/; each arrives when it was published, but never before the line above it."""
     lines = (SEEDS / "articles.jsonl").read_text(encoding="utf-8").splitlines()
     gold = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
     articles = [ArticleIn.model_validate_json(line) for line in lines]
@@ -67,14 +67,14 @@ def seeds() -> tuple[Arrival, ...]:
         raw = _raw(article, at)
         if label["guid"]:
             ids.setdefault(label["guid"], raw.id)
-        copied = label["duplicate_of"]
+        original = label["duplicate_of"]
         arrivals.append(
             Arrival(
                 annotated=annotate(raw, sequence, boilerplate=boilerplate),
                 language=label["language"],
                 story=label["story"],
-                kind="correction" if label["revision"] > 1 else "copy" if copied else "original",
-                original=ids[copied] if copied else None,
+                kind="correction" if label["revision"] > 1 else "copy" if original else "original",
+                original=ids[original] if original else None,
             )
         )
     return tuple(arrivals)
@@ -85,6 +85,6 @@ def _raw(article: ArticleIn, at: datetime) -> RawArticle:
 
 
 def _times(articles: list[ArticleIn]) -> Iterator[datetime]:
-    """When each article was published, or the latest before it where that is not known or earlier."""
+    """When each article was published, or the latest time so far if that is unknown or earlier."""
     first = next(article.published_at for article in articles if article.published_at)
     return accumulate((article.published_at or first for article in articles), max)

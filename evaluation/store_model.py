@@ -1,4 +1,4 @@
-"""What the store counts, in memory: snapshots of a whole day for the trend detector within seconds."""
+"""The store's counts, modelled in memory: all snapshots of a day for the trend detector within seconds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,39 +12,39 @@ from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapsh
 
 Ints = npt.NDArray[np.int64]
 _MINUTES: Mapping[TrendWindow, int] = {"15m": 15, "1h": 60, "24h": 1440}
-# What may rise has so many times its usual share in a window, or twice that in the last minutes, so often at least;
-# the same in services/store.
+# Trend candidates: at least _RATIO times their usual share in a window, or twice that and at least _MIN_RECENT times in
+# the last two minutes. The same values as in services/store.
 _RATIO = 1.5
-_LEAST = 3
-# The hours that are told of earlier days, by how long they are ago.
+_MIN_RECENT = 3
+# The hours that a snapshot has of earlier days: this hour and the one before.
 _HOURS = (0, 1)
 
 
 @dataclass(frozen=True)
 class Mentions:
-    """Articles and what they name, in the order of time.
+    """Articles and their mentions, by time.
 
-    ``articles``: seconds since 1970 of each. ``times`` and ``things``: when a thing, by its place in ``names``, was
-    named.
+    ``articles``: time of each article in seconds since 1970. ``times`` and ``subjects``: time and subject of each
+    mention; a subject is an index into ``names``.
     """
 
     articles: Ints
     times: Ints
-    things: Ints
+    subjects: Ints
     names: Sequence[tuple[TrendKind, str]]
 
 
-class Counter:
-    """Counts by the minute in the windows of the store, moved on from moment to moment."""
+class StoreModel:
+    """Counts per minute in the windows of the store, advanced from snapshot to snapshot."""
 
     def __init__(self, mentions: Mentions, floors: Mapping[TrendWindow, int]) -> None:
         self._floors = floors
         self._names = mentions.names
-        # The volume is counted like a thing, the first one.
+        # The number of articles is counted like a subject, at index 0.
         times = np.concatenate([mentions.articles, mentions.times])
-        things = np.concatenate([np.zeros(len(mentions.articles), np.int64), mentions.things + 1])
+        subjects = np.concatenate([np.zeros(len(mentions.articles), np.int64), mentions.subjects + 1])
         order = np.argsort(times, kind="stable")
-        self._times, self._things = times[order], things[order]
+        self._times, self._subjects = times[order], subjects[order]
         self._size = len(mentions.names) + 1
         self._stories = np.array([False, *(kind == "story" for kind, _ in mentions.names)])
         self._rows = {name: row for row, name in enumerate(mentions.names, 1)}
@@ -56,11 +56,11 @@ class Counter:
         self._minute = int(self._times[0]) // 60
 
     def snapshot(self, now: int, active: Iterable[TrendKey]) -> Snapshot:
-        """As of a moment in seconds since 1970, not before the last one asked for; names are the ids."""
+        """The snapshot at ``now`` (seconds since 1970), which must not decrease between calls; names are the ids."""
         self._add(now)
         self._roll(now // 60)
         asked = {self._rows[kind, name] for kind, name, _ in active}
-        rows = sorted(asked.union(self._outstanding()))
+        rows = sorted(asked.union(self._candidates()))
         volume, *counts = self._counts(np.array([0, *rows]))
         named = [self._names[row - 1] for row in rows]
         return Snapshot(volume, [Observation(*name, own) for name, own in zip(named, counts, strict=True)])
@@ -71,7 +71,7 @@ class Counter:
             minute = int(self._times[self._read]) // 60
             self._roll(minute)
             end = min(upto, int(np.searchsorted(self._times, (minute + 1) * 60)))
-            named = np.bincount(self._things[self._read : end], minlength=self._size)
+            named = np.bincount(self._subjects[self._read : end], minlength=self._size)
             for counts in (self._all, *self._windows.values(), self._recent[0]):
                 np.add(counts, named, out=counts)
             hour = minute // 60
@@ -88,10 +88,10 @@ class Counter:
             for window, length in _MINUTES.items():
                 left = (self._minute - length) * 60
                 first, last = np.searchsorted(self._times, [left, left + 60])
-                np.subtract.at(self._windows[window], self._things[first:last], 1)
+                np.subtract.at(self._windows[window], self._subjects[first:last], 1)
 
-    def _outstanding(self) -> list[int]:
-        """What the store's filter lets pass: over its usual share in a window, or sharply in the last two minutes."""
+    def _candidates(self) -> list[int]:
+        """Rows that pass the store's prefilter: above their usual share in a window or in the last two minutes."""
         found: set[int] = set()
         for window, floor in self._floors.items():
             counts = self._windows[window]
@@ -100,7 +100,7 @@ class Counter:
             if before > 0 and before >= counts[0]:
                 over = _over(counts[rows], _RATIO, past / before * counts[0])
                 found.update(rows[over & ~(self._stories[rows] & (window == "24h"))].tolist())
-        rows = np.flatnonzero(self._recent[:2].sum(axis=0) >= _LEAST)
+        rows = np.flatnonzero(self._recent[:2].sum(axis=0) >= _MIN_RECENT)
         past, before = self._past("15m", rows)
         latest = self._recent[:2, rows].sum(axis=0)
         if before > 0:
@@ -109,7 +109,7 @@ class Counter:
         return sorted(found - {0})
 
     def _past(self, window: TrendWindow, rows: Ints) -> tuple[Ints, int]:
-        """How often things, and how many articles, were counted before a window."""
+        """Counts of subjects, and of articles, before a window."""
         whole = np.where(self._stories[rows], self._windows["24h"][rows], self._all[rows])
         return whole - self._windows[window][rows], int(self._all[0] - self._windows[window][0])
 
@@ -136,6 +136,6 @@ class Counter:
         ]
 
 
-def _over(counts: Ints, times: float, usual: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = (counts >= times * usual) & ((counts - usual) ** 2 >= 16 * (usual + 1))
+def _over(counts: Ints, ratio: float, usual: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (counts >= ratio * usual) & ((counts - usual) ** 2 >= 16 * (usual + 1))
     return found

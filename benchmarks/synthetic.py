@@ -1,10 +1,9 @@
-"""Annotated articles in great numbers, to measure what comes after annotate.
+"""Annotated articles in large numbers, to measure the stages after annotate.
 
-Recognising names takes annotate longer than group takes for all it does. So these articles come from the generated
-stream, and what annotate would find in them is taken from the stream's truth: language, entities with up to three
-mentions, topics. Boilerplate, signature, numbers and terms are found as annotate finds them; quotations and dates are
-left out. The stream writes with few words, so its articles are more alike than those of newspapers, and the more of
-them there are, the more: candidates are many.
+Annotate is slower than group. So these articles come from a generated stream, and their annotations come from the
+stream's labels: language, entities with up to three mentions, topics. Boilerplate, signature, numbers and terms are
+computed as in annotate; quotations and dates are left out. The stream has a small vocabulary, so its articles are more
+similar to each other than those of newspapers, increasingly so with their number: group has many candidates.
 """
 
 import multiprocessing
@@ -26,7 +25,7 @@ from services import zstd
 from services.events import AnnotatedArticle, ArticleIn, Entity, EntityType, Mention, Span, Topic
 from services.identity import article_id
 
-# Inside the window of 72 hours, all of them.
+# All articles are within the window of 72 hours.
 SPREAD = timedelta(hours=70)
 _DAY = timedelta(days=1)
 _MENTIONS = 3
@@ -39,7 +38,7 @@ _Job = tuple[int, dict[str, Any], Truth, list[Span]]
 
 
 def prepare(path: Path, articles: int, seed: int = 1) -> None:
-    """Write so many articles of a generated stream to ``path``, annotated, one a line of compressed JSON."""
+    """Write articles of a generated stream to ``path``, annotated, one per line of compressed JSON."""
     part = path.with_suffix(".part")
     with ExitStack() as stack:
         workers = stack.enter_context(multiprocessing.get_context("spawn").Pool())
@@ -50,9 +49,9 @@ def prepare(path: Path, articles: int, seed: int = 1) -> None:
 
 
 def respaced(path: Path, source: Path, articles: int) -> None:
-    """Write the first articles of a file of annotated ones to ``path``, as ``prepare``, with arrivals evenly spread.
+    """Write the first articles of a file of annotated ones to ``path``, as ``prepare``, with evenly spaced arrivals.
 
-    Raises ``ValueError`` when there are fewer.
+    Raises ``ValueError`` if there are fewer.
     """
     first: datetime | None = None
     count = 0
@@ -66,7 +65,7 @@ def respaced(path: Path, source: Path, articles: int) -> None:
             count += 1
     if count < articles:
         path.unlink()
-        raise ValueError(f"{source} has {count} articles, and {articles} are needed")
+        raise ValueError(f"{source} has {count} articles; {articles} are needed")
 
 
 def lines(path: Path, first: int = 0) -> Iterator[bytes]:
@@ -81,7 +80,7 @@ def articles(encoded: Iterable[bytes]) -> list[AnnotatedArticle]:
 
 
 def _jobs(count: int, seed: int) -> Iterator[_Job]:
-    # What a source repeats is learnt in the order of arrival; the rest of the work knows no order.
+    # Repeated lines of a source are learnt in order of arrival; the rest of the work is independent of the order.
     boilerplate = BoilerplateDetector()
     for number, (fields, truth) in enumerate(Stream(count, seed, days=SPREAD / _DAY)):
         yield number, fields, truth, boilerplate.find(fields.get("source"), fields["text"])
@@ -92,7 +91,7 @@ def _line(job: _Job) -> bytes:
 
 
 def annotated(number: int, fields: dict[str, Any], truth: Truth, boilerplate: list[Span]) -> AnnotatedArticle:
-    """An article of the generated stream, annotated by its truth."""
+    """An article of the generated stream, annotated by its labels."""
     article = ArticleIn.model_validate(fields)
     text, title, code = article.text or "", article.title, truth.language
     heading, news = Passage(title or ""), Passage(text).without(boilerplate)
@@ -122,7 +121,7 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, boilerplate: li
 
 
 def _entity(entity_id: str, name: str, kind: EntityType, text: str) -> Entity:
-    """As annotate has it: who is not in the gazetteer has an identity of the article's language alone."""
+    """The entity as annotate returns it. Names outside the gazetteer have an id of the article's language alone."""
     mentions: list[Mention] = []
     at = text.find(name)
     while at >= 0 and len(mentions) < _MENTIONS:
@@ -133,9 +132,9 @@ def _entity(entity_id: str, name: str, kind: EntityType, text: str) -> Entity:
     return Entity(id=entity_id, name=name, type=kind, mentions=mentions)
 
 
-def unrelated(number: int, chance: random.Random, blurb: list[str], arrived: datetime) -> AnnotatedArticle:
-    """An article of words that it shares by chance alone, and the blurb at its end."""
-    own = words(chance, chance.randint(60, 240)) + blurb
+def unrelated(number: int, rng: random.Random, blurb: list[str], arrived: datetime) -> AnnotatedArticle:
+    """An article of random words, with the blurb at its end."""
+    own = words(rng, rng.randint(60, 240)) + blurb
     text = " ".join(own)
     signed = signature.sign([word.form for word in tokens(text)])
     return AnnotatedArticle(
@@ -154,11 +153,11 @@ def unrelated(number: int, chance: random.Random, blurb: list[str], arrived: dat
         signature=signature.pack(signed.minhash),
         sketch=signature.pack(signed.sketch),
         shingles=signed.shingles,
-        shared=features.pack(features.shared([], [], [str(chance.randrange(10_000, 100_000)) for _ in range(3)])),
+        shared=features.pack(features.shared([], [], [str(rng.randrange(10_000, 100_000)) for _ in range(3)])),
         terms=features.pack(features.terms(own[:10] + blurb[:20] + own[10:28], "en")),
     )
 
 
-def words(chance: random.Random, count: int) -> list[str]:
-    """So many words by chance."""
-    return [f"word{chance.randrange(_VOCABULARY)}" for _ in range(count)]
+def words(rng: random.Random, count: int) -> list[str]:
+    """Random words."""
+    return [f"word{rng.randrange(_VOCABULARY)}" for _ in range(count)]

@@ -1,6 +1,6 @@
-"""The stories of seeds/ in the middle of real news: every article of a newspaper is a way to go wrong.
+"""Measures the stories of seeds/ among real news.
 
-seeds/ alone is a day on which little happens; whatever two of its articles share is rare.
+In seeds/ alone, whatever two articles share is rare; real news offers each article many wrong stories to join.
 """
 
 import random
@@ -12,30 +12,33 @@ from pathlib import Path
 from enrich.annotate import annotate
 from enrich.fingerprint.embedding import Encoder
 from enrich.text.boilerplate import BoilerplateDetector
-from evaluation import corpora, streams
+from evaluation import corpora, labelled_streams
 from evaluation.bcubed import Item, bcubed
 from evaluation.grouping import grouped
+from evaluation.labelled_streams import Arrival
 from evaluation.stories import AMONG, Figures
-from evaluation.streams import Arrival
 
 ARTICLES = 1_500
-_CHANCE = 7
+_SEED = 7
 _BEFORE = timedelta(hours=24)
+# The kind of an article that is not of seeds/.
+_NEWS = "news"
 
 
-def stream(folder: Path) -> list[Arrival]:
-    """seeds/ among articles of SaudiNewsNet, which arrive evenly from a day before the first to the last of seeds/."""
-    seeds = streams.seeds()
+def stream(folder: Path, articles: int = ARTICLES) -> list[Arrival]:
+    """seeds/ among a random sample of SaudiNewsNet, spread evenly from a day before the first article of seeds/ to the
+    last one."""
+    seeds = labelled_streams.seeds()
     first, last = seeds[0].annotated.received_at - _BEFORE, seeds[-1].annotated.received_at
-    chance = random.Random(_CHANCE)  # noqa: S311 - a draw that can be repeated
-    drawn = chance.sample(corpora.newspaper_articles(folder), ARTICLES)
+    sampler = random.Random(_SEED)  # noqa: S311 - a repeatable sample
+    drawn = sampler.sample(corpora.newspaper_articles(folder), articles)
     boilerplate = BoilerplateDetector()
-    crowd = []
+    news = []
     for number, raw in enumerate(drawn):
-        at = first + (last - first) * number / ARTICLES
+        at = first + (last - first) * number / articles
         annotated = annotate(raw.model_copy(update={"received_at": at, "published_at": at}), boilerplate=boilerplate)
-        crowd.append(Arrival(annotated, annotated.language, f"crowd {number}", "crowd"))
-    return sorted([*crowd, *seeds], key=lambda arrival: arrival.annotated.received_at)
+        news.append(Arrival(annotated, annotated.language, f"news {number}", _NEWS))
+    return sorted([*news, *seeds], key=lambda arrival: arrival.annotated.received_at)
 
 
 def encoded(arrivals: Sequence[Arrival], encoder: Encoder) -> list[Arrival]:
@@ -49,8 +52,8 @@ def encoded(arrivals: Sequence[Arrival], encoder: Encoder) -> list[Arrival]:
 
 
 def figures(arrivals: Sequence[Arrival]) -> Figures:
-    """BCubed over the articles of seeds/, each counted once; one of the crowd in their story is one too many."""
-    told = grouped(arrival.annotated for arrival in arrivals).places.story_of
+    """BCubed over the articles of seeds/, each counted once; a newspaper article in their stories is an error."""
+    story_of = grouped(arrival.annotated for arrival in arrivals).membership.story_of
     first = {arrival.annotated.id: arrival for arrival in reversed(arrivals)}
-    items = [Item(one.story, told[key], one.language, one.kind != "crowd") for key, one in first.items()]
+    items = [Item(one.story, story_of[key], one.language, one.kind != _NEWS) for key, one in first.items()]
     return {among: bcubed(items, among) for among in AMONG}
