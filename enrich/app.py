@@ -171,7 +171,7 @@ class Stage:
     """One agent: reads its topic in batches. Each stage imports and loads only what it needs itself."""
 
     name: ClassVar[str]
-    topic: ClassVar[kafka_topics.Topic]
+    topic: ClassVar[kafka_topics.KafkaTopic]
 
     def __init__(self, worker: _Worker) -> None:
         self.batch_in_flight = asyncio.Lock()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -59,6 +58,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     from enrich.entities import recognition
     from enrich.fingerprint import embedding
     from enrich.text.boilerplate import BoilerplateDetector
+    from services.clock import utc_now
     from services.events import RawArticle
     from services.files import FilesError, read_articles, read_lines
     from services.identity import article_id
@@ -75,7 +75,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     for item in items:
         problem = item.error
         if item.article is not None:
-            raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=datetime.now(UTC))
+            raw = RawArticle(**item.article.model_dump(), id=article_id(item.article), received_at=utc_now())
             try:
                 article = annotated(raw, recognizer=recognizer, boilerplate=boilerplate, encoder=encoder)
                 sys.stdout.write(article.model_dump_json(exclude=_INTERNAL) + "\n")

@@ -38,7 +38,7 @@ _PRODUCE_TIMEOUT = 30.0
 
 
 async def batches(
-    stream: StreamT[Any], topic: kafka_topics.Topic, limit: int, idle_topics: set[str]
+    stream: StreamT[Any], topic: kafka_topics.KafkaTopic, limit: int, idle_topics: set[str]
 ) -> AsyncIterator[Sequence[EventT]]:
     """What is ready on the stream of a topic, at most ``limit`` events at a time, without waiting for more.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from enrich.annotate import annotate
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from evaluation import corpora, overlap
@@ -56,7 +56,7 @@ class _NoEntities:
 
     languages: ClassVar[frozenset[str] | None] = None
 
-    def find(self, passage: Passage) -> list[Span]:
+    def find(self, passage: Passage) -> list[NameSpan]:
         """No spans."""
         return []
 

@@ -17,7 +17,7 @@ DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
-class Topic:
+class KafkaTopic:
     """A topic as Khabar creates it. ``partitions`` None: the setting ``raw_partitions`` decides."""
 
     name: str
@@ -29,12 +29,12 @@ def _keep(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), "max.message.bytes": "8388608"}
 
 
-RAW = Topic("articles.raw", None, _keep(7))
-ANNOTATED = Topic("articles.annotated", 1, _keep(7))
-UPDATES = Topic("updates", 1, _keep(7))
-REJECTED = Topic("articles.rejected", 1, _keep(30))
+RAW = KafkaTopic("articles.raw", None, _keep(7))
+ANNOTATED = KafkaTopic("articles.annotated", 1, _keep(7))
+UPDATES = KafkaTopic("updates", 1, _keep(7))
+REJECTED = KafkaTopic("articles.rejected", 1, _keep(30))
 # Kept for the story window, if that is longer.
-ENTRIES = Topic("group.entries", 1, _keep(7))
+ENTRIES = KafkaTopic("group.entries", 1, _keep(7))
 
 ALL = (RAW, ANNOTATED, UPDATES, REJECTED, ENTRIES)
 
@@ -74,7 +74,7 @@ async def ensure(bootstrap: str, *, raw_partitions: int, replication: int, windo
         await admin.close()
 
 
-def _config(topic: Topic, window_hours: float) -> dict[str, str]:
+def _config(topic: KafkaTopic, window_hours: float) -> dict[str, str]:
     if topic is not ENTRIES:
         return topic.config
     days = math.ceil(window_hours / 24) + 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -11,6 +10,7 @@ from aiokafka.errors import KafkaError
 from redis import RedisError
 
 from services import deadletters, kafka_topics
+from services.clock import utc_now
 from services.errors import reason
 from services.groups import GROUP, lags, stable_members
 from services.instances import endpoints
@@ -25,7 +25,7 @@ async def collect(settings: Settings) -> dict[str, Any]:
     gateway, kafka, store = await asyncio.gather(_gateway(settings), _kafka(settings), _store(settings))
     return {
         "healthy": gateway["ready"] and kafka["reachable"] and store["reachable"] and kafka["workers"] > 0,
-        "time": datetime.now(UTC).isoformat(),
+        "time": utc_now().isoformat(),
         "gateway": gateway,
         "kafka": kafka,
         "store": store,

@@ -109,7 +109,7 @@ async def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
         await asyncio.sleep(0.1 if asks else 0.02)
 
 
-async def log_of(bootstrap: str, topic: kafka_topics.Topic, partition: int = 0) -> list[Any]:
+async def log_of(bootstrap: str, topic: kafka_topics.KafkaTopic, partition: int = 0) -> list[Any]:
     """All records of a partition."""
     async with kafka.reader(bootstrap, topic.name, partition) as reader:
         return [record async for record in reader.between(await reader.oldest(), await reader.end())]

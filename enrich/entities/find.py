@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enrich.entities import linking, matching
 from enrich.entities.linking import Name, Persons
 from enrich.entities.recognition import capitals
-from enrich.entities.recognition.recognizer import Recognizer, Span
+from enrich.entities.recognition.recognizer import NameSpan, Recognizer
 from enrich.text.tokens import Passage
 from services.events import Entity, Mention
 
@@ -29,7 +29,7 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     return _entities(text.text, in_text, in_title, language)
 
 
-def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[Span]:
+def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[NameSpan]:
     """The names in a passage by form and context; by rules where the recognizer does not support the language."""
     if recognizer.languages is None or language in recognizer.languages:
         return recognizer.find(passage)

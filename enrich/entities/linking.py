@@ -21,7 +21,7 @@ from enrich.entities.gazetteer.name_words import (
     surname,
 )
 from enrich.entities.matching import Match, first_forms
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage, Token, after_letters, form
 from enrich.text.word_counts import word_counts
 from services.events import EntityType
@@ -53,7 +53,7 @@ class Name:
     entry: Entry | None
 
 
-def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[Span]) -> list[Name]:
+def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameSpan]) -> list[Name]:
     """The names in a passage in order, without overlaps. Persons by surname alone are not resolved yet."""
     known = sorted((_known(passage, match) for match in matched), key=_start)
     found: list[Name] = []
@@ -117,7 +117,7 @@ def local_id(forms: Sequence[str], kind: EntityType) -> str:
     return "x" + digest("name", *([part for part in parts if len(part) > 1] or parts))
 
 
-def _words(passage: Passage, starts: Sequence[int], span: Span) -> list[Token]:
+def _words(passage: Passage, starts: Sequence[int], span: NameSpan) -> list[Token]:
     first = max(0, bisect_right(starts, span.start) - 1)
     return passage.words[first : min(bisect_left(starts, span.end, lo=first), first + _LONGEST_NAME)]
 
@@ -156,7 +156,7 @@ def _is_another(inside: Sequence[Name], words: Sequence[Token], kind: EntityType
     return kind == "LOC" and name.type == "LOC" and is_place_word(words[0].form)
 
 
-def _is_name(words: Sequence[Token], span: Span) -> bool:
+def _is_name(words: Sequence[Token], span: NameSpan) -> bool:
     """Whether a recognised name that contains no known one becomes an entity.
 
     A single word needs a high score; a given name alone is nobody, and currencies are no names.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import regex
 
 from enrich.entities.gazetteer.entries import Alias, Entry, load
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage, Token, after_letters, is_arabic
 from enrich.text.word_counts import word_counts
 
@@ -36,7 +36,7 @@ class Match(NamedTuple):
     entry: Entry
 
 
-def matches(passage: Passage, language: str, recognised: Iterable[Span]) -> list[Match]:
+def matches(passage: Passage, language: str, recognised: Iterable[NameSpan]) -> list[Match]:
     """The names in a passage that are strong or recognised as names of their type, in order."""
     confirmed = {(span.start, span.end, span.type) for span in recognised}
     return list(_matches(passage, language, lambda alias, start, end: (start, end, alias.entry.type) in confirmed))

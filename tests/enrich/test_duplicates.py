@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import streams
+from benchmarks import synthetic
 from enrich.annotate import annotate
 from enrich.group import duplicates
 from enrich.group.grouper import Grouper
@@ -246,7 +246,7 @@ def test_the_cost_of_a_common_blurb_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     for number in range(2_000):
         compared.append(0)
         assert (
-            process(grouper, streams.unrelated(number, rng, blurb, ARRIVAL + timedelta(seconds=number))).duplicate_of
+            process(grouper, synthetic.unrelated(number, rng, blurb, ARRIVAL + timedelta(seconds=number))).duplicate_of
             is None
         )
     assert any(compared), "no article was compared because of the blurb: this test shows nothing"

@@ -137,7 +137,7 @@ class World:
         journal = await Journal.open(source, Recorder(), WINDOW, self.producer)
         await journal.append([step(self.next, stories)])
         journal.close()
-        records = (await log_of(source.bootstrap, kafka_topics.Topic(source.updates)))[1:]
+        records = (await log_of(source.bootstrap, kafka_topics.KafkaTopic(source.updates)))[1:]
         writer = await fencing.FencedProducer.acquire(self.config.bootstrap, self.config.updates)
         await writer.append([(record.key, record.value, list(record.headers)) for record in records[:parts]])
         writer.close()
@@ -152,7 +152,9 @@ class World:
 
     async def snapshots(self) -> list[bytes]:
         """The values on the topic of snapshots."""
-        return [record.value for record in await log_of(self.config.bootstrap, kafka_topics.Topic(self.config.entries))]
+        return [
+            record.value for record in await log_of(self.config.bootstrap, kafka_topics.KafkaTopic(self.config.entries))
+        ]
 
 
 @pytest.fixture
@@ -357,7 +359,8 @@ async def test_the_next_worker_restores_every_step_once(world: World, case: Call
         parts = [
             (int(headers["input"]), headers["part"].decode())
             for headers in (
-                dict(r.headers) for r in await log_of(world.config.bootstrap, kafka_topics.Topic(world.config.updates))
+                dict(r.headers)
+                for r in await log_of(world.config.bootstrap, kafka_topics.KafkaTopic(world.config.updates))
             )
             if headers.get("type") in (b"article", b"story")
             and len(headers.get("part", b"").split(b"/")) == 2

@@ -4,7 +4,7 @@ import pytest
 
 from enrich.entities import linking, matching
 from enrich.entities.linking import Name, Persons
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage
 
 PUTIN, MACRON, CAIRO = "Q7747", "Q3052772", "Q85"
@@ -15,7 +15,7 @@ def names(text: str, *recognised: tuple[str, str], language: str = "ar") -> list
     passage, spans, at = Passage(text), [], 0
     for name, kind in recognised:
         at = text.index(name, at)
-        spans.append(Span(at, at + len(name), kind, 0.9))  # type: ignore[arg-type]
+        spans.append(NameSpan(at, at + len(name), kind, 0.9))  # type: ignore[arg-type]
         at += len(name)
     matched = matching.matches(passage, language, spans)
     return Persons().resolve(passage, linking.names(passage, matched, spans), language)

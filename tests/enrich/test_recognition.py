@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from enrich.entities import recognition
 from enrich.entities.recognition import clitics, decoding, word_features
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import LONGEST, sentences
 from enrich.entities.recognition.student import Student
 from enrich.text.tokens import Passage
@@ -26,7 +26,7 @@ WORDS = (
 TEXTS = st.lists(st.sampled_from([*WORDS, "\n", "\n\n"]), max_size=60).map(" ".join)
 
 
-def find(text: str) -> list[Span]:
+def find(text: str) -> list[NameSpan]:
     """The names of a text."""
     return recognition.load().find(Passage(text))
 
@@ -181,7 +181,7 @@ def test_threads_share_one_recognizer() -> None:
     """Several threads at once get the same result as one."""
     texts = [seed.text for seed in seed_articles() if seed.text][:12]
     alone = [find(text) for text in texts]
-    together: dict[int, list[list[Span]]] = {}
+    together: dict[int, list[list[NameSpan]]] = {}
 
     def work(number: int) -> None:
         together[number] = [find(text) for text in texts]

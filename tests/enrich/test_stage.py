@@ -31,7 +31,7 @@ async def test_a_refused_record_does_not_refuse_those_after_it(kafka: Kafka) -> 
         await producer.send([Output("narrow", None, b"third")])
     finally:
         await producer.close()
-    narrow = kafka_topics.Topic("narrow")
+    narrow = kafka_topics.KafkaTopic("narrow")
     assert [record.value for record in await log_of(kafka.bootstrap, narrow)] == [b"first", b"second", b"third"]
 
 

@@ -99,7 +99,7 @@ class _System:
     def _words(self) -> str:
         return " ".join("".join(self.chance.choices("ابتجحدرزسصطعفقكلمنهوي", k=6)) for _ in range(12))
 
-    async def _produce(self, topic: kafka_topics.Topic, records: list[tuple[str, bytes, clients.Headers]]) -> None:
+    async def _produce(self, topic: kafka_topics.KafkaTopic, records: list[tuple[str, bytes, clients.Headers]]) -> None:
         async with clients.producer(self.kafka.bootstrap) as producer:
             sent = [
                 await producer.send(topic.name, value, key=key.encode(), headers=headers)

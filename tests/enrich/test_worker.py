@@ -53,7 +53,7 @@ async def own(workers_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) ->
     await valkey.stop()
 
 
-async def send(kafka: Kafka, topic: kafka_topics.Topic, value: bytes, key: bytes = b"k") -> None:
+async def send(kafka: Kafka, topic: kafka_topics.KafkaTopic, value: bytes, key: bytes = b"k") -> None:
     """One record with a header."""
     async with clients.producer(kafka.bootstrap) as producer:
         await producer.send_and_wait(topic.name, value, key=key, headers=[("trace", b"1")])
@@ -302,7 +302,7 @@ def test_an_unknown_stage_is_refused(own: Own) -> None:
             create_app(own.settings, stages=stages)
 
 
-async def _commit_all(kafka: Kafka, topic: kafka_topics.Topic) -> None:
+async def _commit_all(kafka: Kafka, topic: kafka_topics.KafkaTopic) -> None:
     """Commit for the workers' group what they have not read, as a worker that is killed at the wrong moment might."""
     partition = TopicPartition(topic.name, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=GROUP, enable_auto_commit=False)

@@ -17,16 +17,16 @@ def record(value: str) -> Record:
     return None, value.encode(), []
 
 
-async def topic(kafka: Kafka, name: str) -> kafka_topics.Topic:
+async def topic(kafka: Kafka, name: str) -> kafka_topics.KafkaTopic:
     """A new topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
     await admin.close()
-    return kafka_topics.Topic(name)
+    return kafka_topics.KafkaTopic(name)
 
 
-async def values(kafka: Kafka, on: kafka_topics.Topic) -> list[str]:
+async def values(kafka: Kafka, on: kafka_topics.KafkaTopic) -> list[str]:
     """The values of the topic's records; for a fence, its type."""
     return [
         record.value.decode() or dict(record.headers)["type"].decode() for record in await log_of(kafka.bootstrap, on)

@@ -2,7 +2,7 @@
 
 ============= =================================================================================================
 tiers         ``load`` makes the recognizer of a tier
-recognizer    ``Span`` and ``Recognizer``, the interface of all tiers
+recognizer    ``NameSpan`` and ``Recognizer``, the interface of all tiers
 student       the default tier: a small network, shipped in ``model/``
 transformer   the quality tier: the multilingual encoder that trained it, from a folder that the operator names
 camel         the camel tier: camel-tools' recognizer, where it is installed
@@ -23,7 +23,7 @@ import os
 # onnxruntime reports its use to Microsoft, unless this is set before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from enrich.entities.recognition.recognizer import Recognizer, Span
+from enrich.entities.recognition.recognizer import NameSpan, Recognizer
 from enrich.entities.recognition.tiers import TIERS, load
 
-__all__ = ["TIERS", "Recognizer", "Span", "load"]
+__all__ = ["TIERS", "NameSpan", "Recognizer", "load"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from enrich.entities.recognition import decoding
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import sentences
 from enrich.entities.recognition.spans import Name, spans
 from enrich.text.tokens import Passage
@@ -28,7 +28,7 @@ class Camel:
                 f"pip install 'khabar[camel]', then camel_data -i ner-arabert ({cause})."
             ) from cause
 
-    def find(self, passage: Passage) -> list[Span]:
+    def find(self, passage: Passage) -> list[NameSpan]:
         """The names of an Arabic passage. The model has no probabilities, so each score is 1."""
         found = list(sentences(passage))
         tags = self._model.predict([[unit.surface for unit in sentence] for sentence in found]) if found else []

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from enrich import languages
 from enrich.entities.gazetteer.name_words import given_names, surname
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.languages import Language, files
 from enrich.text.tokens import Passage, Token, form
 from services.events import EntityType
@@ -42,7 +42,7 @@ class _Run(NamedTuple):
     last: int
 
 
-def find(passage: Passage, language: str) -> list[Span]:
+def find(passage: Passage, language: str) -> list[NameSpan]:
     """The names with a cue, in order, none overlapping; none for a language without cues.
 
     A name with a cue is also found where it has none, a person by the surname alone too.
@@ -70,7 +70,7 @@ def find(passage: Passage, language: str) -> list[Span]:
         again = names.get(tuple(word.form for word in words[run.first : run.last + 1]))
         if again is not None:
             found.append((run, again, _SCORES["again"]))
-    return sorted(Span(words[run.first].start, words[run.last].end, kind, score) for run, kind, score in found)
+    return sorted(NameSpan(words[run.first].start, words[run.last].end, kind, score) for run, kind, score in found)
 
 
 def _runs(passage: Passage, language: Language) -> Iterator[_Run]:

@@ -6,7 +6,7 @@ from enrich.text.tokens import Passage
 from services.events import EntityType
 
 
-class Span(NamedTuple):
+class NameSpan(NamedTuple):
     """A name in a passage: ``text[start:end]`` without particles written onto it; ``score`` is from 0 to 1."""
 
     start: int
@@ -20,6 +20,6 @@ class Recognizer(Protocol):
 
     languages: ClassVar[frozenset[str] | None]
 
-    def find(self, passage: Passage) -> list[Span]:
+    def find(self, passage: Passage) -> list[NameSpan]:
         """The names of a passage in order, without overlaps. Deterministic."""
         ...

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from enrich.entities.recognition import clitics, decoding
 from enrich.entities.recognition.decoding import Scores
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Token, is_arabic
 from services.events import EntityType
 
@@ -35,13 +35,13 @@ def _mean(probabilities: Sequence[float]) -> float:
     return round(min(1.0, sum(probabilities) / len(probabilities)), 3)
 
 
-def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[Span]:
+def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[NameSpan]:
     """The spans of the names of sentences, without particles and marks at their ends.
 
     Words without a letter are no name. A particle inside a person's name begins another name: ``ماكرون لبوتين`` are
     two.
     """
-    found: list[Span] = []
+    found: list[NameSpan] = []
     seen: set[str] = set()
     for units, named in sentences:
         for first, last, kind, score in named:
@@ -58,7 +58,7 @@ def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[S
                 seen.update(word.form for word in words[1:])
                 if not skipped:
                     seen.add(head.form)
-                found.append(Span(head.start + skipped, words[-1].end, kind, score))
+                found.append(NameSpan(head.start + skipped, words[-1].end, kind, score))
     return found
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from enrich.entities.recognition import decoding, word_features
 from enrich.entities.recognition.decoding import Scores
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import sentences
 from enrich.entities.recognition.spans import Name, decoded, spans
 from enrich.text.tokens import Passage, Token
@@ -49,7 +49,7 @@ class Student:
             folder / "network.onnx", options, providers=["CPUExecutionProvider"]
         )
 
-    def find(self, passage: Passage) -> list[Span]:
+    def find(self, passage: Passage) -> list[NameSpan]:
         """The names of an Arabic passage."""
         return spans(pair for part in _parts(sentences(passage)) for pair in self._named(part))
 

@@ -14,7 +14,7 @@ import onnxruntime
 
 from enrich.entities.recognition import word_features
 from enrich.entities.recognition.decoding import Scores
-from enrich.entities.recognition.recognizer import Span
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import sentences
 from enrich.entities.recognition.spans import decoded, spans
 from enrich.text.tokens import Passage, Token
@@ -49,7 +49,7 @@ class Transformer:
         except Exception as cause:  # onnxruntime's errors have no common base class
             raise OperatorError(f"{folder / 'encoder.onnx'} is not a valid model: {cause}") from cause
 
-    def find(self, passage: Passage) -> list[Span]:
+    def find(self, passage: Passage) -> list[NameSpan]:
         """The names of a passage."""
         found = list(sentences(passage))
         scores = [rows for window in self._windows(passage, found) for rows in self._scores(window)]
