@@ -59,7 +59,8 @@ def test_people_places_and_organisations_in_four_languages() -> None:
     for row in entries:
         assert re.fullmatch(r"Q[1-9]\d*", row["id"]), row
     for language in ALWAYS_NAMED:
-        assert all(names(language)[row["id"]].strip() for row in entries), language
+        named = names(language)
+        assert all(named[row["id"]].strip() for row in entries), language
 
 
 def test_columns_are_known() -> None:
