@@ -12,7 +12,7 @@ import uvloop
 from api.app import create_app
 from api.stream import protocols
 from api.stream.subscription import StreamTimeouts
-from services import http_server, telemetry
+from services import connections, http_server, telemetry
 from services.settings import Settings, check_reach
 
 # Frames of clients are ops, a few hundred bytes.
@@ -81,6 +81,8 @@ def _raise_file_limit() -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    # Kafka and the store may be away at the start, but they must not refuse this gateway.
+    await asyncio.gather(connections.check_kafka(settings.kafka_servers), connections.check_redis(settings.redis_url))
     server = Server(settings)
     http_server.on_stop_signal(server.stop)
     with listen(settings.host, settings.port) as listener:

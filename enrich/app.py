@@ -41,6 +41,7 @@ from enrich.stage import (
 from enrich.stall import PartitionLag, StallDetector, Stalled
 from services import kafka, kafka_topics
 from services.clock import utc_now
+from services.connections import KafkaServers
 from services.events import RawArticle
 from services.fencing import Fenced
 from services.groups import GROUP
@@ -119,7 +120,8 @@ class _Worker:
 def _faust_app(settings: Settings) -> faust.App:
     return faust.App(
         GROUP,
-        broker=f"kafka://{settings.kafka_servers.replace(',', ';')}",
+        broker=f"kafka://{str(settings.kafka_servers).replace(',', ';')}",
+        broker_credentials=_credentials(settings.kafka_servers),
         key_serializer="raw",
         value_serializer="raw",
         topic_allow_declare=False,
@@ -140,6 +142,17 @@ def _faust_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         datadir=settings.data_dir / "faust",
     )
+
+
+def _credentials(servers: KafkaServers) -> faust.Credentials | None:
+    if servers.mechanism is not None:
+        return faust.SASLCredentials(
+            username=servers.user,
+            password=servers.password,
+            mechanism=servers.mechanism,
+            ssl_context=servers.tls_context,
+        )
+    return faust.SSLCredentials(servers.tls_context) if servers.tls else None
 
 
 def _add_agent(app: faust.App, stage: "Stage") -> None:

@@ -66,7 +66,7 @@ async def batches(
 class RecordProducer:
     """The idempotent producer of a worker; Faust's own cannot be idempotent outside its exactly-once mode."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: kafka.Bootstrap) -> None:
         self._bootstrap = bootstrap
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()

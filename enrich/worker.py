@@ -9,7 +9,7 @@ import structlog
 
 from enrich.app import create_app
 from enrich.stage import STAGES
-from services import groups, kafka_topics, telemetry
+from services import connections, groups, kafka_topics, telemetry
 from services.clock import utc_now
 from services.events import ArticleIn, RawArticle
 from services.settings import Settings
@@ -50,6 +50,7 @@ def serve(app: faust.App, settings: Settings) -> None:
 
 
 async def _ready(settings: Settings) -> None:
+    await connections.check_redis(settings.redis_url)
     await kafka_topics.wait_for(settings)
     await groups.check_session(settings.kafka_servers, settings.session_timeout)
 

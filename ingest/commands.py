@@ -79,6 +79,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError(f"--report: there is no directory {report.parent}")
     settings = settings_module.load_running(data_dir)
     plan = replaying.Plan(
+        kafka_access=settings.kafka_servers.access(),
         paths=paths,
         target=target or settings.gateway_url,
         rate=rate,

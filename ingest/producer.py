@@ -68,7 +68,7 @@ class Intake:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: kafka.Bootstrap,
         *,
         clock: Clock = utc_now,
         timeout: float = 15.0,
@@ -192,7 +192,7 @@ class Intake:
                 await producer.stop()
                 if not self._away:
                     self._away = True
-                    log.warning("kafka_away", kafka=self._bootstrap, cause=_reason(error))
+                    log.warning("kafka_away", kafka=str(self._bootstrap), cause=_reason(error))
             except BaseException:
                 await producer.stop()
                 raise
@@ -201,7 +201,7 @@ class Intake:
             await backoff.wait()
         if self._away:
             self._away = False
-            log.info("kafka_back", kafka=self._bootstrap)
+            log.info("kafka_back", kafka=str(self._bootstrap))
         self._producer = producer
         return producer
 
@@ -210,7 +210,7 @@ class Intake:
         if self._producer is producer:
             self._producer = None
             self._away = True
-            log.warning("kafka_away", kafka=self._bootstrap, cause="no acknowledgement in time")
+            log.warning("kafka_away", kafka=str(self._bootstrap), cause="no acknowledgement in time")
             self._connecting = asyncio.create_task(self._connect())
             closing = kafka.discard(producer)
             self._closing.add(closing)

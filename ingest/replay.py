@@ -6,12 +6,12 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
@@ -19,6 +19,7 @@ import aiohttp
 from ingest.producer import Intake, TooLarge, Unavailable
 from services.backoff import Backoff
 from services.clock import utc_now
+from services.connections import KafkaServers
 from services.errors import reason
 from services.events import ArticleIn
 from services.files import Item, read_articles
@@ -68,6 +69,8 @@ class Plan:
     rebase: bool = False
     api_key: str | None = None
     max_wait: float = MAX_WAIT
+    kafka_access: Mapping[str, Any] = field(default_factory=dict)
+    """TLS and user for a target ``kafka://``: ``KafkaServers.access``."""
 
     @property
     def paced(self) -> bool:
@@ -425,7 +428,7 @@ async def _open(plan: Plan) -> AsyncIterator[Target]:
     """The target of a plan. Raises ``TargetError``."""
     parts = _address(plan.target)
     if parts.scheme == "kafka":
-        intake = Intake(parts.netloc, timeout=min(15.0, plan.max_wait), way="replay")
+        intake = Intake(KafkaServers(parts.netloc, **plan.kafka_access), timeout=min(15.0, plan.max_wait), way="replay")
         try:
             yield KafkaTarget(intake)
         finally:

@@ -19,6 +19,12 @@ _CONNECTIONS = 1_000
 _HEADER_BYTES = 65_536
 
 
+async def _keep_topics(settings: Settings) -> None:
+    """Create missing topics once Kafka is available. Ends only with an error: ``SettingsError``."""
+    await kafka_topics.wait_for(settings)
+    await asyncio.Event().wait()
+
+
 async def run(settings: Settings) -> None:
     """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish the requests in progress, within 10 seconds.
 
@@ -37,16 +43,14 @@ async def run(settings: Settings) -> None:
     intake = Intake(settings.kafka_servers)
     server = http_server.Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    background = [asyncio.create_task(kafka_topics.wait_for(settings))]
+    background = [asyncio.create_task(_keep_topics(settings))]
     if polled:
         background.append(asyncio.create_task(feeds.Poller(polled, settings, intake).run()))
     host, port = listening.getsockname()[:2]
     log.info("ingest_listening", host=host, port=port, feeds=len(polled))
     stopping = asyncio.create_task(stop.wait())
     try:
-        # Creating the topics is the only one of these tasks that ends by itself.
-        endless = {serving, stopping, *background[1:]}
-        done, _ = await asyncio.wait(endless, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:

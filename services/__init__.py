@@ -7,6 +7,7 @@ identity      the id of an article, computed from what its publisher sent
 parsing       bytes → checked articles, or the reasons why they are invalid
 normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
+connections   how to connect to Kafka and to Redis or Valkey: TLS, credentials, Sentinel
 addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline

@@ -60,7 +60,7 @@ def headers_for(original: SourceRecord, *, stage: str, cause: str) -> kafka.Head
     return [*kept, *((_PREFIX + name, value.encode()) for name, value in notes.items())]
 
 
-async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
+async def read(bootstrap: kafka.Bootstrap) -> AsyncIterator[DeadLetter]:
     """All dead letters that were not retried, oldest first; a record that failed twice appears once."""
     letters: dict[tuple[str, int, int], DeadLetter] = {}
     async with kafka.reader(bootstrap, kafka_topics.REJECTED.name) as reader:
@@ -75,7 +75,7 @@ async def read(bootstrap: str) -> AsyncIterator[DeadLetter]:
         yield letter
 
 
-async def retry(bootstrap: str, letters: Iterable[DeadLetter]) -> int:
+async def retry(bootstrap: kafka.Bootstrap, letters: Iterable[DeadLetter]) -> int:
     """Send the originals back to their topics; return how many. Each is marked as retried once it is acknowledged."""
     count = 0
     async with kafka.producer(bootstrap) as producer:

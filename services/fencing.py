@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from services import kafka
+from services.connections import client_options
 
 #: The value of the header ``type`` on a record that only marks where a write fence was acquired.
 FENCE: Final = "fence"
@@ -42,7 +43,7 @@ class FencedProducer:
         self.fence = -1
 
     @classmethod
-    async def acquire(cls, bootstrap: str, topic: str, name: str | None = None) -> "FencedProducer":
+    async def acquire(cls, bootstrap: kafka.Bootstrap, topic: str, name: str | None = None) -> "FencedProducer":
         """Acquire the write fence of a topic from its holder; ``name`` distinguishes several fences of one topic.
 
         Appends a record that has only a header, ``type``: ``FENCE``; its offset is ``fence``. All records of the
@@ -83,13 +84,13 @@ class FencedProducer:
         kafka.discard(self._producer)
 
 
-async def _next_epoch(bootstrap: str, transactional_id: str) -> AIOKafkaProducer:
+async def _next_epoch(bootstrap: kafka.Bootstrap, transactional_id: str) -> AIOKafkaProducer:
     """A started idempotent producer with a new epoch of this transactional id. Raises ``KafkaError``.
 
     aiokafka gives an epoch only to transactional producers. Hence the private attribute, used only here: one producer
     requests the epoch and is closed, another one uses it.
     """
-    transactional = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id)
+    transactional = AIOKafkaProducer(**client_options(bootstrap), transactional_id=transactional_id)
     try:
         # A broker that cannot store the epoch gives none, and the client waits forever.
         async with asyncio.timeout(_TIMEOUT):

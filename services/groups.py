@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
+from services.connections import Bootstrap, client_options
 from services.errors import SettingsError
 
 # The one consumer group: every enrich worker is a member.
@@ -16,7 +17,7 @@ GROUP = "khabar"
 _SESSION = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 
 
-async def stable_members(bootstrap: str, group: str) -> int:
+async def stable_members(bootstrap: Bootstrap, group: str) -> int:
     """How many members the group has; 0 while it is new or rebalancing."""
     async with _admin(bootstrap) as admin:
         try:
@@ -31,7 +32,7 @@ async def stable_members(bootstrap: str, group: str) -> int:
     return 0
 
 
-async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, tuple[int, int]]:
+async def lags(bootstrap: Bootstrap, group: str, topics: Sequence[str]) -> dict[str, tuple[int, int]]:
     """For each topic: the sum of its end offsets, and the group's lag in records."""
     async with _admin(bootstrap) as admin:
         partitions = [
@@ -57,7 +58,7 @@ async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, t
     return found
 
 
-async def check_session(bootstrap: str, seconds: float) -> None:
+async def check_session(bootstrap: Bootstrap, seconds: float) -> None:
     """Check that Kafka allows a session timeout of ``seconds``. Raises ``SettingsError`` when it does not.
 
     Otherwise Kafka would reject the member each time it tries to join, and its client would only log that. When
@@ -79,8 +80,8 @@ async def check_session(bootstrap: str, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _admin(bootstrap: Bootstrap) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
     try:
         yield admin
@@ -89,8 +90,8 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+async def _consumer(bootstrap: Bootstrap) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**client_options(bootstrap), group_id=None)
     await consumer.start()
     try:
         yield consumer

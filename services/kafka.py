@@ -11,9 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import kafka_topics
+from services import connections, kafka_topics
+from services.connections import client_options
 
 MAX_RECORD_BYTES = 8_388_608
+
+Bootstrap = connections.Bootstrap
 
 Headers = list[tuple[str, bytes]]
 
@@ -42,10 +45,10 @@ CLOSE_TIMEOUT = 2.0
 _closing: set[asyncio.Task[None]] = set()
 
 
-def producer(bootstrap: str, *, linger_ms: int = 5) -> AIOKafkaProducer:
+def producer(bootstrap: Bootstrap, *, linger_ms: int = 5) -> AIOKafkaProducer:
     """An idempotent producer; a record counts as written once all in-sync replicas have it."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         acks="all",
         enable_idempotence=True,
         linger_ms=linger_ms,
@@ -139,9 +142,9 @@ def header(headers: object, name: str) -> str | None:
     return found
 
 
-async def cluster_id(bootstrap: str) -> str:
+async def cluster_id(bootstrap: Bootstrap) -> str:
     """The id of this Kafka cluster; a cluster that is formatted again gets a new id. Raises ``KafkaError``."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
     try:
         await admin.start()
         described = await admin.describe_cluster()
@@ -156,7 +159,7 @@ def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
     return f"{cluster}/{topic}-0"
 
 
-async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
+async def read_log_id(bootstrap: Bootstrap, topic: str = kafka_topics.UPDATES.name) -> str:
     """``log_id`` for the cluster at these servers. Offsets are comparable only under the same id.
 
     Raises ``KafkaError``.
@@ -207,10 +210,10 @@ class Reader:
 
 
 @asynccontextmanager
-async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterator[Reader]:
+async def reader(bootstrap: Bootstrap, topic: str, partition: int = 0) -> AsyncIterator[Reader]:
     """Open a ``Reader`` on one partition."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(bootstrap),
         group_id=None,
         enable_auto_commit=False,
         # A position that Kafka no longer keeps is an error to handle, never a silent jump.

@@ -2,18 +2,40 @@
 
 import contextlib
 import math
+import time
 from dataclasses import dataclass, field
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from services.backoff import Backoff
+from services.connections import Bootstrap, check_kafka, client_options, error_text
+from services.errors import SettingsError
 from services.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 DAY_MS = 24 * 3600 * 1000
+# Seconds for which Kafka may have fewer brokers than replicas are asked for: those of a cluster start one by one.
+BROKERS_TIMEOUT = 10.0
+_REFUSALS = (
+    ClusterAuthorizationFailedError,
+    InvalidConfigurationError,
+    InvalidPartitionsError,
+    PolicyViolationError,
+    TopicAuthorizationFailedError,
+)
 
 
 @dataclass(frozen=True)
@@ -39,14 +61,14 @@ ENTRIES = KafkaTopic("group.entries", 1, _keep(7))
 ALL = (RAW, ANNOTATED, UPDATES, REJECTED, ENTRIES)
 
 
-async def ensure(bootstrap: str, *, raw_partitions: int, replication: int, window_hours: float = 0) -> None:
+async def ensure(bootstrap: Bootstrap, *, raw_partitions: int, replication: int, window_hours: float = 0) -> None:
     """Create missing topics, and add partitions to ``articles.raw`` when it has fewer than ``raw_partitions``.
 
     Existing topics are not changed otherwise. ``window_hours`` is the length of the story window.
 
     Raises ``aiokafka.errors.KafkaError`` when the broker refuses to create a topic.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
     try:
         present = set(await admin.list_topics())
@@ -99,13 +121,29 @@ async def ensure_from_settings(settings: Settings) -> None:
 
 
 async def wait_for(settings: Settings) -> None:
-    """Create missing topics, retrying until Kafka is available."""
+    """Create missing topics, retrying until Kafka is available.
+
+    Raises ``SettingsError`` when Kafka refuses the user or is not trusted, or when it refuses to create a topic for
+    good, as when it has fewer brokers than ``KHABAR_REPLICATION`` asks for.
+    """
     backoff = Backoff(0.1, 1.0)
+    refused_since: float | None = None
     while True:
         try:
             await ensure_from_settings(settings)
             return
+        except InvalidReplicationFactorError as error:
+            refused_since = refused_since or time.monotonic()
+            if time.monotonic() - refused_since > BROKERS_TIMEOUT:
+                raise SettingsError(
+                    f"KHABAR_REPLICATION: Kafka cannot keep {settings.replication} replicas: {error_text(error)}"
+                ) from None
+        except _REFUSALS as error:
+            raise SettingsError(
+                f"KHABAR_KAFKA: Kafka at {settings.kafka_servers} refuses to create a topic: {error_text(error)}"
+            ) from None
         except (KafkaError, OSError, TimeoutError) as error:
+            await check_kafka(settings.kafka_servers)
             if not backoff.failures:
-                log.warning("waiting_for_kafka", servers=settings.kafka_servers, cause=str(error))
+                log.warning("waiting_for_kafka", servers=str(settings.kafka_servers), cause=str(error))
         await backoff.wait()

@@ -10,13 +10,14 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services import instances
+from services.connections import REDIS_SCHEMES, KafkaServers, redis_client, redis_url_with
 from services.errors import SettingsError
 from services.instances import endpoints_file
 
@@ -33,7 +34,25 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     kafka: str | None = Field(None, description="Kafka bootstrap servers, host:port[,host:port]; unset: embedded")
+    kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = Field(
+        "plaintext", description="plaintext, tls, sasl_plaintext or sasl_tls (Kafka's names too)"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    kafka_user: str | None = Field(None, description="user at Kafka, for sasl_plaintext and sasl_tls")
+    kafka_password: str | None = Field(None, repr=False, description="password of that user")
+    kafka_password_file: Path | None = Field(None, description="file with that password")
+    kafka_ca_file: Path | None = Field(
+        None, description="certificates to trust Kafka by, PEM; unset: those of this machine"
+    )
+    kafka_certificate_file: Path | None = Field(None, description="client certificate for Kafka, PEM")
+    kafka_key_file: Path | None = Field(None, description="its key, PEM; unset: in the same file")
     redis: str | None = Field(None, description="Redis or Valkey URL; unset: embedded")
+    redis_password_file: Path | None = Field(None, description="file with the password at Redis or Valkey")
+    redis_ca_file: Path | None = Field(
+        None, description="certificates to trust Redis or Valkey by, PEM; unset: those of this machine"
+    )
     data_dir: Path = Field(Path(".khabar"), description="where the embedded servers keep their data")
     host: str = Field("127.0.0.1", description="address the gateway listens on")
     port: int = Field(8000, ge=0, le=65535, description="port of the gateway; 0 takes a free one")
@@ -78,7 +97,23 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
 
-    @field_validator("kafka", "redis", "api_key", "api_keys_file", "feeds", "ner_model", mode="before")
+    @field_validator(
+        "kafka",
+        "kafka_user",
+        "kafka_password",
+        "kafka_password_file",
+        "kafka_ca_file",
+        "kafka_certificate_file",
+        "kafka_key_file",
+        "redis",
+        "redis_password_file",
+        "redis_ca_file",
+        "api_key",
+        "api_keys_file",
+        "feeds",
+        "ner_model",
+        mode="before",
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -103,7 +138,26 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port, several separated by commas")
         return value
 
-    @field_validator("feeds", "api_keys_file")
+    @field_validator("kafka_security", mode="before")
+    @classmethod
+    def _names_of_kafka(cls, value: object) -> object:
+        return value.lower().replace("ssl", "tls") if isinstance(value, str) else value
+
+    @field_validator("kafka_sasl_mechanism", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator(
+        "feeds",
+        "api_keys_file",
+        "kafka_password_file",
+        "kafka_ca_file",
+        "kafka_certificate_file",
+        "kafka_key_file",
+        "redis_password_file",
+        "redis_ca_file",
+    )
     @classmethod
     def _file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
@@ -113,24 +167,81 @@ class Settings(BaseSettings):
     @field_validator("redis")
     @classmethod
     def _redis_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
+        if value is not None and not value.startswith(REDIS_SCHEMES):
+            raise ValueError(f"must start with {', '.join(REDIS_SCHEMES[:-1])} or {REDIS_SCHEMES[-1]}")
+        if value is not None:
+            redis_client(value)  # opens no connection
         return value
 
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        secret = self.kafka_password is not None or self.kafka_password_file is not None
+        if self.kafka_security.startswith("sasl") and (self.kafka_user is None or not secret):
+            raise ValueError(
+                f"KHABAR_KAFKA_SECURITY: {self.kafka_security} needs KHABAR_KAFKA_USER and KHABAR_KAFKA_PASSWORD "
+                "or KHABAR_KAFKA_PASSWORD_FILE"
+            )
+        if self.kafka_user is not None and not self.kafka_security.startswith("sasl"):
+            raise ValueError("KHABAR_KAFKA_USER: needs KHABAR_KAFKA_SECURITY sasl_plaintext or sasl_tls")
+        if self.kafka_ca_file is not None and not self.kafka_security.endswith("tls"):
+            raise ValueError("KHABAR_KAFKA_CA_FILE: needs KHABAR_KAFKA_SECURITY tls or sasl_tls")
+        if self.redis_ca_file is not None and not str(self.redis).startswith("rediss"):
+            raise ValueError("KHABAR_REDIS_CA_FILE: needs a URL rediss:// or rediss+sentinel:// in KHABAR_REDIS")
+        return self
+
     @property
-    def kafka_servers(self) -> str:
-        """Bootstrap servers: as set, else those of a running ``khabar up``, else the usual local port."""
-        return self.kafka or instances.endpoints(self.data_dir).get("kafka") or "127.0.0.1:9092"
+    def kafka_servers(self) -> KafkaServers:
+        """Bootstrap servers: as set, else those of a running ``khabar up``, else the usual local port.
+
+        Raises ``SettingsError`` when the file of the password cannot be read.
+        """
+        found = {} if self.kafka else instances.endpoints(self.data_dir)
+        if "kafka" in found:
+            return KafkaServers(found["kafka"], **found.get("kafka_access", {}))
+        login = {}
+        if self.kafka_security.startswith("sasl"):
+            password = _secret("KHABAR_KAFKA_PASSWORD_FILE", self.kafka_password_file, self.kafka_password)
+            login = {"mechanism": self.kafka_sasl_mechanism, "user": self.kafka_user, "password": password}
+        return KafkaServers(
+            self.kafka or "127.0.0.1:9092",
+            tls=self.kafka_security.endswith("tls"),
+            ca_file=_absolute(self.kafka_ca_file),
+            certificate_file=_absolute(self.kafka_certificate_file),
+            key_file=_absolute(self.kafka_key_file),
+            **login,
+        )
 
     @property
     def redis_url(self) -> str:
-        """Store URL: as set, else that of a running ``khabar up``, else the usual local port."""
-        return self.redis or instances.endpoints(self.data_dir).get("redis") or "redis://127.0.0.1:6379/0"
+        """Store URL: as set, else that of a running ``khabar up``, else the usual local port.
+
+        It may hold a password: ``connections.shown_redis_url`` is for messages. Raises ``SettingsError`` when the file
+        of the password cannot be read.
+        """
+        found = None if self.redis else instances.endpoints(self.data_dir).get("redis")
+        if found:
+            return str(found)
+        password = _secret("KHABAR_REDIS_PASSWORD_FILE", self.redis_password_file)
+        return redis_url_with(self.redis or "redis://127.0.0.1:6379/0", password=password, ca_file=self.redis_ca_file)
 
     @property
     def gateway_url(self) -> str:
         """Address of the gateway: that of a running ``khabar up``, else from host and port."""
         return instances.endpoints(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def _secret(name: str, file: Path | None, value: str | None = None) -> str | None:
+    """The content of a file without the end of its line, or else the value."""
+    if file is None:
+        return value
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{name}: {file} cannot be read: {error}") from None
 
 
 def load(**overrides: Any) -> Settings:
@@ -148,8 +259,10 @@ def load(**overrides: Any) -> Settings:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper()
         message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        if not first["loc"]:  # several settings that do not fit together; the message names them
+            raise SettingsError(message) from None
+        name = PREFIX + str(first["loc"][0]).upper()
         raise SettingsError(f"{name}: {message}") from None
 
 

@@ -11,6 +11,7 @@ from redis import RedisError
 
 from services import deadletters, kafka_topics
 from services.clock import utc_now
+from services.connections import shown_redis_url
 from services.errors import reason
 from services.groups import GROUP, lags, stable_members
 from services.instances import endpoints
@@ -61,7 +62,7 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
         after = await lags(servers, GROUP, names)
         seconds = time.monotonic() - began
         return {
-            "servers": servers,
+            "servers": str(servers),
             "reachable": True,
             "workers": await stable_members(servers, GROUP),
             "topics": {
@@ -75,7 +76,7 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
             "dead_letters": len([letter async for letter in deadletters.read(servers)]),
         }
     except (KafkaError, OSError) as error:
-        return {"servers": servers, "reachable": False, "workers": 0, "error": reason(error)}
+        return {"servers": str(servers), "reachable": False, "workers": 0, "error": reason(error)}
 
 
 async def _store(settings: Settings) -> dict[str, Any]:
@@ -86,14 +87,14 @@ async def _store(settings: Settings) -> dict[str, Any]:
             top = await store.top("language", window, limit=1)
             windows[window] = {"articles": top.total, "duplicates": top.duplicates}
         return {
-            "url": settings.redis_url.rsplit("@", 1)[-1],
+            "url": shown_redis_url(settings.redis_url),
             "reachable": True,
             "windows": windows,
             "complete_since": None if top.complete.since is None else top.complete.since.isoformat(),
             "rebuilding": top.complete.rebuilding,
         }
     except (RedisError, OSError) as error:
-        return {"url": settings.redis_url.rsplit("@", 1)[-1], "reachable": False, "error": reason(error)}
+        return {"url": shown_redis_url(settings.redis_url), "reachable": False, "error": reason(error)}
     finally:
         await store.close()
 

@@ -145,7 +145,7 @@ def _parsed(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event |
 class Backlog:
     """Reads of ``updates`` at any position. All methods raise ``Unavailable`` when Kafka does not answer in time."""
 
-    def __init__(self, bootstrap: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bootstrap: kafka.Bootstrap, clock: Callable[[], float] = time.monotonic) -> None:
         self._bootstrap = bootstrap
         self._clock = clock
         self._slots = asyncio.Semaphore(_MAX_READERS)

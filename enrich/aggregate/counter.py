@@ -102,7 +102,7 @@ class Aggregate:
     def __init__(
         self,
         store: Store,
-        bootstrap: str,
+        bootstrap: kafka.Bootstrap,
         *,
         topic: str = kafka_topics.UPDATES.name,
         clock: Callable[[], datetime] = utc_now,

@@ -15,6 +15,7 @@ from enrich.group import journal
 from enrich.group.grouper import ARTICLE_BYTES, Comparison, Grouper
 from enrich.text.tokens import Passage
 from services import kafka, kafka_topics
+from services.connections import shown_redis_url
 from services.errors import OperatorError, reason
 from services.events import Article
 from services.settings import Settings
@@ -44,7 +45,9 @@ async def explain(settings: Settings, one: str, other: str) -> list[str]:
     except KafkaError as error:
         raise OperatorError(f"Kafka at {settings.kafka_servers} cannot be read: {reason(error)}") from error
     except RedisError as error:
-        raise OperatorError(f"the store at {settings.redis_url} cannot be read: {reason(error)}") from error
+        raise OperatorError(
+            f"the store at {shown_redis_url(settings.redis_url)} cannot be read: {reason(error)}"
+        ) from error
     return list(describe(comparison, first, later))
 
 

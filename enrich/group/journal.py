@@ -52,7 +52,7 @@ _RESTORE_BATCH: Final = 4_096
 class JournalConfig:
     """Where a journal is stored: Kafka's bootstrap servers and two topics of one partition each."""
 
-    bootstrap: str
+    bootstrap: kafka.Bootstrap
     updates: str = kafka_topics.UPDATES.name
     entries: str = kafka_topics.ENTRIES.name
 

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 _LAST_ARTICLES = 2_000
 
 
-async def load_history(bootstrap: str) -> BoilerplateDetector:
+async def load_history(bootstrap: kafka.Bootstrap) -> BoilerplateDetector:
     """A detector that has learned from the last articles on ``articles.annotated``. Raises ``KafkaError``."""
     detector = BoilerplateDetector()
     async with kafka.reader(bootstrap, kafka_topics.ANNOTATED.name) as reader:

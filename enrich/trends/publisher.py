@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from enrich.trends.detector import Rules, TrendDetector
 from services import fencing, kafka_topics
+from services.connections import Bootstrap
 from services.events import Trend
 from services.store import Store
 
@@ -23,7 +24,7 @@ class TrendPublisher:
     """The one publisher of trends on ``topic``."""
 
     def __init__(
-        self, store: Store, bootstrap: str, *, topic: str = kafka_topics.UPDATES.name, rules: Rules | None = None
+        self, store: Store, bootstrap: Bootstrap, *, topic: str = kafka_topics.UPDATES.name, rules: Rules | None = None
     ) -> None:
         self._store = store
         self._bootstrap = bootstrap

@@ -12,6 +12,7 @@ from redis.backoff import ExponentialBackoff
 from redis.commands.core import AsyncScript
 
 from services.clock import Clock, utc_now
+from services.connections import close_redis, redis_client
 from services.events import Story, Trend, TrendKind, TrendWindow
 from services.store import layout
 from services.store.answers import Completeness, Count, RecordLocation, Series, State, Top
@@ -44,7 +45,7 @@ class Store:
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self.url = url
         self._clock = clock
-        self.redis: Redis = Redis.from_url(
+        self.redis: Redis = redis_client(
             url,
             decode_responses=True,
             socket_timeout=5,
@@ -224,7 +225,7 @@ class Store:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.redis.aclose()
+        await close_redis(self.redis)
 
     def _today(self) -> int:
         return layout.bucket("d", self._clock())

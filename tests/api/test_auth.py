@@ -317,7 +317,7 @@ async def test_keys_are_never_logged(settings: Settings) -> None:
     right, wrong = "right-0123456789", "wrong-9876543210"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
     environment = clean | {
-        "KHABAR_KAFKA": settings.kafka_servers,
+        "KHABAR_KAFKA": str(settings.kafka_servers),
         "KHABAR_REDIS": settings.redis_url,
         "KHABAR_API_KEYS": right,
         "KHABAR_LOG_LEVEL": "debug",

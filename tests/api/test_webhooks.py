@@ -437,7 +437,7 @@ class Child:
         """Start it (again)."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
         environment |= {
-            "KHABAR_KAFKA": self.settings.kafka_servers,
+            "KHABAR_KAFKA": str(self.settings.kafka_servers),
             "KHABAR_REDIS": self.settings.redis_url,
             "KHABAR_DATA_DIR": str(self.settings.data_dir),
             "KHABAR_ALLOW_PRIVATE_ADDRESSES": "true",

@@ -50,15 +50,15 @@ def _ended_pid() -> int:
 def test_an_instance_is_found_from_anywhere_until_it_stops(tmp_path: Path) -> None:
     """Its addresses are used where no data directory is given."""
     data_dir = _data_dir(tmp_path, "demo")
-    assert settings.load_running().kafka_servers == "127.0.0.1:9092"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:9092"
     _publish(data_dir, "127.0.0.1:3")
     found = settings.load_running()
-    assert (found.kafka_servers, found.gateway_url) == ("127.0.0.1:3", "http://127.0.0.1:1")
+    assert (found.kafka_servers.addresses, found.gateway_url) == ("127.0.0.1:3", "http://127.0.0.1:1")
     assert found.data_dir == data_dir
     # Services started by hand use what they were given, not what happens to run.
-    assert settings.load().kafka_servers == "127.0.0.1:9092"
+    assert settings.load().kafka_servers.addresses == "127.0.0.1:9092"
     instances.withdraw(data_dir)
-    assert settings.load_running().kafka_servers == "127.0.0.1:9092"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:9092"
     assert not instances.endpoints_file(data_dir).exists()
 
 
@@ -74,12 +74,12 @@ def test_the_data_dir_chooses_an_instance(tmp_path: Path, monkeypatch: pytest.Mo
         _publish(first, "127.0.0.1:3")
         _of_another_process(second, "127.0.0.1:4", child.pid)
         os.utime(Path(os.environ["XDG_RUNTIME_DIR"], "khabar", f"{os.getpid()}.json"), (1, 1))
-        assert settings.load_running().kafka_servers == "127.0.0.1:4"
-        assert settings.load_running(first).kafka_servers == "127.0.0.1:3"
+        assert settings.load_running().kafka_servers.addresses == "127.0.0.1:4"
+        assert settings.load_running(first).kafka_servers.addresses == "127.0.0.1:3"
         instances.endpoints_file(here).write_text(json.dumps({"kafka": "127.0.0.1:5", "pid": child.pid}))
-        assert settings.load_running().kafka_servers == "127.0.0.1:5"
+        assert settings.load_running().kafka_servers.addresses == "127.0.0.1:5"
         monkeypatch.setenv("KHABAR_DATA_DIR", str(first))
-        assert settings.load_running().kafka_servers == "127.0.0.1:3"
+        assert settings.load_running().kafka_servers.addresses == "127.0.0.1:3"
     finally:
         child.communicate(b"\n")
 
@@ -90,8 +90,8 @@ def test_a_killed_instance_is_not_found(tmp_path: Path, runtime: Path) -> None:
     _publish(data_dir, "127.0.0.1:3")
     instances.withdraw(data_dir)
     _of_another_process(data_dir, "127.0.0.1:3", _ended_pid())
-    assert settings.load_running().kafka_servers == "127.0.0.1:9092"
-    assert settings.load_running(data_dir).kafka_servers == "127.0.0.1:9092"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:9092"
+    assert settings.load_running(data_dir).kafka_servers.addresses == "127.0.0.1:9092"
     assert list((runtime / "khabar").iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def test_damaged_entries_are_ignored(content: str, tmp_path: Path, runtime: Path
     data_dir = _data_dir(tmp_path, "data")
     _publish(data_dir, "127.0.0.1:3")
     (runtime / "khabar" / "1.json").write_text(content)
-    assert settings.load_running().kafka_servers == "127.0.0.1:3"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:3"
 
 
 def test_a_directory_that_others_can_write_to_is_not_used(tmp_path: Path, runtime: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_directory_that_others_can_write_to_is_not_used(tmp_path: Path, runtim
     data_dir = _data_dir(tmp_path, "data")
     _publish(data_dir, "127.0.0.1:3")
     assert list((runtime / "khabar").iterdir()) == []
-    assert settings.load_running().kafka_servers == "127.0.0.1:9092"
-    assert settings.load_running(data_dir).kafka_servers == "127.0.0.1:3"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:9092"
+    assert settings.load_running(data_dir).kafka_servers.addresses == "127.0.0.1:3"
 
 
 def test_without_a_runtime_directory_the_one_for_temporary_files_is_used(
@@ -136,4 +136,4 @@ def test_without_a_runtime_directory_the_one_for_temporary_files_is_used(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
     _publish(_data_dir(tmp_path, "data"), "127.0.0.1:3")
     assert (tmp_path / "tmp" / f"khabar-{os.getuid()}" / f"{os.getpid()}.json").exists()
-    assert settings.load_running().kafka_servers == "127.0.0.1:3"
+    assert settings.load_running().kafka_servers.addresses == "127.0.0.1:3"

@@ -72,8 +72,8 @@ def test_addresses_of_a_running_instance_are_found(tmp_path: Path) -> None:
     """Commands find the addresses of a running ``khabar up``; explicit ones take precedence."""
     settings.endpoints_file(tmp_path).write_text('{"kafka": "127.0.0.1:1", "redis": "redis://127.0.0.1:2/0"}')
     loaded = settings.load(data_dir=tmp_path)
-    assert (loaded.kafka_servers, loaded.redis_url) == ("127.0.0.1:1", "redis://127.0.0.1:2/0")
-    assert settings.load(data_dir=tmp_path, kafka="k:9092").kafka_servers == "k:9092"
+    assert (loaded.kafka_servers.addresses, loaded.redis_url) == ("127.0.0.1:1", "redis://127.0.0.1:2/0")
+    assert settings.load(data_dir=tmp_path, kafka="k:9092").kafka_servers.addresses == "k:9092"
 
 
 def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
