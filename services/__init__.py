@@ -17,6 +17,7 @@ files         reading articles from files and directories
 zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
+topic_ids     the ids of topics, which a topic created again does not keep
 kafka         Kafka clients as Khabar uses them
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import kafka_topics
+from services import kafka_topics, topic_ids
 
 MAX_RECORD_BYTES = 8_388_608
 
@@ -139,29 +138,16 @@ def header(headers: object, name: str) -> str | None:
     return found
 
 
-async def cluster_id(bootstrap: str) -> str:
-    """The id of this Kafka cluster; a cluster that is formatted again gets a new id. Raises ``KafkaError``."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
-        described = await admin.describe_cluster()
-    finally:
-        with contextlib.suppress(Exception):
-            await admin.close()
-    return str(described["cluster_id"])
+async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name, partition: int = 0) -> str:
+    """The id of a partition's log: ``cluster/topic id/topic-partition``. Offsets are comparable only under the same id.
 
-
-def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
-    """The id, in the store, of the first partition of a topic in a Kafka cluster."""
-    return f"{cluster}/{topic}-0"
-
-
-async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
-    """``log_id`` for the cluster at these servers. Offsets are comparable only under the same id.
-
-    Raises ``KafkaError``.
+    A cluster that is formatted again and a topic that is deleted and created again have another id. An older copy of
+    the same log that was put back has the same one. Without the topic id where the brokers have none.
+    Raises ``KafkaError``: ``UnknownTopicOrPartitionError`` while there is no such topic.
     """
-    return log_id(await cluster_id(bootstrap), topic)
+    found = await topic_ids.identify(bootstrap, topic)
+    name = f"{topic}-{partition}"
+    return "/".join(part for part in (found.cluster_id, found.topic_id, name) if part is not None)
 
 
 class Reader:
