@@ -21,6 +21,7 @@ topic_ids     the ids of topics, which a topic created again does not keep
 kafka         Kafka clients as Khabar uses them
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
+log_positions where a reader continues when a log was replaced or records were deleted
 deadletters   dead letters: the record, its cause, retry
 store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -138,16 +138,21 @@ def header(headers: object, name: str) -> str | None:
     return found
 
 
-async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name, partition: int = 0) -> str:
-    """The id of a partition's log: ``cluster/topic id/topic-partition``. Offsets are comparable only under the same id.
+async def read_log_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
+    """For each topic the id of the log of its first partition: ``cluster/topic id/topic-0``.
 
-    A cluster that is formatted again and a topic that is deleted and created again have another id. An older copy of
-    the same log that was put back has the same one. Without the topic id where the brokers have none.
+    Offsets are comparable only under the same id. A cluster that is formatted again and a topic that is deleted and
+    created again have another id; an older copy of the same log that was put back has the same one. Brokers without
+    topic ids: ``cluster/topic-0``.
     Raises ``KafkaError``: ``UnknownTopicOrPartitionError`` while there is no such topic.
     """
-    found = await topic_ids.identify(bootstrap, topic)
-    name = f"{topic}-{partition}"
-    return "/".join(part for part in (found.cluster_id, found.topic_id, name) if part is not None)
+    cluster, ids = await topic_ids.identify(bootstrap, topics)
+    return {topic: "/".join(filter(None, (cluster, ids[topic], f"{topic}-0"))) for topic in topics}
+
+
+async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name) -> str:
+    """``read_log_ids`` of one topic."""
+    return (await read_log_ids(bootstrap, (topic,)))[topic]
 
 
 class Reader:
@@ -193,8 +198,10 @@ class Reader:
 
 
 @asynccontextmanager
-async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterator[Reader]:
-    """Open a ``Reader`` on one partition."""
+async def reader(
+    bootstrap: str, topic: str, partition: int = 0, *, fetch_bytes: int = MAX_RECORD_BYTES
+) -> AsyncIterator[Reader]:
+    """Open a ``Reader`` on one partition; ``fetch_bytes``: how much it fetches at once, always at least one record."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -202,7 +209,7 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
         # A position that Kafka no longer keeps is an error to handle, never a silent jump.
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     assigned = TopicPartition(topic, partition)
     consumer.assign([assigned])

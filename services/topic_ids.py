@@ -1,13 +1,13 @@
 """Topic ids: a topic that is deleted and created again under the same name gets another id (KIP-516, Kafka 2.8).
 
 aiokafka speaks the metadata request only up to version 5; topic ids are in it from version 10 on. The request below is
-for one topic by its name, and creates no topic.
+for topics by their names, and creates none.
 """
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -31,14 +31,6 @@ _UUID_BYTES: Final = 16
 _NO_ID: Final = UUID(int=0)
 _METADATA: Final = 3
 _VERSION: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class TopicIdentity:
-    """A topic and the cluster that has it; ``topic_id`` is None where the brokers have no topic ids."""
-
-    cluster_id: str
-    topic_id: str | None
 
 
 class _Uuid(AbstractType[UUID]):  # type: ignore[misc]
@@ -114,38 +106,35 @@ class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]
 class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]
     API_KEY = _METADATA
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
-        return request_struct_class([(_NO_ID, self._topic, {})], False, False, False, {})
+        return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, False, {})
 
 
-async def identify(bootstrap: str, topic: str) -> TopicIdentity:
-    """The identity of a topic. Raises ``KafkaError``: ``UnknownTopicOrPartitionError`` when there is no such topic."""
+async def identify(bootstrap: str, topics: Collection[str]) -> tuple[str, dict[str, str | None]]:
+    """The id of the cluster and of each topic; None for a topic where the brokers have no topic ids.
+
+    Raises ``KafkaError``: ``UnknownTopicOrPartitionError`` when one of the topics does not exist.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
         try:
-            response = await admin._send_request(_MetadataRequest(topic))
+            response = (await admin._send_request(_MetadataRequest(topics))).to_object()
         except (NotImplementedError, IncompatibleBrokerVersion):
             log.warning(
                 "topic_ids_unavailable",
-                topic=topic,
                 consequence="a topic that is deleted and created again is recognised only by its offsets",
             )
-            cluster = await admin.describe_cluster()
-            return TopicIdentity(str(cluster["cluster_id"]), None)
+            return str((await admin.describe_cluster())["cluster_id"]), dict.fromkeys(topics)
     finally:
         with contextlib.suppress(Exception):
             await admin.close()
-    return _identity(response.to_object(), topic)
-
-
-def _identity(response: dict[str, Any], topic: str) -> TopicIdentity:
-    for error_code, name, topic_id, *_ in map(dict.values, response["topics"]):
-        if name == topic:
-            if error_code:
-                raise for_code(error_code)(topic)
-            return TopicIdentity(str(response["cluster_id"]), None if topic_id == _NO_ID else str(topic_id))
-    raise for_code(3)(topic)
+    found: dict[str, str | None] = {}
+    for topic in response["topics"]:
+        if topic["error_code"]:
+            raise for_code(topic["error_code"])(topic["name"])
+        found[topic["name"]] = None if topic["topic_id"] == _NO_ID else str(topic["topic_id"])
+    return str(response["cluster_id"]), found
