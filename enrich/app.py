@@ -27,6 +27,7 @@ from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
 from enrich import stall
+from enrich.consumer import WorkerApp, check_logs
 from enrich.stage import (
     COUNTED,
     RECORDS,
@@ -68,6 +69,7 @@ class Intervals:
 
     # A minute's articles are enough to detect a sharp rise; a quarter of a minute keeps the delay short.
     trends: float = 15.0
+    log_check: float = 5.0
     stall_check: float = stall.CHECK_SECONDS
     stall_timeout: float = stall.TIMEOUT_SECONDS
 
@@ -97,12 +99,16 @@ def create_app(
     async def check() -> None:
         await check_for_stall(app.consumer, detector, worker.idle_topics)
 
+    async def check_log_ids() -> None:
+        await check_logs(app)
+
     async def close() -> None:
         for stage in running:
             await stage.close()
         await worker.producer.close()
 
     app.timer(interval=intervals.stall_check, name="stall_check")(check)
+    app.timer(interval=intervals.log_check, name="log_check")(check_log_ids)
     app.async_exit_stack.push_async_callback(close)
     return app
 
@@ -117,8 +123,8 @@ class _Worker:
     idle_topics: set[str] = field(default_factory=set)
 
 
-def _faust_app(settings: Settings) -> faust.App:
-    return faust.App(
+def _faust_app(settings: Settings) -> WorkerApp:
+    app = WorkerApp(
         GROUP,
         broker=f"kafka://{str(settings.kafka_servers).replace(',', ';')}",
         broker_credentials=_credentials(settings.kafka_servers),
@@ -127,7 +133,8 @@ def _faust_app(settings: Settings) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        consumer_auto_offset_reset="earliest",
+        # The position is always verified and set (enrich/consumer.py); the client must never choose another one.
+        consumer_auto_offset_reset="none",
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 10,
         # A worker that has just begun to restore a large window finishes that before it lets another one join.
@@ -142,6 +149,8 @@ def _faust_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         datadir=settings.data_dir / "faust",
     )
+    app.settings = settings
+    return app
 
 
 def _credentials(servers: KafkaServers) -> faust.Credentials | None:

@@ -18,9 +18,11 @@ files         reading articles from files and directories
 zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
+topic_ids     the ids of topics, which a topic created again does not keep
 kafka         Kafka clients as Khabar uses them
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
+log_positions where a reader continues when a log was replaced or records were deleted
 deadletters   dead letters: the record, its cause, retry
 store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics

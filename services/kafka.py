@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import connections, kafka_topics
+from services import connections, kafka_topics, topic_ids
 from services.connections import client_options
 
 MAX_RECORD_BYTES = 8_388_608
@@ -142,29 +141,21 @@ def header(headers: object, name: str) -> str | None:
     return found
 
 
-async def cluster_id(bootstrap: Bootstrap) -> str:
-    """The id of this Kafka cluster; a cluster that is formatted again gets a new id. Raises ``KafkaError``."""
-    admin = AIOKafkaAdminClient(**client_options(bootstrap))
-    try:
-        await admin.start()
-        described = await admin.describe_cluster()
-    finally:
-        with contextlib.suppress(Exception):
-            await admin.close()
-    return str(described["cluster_id"])
+async def read_log_ids(bootstrap: Bootstrap, topics: Collection[str]) -> dict[str, str]:
+    """For each topic the id of the log of its first partition: ``cluster/topic id/topic-0``.
 
-
-def log_id(cluster: str, topic: str = kafka_topics.UPDATES.name) -> str:
-    """The id, in the store, of the first partition of a topic in a Kafka cluster."""
-    return f"{cluster}/{topic}-0"
+    Offsets are comparable only under the same id. A cluster that is formatted again and a topic that is deleted and
+    created again have another id; an older copy of the same log that was put back has the same one. Brokers without
+    topic ids: ``cluster/topic-0``.
+    Raises ``KafkaError``: ``UnknownTopicOrPartitionError`` while there is no such topic.
+    """
+    cluster, ids = await topic_ids.identify(bootstrap, topics)
+    return {topic: "/".join(filter(None, (cluster, ids[topic], f"{topic}-0"))) for topic in topics}
 
 
 async def read_log_id(bootstrap: Bootstrap, topic: str = kafka_topics.UPDATES.name) -> str:
-    """``log_id`` for the cluster at these servers. Offsets are comparable only under the same id.
-
-    Raises ``KafkaError``.
-    """
-    return log_id(await cluster_id(bootstrap), topic)
+    """``read_log_ids`` of one topic."""
+    return (await read_log_ids(bootstrap, (topic,)))[topic]
 
 
 class Reader:
@@ -210,8 +201,10 @@ class Reader:
 
 
 @asynccontextmanager
-async def reader(bootstrap: Bootstrap, topic: str, partition: int = 0) -> AsyncIterator[Reader]:
-    """Open a ``Reader`` on one partition."""
+async def reader(
+    bootstrap: Bootstrap, topic: str, partition: int = 0, *, fetch_bytes: int = MAX_RECORD_BYTES
+) -> AsyncIterator[Reader]:
+    """Open a ``Reader`` on one partition; ``fetch_bytes``: how much it fetches at once, always at least one record."""
     consumer = AIOKafkaConsumer(
         **client_options(bootstrap),
         group_id=None,
@@ -219,7 +212,7 @@ async def reader(bootstrap: Bootstrap, topic: str, partition: int = 0) -> AsyncI
         # A position that Kafka no longer keeps is an error to handle, never a silent jump.
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     assigned = TopicPartition(topic, partition)
     consumer.assign([assigned])

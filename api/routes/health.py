@@ -16,7 +16,6 @@ from pydantic_core import from_json
 
 from api.gateway import Gateway
 from api.stream.backlog import TooOld, Unavailable
-from services import kafka
 from services.store import State
 
 router = APIRouter(tags=["health"])
@@ -96,7 +95,7 @@ class Readiness:
     async def _store(self, found: _Found) -> str:
         cursors = self._gateway.follower.cursors
         # Which log it is is unknown until Kafka was reached once; the request still shows whether the store answers.
-        found.state = await self._gateway.store.state("" if cursors is None else kafka.log_id(cursors.cluster))
+        found.state = await self._gateway.store.state("" if cursors is None else cursors.cluster)
         return _OK
 
     async def _counting(self, found: _Found) -> Counting:

@@ -67,8 +67,8 @@ class Follower:
 
     async def _follow(self) -> None:
         bootstrap = self._settings.kafka_servers
-        cluster = await kafka.cluster_id(bootstrap)
         await kafka_topics.ensure_from_settings(self._settings)
+        cluster = await kafka.read_log_id(bootstrap)
         async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
             self._position_log(cluster, await reader.oldest(), await reader.end())
             self._reader = reader

@@ -35,6 +35,7 @@ _TYPE: Final = "type"
 _INPUT: Final = "input"
 _PART: Final = "part"
 _ENTRY: Final = "entry"
+_LOGS: Final = "logs"
 _KINDS: Final = (b"article", b"story")
 # Types of records that others write to ``updates``.
 _OTHER_TYPES: Final = (fencing.FENCE, "trend")
@@ -46,15 +47,21 @@ _COUNTS: Final = ("from_snapshots", "from_updates", "foreign", "rejected")
 # Seconds to wait for the previous snapshot before one is skipped.
 _SNAPSHOT_TIMEOUT: Final = 5.0
 _RESTORE_BATCH: Final = 4_096
+_LOOKUP_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class JournalConfig:
-    """Where a journal is stored: Kafka's bootstrap servers and two topics of one partition each."""
+    """Where a journal is stored: Kafka's bootstrap servers and two topics of one partition each.
+
+    ``logs`` identifies the logs of ``articles.annotated`` and ``updates``; it is written with each article, as the
+    input offset beside it is valid only for these logs. Empty: unknown.
+    """
 
     bootstrap: kafka.Bootstrap
     updates: str = kafka_topics.UPDATES.name
     entries: str = kafka_topics.ENTRIES.name
+    logs: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,9 @@ class Journal:
 
     ``grouper`` agrees with ``updates`` between two calls: the caller must ``append`` what it processes with the
     grouper, or close the journal. ``last_input`` is the last offset of ``articles.annotated`` whose output is complete,
-    -1 when there is none. ``recovered`` counts the entries restored from snapshots and from ``updates`` itself, the
-    records there that group did not write, and the entries that the grouper rejected. After any exception close the
-    journal and open another one.
+    -1 when there is none. ``newest`` is the newest article that was on ``updates`` at the start. ``recovered`` counts
+    the entries restored from snapshots and from ``updates`` itself, the records there that group did not write, and the
+    entries that the grouper rejected. After any exception close the journal and open another one.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class Journal:
     ) -> None:
         self.grouper = grouper
         self.last_input = -1
+        self.newest: NewestArticle | None = None
         self.recovered = dict.fromkeys(_COUNTS, 0)
         self._config = config
         self._writer = writer
@@ -112,11 +120,15 @@ class Journal:
         try:
             async with (
                 kafka.reader(config.bootstrap, config.updates) as updates,
+                kafka.reader(config.bootstrap, config.updates, fetch_bytes=_LOOKUP_BYTES) as lookups,
                 kafka.reader(config.bootstrap, config.entries) as snapshots,
             ):
-                recovery = _Recovery(grouper, updates, snapshots, window, writer.fence, journal._write_snapshot)
+                recovery = _Recovery(
+                    grouper, updates, lookups, snapshots, window, writer.fence, journal._write_snapshot
+                )
                 await recovery.run()
             journal.last_input, journal.recovered = recovery.last_input, recovery.counts
+            journal.newest = recovery.newest
             journal._pending = recovery.pending
             await journal._complete_partial_output(recovery)
         except BaseException:
@@ -130,15 +142,16 @@ class Journal:
         """Restore a new grouper to the present state without fencing or writing anything. Raises ``KafkaError``."""
         async with (
             kafka.reader(config.bootstrap, config.updates) as updates,
+            kafka.reader(config.bootstrap, config.updates, fetch_bytes=_LOOKUP_BYTES) as lookups,
             kafka.reader(config.bootstrap, config.entries) as snapshots,
         ):
-            await _Recovery(grouper, updates, snapshots, window, await updates.end()).run()
+            await _Recovery(grouper, updates, lookups, snapshots, window, await updates.end()).run()
 
     async def append(self, entries: Sequence[JournalEntry]) -> None:
         """Publish outputs in order. Raises ``fencing.Fenced`` or ``KafkaError``."""
         if not entries:
             return
-        records = [record for entry in entries for record in _records(entry)]
+        records = [record for entry in entries for record in _records(entry, self._config.logs)]
         offsets = await self._writer.append(records)
         self._end = offsets[-1] + 1
         self.last_input = entries[-1].input_offset
@@ -214,11 +227,13 @@ class Journal:
 class _Recovery:
     """Restores a journal's state up to ``end`` of ``updates``, from snapshots where there are any.
 
-    ``write_snapshot`` takes the segments that have no snapshot yet; without it nothing is written.
+    ``lookups`` reads single records of ``updates``. ``write_snapshot`` takes the segments that have no snapshot yet;
+    without it nothing is written.
     """
 
     grouper: Grouper
     updates: kafka.Reader
+    lookups: kafka.Reader
     snapshots: kafka.Reader
     window: timedelta
     end: int
@@ -228,6 +243,7 @@ class _Recovery:
         self.last_input = -1
         self.pending = PendingSegment(self.end)
         self.counts = dict.fromkeys(_COUNTS, 0)
+        self.newest: NewestArticle | None = None
         self._oldest = 0
         # The last record read from ``updates``; None when a snapshot reaches further.
         self._last: _Origin | None = None
@@ -275,22 +291,11 @@ class _Recovery:
         return max(0, min(now, now if arrived is None else arrived) - length)
 
     async def _last_arrival(self) -> int | None:
-        start, stride = self.end, 64
-        while start > self._oldest:
-            stop, start = start, max(self._oldest, start - stride)
-            stride *= 4
-            found = None
-            async for record in self.updates.between(start, stop):
-                origin = _origin(record)
-                if origin is not None and origin.entry is not None:
-                    found = _arrival(record.value) or found
-            if found is not None:
-                return found
-        return None
+        self.newest = await newest_article(self.updates, self.end)
+        return None if self.newest is None else self.newest.arrived
 
     async def _restore_from_snapshots(self, since: int, position: int) -> int:
         """Restore what snapshots hold from ``position`` on; return the offset after it."""
-        verified = False
         start = max(await self.snapshots.oldest(), await self.snapshots.at(since))
         async for record in self.snapshots.between(start, await self.snapshots.end()):
             try:
@@ -300,11 +305,9 @@ class _Recovery:
                 continue
             if segment.last < position:  # restored already: written again by a successor, or late by a paused worker
                 continue
-            matches = segment.last < self.end and (verified or await self._matches_log(segment))
-            if matches is False:
+            if segment.last >= self.end or not await self._matches_log(segment):
                 self.counts["foreign"] += 1
                 continue
-            verified = matches is True
             if segment.first > position:
                 await self._restore_from_updates(position, segment.first)
             entries = [entry for offset, entry in segment.entries if offset >= position]
@@ -314,15 +317,15 @@ class _Recovery:
             position = segment.last + 1
         return position
 
-    async def _matches_log(self, segment: EntrySegment) -> bool | None:
-        """Whether a segment is from this log and not from a deleted one; None when the log begins after it.
+    async def _matches_log(self, segment: EntrySegment) -> bool:
+        """Whether a segment is from this log: not from a deleted one, nor from what an older copy of it has lost.
 
-        If one is, so are all snapshots written after it.
+        True where the log begins after the segment.
         """
         offset, entry = segment.entries[-1]
         if offset < self._oldest:
-            return None
-        async for record in self.updates.between(offset, offset + 1):
+            return True
+        async for record in self.lookups.between(offset, offset + 1):
             origin = _origin(record)
             return origin is not None and origin.entry == entry
         return False
@@ -357,6 +360,37 @@ class _Recovery:
             self.counts["rejected"] += rejected
 
 
+@dataclass(frozen=True, slots=True)
+class NewestArticle:
+    """The newest article that group has published, the offset of its input, and its arrival in ms since 1970."""
+
+    id: bytes
+    input_offset: int
+    arrived: int
+    logs: bytes = b""
+    """``JournalConfig.logs`` of the group that published it; empty when unknown."""
+
+
+async def newest_article(updates: kafka.Reader, end: int) -> NewestArticle | None:
+    """The newest article on ``updates`` before offset ``end``; None when there is none. Raises ``KafkaError``."""
+    oldest, start, stride = await updates.oldest(), end, 64
+    while start > oldest:
+        stop, start = start, max(oldest, start - stride)
+        stride *= 4
+        found = None
+        async for record in updates.between(start, stop):
+            origin = _origin(record)
+            if origin is not None and origin.entry is not None:
+                arrived = _arrival(record.value)
+                if arrived is not None:
+                    found = NewestArticle(
+                        record.key or b"", origin.input_offset, arrived, dict(record.headers).get(_LOGS) or b""
+                    )
+        if found is not None:
+            return found
+    return None
+
+
 def _restore(grouper: Grouper, entries: Sequence[bytes]) -> tuple[int, bool]:
     """Restore all entries that the grouper can read: how many it rejected, and whether it restored the last one."""
     rest = iter(entries)
@@ -371,10 +405,12 @@ def _restore(grouper: Grouper, entries: Sequence[bytes]) -> tuple[int, bool]:
     return rejected, restored_last
 
 
-def _records(entry: JournalEntry) -> list[fencing.Record]:
+def _records(entry: JournalEntry, logs: bytes) -> list[fencing.Record]:
     article, stories = entry.output.article, entry.output.stories
     parts = 1 + len(stories)
     headers = [*_headers("article", entry.input_offset, 1, parts), (_ENTRY, entry.output.entry)]
+    if logs:
+        headers.append((_LOGS, logs))
     return [
         (article.id.encode(), article.encode(), headers),
         *(_story_record(story, entry.input_offset, part, parts) for part, story in enumerate(stories, start=2)),

@@ -14,7 +14,7 @@ import structlog
 from enrich.group.grouper import ARTICLE_BYTES, Grouper
 from enrich.group.journal import Journal, JournalConfig, JournalEntry
 from enrich.stage import LEFT_EARLY, REACH, WINDOW, RecordProducer, dead_letter
-from services import kafka, kafka_topics
+from services import kafka, kafka_topics, log_positions
 from services.deadletters import SourceRecord
 from services.events import AnnotatedArticle
 from services.kafka import Output
@@ -69,11 +69,34 @@ class Writer:
         if self._journal is None:
             await kafka_topics.ensure_from_settings(self._settings)
             grouper = Grouper(self._window, self._settings.story_memory_bytes // ARTICLE_BYTES)
-            config = JournalConfig(self._settings.kafka_servers)
+            logs = log_positions.group_logs(await log_positions.read_log_ids(self._settings.kafka_servers))
+            config = JournalConfig(self._settings.kafka_servers, logs=logs)
             self._journal = await Journal.open(config, grouper, self._window, self._producer)
+            if not await self._continues(self._journal, logs):
+                log.error("group_reads_input_again", cause="its journal is of another articles.annotated or updates")
+                self._journal.last_input = -1
             self._done = self._journal.last_input
         self._verified = True
         return self._journal
+
+    async def _continues(self, journal: Journal, logs: bytes) -> bool:
+        """Whether the journal's input offset is one of this ``articles.annotated``, and its output all on ``updates``.
+
+        Otherwise what is delivered must not be skipped up to that offset; the grouper knows what it has published.
+        """
+        newest = journal.newest
+        if newest is None:
+            return True
+        if newest.logs not in (b"", logs):
+            return False
+        async with kafka.reader(self._settings.kafka_servers, kafka_topics.ANNOTATED.name) as reader:
+            if newest.input_offset < await reader.oldest():
+                return True
+            if newest.input_offset >= await reader.end():
+                return False
+            async for record in reader.between(newest.input_offset, newest.input_offset + 1):
+                return bool(record.key == newest.id)
+        return False
 
     async def _replay_gap(self, journal: Journal, first: int) -> None:
         """Process the inputs between the last one processed and offset ``first``, if any was processed before.

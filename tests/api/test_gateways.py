@@ -353,7 +353,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Asy
         await admin.start()
         stack.push_async_callback(admin.close)
         made = _World(producer, marking, admin)
-        made.log = _Log(Cursors(await kafka_clients.cluster_id(node.bootstrap)))
+        made.log = _Log(Cursors(await kafka_clients.read_log_id(node.bootstrap)))
         reader = kafka_clients.reader(node.bootstrap, kafka_topics.UPDATES.name)
         made.reader = await stack.enter_async_context(reader)
         connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_small_socket)

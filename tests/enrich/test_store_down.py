@@ -83,7 +83,7 @@ class _System:
 
     async def right(self, store: Store) -> None:
         """Wait until the store reflects the whole log, and compare its numbers with it."""
-        name = f"{await clients.cluster_id(self.kafka.bootstrap)}/{kafka_topics.UPDATES.name}-0"
+        name = await clients.read_log_id(self.kafka.bootstrap)
         last = (await log_of(self.kafka.bootstrap, kafka_topics.UPDATES))[-1].offset
 
         async def caught_up() -> bool:
