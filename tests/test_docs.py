@@ -18,6 +18,7 @@ _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _START = _ROOT / "docs" / "README.md"
+_INVARIANTS = _ROOT / "docs" / "invariants.md"
 
 
 def _pages() -> list[Path]:
@@ -125,3 +126,14 @@ def test_every_command_is_in_the_readme() -> None:
     """README lists each command by its name."""
     text = (_ROOT / "README.md").read_text(encoding="utf-8")
     assert {name.split()[1] for name, _ in _commands() if f"khabar {name.split()[1]}" not in text} == set()
+
+
+def test_every_invariant_names_tests_that_exist() -> None:
+    """Each row of the invariants has a mechanism and at least one test, and each test named there is in its file."""
+    rows = [line.split("|")[1:-1] for line in _INVARIANTS.read_text(encoding="utf-8").splitlines() if "**" in line]
+    missing = [row[0] for row in rows if len(row) != 3 or not row[1].strip() or "::" not in row[2]]
+    for file, name in re.findall(r"`(tests/[^`:]+)::([^`]+)`", _INVARIANTS.read_text(encoding="utf-8")):
+        if f"def {name}(" not in (_ROOT / file).read_text(encoding="utf-8"):
+            missing.append(f"{file}::{name}")
+    assert rows
+    assert missing == []
