@@ -182,7 +182,10 @@ async def resume(request: Request, webhook_id: str, key: Reader) -> Response:
     gateway, _ = _parts(request)
     webhook = await _found(request, webhook_id, key)
     asked = await _read(request, Resume, empty=True)
-    wanted = filters.parse_json(from_json(webhook.filter))
+    try:
+        wanted = filters.parse_json(from_json(webhook.filter))
+    except FilterError as error:  # it was created under wider limits
+        raise ProblemError(422, str(error), field=error.name) from None
     cursor = await _start_cursor(gateway, wanted, asked.from_ or webhook.cursor)
     fields = {"reason": "", "error": "", "attempts": 0, "failing_since": 0.0, "next_attempt": 0.0}
     # Without ``from`` the store keeps its cursor: a delivery may have moved it since it was read here.
