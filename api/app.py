@@ -27,7 +27,6 @@ _PAGE_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
@@ -73,7 +72,7 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     problems.install(app)
     origins.install(
         app,
-        origins.Origins(settings.origins, named=keys.required),
+        origins.Origins(settings.origins, any_host=keys.required, hosts=[settings.host]),
         Addresses(settings.max_connections_per_address),
     )
     for module in (websocket, sse, push, articles, aggregates, webhooks, health, asyncapi):

@@ -43,6 +43,8 @@ class Server(http_server.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                # Browsers must not take an answer for another type than its own.
+                headers=[("X-Content-Type-Options", "nosniff")],
             )
         )
 

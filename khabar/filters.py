@@ -12,6 +12,11 @@ from typing import Literal, TypedDict
 
 #: The facet of full-text filters: the words of title and text.
 WORDS = "words"
+#: Bounds of the filters of one subscription, webhook or query: values in all, characters of a value, words of a ``q``.
+#: The work for a subscription grows with them, and its client chooses them.
+MAX_VALUES = 100
+MAX_VALUE_CHARACTERS = 200
+MAX_WORDS = 10
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 A browser sends the origin of the page with every WebSocket and with every request that could do harm; a page cannot
 change it. Programs send none and are admitted. The gateway's own origin has the host and port that the request was
-addressed to. Without keys that is not enough: a page may resolve its own name to 127.0.0.1 (DNS rebinding). A gateway
-without keys therefore accepts only IP addresses and ``localhost`` as its own host, which no other site can have.
+addressed to.
+
+Without keys that is not enough: a page may resolve its own name to 127.0.0.1 (DNS rebinding). Its requests are then of
+the same origin, and browsers send no ``Origin`` with a GET of the same origin. A gateway without keys therefore answers
+only requests whose ``Host`` no other site can have: an IP address, ``localhost``, a name without a dot (as in a
+container network), a host of ``KHABAR_ORIGINS``, or ``KHABAR_HOST``. Only ``/healthz`` is exempt.
 """
 
 import asyncio
@@ -25,28 +29,48 @@ from api.problems import ProblemError
 
 _PORTS = {"http": 80, "https": 443}
 _SSE = "/v1/events"
+# Reveals nothing, and probes use any name.
+_ANY_HOST = "/healthz"
 _REQUEST_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
 _RESPONSE_HEADERS = ("ETag", "Link", "Location", "Retry-After", "WWW-Authenticate")
 _PREFLIGHT_SECONDS = 600
 
 
 class Origins:
-    """Decides which requests of browsers are served. ``named``: the gateway's own host may be a name."""
+    """Decides which requests of browsers are served.
 
-    def __init__(self, listed: Iterable[str], *, named: bool) -> None:
+    ``any_host``: requests may be addressed to any host, because they need a key. ``hosts``: further names of the
+    gateway besides those of the listed origins.
+    """
+
+    def __init__(self, listed: Iterable[str], *, any_host: bool, hosts: Iterable[str] = ()) -> None:
         self.listed = frozenset(listed)
-        self._named = named
+        self._any_host = any_host or "*" in self.listed
+        self._hosts = {*(host.lower() for host in hosts), *(urlsplit(origin).hostname for origin in self.listed)}
 
-    def check(self, headers: Headers) -> None:
-        """Return when a request with these headers may be served. Raises ``ProblemError`` 403."""
+    def check(self, headers: Headers, path: str = "/") -> None:
+        """Return when a request with these headers may be served. Raises ``ProblemError`` 403 or 421."""
+        if path != _ANY_HOST:
+            self._check_host(headers)
         origin = headers.get("origin")
         if origin is None or "*" in self.listed or origin.lower() in self.listed:
             return
-        if not self._own(origin, headers.get("host", "")):
+        if not self._is_own(origin, headers.get("host", "")):
             detail = f"pages of {origin[:200]!r} may not use this gateway; KHABAR_ORIGINS lists those that may"
             raise ProblemError(403, detail)
 
-    def _own(self, origin: str, host: str) -> bool:
+    def _check_host(self, headers: Headers) -> None:
+        if self._any_host:
+            return
+        for given in headers.getlist("host"):
+            if given and not self._is_safe(_hostname(given)):
+                detail = (
+                    f"without API keys this gateway does not answer for the host {given[:200]!r}: "
+                    "add its origin to KHABAR_ORIGINS, or set KHABAR_API_KEYS"
+                )
+                raise ProblemError(421, detail, field="Host")
+
+    def _is_own(self, origin: str, host: str) -> bool:
         try:
             page = urlsplit(origin)
             addressed = urlsplit(f"//{host}")
@@ -54,20 +78,30 @@ class Origins:
             same = (page.hostname, page.port or port) == (addressed.hostname, addressed.port or port)
         except (KeyError, ValueError):
             return False
-        return same and page.hostname is not None and (self._named or _unnamed(page.hostname))
+        return same and page.hostname is not None and (self._any_host or self._is_safe(page.hostname))
+
+    def _is_safe(self, host: str | None) -> bool:
+        """Whether no other site can have this host: see the module's docstring."""
+        if not host:
+            return False
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return host in self._hosts or "." not in host
+        return True
 
 
-def _unnamed(host: str) -> bool:
-    """Whether a host is an IP address, or the name that always means this machine."""
+def _hostname(host: str) -> str | None:
     try:
-        ipaddress.ip_address(host)
+        found = urlsplit(f"//{host}")
+        _ = found.port  # raises when it is not a number
     except ValueError:
-        return host == "localhost"
-    return True
+        return None
+    return None if found.path or found.query or found.fragment or found.username is not None else found.hostname
 
 
 class AdmissionMiddleware:
-    """Checks the origin of every request and, for streams, the limit of the client's address."""
+    """Checks origin and host of every request and, for streams, the limit of the client's address."""
 
     def __init__(self, app: ASGIApp, origins: Origins, addresses: Addresses) -> None:
         self._inner = app
@@ -81,7 +115,7 @@ class AdmissionMiddleware:
             await self._inner(scope, receive, send)
             return
         try:
-            self._origins.check(Headers(scope=scope))
+            self._origins.check(Headers(scope=scope), scope["path"])
         except ProblemError as error:
             await _reject(problems.response(error), scope, receive, send)
             return

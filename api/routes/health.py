@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import aiohttp
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import AwareDatetime, BaseModel, Field
 from pydantic_core import from_json
 
+from api.access.auth import Forbidden, Unauthorized, header_key
 from api.gateway import Gateway
 from api.stream.backlog import TooOld, Unavailable
 from services.store import State
@@ -28,6 +30,10 @@ _COUNTED_AFTER = timedelta(seconds=10)
 # How many records without an event (such as write fences) are skipped to find the next event.
 _MAX_SKIPPED = 20
 _OK = "ok"
+# What a check that fails with an error says to those who have no key: errors contain internal names and addresses.
+_FAILED = "failed; the gateway's log has the cause"
+
+log = structlog.get_logger(__name__)
 
 
 class Counting(BaseModel):
@@ -46,7 +52,10 @@ class Counting(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not."""
+    """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not.
+
+    A reason that may contain internal names is only given with a key that may read; the log has it in any case.
+    """
 
     ready: bool
     checks: dict[str, str]
@@ -67,21 +76,41 @@ class Readiness:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._report: Ready | None = None
+        # Errors of failed checks, by check.
+        self._errors: dict[str, str] = {}
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
 
-    async def report(self) -> Ready:
-        """The whole report. The store is not required for ``ready``: its state is only reported."""
+    async def report(self, *, details: bool = False) -> Ready:
+        """The whole report. The store is not required for ``ready``: its state is only reported.
+
+        ``details``: with the errors of checks that failed.
+        """
+        found = await self._checked()
+        return found.model_copy(update={"checks": found.checks | self._errors}) if details else found
+
+    async def _checked(self) -> Ready:
         async with self._checking:
             if self._report is None or time.monotonic() - self._checked_at > _REUSE_SECONDS:
                 found = _Found()
                 names = ("kafka", "ingest", "store")
-                reasons = await asyncio.gather(*map(_reason, (self._kafka(found), self._ingest(), self._store(found))))
+                running = (self._kafka(found), self._ingest(), self._store(found))
+                errors: dict[str, str] = {}
+                reasons = await asyncio.gather(
+                    *(_reason(name, check, errors) for name, check in zip(names, running, strict=True))
+                )
+                self._log_new(errors)
                 checks = dict(zip(names, reasons, strict=True))
                 ready = checks["kafka"] == checks["ingest"] == _OK
                 self._report = Ready(ready=ready, checks=checks, aggregates=await self._counting(found))
                 self._checked_at = time.monotonic()
             return self._report
+
+    def _log_new(self, errors: dict[str, str]) -> None:
+        for name, error in errors.items():
+            if name not in self._errors:
+                log.warning("readiness_check_failed", check=name, error=error)
+        self._errors = errors
 
     async def _kafka(self, found: _Found) -> str:
         found.end = await self._gateway.follower.end()
@@ -136,14 +165,16 @@ class Readiness:
             return 0
 
 
-async def _reason(check: Awaitable[str]) -> str:
+async def _reason(name: str, check: Awaitable[str], errors: dict[str, str]) -> str:
+    """The result of a check. What may be shown only to operators is added to ``errors``."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             return await check
     except TimeoutError:
         return f"no answer within {_TIMEOUT:g} s"
     except Exception as error:  # any error is a reason
-        return f"{type(error).__name__}: {error}"[:300]
+        errors[name] = f"{type(error).__name__}: {error}"[:300]
+        return _FAILED
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -165,11 +196,19 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request) -> Response:
     """200 when a pushed article would be processed. The store is not needed for that, only for the numbers."""
     readiness: Readiness = request.app.state.readiness
-    report = await readiness.report()
+    gateway: Gateway = request.app.state.gateway
+    report = await readiness.report(details=_has_key(gateway, request))
     body = report.model_dump(mode="json")
     if report.aggregates.progress is None:
         del body["aggregates"]["progress"]
     return JSONResponse(body, 200 if report.ready else 503, headers={"Cache-Control": "no-store"})
+
+
+def _has_key(gateway: Gateway, request: Request) -> bool:
+    try:
+        return gateway.keys.check(header_key(request.headers), "read") is not None
+    except (Unauthorized, Forbidden):
+        return False
 
 
 @router.head("/metrics", include_in_schema=False)

@@ -39,8 +39,10 @@ CLOSE_CODES = {
 # Errors in an op of a subscribed client: they are sent, and the subscription continues.
 _RECOVERABLE = {"bad_request", "bad_filter", "bad_cursor", "cursor_too_old", "unavailable"}
 _OPS = "subscribe, ping, auth"
-# What a connection may send: more than any client needs, and too little to affect others.
+# What a connection may send: more than any client needs, and too little to affect others. A long frame counts as
+# several: the work for a filter grows with its length.
 _FRAMES_PER_SECOND, _FRAMES_BURST = 20, 200
+_FRAME_BYTES = 512
 
 
 @router.get("/v1/stream", tags=["stream"], status_code=426, responses=documented(426))
@@ -157,10 +159,10 @@ class _Connection:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
-        if wait := self._frames.try_take(1):
-            limit = f"a connection may send {_FRAMES_PER_SECOND} frames a second"
-            raise StreamError("too_many", limit, retry_after=str(math.ceil(wait)))
         text = message.get("text")
+        if wait := self._frames.try_take(max(1.0, len(text or "") / _FRAME_BYTES)):
+            limit = f"a connection may send {_FRAMES_PER_SECOND} frames of {_FRAME_BYTES} bytes a second"
+            raise StreamError("too_many", limit, retry_after=str(math.ceil(wait)))
         if text is None:
             raise StreamError("bad_request", "frames must be text")
         try:

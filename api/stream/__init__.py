@@ -10,6 +10,7 @@ filters      parses the filters of a subscription and matches them against event
 subscription a subscription as a client requests it, and its errors
 fanout       delivers new events to the subscribers that are caught up, grouped by filter
 session      one subscriber, independent of its transport
+turns        a share of the event loop for work that takes milliseconds
 hub          opens sessions, sends heartbeats, closes all
 protocols    uvicorn protocols that expose the connection and bound its buffers
 metrics      the gateway's own numbers

@@ -19,6 +19,7 @@ from api.stream.cursor import Cursors
 from api.stream.filters import Filter
 from api.stream.log import CHUNK_BYTES, SCAN_SECONDS, Chunk
 from api.stream.stream_event import Event, Unparsable, parse
+from api.stream.turns import Turns
 from services import kafka, kafka_topics
 
 _MAX_READERS = 4
@@ -147,6 +148,7 @@ class Backlog:
 
     def __init__(self, bootstrap: kafka.Bootstrap, clock: Callable[[], float] = time.monotonic) -> None:
         self._bootstrap = bootstrap
+        self._turns = Turns()
         self._clock = clock
         self._slots = asyncio.Semaphore(_MAX_READERS)
         self._idle: list[_PooledReader] = []
@@ -164,6 +166,8 @@ class Backlog:
         while True:
             page = self._pages.get(position, cursors) or await self._page(position, stop, cursors)
             for event in page.events:
+                if wanted.is_pending(event):
+                    await event.prepare(self._turns)
                 if event.offset < stop and wanted.matches(event):
                     found.append(event)
                     size += len(event.line)

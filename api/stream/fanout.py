@@ -4,6 +4,9 @@ A subscriber that has read up to the end of the log joins the group of its filte
 ``Fanout.position``: those whose filter does not match advance at no cost, and none of them needs a task. Each distinct
 filter is matched once per event, the matches of one append are encoded once, and the finished frame is written to all
 connections of the group in one pass.
+
+The words of a long text take many milliseconds to extract. The members of groups whose filter depends on them leave at
+that event: they extract the words once, in small pieces, and read on by themselves, while all others get the event.
 """
 
 import asyncio
@@ -97,14 +100,23 @@ class Fanout:
     def on_append(self, events: Sequence[Event], begin: int) -> None:
         """Deliver new events to the groups whose filter they pass."""
         found: dict[Filter, list[Event]] = {}
+        # By filter that depends on the words of a long text: the offset of the first such event.
+        leave_at: dict[Filter, int] = {}
         if self._groups:
             for event in events:
-                for wanted in self._index.match(event):
-                    found.setdefault(wanted, []).append(event)
+                matching, pending = self._index.match(event)
+                for wanted in matching:
+                    if wanted not in leave_at:
+                        found.setdefault(wanted, []).append(event)
+                for wanted in pending:
+                    leave_at.setdefault(wanted, event.offset)
         try:
-            for wanted, matching in found.items():
+            for wanted, new in found.items():
                 self._delivering = begin
-                self._deliver(self._groups[wanted], matching)
+                self._deliver(self._groups[wanted], new, leave_at.get(wanted, self._log.end))
+            for wanted, offset in leave_at.items():
+                self._delivering = offset
+                self._wake_all(self._groups.get(wanted))
         finally:
             self._delivering = None
         self._grown()
@@ -112,14 +124,19 @@ class Fanout:
     def on_reset(self) -> None:
         """Make all members leave at their present position, before the log drops it."""
         for group in tuple(self._groups.values()):
-            for member in (*group.readers, *group.writers):
-                member.wake()
+            self._wake_all(group)
         self._grown()
 
-    def _deliver(self, group: FanoutGroup, events: Sequence[Event]) -> None:
+    @staticmethod
+    def _wake_all(group: FanoutGroup | None) -> None:
+        if group is not None:
+            for member in (*group.readers, *group.writers):
+                member.wake()
+
+    def _deliver(self, group: FanoutGroup, events: Sequence[Event], end: int) -> None:
         for reader in tuple(group.readers):
             reader.wake()
-        for chunk in chunks(events, self._log.end):
+        for chunk in chunks(events, end):
             if not group.writers:
                 return
             # A connection whose buffer this chunk fills leaves at once, at the position after the chunk.

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, methodcaller
 
 from api.stream.stream_event import Event, Facets, words
-from khabar.filters import FILTERS, WORDS, FilterSpec
+from khabar.filters import FILTERS, MAX_VALUE_CHARACTERS, MAX_VALUES, MAX_WORDS, WORDS, FilterSpec
 
 _SPECS = {spec.name: spec for spec in FILTERS}
 NAMES = tuple(_SPECS)
 _DEFAULTS = {spec.name: frozenset([spec.default]) for spec in FILTERS if spec.default is not None}
 _FACET_FILTERS = [(spec.name, attrgetter(spec.facet)) for spec in FILTERS if spec.facet != WORDS]
 _WORD_FILTERS = [spec.name for spec in FILTERS if spec.facet == WORDS]
-_MAX_VALUE_CHARACTERS = 500
 
 
 class FilterError(ValueError):
@@ -40,10 +39,10 @@ class Filter:
         given = {name: frozenset([one] if isinstance(one, str) else one) for name, one in values.items()}
         self.values: Mapping[str, frozenset[str]] = _DEFAULTS | {name: some for name, some in given.items() if some}
         self._conditions = [(facet, self.values[name]) for name, facet in _FACET_FILTERS if name in self.values]
-        # For each full-text filter the alternatives, each a list of words that must all occur.
-        self._queries = [
-            [words(one) for one in sorted(self.values[name])] for name in _WORD_FILTERS if name in self.values
-        ]
+        # For each full-text filter the alternatives, each a set of words that must all occur.
+        self._queries = {
+            name: [frozenset(words(one)) for one in self.values[name]] for name in _WORD_FILTERS if name in self.values
+        }
         # Filters are looked up for every event, so their sets are not hashed each time.
         self._hash = hash(frozenset(self.values.items()))
 
@@ -65,20 +64,27 @@ class Filter:
         return True
 
     def matches(self, event: Event) -> bool:
-        """Whether the event passes. A full-text value of several words requires all of them."""
+        """Whether the event passes. A full-text value of several words requires all of them.
+
+        If the filter ``is_pending``, this takes as long as extracting the words of a long text.
+        """
         if not self.admits(event.facets):
             return False
-        for alternatives in self._queries:  # noqa: SIM110
-            if not any(map(event.has_words, alternatives)):
+        for alternatives in self._queries.values():  # noqa: SIM110
+            if not any(map(event.words().issuperset, alternatives)):
                 return False
         return True
+
+    def is_pending(self, event: Event) -> bool:
+        """Whether it depends on words of the event that ``event.prepare`` should extract first."""
+        return bool(self._queries) and not event.is_prepared() and self.admits(event.facets)
 
     def keys(self, name: str) -> frozenset[str]:
         """Values of one filter such that every event that passes has at least one of them."""
         if _SPECS[name].facet != WORDS:
             return self.values[name]
         # All words of a query must occur; the longest is likely the rarest.
-        return frozenset(max(words(value), key=len) for value in self.values[name])
+        return frozenset(max(wanted, key=lambda word: (len(word), word)) for wanted in self._queries[name])
 
     def as_json(self) -> dict[str, object]:
         """The filter as a client would write it, defaults included."""
@@ -147,17 +153,26 @@ class FilterIndex:
             if not filters:
                 del self._by_value[name][value]
 
-    def match(self, event: Event) -> list[Filter]:
-        """The filters that the event passes, each once."""
+    def match(self, event: Event) -> tuple[list[Filter], list[Filter]]:
+        """The filters that the event passes, each once, and those that depend on its words if it is not prepared."""
         candidates = dict(self._unindexed)
+        pending: dict[Filter, None] = {}
+        prepared = event.is_prepared()
         for name, values in _INDEXED.items():
             by_value = self._by_value[name]
-            if by_value:
-                for value in values(event):
-                    found = by_value.get(value)
-                    if found is not None:
-                        candidates.update(found)
-        return [wanted for wanted in candidates if wanted.matches(event)]
+            if not by_value:
+                continue
+            if not prepared and _SPECS[name].facet == WORDS:
+                # Any of these filters may match.
+                for found in by_value.values():
+                    candidates.update(found)
+                continue
+            for value in values(event):
+                if value in by_value:
+                    candidates.update(by_value[value])
+        if not prepared:
+            pending = dict.fromkeys(wanted for wanted in candidates if wanted.is_pending(event))
+        return [wanted for wanted in candidates if wanted not in pending and wanted.matches(event)], [*pending]
 
 
 def _most_selective(wanted: Filter) -> str | None:
@@ -165,12 +180,20 @@ def _most_selective(wanted: Filter) -> str | None:
 
 
 def parse(given: Iterable[tuple[str, str]]) -> Filter:
-    """The filter in query parameters, each repeatable and comma-separated. Raises ``FilterError``."""
+    """The filter in query parameters, each repeatable and comma-separated, with at most ``MAX_VALUES`` values in all.
+
+    Raises ``FilterError``.
+    """
     found: dict[str, set[str]] = {}
+    count = 0
     for name, value in given:
         if name not in _SPECS:
             raise _unknown(name)
-        found.setdefault(name, set()).update(_checked(_SPECS[name], part) for part in value.split(","))
+        parts = value.split(",")
+        count += len(parts)
+        if count > MAX_VALUES:
+            raise FilterError(name, f"filter {name} is too long: all filters together take {MAX_VALUES} values")
+        found.setdefault(name, set()).update(_checked(_SPECS[name], part) for part in parts)
     for name, values in found.items():
         if len(values) > 1 and not _SPECS[name].multiple:
             raise FilterError(name, f"filter {name} takes one of {', '.join(_SPECS[name].values)}")
@@ -202,9 +225,12 @@ def _checked(spec: FilterSpec, value: str) -> str:
     value = value.strip()
     if not value:
         raise FilterError(spec.name, f"filter {spec.name} has an empty value")
-    if len(value) > _MAX_VALUE_CHARACTERS:
-        raise FilterError(spec.name, f"filter {spec.name} has a value of more than {_MAX_VALUE_CHARACTERS} characters")
+    if len(value) > MAX_VALUE_CHARACTERS:
+        raise FilterError(spec.name, f"filter {spec.name} has a value of more than {MAX_VALUE_CHARACTERS} characters")
     value = spec.normalize(value)
-    if not spec.accepts(value) or (spec.facet == WORDS and not words(value)):
+    count = len(words(value)) if spec.facet == WORDS else 1
+    if count > MAX_WORDS:
+        raise FilterError(spec.name, f"filter {spec.name} has a value of more than {MAX_WORDS} words")
+    if not spec.accepts(value) or not count:
         raise FilterError(spec.name, f"filter {spec.name} cannot be {value[:60]!r}: {spec.valid}")
     return value

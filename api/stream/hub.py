@@ -18,6 +18,7 @@ from api.stream.log import Log
 from api.stream.protocols import WebSocketConnection, as_line, text_frame
 from api.stream.session import LiveSession, Session
 from api.stream.subscription import StreamError, StreamTimeouts, Subscription
+from api.stream.turns import Turns
 from services.clock import utc_now
 
 # The longest time between two checks for due heartbeats and for clients that do not read.
@@ -46,6 +47,7 @@ class StreamHub:
         self.fanout = Fanout(shared_log, count_delivered=count_delivered)
         self.backlog = backlog
         self.follower = follower
+        self.turns = Turns()
         self.timeouts = timeouts
         self.closing = False
         self.live: set[LiveSession] = set()

@@ -15,6 +15,7 @@ from typing import Protocol
 from api.stream.filters import Filter
 from api.stream.protocols import text_frame
 from api.stream.stream_event import Event
+from api.stream.turns import Turns
 
 # Bytes of events combined into one write. A chunk may be larger by its last event.
 CHUNK_BYTES = 256_000
@@ -126,8 +127,9 @@ class Log:
     def read(self, position: int, wanted: Filter) -> Chunk:
         """The next matching events from ``position`` (not before ``start``), possibly none; returns within a few ms.
 
-        When the log has anything after ``position``, the chunk's position is greater, so repeated reads reach the end.
-        The last chunks are cached for other subscribers with the same filter at the same position.
+        When the log has anything after ``position``, the chunk's position is greater, so repeated reads reach the end;
+        unless the filter depends on the words of the next event: then ``prepare`` has to extract them first. The last
+        chunks are cached for other subscribers with the same filter at the same position.
         """
         key = (wanted, position)
         known = self._chunks.get(key)
@@ -140,6 +142,12 @@ class Log:
             self._chunks[key] = chunk
         return chunk
 
+    async def prepare(self, position: int, turns: Turns) -> None:
+        """Extract the words of the next event from ``position``, if there is one."""
+        at = bisect_left(self._events, position, key=_offset)
+        if at < len(self._events):
+            await self._events[at].prepare(turns)
+
     def _scan(self, position: int, wanted: Filter) -> Chunk:
         first = bisect_left(self._events, position, key=_offset)
         found: list[Event] = []
@@ -147,6 +155,8 @@ class Log:
         began = self._clock()
         for at in range(first, min(first + SCAN, len(self._events))):
             event = self._events[at]
+            if wanted.is_pending(event):
+                return Chunk(tuple(found), event.offset)
             position = event.offset + 1
             if wanted.matches(event):
                 found.append(event)

@@ -92,7 +92,15 @@ class Session:
             message = "the stream was restarted; its old cursors are no longer valid"
             raise StreamError("bad_cursor", message, field="cursor")
         if self._position >= shared.start:
-            return shared.read(self._position, self.filter)
+            async with self._hub.turns.turn():
+                # The log may have changed while this waited for its turn.
+                if self._position >= shared.start and self._generation == shared.generation:
+                    chunk = shared.read(self._position, self.filter)
+                else:
+                    return Chunk((), self._position)
+            if chunk.position == self._position < shared.end:
+                await shared.prepare(self._position, self._hub.turns)
+            return chunk
         try:
             return await self._hub.backlog.read(self._position, shared.end, self.filter, self._hub.cursors)
         except TooOld:

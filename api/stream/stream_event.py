@@ -1,7 +1,8 @@
 """A record of ``updates`` → an event: the envelope, ready to be sent, and the facets that filters compare."""
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from sys import intern
@@ -12,12 +13,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from api.stream.cursor import Cursors
+from api.stream.turns import Turns
 from services import kafka
 from services.arabic import normalize_unicode
 from services.events import Article, EventType, Story
 from services.normalization import arabic
 
 _WORD = re.compile(r"\w+")
+# The words of an envelope with more bytes are extracted in pieces of this many characters: about 2 ms each.
+_LARGE_BYTES = 32_000
+_PIECE_CHARACTERS = 8_000
+# Memory for sets of words that several filters compare at about the same time, by the estimate of ``_WordSets``.
+_WORD_SETS_BYTES = 32_000_000
+_BYTES_PER_WORD = 100
 # Memory of an event besides its bytes: the object, its sets, and the words that a ``q`` may need.
 _OVERHEAD = 1_500
 _OVERHEAD_PER_ID = 128
@@ -121,6 +129,7 @@ class Event:
     data_at: int
     facets: Facets
     _words: str | None = field(default=None, repr=False)
+    _preparing: asyncio.Task[None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def data(self) -> bytes:
@@ -133,22 +142,94 @@ class Event:
         ids = len(self.facets.entities) + len(self.facets.topics)
         return 2 * len(self.line) + _OVERHEAD + _OVERHEAD_PER_ID * ids
 
-    def has_words(self, wanted: Iterable[str]) -> bool:
-        """Whether all these words (as ``words`` gives them) occur in title or text."""
-        text = self._compared()
-        return all(f" {word} " in text for word in wanted)
-
     def words(self) -> frozenset[str]:
-        """The words (as ``words`` gives them) of title and text, each once."""
-        return frozenset(self._compared().split(" "))
+        """The words (as ``words`` gives them) of title and text, each once. Takes long unless ``is_prepared``."""
+        found = _word_sets.get(self)
+        if found is None:
+            found = frozenset(self._compared().split(" "))
+            _word_sets.put(self, found)
+        return found
+
+    def is_prepared(self) -> bool:
+        """Whether ``words`` takes at most a few milliseconds."""
+        return len(self.line) <= _LARGE_BYTES or _word_sets.get(self) is not None
+
+    async def prepare(self, turns: Turns) -> None:
+        """Extract the words in small pieces; concurrent calls share the work."""
+        if self.is_prepared():
+            return
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare(turns))
+        await asyncio.shield(self._preparing)
+
+    async def _prepare(self, turns: Turns) -> None:
+        if self._words is None:
+            parts: list[str] = []
+            for piece in _pieces(self._text(), _PIECE_CHARACTERS):
+                async with turns.turn():
+                    parts += words(piece)
+            self._words = f" {' '.join(parts)} "
+        found: set[str] = set()
+        for piece in _pieces(self._words, 8 * _PIECE_CHARACTERS):
+            async with turns.turn():
+                found.update(piece.split(" "))
+        _word_sets.put(self, frozenset(found))
+        self._preparing = None
+
+    def _text(self) -> str:
+        data = from_json(self.data)
+        texts = (data.get(name) for name in ("title", "text", "name"))
+        return " ".join(text for text in texts if isinstance(text, str))
 
     def _compared(self) -> str:
         # Stored as one string: a set of the same words takes ten times the memory.
         if self._words is None:
-            data = from_json(self.data)
-            texts = (data.get(name) for name in ("title", "text", "name"))
-            self._words = f" {' '.join(words(' '.join(text for text in texts if isinstance(text, str))))} "
+            self._words = f" {' '.join(words(self._text()))} "
         return self._words
+
+
+class _WordSets:
+    """The sets of words of the events that were compared last, bounded in memory."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # By identity: events are mutable and several gateways of a test may have the same one. The event is kept, so
+        # that its identity is not used again.
+        self._sets: dict[int, tuple[Event, frozenset[str]]] = {}
+
+    def get(self, event: Event) -> frozenset[str] | None:
+        """The words of an event, if they are kept."""
+        found = self._sets.get(id(event))
+        return None if found is None else found[1]
+
+    def put(self, event: Event, found: frozenset[str]) -> None:
+        """Keep the words of an event; those that were added first are dropped."""
+        if id(event) in self._sets:
+            return
+        self._sets[id(event)] = (event, found)
+        self._bytes += self._size(event, found)
+        while self._bytes > self._max_bytes and len(self._sets) > 1:
+            self._bytes -= self._size(*self._sets.pop(next(iter(self._sets))))
+
+    @staticmethod
+    def _size(event: Event, found: frozenset[str]) -> int:
+        return len(event.line) + _BYTES_PER_WORD * len(found)
+
+
+_word_sets = _WordSets(_WORD_SETS_BYTES)
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    """The text in pieces of about ``size`` characters that end at a space, where there is one."""
+    at = 0
+    while at < len(text):
+        end = at + size
+        if end < len(text):
+            space = max(text.rfind(" ", at + 1, end), text.rfind("\n", at + 1, end))
+            end = space if space > at else end
+        yield text[at:end]
+        at = end
 
 
 def parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:

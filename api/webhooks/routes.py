@@ -1,5 +1,6 @@
 """``/v1/webhooks``: create, list, pause, resume and delete webhooks; each key has its own."""
 
+import asyncio
 import secrets
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
@@ -20,12 +21,15 @@ from api.stream.filters import Filter, FilterError
 from api.stream.subscription import StreamError, Subscription
 from api.webhooks import sender, targets
 from api.webhooks.manager import DeliveryManager
+from api.webhooks.resolver import looking_up_for
 from api.webhooks.targets import BadTarget
 from services.store.webhooks import Full, Webhook
 
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only())])
 
 _MAX_BODY_BYTES: Final = 64 * 1024
+# A client that sends its body slower than this is disconnected from.
+_BODY_SECONDS: Final = 20.0
 # Answers differ by key, so they may not be cached.
 _HEADERS = {"Cache-Control": "no-store"}
 
@@ -95,7 +99,7 @@ def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     "/v1/webhooks",
     status_code=201,
     response_class=Response,
-    responses={201: {"model": CreatedWebhook}, **documented(400, 401, 403, 409, 413, 422, 503)},
+    responses={201: {"model": CreatedWebhook}, **documented(400, 401, 403, 408, 409, 413, 422, 429, 503)},
     openapi_extra=_body(NewWebhook, required=True),
 )
 async def create(request: Request, key: Reader) -> Response:
@@ -103,7 +107,8 @@ async def create(request: Request, key: Reader) -> Response:
     gateway, deliveries = _parts(request)
     asked = await _read(request, NewWebhook)
     try:
-        await targets.check(asked.url, deliveries.resolver, allow_private=deliveries.allow_private)
+        with looking_up_for(owner_of(key)):
+            await targets.check(asked.url, deliveries.resolver, allow_private=deliveries.allow_private)
     except BadTarget as error:
         raise ProblemError(422, str(error), field="url") from None
     try:
@@ -172,7 +177,7 @@ async def pause(request: Request, webhook_id: str, key: Reader) -> Response:
     responses={
         200: {"model": WebhookOut},
         **_ONE,
-        **documented(400, 413),
+        **documented(400, 408, 413),
         **documented(410, code={"type": "string"}, oldest={"type": "string"}),
     },
     openapi_extra=_body(Resume, required=False),
@@ -182,7 +187,10 @@ async def resume(request: Request, webhook_id: str, key: Reader) -> Response:
     gateway, _ = _parts(request)
     webhook = await _found(request, webhook_id, key)
     asked = await _read(request, Resume, empty=True)
-    wanted = filters.parse_json(from_json(webhook.filter))
+    try:
+        wanted = filters.parse_json(from_json(webhook.filter))
+    except FilterError as error:  # it was created under wider limits
+        raise ProblemError(422, str(error), field=error.name) from None
     cursor = await _start_cursor(gateway, wanted, asked.from_ or webhook.cursor)
     fields = {"reason": "", "error": "", "attempts": 0, "failing_since": 0.0, "next_attempt": 0.0}
     # Without ``from`` the store keeps its cursor: a delivery may have moved it since it was read here.
@@ -249,10 +257,14 @@ async def _read(request: Request, model: type[_Model], *, empty: bool = False) -
     """The body of a request; with ``empty`` it may be missing. Raises ``ProblemError``."""
     body = b""
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_BODY_BYTES:
-                raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MAX_BODY_BYTES:
+                    raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        detail = f"the body did not arrive within {_BODY_SECONDS:g} s"
+        raise ProblemError(408, detail, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise ProblemError(400, "the body ended too early") from None
     try:

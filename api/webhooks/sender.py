@@ -19,7 +19,7 @@ from typing import Final
 import aiohttp
 
 from api.stream.stream_event import Event
-from api.webhooks.resolver import ThreadedResolver
+from api.webhooks.resolver import ThreadedResolver, looking_up_for
 from services.addresses import PrivateAddress, public_socket
 from services.clock import utc_now
 from services.store.webhooks import Webhook
@@ -110,7 +110,10 @@ class Sender:
             "webhook-signature": sign(webhook.secret, message_id, timestamp, body),
         }
         try:
-            async with self._http.post(webhook.url, data=body, headers=headers, allow_redirects=False) as answer:
+            with looking_up_for(webhook.owner):
+                request = self._http.post(webhook.url, data=body, headers=headers, allow_redirects=False)
+                answer = await request
+            async with answer:
                 if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                     raise self._rejected(answer)
                 await _drain(answer)
@@ -159,7 +162,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, aiohttp.InvalidURL | aiohttp.InvalidUrlClientError):
         return "the url is not valid"
     if isinstance(cause, PrivateAddress) or (isinstance(cause, OSError) and cause.errno == errno.EACCES):
-        return "the address is not a public one"
+        return "the address or port is not a public one"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -6,7 +6,7 @@ from typing import Final
 from yarl import URL
 
 from api.webhooks.resolver import ThreadedResolver
-from services.addresses import is_public
+from services.addresses import is_public, is_web_port
 
 _MAX_URL_CHARACTERS: Final = 2_000
 _RESOLVE_SECONDS: Final = 3.0
@@ -36,6 +36,8 @@ async def check(address: str, resolver: ThreadedResolver, *, allow_private: bool
     if url.fragment:
         raise BadTarget("url must not have a fragment, which is never sent")
     if not allow_private:
+        if not is_web_port(port):
+            raise BadTarget("url must have the port 80, 443, or one from 1024")
         addresses = await _resolved(resolver, host, port)
         if addresses and not any(map(is_public, addresses)):
             raise BadTarget("url must lead to a public address")

@@ -76,13 +76,14 @@ async def test_it_is_valid_asyncapi(start: Start, keys: list[str]) -> None:
             assert schemes == (["http", "httpApiKey"] if keys else [])
 
 
-async def test_servers_have_the_address_of_the_request(gateway: Running) -> None:
+async def test_servers_have_the_address_of_the_request(start: Start) -> None:
     """Also behind a proxy that terminates TLS."""
-    servers = (await _document(gateway))["servers"]
-    assert servers["websocket"]["host"] == servers["sse"]["host"] == f"127.0.0.1:{gateway.port}"
-    assert (servers["websocket"]["protocol"], servers["sse"]["protocol"]) == ("ws", "http")
-    proxied = {"Host": "news.example", "X-Forwarded-Proto": "https"}
-    servers = (await _document(gateway, headers=proxied))["servers"]
+    async with start(origins=("https://news.example",)) as gateway:
+        servers = (await _document(gateway))["servers"]
+        assert servers["websocket"]["host"] == servers["sse"]["host"] == f"127.0.0.1:{gateway.port}"
+        assert (servers["websocket"]["protocol"], servers["sse"]["protocol"]) == ("ws", "http")
+        proxied = {"Host": "news.example", "X-Forwarded-Proto": "https"}
+        servers = (await _document(gateway, headers=proxied))["servers"]
     assert {(one["host"], one["protocol"]) for one in servers.values()} == {
         ("news.example", "wss"),
         ("news.example", "https"),

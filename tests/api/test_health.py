@@ -220,6 +220,27 @@ async def test_without_kafka_behind_is_unknown(start: Start, valkey: Valkey) -> 
     await opened.close()
 
 
+async def test_errors_of_checks_are_shown_only_with_a_key(start: Start) -> None:
+    """They contain internal names; without a key the answer says only which check failed."""
+    url = "http://ingest.internal.invalid:8001"
+    async with start(api_keys=("secret",), ingest_url=url) as gateway:
+        body = (await gateway.get("/readyz"))[1]
+        assert "ingest.internal" not in str(body)
+        assert body["checks"]["ingest"].startswith("failed")
+        assert body["checks"]["kafka"] == "ok"
+        wrong = (await gateway.get("/readyz", headers={"X-API-Key": "wrong"}))[1]
+        assert wrong["checks"] == body["checks"]
+        shown = (await gateway.get("/readyz", headers={"X-API-Key": "secret"}))[1]
+        assert "ingest.internal.invalid" in shown["checks"]["ingest"]
+
+
+async def test_no_answer_may_be_taken_for_another_type(gateway: Running) -> None:
+    """Every answer has ``X-Content-Type-Options: nosniff``, once."""
+    for path in ("/", "/healthz", "/readyz", "/nowhere", "/v1/stories?limit=0", "/metrics", "/dashboard/main.js"):
+        async with gateway.http.get(gateway.url + path) as response:
+            assert response.headers.getall("X-Content-Type-Options") == ["nosniff"], path
+
+
 @pytest.mark.parametrize(
     ("report", "store", "words"),
     [

@@ -27,7 +27,7 @@ from api.server import Server, listen
 from api.stream.subscription import StreamTimeouts
 from api.webhooks import DeliveryPolicy
 from api.webhooks.assignment import assigned_gateway
-from api.webhooks.resolver import ThreadedResolver
+from api.webhooks.resolver import ThreadedResolver, looking_up_for
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
 from services import kafka_topics
@@ -830,7 +830,7 @@ async def test_private_addresses_are_rejected(settings: Settings, receiver: Rece
         made = await make(gateway, receiver)
         await updates.send(an_article())
         shown = await until(gateway, made, state="failing")
-        assert shown["error"] == "the address is not a public one"
+        assert shown["error"] == "the address or port is not a public one"
         assert receiver.came == []
 
 
@@ -916,3 +916,50 @@ async def test_a_look_up_without_a_thread_fails_and_frees_its_slot(monkeypatch: 
                 await resolver.resolve("localhost", 80)
     async with asyncio.timeout(10):
         assert await resolver.resolve("localhost", 80)
+
+
+async def test_slow_names_of_one_owner_delay_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred look-ups that never end leave others their turn, and each fails after the resolver's own time-out."""
+    ended = threading.Event()
+
+    def look_up(host: str, *_: object, **__: object) -> list[object]:
+        if host.startswith("slow"):
+            ended.wait(30)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    resolver = ThreadedResolver(seconds=0.5)
+    with looking_up_for("slow"):
+        waiting = [asyncio.create_task(resolver.resolve(f"slow{number}.example", 80)) for number in range(100)]
+    await asyncio.sleep(0.1)
+    for number in range(100):
+        async with asyncio.timeout(0.3):
+            with looking_up_for("other"):
+                assert await resolver.resolve(f"fast{number}.example", 80) == []
+    done, _ = await asyncio.wait(waiting, timeout=1, return_when=asyncio.FIRST_EXCEPTION)
+    with pytest.raises(OSError, match="could not be resolved within"):
+        done.pop().result()
+    for one in waiting:
+        one.cancel()
+    await asyncio.wait(waiting)
+    ended.set()
+    await eventually(lambda: not resolver._owners)
+
+
+async def test_a_body_that_never_ends_is_answered(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating a webhook waits for its body for a limited time only: 408."""
+    monkeypatch.setattr("api.webhooks.routes._BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"POST /v1/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+    async with asyncio.timeout(5):
+        assert b" 408 " in await reader.readline()
+    writer.close()
+
+
+async def test_ports_of_other_services_are_rejected(settings: Settings) -> None:
+    """A webhook cannot make the gateway speak to a mail server."""
+    async with delivering(settings, allow_private=False) as gateway:
+        for port in (22, 25, 445):
+            status, problem = await ask(gateway, "POST", body={"url": f"https://news.example:{port}/"})
+            assert (status, problem["field"]) == (422, "url")
+            assert "port" in problem["detail"]
