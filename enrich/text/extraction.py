@@ -32,8 +32,8 @@ def extract(markup: bytes) -> bytes:
     )
     if not extracted:
         # Too short (or all in a table) for the extractor to find a main part: take all of it.
-        extracted = trafilatura.html2txt(page) or ""
-    return extracted.encode("utf-8", "replace")
+        extracted = trafilatura.html2txt(page)
+    return str(extracted or "").encode("utf-8", "replace")
 
 
 def shorten_tags(markup: str) -> str:
