@@ -11,6 +11,7 @@ connections   how to connect to Kafka and to Redis or Valkey: TLS, credentials, 
 addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
+child_parser  third-party parsers in child processes, with limits of time and memory
 clock         the current time
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)

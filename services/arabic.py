@@ -8,7 +8,17 @@ the same result for every character, which tests/services/test_arabic.py checks.
 import re
 import unicodedata
 
+import regex
+
 _ALEF_FORMS = re.compile("[أإآٱ]")
+# As in Unicode's Stream-Safe Text Format. A language has at most a few marks on a letter.
+_MOST_MARKS = 30
+_EXCESS_MARKS = regex.compile(rf"(\p{{M}}{{{_MOST_MARKS}}})\p{{M}}++")
+
+
+def limit_marks(text: str) -> str:
+    """The text with at most 30 combining marks in a row: the time of ``unicodedata`` grows with the square of them."""
+    return text if text.isascii() else _EXCESS_MARKS.sub(r"\1", text)
 
 
 def own_letters(text: str) -> str:
@@ -19,7 +29,7 @@ def own_letters(text: str) -> str:
 def own_unicode(text: str) -> str:
     """As ``normalize_unicode``, without camel-tools."""
     # NFKC spells these two ligatures in presentation order; camel-tools writes them as words.
-    spelled = text.replace("\ufdfc", "ريال").replace("\ufdfd", "بسم الله الرحمن الرحيم")
+    spelled = limit_marks(text).replace("\ufdfc", "ريال").replace("\ufdfd", "بسم الله الرحمن الرحيم")
     return unicodedata.normalize("NFKC", spelled)
 
 
@@ -38,4 +48,4 @@ def letters(text: str) -> str:
 
 def normalize_unicode(text: str) -> str:
     """NFKC, with the ligatures for rial and basmala spelled out."""
-    return own_unicode(text) if _camel is None else str(_camel.normalize_unicode(text))
+    return own_unicode(text) if _camel is None else str(_camel.normalize_unicode(limit_marks(text)))

@@ -1,5 +1,7 @@
 """The marks of Arabic writing, and one spelling for what it leaves open, so that all variants of a word match."""
 
+import unicodedata
+
 from services import arabic as _arabic
 
 TATWEEL = "\u0640"
@@ -27,3 +29,8 @@ _WITHOUT_MARKS = dict.fromkeys(map(ord, OPTIONAL_MARKS))
 def arabic(text: str) -> str:
     """The text without diacritics and tatweel; all alefs are ا, alef maksura is ي, teh marbuta is ه."""
     return _arabic.letters(text.translate(_WITHOUT_MARKS))
+
+
+def compose(text: str) -> str:
+    """The text in Unicode's composed form (NFC), in which each letter has one encoding; at most 30 marks in a row."""
+    return unicodedata.normalize("NFC", _arabic.limit_marks(text))

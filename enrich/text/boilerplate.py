@@ -9,7 +9,6 @@ import tomllib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -286,7 +285,7 @@ def _is_caption(folded: str) -> bool:
 def _links(lines: list[_Line], first: int) -> Iterator[int]:
     """The headlines after a "read also": all lines to the end if they are short, else only the first."""
     links: list[int] = []
-    for number, line in islice(enumerate(lines), first, first + _MOST_LINKS + 1):
+    for number, line in enumerate(lines[first : first + _MOST_LINKS + 1], first):
         if len(line.text) > _LONGEST_LINK or _SENTENCE_END.search(line.text):
             yield from links[:1]
             return

@@ -1,22 +1,15 @@
 """The entries of a feed document, converted to the fields of an article and checked."""
 
-import calendar
-import html
-import io
 import json
-import re
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-
-import feedparser
+from datetime import datetime
+from typing import Any, Final
 
 from ingest.feeds.feed import Feed, FeedError, is_web_url
 from ingest.feeds.fetch import FeedDocument
 from ingest.producer import MAX_VALUE_BYTES
 from services import kafka_topics
+from services.child_parser import ChildParser, ParserFailed
 from services.clock import utc_now
 from services.deadletters import SourceRecord
 from services.events import ArticleIn
@@ -25,7 +18,11 @@ from services.parsing import InvalidArticle, check
 
 # Further entries of a feed document are ignored: the first ones are usually the newest.
 MAX_ENTRIES = 5_000
-_TAG = re.compile(r"<[^>]*>")
+# Documents that are parsed at the same time.
+PARSERS: Final = 2
+# An ordinary document of the largest size (``MAX_FEED_BYTES``) takes 3 s of CPU time.
+CPU_SECONDS: Final = 10.0
+_PARSER = ChildParser("ingest.feed_parser:read", children=PARSERS)
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,12 @@ class Candidate:
     article: ArticleIn | InvalidArticle
 
     @classmethod
-    def of(cls, entry: Any, source: str, language: str | None) -> "Candidate":
-        """Convert and check one entry; ``source`` and ``language`` are those of its feed."""
-        fields = _fields(entry, source, language)
+    def of(cls, entry: Any, fields: dict[str, Any], source: str, language: str | None) -> "Candidate":
+        """Check the fields of one entry; ``source`` and ``language`` are those of its feed."""
+        url = fields["url"]
+        if url and url == fields["guid"] and not is_web_url(url):
+            url = None  # feedparser uses a guid as the link unless the feed says that it is not a permalink
+        fields = {**fields, "url": url, "source": source, "language": language}
         article = _check(fields)
         return cls(
             entry=entry,
@@ -74,24 +74,17 @@ class Candidate:
         )
 
 
-def parse_document(document: FeedDocument) -> Any:
-    """Parse a document with feedparser. It may take a minute for malicious input. Raises ``FeedError``."""
-    headers = {"content-type": document.content_type, "content-location": document.url}
+def read_candidates(feed: Feed, document: FeedDocument) -> list[Candidate]:
+    """The entries of a document, in its order. Blocks, for seconds if the document is hostile. Raises ``FeedError``."""
+    head = {"content_type": document.content_type, "url": document.url, "max_entries": MAX_ENTRIES}
     try:
-        # A stream, because feedparser would take a string for a URL or a file name.
-        parsed = feedparser.parse(io.BytesIO(document.data), response_headers=headers)
-    except Exception as error:  # its tolerant parser can raise any kind of error
-        raise FeedError(f"not a feed: {error!r}") from error
-    if not parsed.entries and (not parsed.get("version") or parsed.get("bozo")):
-        raise FeedError(f"not a feed: {parsed.get('bozo_exception', 'neither RSS nor Atom')}")
-    return parsed
-
-
-def read_candidates(feed: Feed, parsed: Any) -> Iterator[Candidate]:
-    """The entries of a parsed document, in its order."""
-    language = parsed.feed.get("language")
-    for entry in parsed.entries[:MAX_ENTRIES]:
-        yield Candidate.of(entry, feed.source, language)
+        result = _PARSER.parse(json.dumps(head).encode() + b"\n" + document.data, cpu_seconds=CPU_SECONDS)
+    except ParserFailed as error:
+        raise FeedError(f"not parsed: {error}") from error
+    first, *lines = (json.loads(line.decode("utf-8", "surrogatepass")) for line in result.split(b"\n"))
+    if first["error"] is not None:
+        raise FeedError(f"not a feed: {first['error']}")
+    return [Candidate.of(line["entry"], line["fields"], feed.source, first["language"]) for line in lines]
 
 
 def _check(fields: dict[str, Any]) -> ArticleIn | InvalidArticle:
@@ -107,37 +100,6 @@ def _check(fields: dict[str, Any]) -> ArticleIn | InvalidArticle:
 def _make_id(fields: dict[str, Any]) -> str:
     content = (fields["title"], fields["html"])
     return make_id(source=fields["source"], guid=fields["guid"], url=fields["url"], content=content)
-
-
-def _fields(entry: Any, source: str, language: str | None) -> dict[str, Any]:
-    """The fields of ``ArticleIn`` as in an entry, unchecked."""
-    bodies = [part.get("value") for part in entry.get("content", ()) if part.get("value")]
-    title = entry.get("title")
-    if title and "html" in (entry.get("title_detail") or {}).get("type", ""):
-        title = html.unescape(_TAG.sub("", title))
-    url = entry.get("link")
-    if url and url == entry.get("id") and not is_web_url(url):
-        url = None  # feedparser uses a guid as the link unless the feed says that it is not a permalink
-    return {
-        "title": title,
-        "url": url,
-        "guid": entry.get("id"),
-        "html": bodies[0] if bodies else entry.get("summary"),
-        "source": source,
-        "published_at": _published(entry.get("published_parsed") or entry.get("updated_parsed")),
-        "authors": [name for name in (author.get("name") for author in entry.get("authors", ())) if name],
-        "language": language,
-    }
-
-
-def _published(parsed: time.struct_time | None) -> datetime | None:
-    """feedparser's time, which is in UTC; None when it is missing or out of range."""
-    if parsed is None:
-        return None
-    try:
-        return datetime.fromtimestamp(calendar.timegm(parsed), UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _json(value: object) -> bytes:

@@ -3,13 +3,15 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import structlog
 from prometheus_client import Counter
 
-from ingest.feeds.candidates import MAX_ENTRIES, Candidate, parse_document, read_candidates
+from ingest.feeds.candidates import MAX_ENTRIES, PARSERS, Candidate, read_candidates
 from ingest.feeds.feed import Feed, FeedError
 from ingest.feeds.fetch import fetch, open_session
 from ingest.producer import Intake, PreparedRecord, TooLarge, Unavailable
@@ -38,22 +40,29 @@ class PollResult:
     refused: int = 0
 
 
-async def poll(feed: Feed, session: aiohttp.ClientSession, intake: Intake) -> PollResult:
+async def poll(
+    feed: Feed,
+    session: aiohttp.ClientSession,
+    intake: Intake,
+    *,
+    turn: AbstractAsyncContextManager[object] | None = None,
+) -> PollResult:
     """Fetch a feed once and send its new and changed entries.
 
-    Raises ``FeedError`` when the feed cannot be read and ``Unavailable`` when Kafka does not acknowledge. In either
-    case entries that were not sent are not marked as seen.
+    ``turn`` is held while the document is parsed. Raises ``FeedError`` when the feed cannot be read and ``Unavailable``
+    when Kafka does not acknowledge. In either case entries that were not sent are not marked as seen.
     """
     document = await fetch(feed, session)
     if document is None:
         return PollResult(changed=False)
-    parsed = await run_in_thread(lambda: parse_document(document), name="feed")
+    async with turn or nullcontext():
+        candidates = await run_in_thread(partial(read_candidates, feed, document), name="feed")
     # Feeds list the newest entry first; articles are sent in the order of publication.
-    changed = _changed(feed, read_candidates(feed, parsed))[::-1]
+    changed = _changed(feed, candidates)[::-1]
     accepted = refused = 0
     for start in range(0, len(changed), _BATCH):
         batch = changed[start : start + _BATCH]
-        records, letters = _prepare(batch, intake)
+        records, letters = await run_in_thread(partial(_prepare, batch, intake), name="feed")
         if records:
             await intake.write(records, way="feed")
         if letters:
@@ -118,6 +127,8 @@ class Poller:
         self._settings = settings
         self._intake = intake
         self._rng = rng
+        # Feeds wait here, and not in threads.
+        self._turn = asyncio.Semaphore(PARSERS)
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -136,7 +147,7 @@ class Poller:
     async def poll_once(self, feed: Feed, session: aiohttp.ClientSession) -> None:
         """Poll once; never raises. A failing feed is logged at its first failure and when it recovers."""
         try:
-            result = await poll(feed, session, self._intake)
+            result = await poll(feed, session, self._intake, turn=self._turn)
         except Unavailable as error:
             POLLS.labels("kafka_away").inc()
             log.debug("feed_waits_for_kafka", feed=feed.url, cause=str(error))

@@ -1,8 +1,11 @@
 """Cleaned text."""
 
+import time
+import unicodedata
+
 import pytest
 
-from enrich.text.cleaning import EmptyText, clean, clean_title, headline, shorten_tags
+from enrich.text.cleaning import EmptyText, clean, clean_title, headline
 
 
 def test_invisible_characters_and_spaces_are_removed_and_paragraphs_kept() -> None:
@@ -13,6 +16,22 @@ def test_invisible_characters_and_spaces_are_removed_and_paragraphs_kept() -> No
 def test_diacritics_are_kept() -> None:
     """Marks that matching ignores are kept in the text that is shown."""
     assert clean("قالَ مُحَمَّدٌ", None) == "قالَ مُحَمَّدٌ"
+
+
+def test_decomposed_letters_are_composed() -> None:
+    """A letter and its mark as two characters become the one character that everybody writes."""
+    text = "زار الأمين العام للأمم المتحدة إيران، Žižek à Genève"
+    decomposed = unicodedata.normalize("NFD", text)
+    assert decomposed != text
+    assert clean(decomposed, None) == text
+    assert clean_title(decomposed) == text
+
+
+def test_endless_marks_are_cut() -> None:
+    """Of thousands of marks on one letter 30 are kept; sorting them all would take minutes."""
+    began = time.process_time()
+    assert len(clean("مرحبا" + "\u0651\u064e" * 200_000, None)) == len("مرحبا") + 30
+    assert time.process_time() - began < 2
 
 
 def test_joiners_of_persian_words_are_kept() -> None:
@@ -30,28 +49,6 @@ def test_html_becomes_paragraphs_without_markup_or_script() -> None:
     assert "A & B met later that day." in cleaned
     assert "alert" not in cleaned
     assert "<" not in cleaned
-
-
-@pytest.mark.parametrize(
-    "tag",
-    [
-        "<p " + " ".join(f"a{number}=1" for number in range(60_000)) + ">",
-        "<p " + " ".join(f'a{number}="<"' for number in range(60_000)) + ">",
-        "<p " + " ".join(f"a{number}='>'" for number in range(60_000)) + ">",
-        "<p " + "a=1 <b " * 60_000 + ">",
-    ],
-)
-@pytest.mark.timeout(20)
-def test_a_tag_with_thousands_of_attributes_costs_no_more_than_its_length(tag: str) -> None:
-    """A tag that would take the parser minutes takes no time, and the text after it is kept."""
-    assert "وصل الوفد إلى القاهرة" in clean(None, f"{tag}وصل الوفد إلى القاهرة مساء اليوم</p>")
-
-
-def test_ordinary_tags_are_unchanged() -> None:
-    """Quoted signs do not end a tag, and tags that are not overlong are unchanged."""
-    markup = """<p class="a > b">A</p><img alt='it"s > that' src="x"><br/>< not a tag <b"""
-    assert shorten_tags(markup) == markup
-    assert shorten_tags(f'<img src="data:{"x" * 9_000}" alt="y">z') == "<img>z"
 
 
 @pytest.mark.parametrize("text", ["12345 !!", "\u200b\u200e", "<p></p>"])

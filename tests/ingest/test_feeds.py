@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from ingest.feeds import Feed, FeedError, Poller, candidates, open_session, poll, poller, read_feeds
+from ingest.feeds.poller import POLLS
 from ingest.producer import Intake, Unavailable
 from services import deadletters
 from services.addresses import is_public
@@ -240,6 +241,64 @@ async def test_entity_bomb(site: Site, session, intake: Intake, kafka: Kafka, na
     (article,) = (await raw(kafka.bootstrap))[id_of(f"urn:{name}")]
     assert len(article.html) < 100
     assert socket.gethostname() not in article.html
+
+
+def hostile_feeds() -> dict[str, str]:
+    """Feeds on which a parser's time grows with the square of their length, by path."""
+    entry = "<item><guid>{name}</guid><description>text</description>{part}</item>"
+    creator = '<dc:creator xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    parts = {
+        "title": f"<title><![CDATA[<b>x</b>{'<' * 150_000}]]></title>",
+        "attributes": "<media " + " ".join(f'a{number}="1"' for number in range(17_000)) + "/>",
+        "comments": f"<summary><![CDATA[{'<!--' * 80_000}]]></summary>",
+        "base": '<a xml:base="http://a.example/x/">' * 2_500 + "</a>" * 2_500,
+        "author": f"<author>{'x' * 80_000}</author>",
+        "creator": f"{creator}{'x' * 80_000}</dc:creator>",
+    }
+    return {
+        f"/hostile-{name}": RSS.format(items=entry.format(name=name, part=part), language="ar")
+        for name, part in parts.items()
+    }
+
+
+async def test_hostile_feeds_delay_nobody(  # noqa: PLR0913, PLR0917
+    site: Site, url: str, intake: Intake, kafka: Kafka, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feeds that a parser would take minutes for are errors of their own: others and pushes do not wait for them."""
+    monkeypatch.setattr(candidates, "CPU_SECONDS", 0.7)
+    hostile = []
+    for path, document in hostile_feeds().items():
+        site.serve(path, document)
+        hostile.append(Feed(site.url(path)))
+    good = site.rss("/between", item(f"{name}-1"))
+    often = settings.model_copy(update={"feed_interval": 0.3, "allow_private_addresses": True})
+    before = POLLS.labels("failed")._value.get()
+    task = asyncio.create_task(Poller([*hostile, good], often, intake).run())
+    slowest = 0.0
+    try:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as client:
+            while not all(feed.failures or feed.seen for feed in hostile) or not good.seen:
+                began = asyncio.get_running_loop().time()
+                async with client.get(f"{url}/healthz") as response:
+                    assert response.status == 200
+                slowest = max(slowest, asyncio.get_running_loop().time() - began)
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert slowest < 0.5
+    assert hostile[-1].failures > 0  # the creator, which takes 5 s
+    assert POLLS.labels("failed")._value.get() > before
+    assert id_of(f"{name}-1") in await raw(kafka.bootstrap)
+
+
+async def test_a_long_title_is_cut(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
+    """Of a title of 150,000 characters the beginning is kept."""
+    feed = site.rss("/long", item(name, title=f"<![CDATA[<b>خبر</b> {'<' * 150_000}]]>"))
+    assert (await poll(feed, session, intake)).accepted == 1
+    (article,) = (await raw(kafka.bootstrap))[id_of(name)]
+    assert article.title.startswith("خبر <<<")
+    assert len(article.title) <= 2_000
 
 
 async def test_gzip_and_redirects(site: Site, session, intake: Intake, name: str) -> None:
