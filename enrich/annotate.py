@@ -19,7 +19,7 @@ from enrich.text import cleaning, language, spacing
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
-from services.events import AnnotatedArticle, Date, RawArticle, Span
+from services.events import AnnotatedArticle, Date, Entity, RawArticle, Span
 
 SECONDS = Histogram(
     "khabar_annotate_seconds", "Time to annotate an article", buckets=(0.005, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -29,6 +29,8 @@ SECONDS = Histogram(
 _CLOCK_LEAD = timedelta(days=1)
 # The longest part of a text that is searched for names, quotations and dates; no news article is longer.
 _SEARCHED = 200_000
+# The largest number of entities of an article; each of them takes memory in the store for weeks.
+MAX_ENTITIES = 150
 
 
 @SECONDS.time()
@@ -56,7 +58,7 @@ def annotate(
     heading, body = Passage(title or ""), Passage(text)
     news = body.without(spans)
     beginning = body if len(text) <= _SEARCHED else Passage(_beginning(text))
-    named = find.find_entities(heading, beginning, code, recognizer or recognition.load())
+    named = _main(find.find_entities(heading, beginning, code, recognizer or recognition.load()))
     return AnnotatedArticle(
         id=raw.id,
         received_at=raw.received_at,
@@ -88,6 +90,14 @@ def _published(raw: RawArticle, text: str, code: str) -> tuple[datetime | None, 
         return raw.published_at, "given"
     stamped = finder.dateline(text, code)
     return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _CLOCK_LEAD else (None, None)
+
+
+def _main(named: list[Entity]) -> list[Entity]:
+    """At most ``MAX_ENTITIES``, in their order: those with the most mentions, of equal ones the first."""
+    if len(named) <= MAX_ENTITIES:
+        return named
+    ranked = sorted(range(len(named)), key=lambda place: -len(named[place].mentions))
+    return [named[place] for place in sorted(ranked[:MAX_ENTITIES])]
 
 
 def _beginning(text: str) -> str:

@@ -118,8 +118,10 @@ class Article(Record):
 class Story(Record):
     """A story: articles about the same news, in its state after the last change.
 
-    ``size`` (duplicates included) and ``first_published`` cover the story's whole life; ``sources``, ``languages``,
-    ``entities``, ``topics`` and ``articles`` (newest first, at most 50) cover its articles within the window.
+    ``size`` (duplicates included) and ``first_published`` cover the story's whole life; ``sources``, ``source_count``,
+    ``languages``, ``entities``, ``topics`` and ``articles`` (newest first, at most 50) cover its articles within the
+    window. ``source_count`` is the number of all sources; ``sources`` lists at most 50 of them, those with the most
+    articles and of equal ones the first in the story. A filter by source compares those that are listed.
 
     ``merged_into`` is the story that took over all its articles. The event with it is the story's last one: it has no
     ``articles``, and its other fields are those of the story before, so that it passes the same filters.
@@ -132,6 +134,7 @@ class Story(Record):
     languages: list[str]
     size: int
     sources: list[str]
+    source_count: int | None = None
     first_published: AwareDatetime
     last_published: AwareDatetime
     entities: list[Entity]

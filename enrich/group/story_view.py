@@ -6,13 +6,14 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.group.arrays import unique
+from enrich.group.arrays import unique, unique_counts
 from enrich.group.stories import OpenStory
 from enrich.group.times import to_datetime
 from enrich.group.window import Window
 from services.events import Entity, EntityType, Story, Topic
 
 _LISTED_ARTICLES = 50
+_LISTED_SOURCES = 50
 _LISTED_ENTITIES = 20
 _LISTED_TOPICS = 8
 # Entities and topics of a story are those of its newest articles, and of each the entities that it names most.
@@ -27,13 +28,15 @@ def story_event(
     """The story's state now. A merged story lists no articles, one that was split off lists all that moved."""
     members = np.array(story.members, np.uint32)
     slots = window.slots(members)
+    sources, source_count = _sources(window, slots)
     listed = 0 if merged_into else len(members) if split_from else _LISTED_ARTICLES
     return Story.model_construct(
         id=story.id,
         title=window.title(story.title_article),
         languages=sorted(window.language_names[number] for number in _nonzero(window.languages[slots])),
         size=story.size,
-        sources=sorted(window.source_names[number] for number in _nonzero(window.sources[slots])),
+        sources=sources,
+        source_count=source_count,
         first_published=to_datetime(story.first),
         last_published=to_datetime(story.last),
         entities=_entities(window, slots[-_SUMMARIZED_ARTICLES:]),
@@ -42,6 +45,24 @@ def story_event(
         merged_into=merged_into,
         split_from=split_from,
     )
+
+
+def _sources(window: Window, slots: NDArray[np.intp]) -> tuple[list[str], int]:
+    """The sources with the most articles, of equal ones the first in the story, in sorted order; and how many there are.
+
+    Any number of sources may write about a story, under names of any kind: a record with all of them has no bound.
+    """
+    numbers = window.sources[slots]
+    numbers = numbers[numbers != 0]
+    found, counts = unique_counts(numbers)
+    if len(found) > _LISTED_SOURCES:
+        # The first place of each source: assigned from the last article to the first.
+        first = np.empty(len(found), np.intp)
+        first[np.searchsorted(found, numbers[::-1])] = np.arange(len(numbers))[::-1]
+        most = found[np.lexsort((first, -counts))[:_LISTED_SOURCES]]
+    else:
+        most = found
+    return sorted(window.source_names[number] for number in most.tolist()), len(found)
 
 
 def _nonzero(numbers: NDArray[np.uint32]) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enrich.annotate import annotate
+from enrich.annotate import MAX_ENTITIES, annotate
 from enrich.text.cleaning import EmptyText
 from services.events import AnnotatedArticle, ArticleIn
 from tests.harness import ARRIVAL, raw, seed_articles, seed_labels
@@ -140,3 +140,20 @@ def test_a_text_without_words_is_refused(text: str) -> None:
     """Without readable text there is an error and no empty article."""
     with pytest.raises(ValueError, match="text"):
         annotate(raw(ArticleIn(text=text), "a"))
+
+
+def test_an_article_has_at_most_150_entities() -> None:
+    """The most mentioned, of equal ones the first, in the order of the text; quotations name only those."""
+    named = [f"Stranger{chr(97 + number // 26)}{chr(97 + number % 26)} Person" for number in range(400)]
+    text = ". ".join(f"Yesterday the minister met Mr {name} in the town" for name in named)
+    last = named[-1]
+    text += f". Later Mr {last} spoke, and Mr {last} left."
+    article = annotated(text)
+    assert article is not None
+    assert len(article.entities) == MAX_ENTITIES
+    starts = [entity.mentions[0].start for entity in article.entities]
+    assert starts == sorted(starts)
+    assert any(entity.name.endswith(last) for entity in article.entities)
+    assert sum(entity.name.endswith(tuple(named[:160])) for entity in article.entities) >= MAX_ENTITIES - 3
+    ids = {entity.id for entity in article.entities}
+    assert all(quote.speaker in ids for quote in article.quotes if quote.speaker)

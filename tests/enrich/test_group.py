@@ -245,6 +245,20 @@ def test_stories_that_an_article_connects_are_merged() -> None:
     assert process(grouper, news("c", common + words("b", 23))).story == older.story
 
 
+def test_a_story_lists_its_main_sources_and_counts_all() -> None:
+    """Of 300 sources with long names, the 50 with the most articles, of equal ones the first; the record stays small."""
+    grouper = busy()
+    copied = news("n", words("c", 40))
+    order = [*range(300), 200, 250]
+    for place, number in enumerate(order):
+        changes = {"id": f"n{place}", "fingerprint": f"{place:032x}", "source": f"{number:03}" + "𠀀" * 197}
+        output = grouper.process(copied.model_copy(update=changes))
+    (story,) = output.stories
+    assert (story.size, story.source_count) == (302, 300)
+    assert [int(source[:3]) for source in story.sources] == [*range(48), 200, 250]
+    assert len(story.encode()) < 64_000
+
+
 def test_a_story_that_drifted_is_split() -> None:
     """When the second half of a story has little in common with the first, it becomes a new story with split_from."""
     grouper = busy()

@@ -9,8 +9,10 @@ local offset, limit, day = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6
 
 local function distinct(id)
   if dimension == 'story' then
-    local count = redis.call('PFCOUNT', sources_key(id))
-    return count > 0 and count or 1
+    -- A story lists not all of its sources, but has their number.
+    local found = redis.call('GET', TAG .. 'story:' .. id)
+    local now = found and tonumber(cjson.decode(found).source_count) or 1
+    return math.max(now, redis.call('PFCOUNT', sources_key(id)))
   end
   local keys, few, count = {}, {}, 0
   for back = 0, 1 do
