@@ -3,6 +3,8 @@
 ========== ====================================================================================
 app        ``create_app``: the FastAPI application with its routes, error handlers and the page
 server     ``khabar api``: runs the application in uvicorn
+http_protocol  uvicorn's HTTP protocol with bounds: every request is answered
+methods    HEAD, OPTIONS and ``Allow``
 gateway    the parts that routes share: log, follower, stream, store, keys
 commands   the commands of this package
 watch      ``khabar watch``

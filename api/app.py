@@ -16,6 +16,7 @@ from api.access import origins
 from api.access.auth import Keys
 from api.access.limits import Addresses, Allowances
 from api.gateway import Gateway
+from api.methods import MethodsMiddleware
 from api.routes import aggregates, articles, asyncapi, health, push, sse, websocket
 from api.stream.subscription import StreamTimeouts
 from services.settings import Settings
@@ -69,16 +70,15 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     app.state.allowances = allowances
     app.state.deliveries = deliveries
     app.state.readiness = health.Readiness(gateway)
+    app.state.addresses = Addresses(settings.max_connections_per_address)
     problems.install(app)
+    app.add_middleware(MethodsMiddleware, routed=app)
     origins.install(
-        app,
-        origins.Origins(settings.origins, any_host=keys.required, hosts=[settings.host]),
-        Addresses(settings.max_connections_per_address),
+        app, origins.Origins(settings.origins, any_host=keys.required, hosts=[settings.host]), app.state.addresses
     )
     for module in (websocket, sse, push, articles, aggregates, webhooks, health, asyncapi):
         app.include_router(module.router)
 
-    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def dashboard() -> Response:
         page = _DASHBOARD / "index.html"

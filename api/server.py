@@ -4,12 +4,17 @@ import asyncio
 import logging
 import resource
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import structlog
 import uvicorn
 import uvloop
 
+from api.access.limits import Addresses, TooMany
 from api.app import create_app
+from api.http_protocol import Refused
 from api.stream import protocols
 from api.stream.subscription import StreamTimeouts
 from services import connections, http_server, telemetry
@@ -35,7 +40,7 @@ class Server(http_server.Server):
         super().__init__(
             uvicorn.Config(
                 self.app,
-                http=protocols.Http,
+                http=partial(protocols.Http, admit=partial(_admit, self.app.state.addresses)),  # type: ignore[arg-type]
                 ws=protocols.WebSockets,
                 ws_max_size=_MAX_FRAME_BYTES,
                 ws_per_message_deflate=False,
@@ -52,6 +57,17 @@ class Server(http_server.Server):
         """Send subscribers the cursor to resume from, then stop."""
         await self.app.state.gateway.hub.close()
         await super().shutdown(sockets)
+
+
+@contextmanager
+def _admit(addresses: Addresses, address: str | None) -> Iterator[None]:
+    """Count a connection whose request has not arrived yet like a stream of its address."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(addresses.connection(address))
+        except TooMany as error:
+            raise Refused(429, error.message, retry_after=str(error.retry_after)) from None
+        yield
 
 
 def listen(host: str, port: int) -> socket.socket:

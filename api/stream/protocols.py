@@ -17,12 +17,16 @@ from asyncio import BaseTransport, Handle, TimerHandle, Transport
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import http11
 from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode, Frame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from api.http_protocol import BoundedHttp
+from services import problems
 
 _EXTENSION = "khabar"
 # A connection is full while more than the high mark is buffered, until less than the low mark is.
@@ -36,6 +40,10 @@ _SHORT, _MEDIUM = 126, 65_536
 _SLICE_BYTES = 4 * 1024
 # Frames of one message; ops are small, and each frame costs more than its bytes.
 _MAX_FRAMES = 64
+
+# The head of a handshake has been checked before; these limits of websockets are lower.
+http11.MAX_LINE_LENGTH = BoundedHttp.url_bytes + BoundedHttp.header_bytes
+http11.MAX_NUM_HEADERS = BoundedHttp.max_headers
 
 
 def text_frame(text: bytes) -> bytes:
@@ -117,6 +125,19 @@ def _reset(transport: Transport) -> None:
     transport.abort()
 
 
+class _Handshake(ServerProtocol):
+    """The protocol of websockets, which rejects a handshake with a problem document."""
+
+    def reject(self, status: Any, text: str) -> Response:
+        """The answer to a handshake that fails."""
+        response = super().reject(status, text)
+        response.body = bytes(problems.response(problems.problem(response.status_code, text.strip())).body)
+        for name, value in (("Content-Type", problems.MEDIA_TYPE), ("Content-Length", str(len(response.body)))):
+            del response.headers[name]
+            response.headers[name] = value
+        return response
+
+
 class WebSockets(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, extended to write finished frames and to close when a client does not read.
 
@@ -131,6 +152,10 @@ class WebSockets(WebSocketsSansIOProtocol):
     _listener: ConnectionListener | None = None
     _reset_timer: TimerHandle | None = None
     _next: Handle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Handshake(max_size=self.config.ws_max_size, logger=self.logger)
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Bound the buffer of unsent bytes."""
@@ -260,6 +285,11 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     def _parse(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # uvicorn waits for a request that websockets has refused.
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+            return
         # The data may have been the client's close.
         if self.handshake_complete and not self.is_open:
             self._disconnect_listener()
@@ -329,29 +359,8 @@ class _HttpConnection:
         _reset(self._transport)
 
 
-class Http(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, extended to reset the connection of a client that does not read.
-
-    It also bounds a request's head in bytes and seconds, which uvicorn does not, so that a client that never finishes
-    it occupies nothing for long.
-    """
-
-    head_bytes = 64 * 1024
-    head_seconds = 20.0
-
-    _head = 0
-    _reading_head = True
-    _head_timer: TimerHandle | None = None
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        """Start waiting for the first request."""
-        super().connection_made(cast(Transport, transport))
-        self._start_head_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._stop_head_timer()
-        super().connection_lost(exc)
+class Http(BoundedHttp):
+    """The HTTP protocol of the gateway, extended to reset the connection of a client that does not read."""
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection to the WebSocket protocol."""
@@ -360,34 +369,7 @@ class Http(HttpToolsProtocol):
         # the garbage collector runs.
         self.parser = cast(Any, None)
 
-    def data_received(self, data: bytes) -> None:
-        """Parse input, unless the head of the request is too large."""
-        super().data_received(data)
-        if self._reading_head:
-            self._head += len(data)
-            if self._head > self.head_bytes and not self.transport.is_closing():
-                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-                self.transport.close()
-
     def on_message_begin(self) -> None:
         """Put the connection into the scope of the new request."""
         super().on_message_begin()
         cast(dict[str, object], self.scope)["extensions"] = {_EXTENSION: _HttpConnection(self.transport)}
-        self._start_head_timer()
-
-    def on_headers_complete(self) -> None:
-        """The head is complete."""
-        self._stop_head_timer()
-        super().on_headers_complete()
-
-    def _start_head_timer(self) -> None:
-        self._reading_head = True
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.head_seconds, self.transport.abort)
-
-    def _stop_head_timer(self) -> None:
-        self._reading_head = False
-        self._head = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None

@@ -14,7 +14,9 @@ from tests.api.conftest import Running
 
 
 @asynccontextmanager
-async def raw(gateway: Running) -> AsyncIterator[socket.socket]:
+async def raw(
+    gateway: Running, *, target: str = "/v1/stream", host: str = "x", origin: str | None = None
+) -> AsyncIterator[socket.socket]:
     """A connection after its handshake, of which nothing is read but what the test reads."""
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
@@ -23,8 +25,9 @@ async def raw(gateway: Running) -> AsyncIterator[socket.socket]:
         await loop.sock_connect(sock, ("127.0.0.1", gateway.port))
         await loop.sock_sendall(
             sock,
-            b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            f"GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"{f'Origin: {origin}' + chr(13) + chr(10) if origin else ''}"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode(),
         )
         assert b" 101 " in await loop.sock_recv(sock, 20)
         yield sock
