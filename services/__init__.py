@@ -21,6 +21,7 @@ kafka         Kafka clients as Khabar uses them
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
 deadletters   dead letters: the record, its cause, retry
+terminal      foreign text as a terminal may show it
 store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes
