@@ -1,7 +1,5 @@
 """``khabar watch``: prints the stream of a gateway and resumes after interruptions."""
 
-import json
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +7,7 @@ import click
 
 from khabar import Refused, TooOld
 from khabar.stream import Stream
+from services import terminal
 
 __all__ = ["Refused", "Watcher", "as_json", "as_text"]
 
@@ -20,7 +19,7 @@ _ISOLATE, _POP = "\u2068", "\u2069"
 
 def as_json(envelope: dict[str, Any]) -> str:
     """The envelope as one line."""
-    return json.dumps(envelope, ensure_ascii=False)
+    return terminal.as_json(envelope)
 
 
 def as_text(envelope: dict[str, Any]) -> str:
@@ -38,7 +37,7 @@ def as_text(envelope: dict[str, Any]) -> str:
     else:
         about = f"{_trend(data)}  "
         title = data.get("name") or ""
-    lines = [f"{time}  {_plain(about)}{_isolated(title)}"]
+    lines = [f"{time}  {terminal.plain(about)}{_isolated(title)}"]
     names = dict.fromkeys(entity["name"] for entity in data.get("entities") or [])
     if names:
         lines.append("          " + " · ".join(_isolated(name) for name in list(names)[:_ENTITIES]))
@@ -62,16 +61,7 @@ def _trend(data: dict[str, Any]) -> str:
 
 def _isolated(text: str) -> str:
     """The text isolated from the writing direction of the text around it."""
-    return f"{_ISOLATE}{_plain(text)}{_POP}"
-
-
-def _plain(text: str) -> str:
-    """The text without what could control the terminal: control characters and the text's own direction marks."""
-    return "".join(
-        " " if unicodedata.category(one) == "Cc" else one
-        for one in text
-        if unicodedata.bidirectional(one) not in {"LRE", "RLE", "LRO", "RLO", "PDF"}
-    )
+    return f"{_ISOLATE}{terminal.plain(text)}{_POP}"
 
 
 class Watcher:

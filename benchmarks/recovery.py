@@ -32,7 +32,7 @@ from enrich.stage import RecordProducer
 from services import kafka, kafka_topics
 from services.embedded.kafka import Kafka
 from services.events import AnnotatedArticle, ArticleIn, RawArticle
-from services.kafka import Output
+from services.kafka import Output, RecordRefused
 
 SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"
 WINDOW = timedelta(hours=72)
@@ -188,8 +188,8 @@ class _CountingGrouper(Grouper):
 class _DiscardingProducer(RecordProducer):
     """Discards snapshots."""
 
-    async def send(self, outputs: Iterable[Output]) -> None:
-        pass
+    async def send(self, outputs: Iterable[Output]) -> list[RecordRefused]:
+        return []
 
 
 class _Stalls:

@@ -27,12 +27,13 @@ from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
 from enrich import stall
-from enrich.consumer import WorkerApp, check_logs
+from enrich.consumer import WorkerApp, WorkerConsumer, check_logs
 from enrich.stage import (
     COUNTED,
     RECORDS,
     STAGES,
     TRENDS,
+    Letter,
     RecordProducer,
     batches,
     dead_letter,
@@ -41,7 +42,7 @@ from enrich.stage import (
 )
 from enrich.stall import PartitionLag, StallDetector, Stalled
 from services import kafka, kafka_topics
-from services.clock import utc_now
+from services.clock import CLOCK_SKEW, utc_now
 from services.connections import KafkaServers
 from services.events import RawArticle
 from services.fencing import Fenced
@@ -97,7 +98,7 @@ def create_app(
     detector = StallDetector(intervals.stall_timeout)
 
     async def check() -> None:
-        await check_for_stall(app.consumer, detector, worker.idle_topics)
+        await check_for_stall(app.consumer, detector, worker.idle_topics, settings.kafka_servers)
 
     async def check_log_ids() -> None:
         await check_logs(app)
@@ -251,24 +252,42 @@ class AnnotateStage(Stage):
                 history = await retry_until_available(self.name, load)
             async with self.batch_in_flight:
                 # In a thread, so that the loop sends heartbeats while the processor is busy with text.
-                outputs = await asyncio.to_thread(self._annotate_all, events, history)
-                await retry_until_available(self.name, partial(self._producer.send, outputs))
+                annotated, letters = await asyncio.to_thread(self._annotate_all, events, history)
+                await retry_until_available(self.name, partial(self._write, annotated, letters))
             RECORDS.labels(self.name).inc(len(events))
 
-    def _annotate_all(self, events: Sequence[EventT], history: "BoilerplateDetector") -> list[Output]:
+    def _annotate_all(
+        self, events: Sequence[EventT], history: "BoilerplateDetector"
+    ) -> tuple[list[tuple[EventT, Output]], list[Letter]]:
+        """The annotated articles of these events, and the dead letters of those that cannot be annotated."""
+        annotated: list[tuple[EventT, Output]] = []
+        letters: list[Letter] = []
         # A batch has one partition after the other; group needs their articles in the order in which they arrived.
-        return [self._output(event, history) for event in sorted(events, key=lambda event: event.message.timestamp)]
+        for event in sorted(events, key=lambda event: event.message.timestamp):
+            try:
+                annotated.append((event, self._output(event, history)))
+            except Exception as error:  # any failure is this article's alone: the next one must go on
+                letters.append(dead_letter(source_record(event), self.name, error))
+        return annotated, letters
 
     def _output(self, event: EventT, history: "BoilerplateDetector") -> Output:
-        try:
-            raw = RawArticle.model_validate_json(event.value or b"")
-            article = self._annotate(raw, event.message.offset, boilerplate=history)
-            value = article.encode()
-            if len(value) > _MAX_ANNOTATED_BYTES:
-                raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")
-            return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
-        except Exception as error:  # any failure is this article's alone: the next one must go on
-            return dead_letter(source_record(event), self.name, error)
+        raw = RawArticle.model_validate_json(event.value or b"")
+        now = utc_now()
+        if raw.received_at > now + CLOCK_SKEW:
+            log.warning("arrival_in_the_future", offset=event.message.offset, received_at=raw.received_at.isoformat())
+            raw = raw.model_copy(update={"received_at": now})
+        article = self._annotate(raw, event.message.offset, boilerplate=history)
+        value = article.encode()
+        if len(value) > _MAX_ANNOTATED_BYTES:
+            raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")
+        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
+
+    async def _write(self, annotated: Sequence[tuple[EventT, Output]], letters: Sequence[Letter]) -> None:
+        """Produce the articles, and the dead letters with those that Kafka refuses. Safe to repeat."""
+        events = {id(output): event for event, output in annotated}
+        refused = await self._producer.send([output for _, output in annotated])
+        more = [dead_letter(source_record(events[id(one.outputs[0])]), self.name, one) for one in refused]
+        await self._producer.send_letters([*letters, *more])
 
 
 class GroupStage(Stage):
@@ -347,14 +366,14 @@ class AggregateStage(Stage):
         """Apply these events to the store. Safe to repeat."""
         by_offset = {event.message.offset: event for event in events}
         records = [
-            self._record(one.offset, int(one.timestamp * 1000), one.headers, one.value)
+            self._record(one.offset, round(one.timestamp * 1000), one.headers, one.value)
             for one in (event.message for event in events)
         ]
         async with self._busy:
             uncountable = await self._counter.apply(records)
             COUNTED.set(self._counter.reached)
         letters = [dead_letter(source_record(by_offset[one.offset]), self.name, one.error) for one in uncountable]
-        await self._producer.send(letters)
+        await self._producer.send_letters(letters)
 
     async def publish_trends(self) -> None:
         """Move the windows on and publish trends; a failure is retried at the next interval."""
@@ -391,29 +410,43 @@ _STAGE_TYPES: Final[dict[str, type[Stage]]] = {
 }
 
 
-async def check_for_stall(consumer: Any, detector: StallDetector, idle_topics: set[str]) -> None:
+async def check_for_stall(
+    member: WorkerConsumer, detector: StallDetector, idle_topics: set[str], bootstrap: kafka.Bootstrap
+) -> None:
     """End a worker that does not read records that wait for it; its supervisor starts it again.
 
+    Where nothing but transaction markers and aborted records is left, commit the offset after them.
     Raises ``Stalled``.
     """
     try:
         async with asyncio.timeout(_OFFSETS_TIMEOUT):
-            lags = await _lags(consumer)
+            lags = await _lags(member)
+            stalled = detector.check(lags, idle_topics)
+            for partition in detector.unmoved:
+                lag = lags[partition]
+                if not await _has_records(bootstrap, partition, lag.next, lag.end):
+                    stalled = [one for one in stalled if one != partition]
+                    await member.skip_to({partition: lag.end})
     except (KafkaError, OSError, TimeoutError, ConsumerNotStarted) as error:
         log.debug("offsets_unavailable", cause=repr(error)[:300])
         return
-    stalled = detector.check(lags, idle_topics)
     if stalled:
         raise Stalled(", ".join(f"{one.topic}/{one.partition}" for one in stalled))
 
 
-async def _lags(consumer: Any) -> dict[TP, PartitionLag]:
+async def _has_records(bootstrap: kafka.Bootstrap, partition: TP, start: int, stop: int) -> bool:
+    """Whether a partition has a committed record at these offsets."""
+    async with kafka.reader(bootstrap, partition.topic, partition.partition) as reader:
+        async for _ in reader.between(start, stop):
+            return True
+    return False
+
+
+async def _lags(member: WorkerConsumer) -> dict[TP, PartitionLag]:
     """The lags of this worker's partitions."""
-    owned = consumer.assignment()
+    owned = member.assignment()
     if not owned:
         return {}
-    oldest, ends = await consumer.earliest_offsets(*owned), await consumer.highwaters(*owned)
+    oldest, ends = await member.earliest_offsets(*owned), await member.highwaters(*owned)
     # The offsets that Faust has committed, or found committed; it has no public way to read them.
-    return {
-        one: PartitionLag(consumer._committed_offset.get(one), oldest[one], ends[one]) for one in owned & ends.keys()
-    }
+    return {one: PartitionLag(member._committed_offset.get(one), oldest[one], ends[one]) for one in owned & ends.keys()}

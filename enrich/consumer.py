@@ -1,4 +1,7 @@
-"""Faust's consumer, with positions that are checked against the logs (``services/log_positions.py``).
+"""Faust's consumer: it checks its positions (``services/log_positions.py``) and reads committed records only.
+
+Offsets of transaction markers and of aborted records have nothing to read, so a partition can end with offsets that
+no worker ever commits by itself: ``skip_to`` does.
 
 Faust continues at the committed offset, and its client moves silently to another one where that is out of range. Here
 each assignment verifies the offset first, and a position that goes out of range later ends the worker: started again,
@@ -65,6 +68,8 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        # It is passed on when the consumer starts. Faust sets it only in its exactly-once mode.
+        consumer._isolation_level = "read_committed"
         commit = consumer.commit
 
         async def commit_with_metadata(offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -145,13 +150,31 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return found
 
 
-class _Consumer(driver.Consumer):  # type: ignore[misc]
+class WorkerConsumer(driver.Consumer):  # type: ignore[misc]
+    """Verifies its positions, reads committed records only, and commits across any gap in the offsets."""
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    def _new_offset(self, tp: TP) -> int | None:
+        # Each stage acknowledges the events of a partition in the order of their offsets, so all before the last one
+        # are done. Faust looks for consecutive offsets instead, and waits forever at some gaps.
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        last: int = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        self._gap[tp].clear()
+        return last + 1
+
+    async def skip_to(self, offsets: dict[TP, int]) -> None:
+        """Commit offsets before which nothing is left to read."""
+        await self._commit_offsets(offsets)
+
 
 class _Transport(driver.Transport):  # type: ignore[misc]
-    Consumer = _Consumer
+    Consumer = WorkerConsumer
 
 
 async def check_logs(app: WorkerApp) -> None:

@@ -30,9 +30,14 @@ class PartitionLag:
     end: int
 
     @property
+    def next(self) -> int:
+        """The first offset that is not done."""
+        return max(self.committed or 0, self.oldest)
+
+    @property
     def behind(self) -> bool:
-        """Whether a record is not done yet."""
-        return self.end > max(self.committed or 0, self.oldest)
+        """Whether an offset is not done yet."""
+        return self.end > self.next
 
 
 class StallDetector:
@@ -44,15 +49,21 @@ class StallDetector:
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeout = timeout
         self._clock = clock
+        self._checked = clock()
         # For each partition that is behind: the committed offset, and since when it has been that.
         self._since: dict[TP, tuple[int | None, float]] = {}
+
+    @property
+    def unmoved(self) -> list[TP]:
+        """The partitions that were behind, at the same offset, in an earlier check as in the last one."""
+        return [partition for partition, (_, at) in self._since.items() if at < self._checked]
 
     def check(self, lags: Mapping[TP, PartitionLag], idle_topics: Container[str]) -> list[TP]:
         """The partitions that have stalled. ``idle_topics``: topics whose stage waits for records.
 
         A stage that processes records, or waits for Kafka or the store, is not idle.
         """
-        now = self._clock()
+        now = self._checked = self._clock()
         since: dict[TP, tuple[int | None, float]] = {}
         for partition, lag in lags.items():
             if lag.behind and partition.topic in idle_topics:

@@ -115,17 +115,7 @@ class Intake:
 
         Raises ``Unavailable``.
         """
-        await self._send(
-            [
-                kafka.Output(
-                    kafka_topics.REJECTED.name,
-                    source.key,
-                    source.value,
-                    deadletters.headers_for(source, stage=stage, cause=cause),
-                )
-                for source, cause in letters
-            ]
-        )
+        await self._send([deadletters.output(source, stage=stage, cause=cause) for source, cause in letters])
         REFUSED.labels(stage).inc(len(letters))
 
     async def check(self) -> None:

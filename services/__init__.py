@@ -25,6 +25,7 @@ fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
 log_positions where a reader continues when a log was replaced or records were deleted
 deadletters   dead letters: the record, its cause, retry
+terminal      foreign text as a terminal may show it
 store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write and read them
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import click
 
 from services import options
 from services import settings as settings_module
+from services.connections import KafkaServers
 from services.errors import OperatorError
 from services.settings import PREFIX, Settings
 
@@ -105,22 +106,28 @@ def dead_letters() -> None:
 @options.data_dir
 def list_letters(as_json: bool, data_dir: Path | None) -> None:
     """All dead letters that were not retried yet, oldest first."""
-    for letter in _letters(data_dir):
-        if as_json:
-            row = {
-                "number": letter.number,
-                "time": letter.time.isoformat(),
-                "stage": letter.stage,
-                "cause": letter.cause,
-                "topic": letter.topic,
-                "partition": letter.partition,
-                "offset": letter.offset,
-                "key": letter.key.decode("utf-8", "replace") if letter.key else None,
-            }
-            click.echo(json.dumps(row, ensure_ascii=False))
-        else:
-            cause = letter.cause.splitlines()[0] if letter.cause else ""
-            click.echo(f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {letter.stage:<9}  {cause[:100]}")
+    from services import deadletters, terminal
+
+    async def show_all() -> None:
+        async for letter in deadletters.read(_kafka_servers(data_dir)):
+            if as_json:
+                row = {
+                    "number": letter.number,
+                    "time": letter.time.isoformat(),
+                    "stage": letter.stage,
+                    "cause": letter.cause,
+                    "topic": letter.topic,
+                    "partition": letter.partition,
+                    "offset": letter.offset,
+                    "key": letter.key.decode("utf-8", "replace") if letter.key else None,
+                    "truncated": letter.truncated is not None,
+                }
+                click.echo(terminal.as_json(row))
+            else:
+                stage, cause = terminal.escaped(letter.stage), terminal.escaped((letter.cause.splitlines() or [""])[0])
+                click.echo(f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {stage[:9]:<9}  {cause[:100]}")
+
+    _run(show_all())
 
 
 @dead_letters.command()
@@ -128,17 +135,34 @@ def list_letters(as_json: bool, data_dir: Path | None) -> None:
 @options.data_dir
 def show(number: int, data_dir: Path | None) -> None:
     """One dead letter in full: origin, cause, headers and value."""
-    for letter in _letters(data_dir):
-        if letter.number == number:
-            click.echo(f"number   {letter.number}\ntime     {letter.time.isoformat()}\nstage    {letter.stage}")
-            click.echo(f"from     {letter.topic} partition {letter.partition} offset {letter.offset}")
-            click.echo(f"key      {(letter.key or b'').decode('utf-8', 'replace')}\ncause    {letter.cause}")
-            for name, value in letter.headers:
-                click.echo(f"header   {name}: {value.decode('utf-8', 'replace')}")
+    from services import deadletters, terminal
+
+    async def show_one() -> bool:
+        async for letter in deadletters.read(_kafka_servers(data_dir), {number}):
+            for line in _described(letter):
+                click.echo(terminal.escaped(line))
             click.echo("")
-            click.echo((letter.value or b"").decode("utf-8", "backslashreplace"))
-            return
-    raise click.ClickException(f"there is no dead letter {number}")
+            click.echo(terminal.escaped((letter.value or b"").decode("utf-8", "backslashreplace"), lines=True))
+            return True
+        return False
+
+    if not _run(show_one()):
+        raise click.ClickException(f"there is no dead letter {number}")
+
+
+def _described(letter: Any) -> Iterator[str]:
+    """What is known of a dead letter besides its value, line by line."""
+    yield f"number   {letter.number}"
+    yield f"time     {letter.time.isoformat()}"
+    yield f"stage    {letter.stage}"
+    yield f"from     {letter.topic} partition {letter.partition} offset {letter.offset}"
+    yield f"key      {(letter.key or b'').decode('utf-8', 'backslashreplace')}"
+    yield f"cause    {letter.cause}"
+    for name, value in letter.headers:
+        yield f"header   {name}: {'(null)' if value is None else value.decode('utf-8', 'backslashreplace')}"
+    if letter.truncated is not None:
+        kept = len(letter.value or b"")
+        yield f"value    the first {kept} of {letter.truncated.length} bytes, SHA-256 {letter.truncated.sha256}"
 
 
 @dead_letters.command()
@@ -146,29 +170,37 @@ def show(number: int, data_dir: Path | None) -> None:
 @click.option("--all", "every", is_flag=True, help="Retry all of them.")
 @options.data_dir
 def retry(numbers: tuple[int, ...], every: bool, data_dir: Path | None) -> None:
-    """Send dead letters back to the topic where they failed."""
-    from services import deadletters
+    """Send dead letters back to the topic where they failed.
+
+    The exit status is 1 when one of them cannot be sent.
+    """
+    from services import deadletters, terminal
 
     if not numbers and not every:
         raise click.UsageError("name the numbers to retry, or --all")
-    letters = {letter.number: letter for letter in _letters(data_dir)}
-    unknown = [number for number in numbers if number not in letters]
-    if unknown:
-        raise click.ClickException(f"there is no dead letter {unknown[0]}")
-    chosen = list(letters.values()) if every else [letters[number] for number in dict.fromkeys(numbers)]
-    servers = settings_module.load_running(data_dir).kafka_servers
-    click.echo(f"{_run(deadletters.retry(servers, chosen))} sent again")
+    servers = _kafka_servers(data_dir)
+
+    async def retry_all() -> tuple[int, int]:
+        unknown = set(numbers) - (await deadletters.numbers(servers) if numbers else set())
+        if unknown:
+            raise click.ClickException(f"there is no dead letter {min(unknown)}")
+        sent = failed = 0
+        letters = deadletters.read(servers, None if every else numbers)
+        async for letter, problem in deadletters.retry(servers, letters):
+            sent += problem is None
+            failed += problem is not None
+            if problem is not None:
+                click.echo(f"dead letter {letter.number}: {terminal.escaped(problem)}", err=True)
+        return sent, failed
+
+    sent, failed = _run(retry_all())
+    click.echo(f"{sent} sent again")
+    if failed:
+        sys.exit(1)
 
 
-def _letters(data_dir: Path | None) -> list[Any]:
-    from services import deadletters
-
-    servers = settings_module.load_running(data_dir).kafka_servers
-
-    async def collect() -> list[deadletters.DeadLetter]:
-        return [letter async for letter in deadletters.read(servers)]
-
-    return _run(collect())
+def _kafka_servers(data_dir: Path | None) -> KafkaServers:
+    return settings_module.load_running(data_dir).kafka_servers
 
 
 def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from khabar.events import (
     Article,
@@ -64,6 +64,13 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 Line = StringConstraints(strip_whitespace=True)
 
 
+def _in_reach(value: datetime) -> datetime:
+    """A time that can be expressed in every time zone. Raises ``ValueError``."""
+    if not _EARLIEST_YEAR <= value.year <= _LATEST_YEAR:
+        raise ValueError(f"the year must be from {_EARLIEST_YEAR} to {_LATEST_YEAR}")
+    return value
+
+
 class ArticleIn(Record):
     """An article as a publisher sends it: ``POST /v1/articles``, a JSONL line, a feed entry.
 
@@ -110,9 +117,7 @@ class ArticleIn(Record):
     @field_validator("published_at")
     @classmethod
     def _date_in_reach(cls, value: datetime | None) -> datetime | None:
-        if value is not None and not _EARLIEST_YEAR <= value.year <= _LATEST_YEAR:
-            raise ValueError(f"the year must be from {_EARLIEST_YEAR} to {_LATEST_YEAR}")
-        return value
+        return None if value is None else _in_reach(value)
 
     @model_validator(mode="after")
     def _has_body(self) -> Self:
@@ -124,8 +129,8 @@ class ArticleIn(Record):
 class RawArticle(ArticleIn):
     """An accepted article on ``articles.raw``: what was sent, plus its identity and arrival time."""
 
-    id: str
-    received_at: AwareDatetime
+    id: Annotated[str, Field(max_length=200)]
+    received_at: Annotated[AwareDatetime, AfterValidator(_in_reach)]
 
 
 class AnnotatedArticle(Record):
@@ -141,14 +146,14 @@ class AnnotatedArticle(Record):
     where vectors are on, ``vector``, the embedding of title and beginning (base64 of 512 numbers of four bits).
     """
 
-    id: str
-    received_at: AwareDatetime
+    id: Annotated[str, Field(max_length=200)]
+    received_at: Annotated[AwareDatetime, AfterValidator(_in_reach)]
     sequence: int = 0
     source: str | None
     url: str | None
     title: str | None
     text: str
-    published_at: AwareDatetime | None
+    published_at: Annotated[AwareDatetime, AfterValidator(_in_reach)] | None
     published_basis: Literal["given", "text"] | None = None
     authors: list[str] = []
     language: str

@@ -91,7 +91,8 @@ async def _admin(bootstrap: Bootstrap) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def _consumer(bootstrap: Bootstrap) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**client_options(bootstrap), group_id=None)
+    # Workers read committed records only: an open transaction is not lag.
+    consumer = AIOKafkaConsumer(**client_options(bootstrap), group_id=None, isolation_level="read_committed")
     await consumer.start()
     try:
         yield consumer

@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    UnsupportedForMessageFormatError,
+)
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from services import connections, kafka_topics, topic_ids
@@ -17,7 +26,18 @@ MAX_RECORD_BYTES = 8_388_608
 
 Bootstrap = connections.Bootstrap
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
+"""Names and values of a record's headers; a foreign producer may write a name without a value."""
+
+# What Kafka or its client answers when the record itself is the reason: it would do so again at each attempt.
+_REFUSALS = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    InvalidTimestampError,
+    CorruptRecordException,
+    UnsupportedForMessageFormatError,
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +59,24 @@ class NotAcknowledged(KafkaError):  # type: ignore[misc]
         self.sent = sent
 
 
+class RecordRefused(KafkaError):  # type: ignore[misc]
+    """Kafka refuses a record for what it is, such as its size; another attempt would not help.
+
+    ``outputs``: the records of the batch that were not written. One of them at least is refused; the others may have
+    been in its way only, and each can be sent by itself.
+    """
+
+    def __init__(self, cause: KafkaError, outputs: "list[Output]") -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.outputs = outputs
+
+
 # Seconds for each step of closing a producer.
 CLOSE_TIMEOUT = 2.0
 _closing: set[asyncio.Task[None]] = set()
 
 
-def producer(bootstrap: Bootstrap, *, linger_ms: int = 5) -> AIOKafkaProducer:
+def producer(bootstrap: Bootstrap, *, linger_ms: int = 5, max_record_bytes: int = MAX_RECORD_BYTES) -> AIOKafkaProducer:
     """An idempotent producer; a record counts as written once all in-sync replicas have it."""
     return AIOKafkaProducer(
         **client_options(bootstrap),
@@ -53,7 +85,7 @@ def producer(bootstrap: Bootstrap, *, linger_ms: int = 5) -> AIOKafkaProducer:
         linger_ms=linger_ms,
         compression_type="lz4",
         max_batch_size=262_144,  # articles are some KB each; with 16 KB batches, half the time was spent on requests
-        max_request_size=MAX_RECORD_BYTES,
+        max_request_size=max_record_bytes,
         request_timeout_ms=15_000,
     )
 
@@ -63,23 +95,17 @@ async def produce_batch(
 ) -> list[RecordMetadata]:
     """Produce in order and await all acknowledgements; return the metadata of each record.
 
-    Raises ``NotAcknowledged`` after ``within`` seconds, or the first ``KafkaError`` of any record; ``ProducerFenced``
-    takes precedence. After an error the caller must discard the producer: an idempotent one retries forever, and
-    Kafka rejects all that it sends after a rejected record.
+    Raises ``NotAcknowledged`` after ``within`` seconds, ``RecordRefused``, or the first ``KafkaError`` of any record;
+    ``ProducerFenced`` takes precedence. After an error the caller must discard the producer: an idempotent one retries
+    forever, and Kafka rejects all that it sends after a rejected record.
     """
+    sent: list[Output] = []
     pending: list[asyncio.Future[RecordMetadata]] = []
     try:
         async with asyncio.timeout(within):
             for output in outputs:
-                pending.append(
-                    await producer.send(
-                        output.topic,
-                        output.value,
-                        key=output.key,
-                        headers=output.headers,
-                        partition=output.partition,
-                    )
-                )
+                pending.append(await _send(producer, output))
+                sent.append(output)
             results = await asyncio.gather(*pending, return_exceptions=True)
     except TimeoutError:
         raise NotAcknowledged(f"Kafka did not acknowledge within {within:g} s", sent=bool(pending)) from None
@@ -87,9 +113,26 @@ async def produce_batch(
         for future in pending:
             future.add_done_callback(_retrieve)
     failures = [result for result in results if isinstance(result, BaseException)]
+    fenced = next((failure for failure in failures if isinstance(failure, ProducerFenced)), None)
+    refusal = next((failure for failure in failures if isinstance(failure, _REFUSALS)), None)
+    if refusal is not None and fenced is None:
+        unwritten = [one for one, result in zip(sent, results, strict=True) if isinstance(result, BaseException)]
+        raise RecordRefused(refusal, unwritten)
     if failures:
-        raise next((failure for failure in failures if isinstance(failure, ProducerFenced)), failures[0])
+        raise fenced or failures[0]
     return results
+
+
+async def _send(producer: AIOKafkaProducer, output: Output) -> "asyncio.Future[RecordMetadata]":
+    """The future of a record's metadata; a record that the client itself refuses has one that failed."""
+    try:
+        return await producer.send(  # type: ignore[no-any-return]
+            output.topic, output.value, key=output.key, headers=output.headers, partition=output.partition
+        )
+    except _REFUSALS as error:
+        failed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        failed.set_exception(error)
+        return failed
 
 
 def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:
@@ -133,11 +176,11 @@ async def _discard(producer: AIOKafkaProducer) -> None:
 
 
 def header(headers: object, name: str) -> str | None:
-    """The last value of a header as text, or None."""
+    """The last value of a header as text; None when there is none, or a name without a value."""
     found = None
     for key, value in headers or ():  # type: ignore[attr-defined]
         if key == name:
-            found = value.decode("utf-8", "replace")
+            found = None if value is None else value.decode("utf-8", "replace")
     return found
 
 
@@ -170,7 +213,7 @@ class Reader:
         return int((await self._consumer.beginning_offsets([self._partition]))[self._partition])
 
     async def end(self) -> int:
-        """The end offset: that of the next record to be written."""
+        """The end offset: that of the next record to be written, or of the first one of an open transaction."""
         return int((await self._consumer.end_offsets([self._partition]))[self._partition])
 
     async def at(self, timestamp_ms: int) -> int:
@@ -179,7 +222,7 @@ class Reader:
         return int(found.offset) if found else await self.end()
 
     async def between(self, start: int, stop: int) -> AsyncIterator[ConsumerRecord]:
-        """Records from offset ``start`` up to but not including ``stop``, in order."""
+        """Records from offset ``start`` up to but not including ``stop``, in order; ``stop`` is not after ``end()``."""
         if start >= stop:
             return
         self._consumer.seek(self._partition, start)
@@ -213,6 +256,8 @@ async def reader(
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=fetch_bytes,
+        # Records of a transaction that was aborted, or is not committed yet, were never published.
+        isolation_level="read_committed",
     )
     assigned = TopicPartition(topic, partition)
     consumer.assign([assigned])

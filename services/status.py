@@ -73,7 +73,7 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
                 }
                 for name in names
             },
-            "dead_letters": len([letter async for letter in deadletters.read(servers)]),
+            "dead_letters": len(await deadletters.numbers(servers)),
         }
     except (KafkaError, OSError) as error:
         return {"servers": str(servers), "reachable": False, "workers": 0, "error": reason(error)}

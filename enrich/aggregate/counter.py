@@ -7,7 +7,7 @@ offset in the store and the next records, which are then read again from Kafka.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 # Records that are replayed and applied at once.
 _REPLAY_BATCH = 1_000
+# Years that remain valid in every time zone.
+_EARLIEST_YEAR, _LATEST_YEAR = 1000, 9000
+_LATEST_MS = int(datetime(_LATEST_YEAR, 1, 1, tzinfo=UTC).timestamp() * 1000)
 # Gaps longer than this are reported as a rebuild; shorter ones are filled within moments.
 _REBUILD_RECORDS = 5_000
 
@@ -53,18 +56,31 @@ def _ignore_progress(reached: int, goal: int) -> None:
 def add(batch: Batch, record: UpdateRecord) -> None:
     """Add one record of ``updates`` to a batch; types that change no number only advance the offset.
 
-    Raises ``ValueError`` (pydantic's), with the batch unchanged, when the value does not match its ``type`` header.
+    Raises ``ValueError``, with the batch unchanged, when the value does not match its ``type`` header, or has a time
+    that not every time zone can express.
     """
     value = record.value or b""
     match kafka.header(record.headers, "type"):
         case "article":
-            batch.add_article(record.offset, Article.model_validate_json(value))
+            article = Article.model_validate_json(value)
+            _check_times(article.received_at)
+            batch.add_article(record.offset, article)
         case "story":
-            batch.add_story(record.offset, Story.model_validate_json(value), record.timestamp, value)
+            story = Story.model_validate_json(value)
+            _check_times(story.first_published, story.last_published)
+            batch.add_story(record.offset, story, max(0, min(record.timestamp, _LATEST_MS)), value)
         case "trend":
-            batch.add_trend(record.offset, Trend.model_validate_json(value))
+            trend = Trend.model_validate_json(value)
+            _check_times(trend.started, trend.at)
+            batch.add_trend(record.offset, trend)
         case _:
             batch.add_nothing(record.offset)
+
+
+def _check_times(*times: datetime) -> None:
+    for time in times:
+        if not _EARLIEST_YEAR <= time.year <= _LATEST_YEAR:
+            raise ValueError(f"{time.isoformat()}: the year must be from {_EARLIEST_YEAR} to {_LATEST_YEAR}")
 
 
 def batches(records: Iterable[UpdateRecord], uncountable: list[Uncountable]) -> Iterator[Batch]:

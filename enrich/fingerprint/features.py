@@ -23,6 +23,8 @@ FEATURES: Final = 1 << 22
 
 PACKED: Final = np.dtype([("feature", "<u4"), ("weight", "<f4")])
 _MOST = 64
+# More than any weight that is computed here.
+_MAX_WEIGHT = 1_000.0
 # Prefix of ids that are valid in one language only; across languages such a name is compared by its consonant key.
 _LOCAL = "x"
 _NUMBER_WEIGHT = 0.8
@@ -64,6 +66,8 @@ def unpack(packed: str) -> NDArray[np.void]:
     found = np.frombuffer(base64.b64decode(packed), PACKED)
     if len(found) and not (found["feature"].min() >= 1 and found["feature"].max() < FEATURES):
         raise ValueError(f"features are numbers from 1 to {FEATURES - 1}")
+    if not np.all((found["weight"] >= 0) & (found["weight"] <= _MAX_WEIGHT)):  # also refuses NaN
+        raise ValueError(f"the weights of features are from 0 to {_MAX_WEIGHT:g}")
     return found
 
 

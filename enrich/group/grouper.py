@@ -15,7 +15,7 @@ from enrich.group.similarity import Similarity
 from enrich.group.step import GroupStep, Split, decode, encode
 from enrich.group.stories import OpenStory, Stories, story_id
 from enrich.group.story_view import story_event
-from enrich.group.times import MICROSECOND, to_microseconds
+from enrich.group.times import MICROSECOND
 from enrich.group.window import PendingArticle, Window
 from services.events import AnnotatedArticle, Article, Story
 
@@ -24,6 +24,10 @@ ARTICLE_BYTES = 2_300
 CAPACITY = 200_000
 # Fields that an article has from its annotation.
 _ANNOTATED_FIELDS = [name for name in Article.model_fields if name in AnnotatedArticle.model_fields]
+
+
+class InvalidArticle(ValueError):
+    """An annotated article is not one that annotate would write; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,19 @@ class Grouper:
 
         None when there is nothing to publish: the window has the same content already, or a newer revision (annotate
         delivers at least once, so an older revision can arrive again after a newer one).
+
+        Raises ``InvalidArticle``, with the state unchanged, for what annotate would not write. After any other
+        exception the state is undefined.
         """
-        if not self._is_new(annotated):
+        try:
+            pending = PendingArticle.of(annotated)
+        except Exception as error:  # whatever the parsers raise
+            raise InvalidArticle(f"{type(error).__name__}: {error}") from error
+        if not self._is_new(pending):
             return None
-        self._evict(to_microseconds(annotated.received_at))
+        self._evict(pending.received)
         previous = self._window.newest(annotated.id)
-        pending = PendingArticle.of(annotated, self._window)
+        pending.enter(self._window)
         keys = lookup_keys(pending.row)
         match = self._duplicates.find(pending.row, keys, self._window.last + 1 - pending.age)
         if match is not None:
@@ -192,16 +203,15 @@ class Grouper:
             self._stories.remove(number)
             self._window.evict_oldest()
 
-    def _is_new(self, annotated: AnnotatedArticle) -> bool:
+    def _is_new(self, pending: PendingArticle) -> bool:
         """Whether the content differs from what the window has of the article, and is newer."""
-        known = self._window.newest(annotated.id)
-        received = to_microseconds(annotated.received_at)
-        if known is None or self._window.is_expired(known, received):
+        known = self._window.newest(pending.id)
+        if known is None or self._window.is_expired(known, pending.received):
             return True
-        row = self._window.rows[self._window.slot(known)]
+        row, own = self._window.rows[self._window.slot(known)], pending.row
         return bool(
-            bytes.fromhex(annotated.fingerprint) != row["fingerprint"].tobytes()
-            and (received, annotated.sequence) >= (int(row["received"]), int(row["sequence"]))
+            own["fingerprint"].tobytes() != row["fingerprint"].tobytes()
+            and (pending.received, int(own["sequence"])) >= (int(row["received"]), int(row["sequence"]))
         )
 
     def _choose_story(

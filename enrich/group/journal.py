@@ -40,6 +40,7 @@ _KINDS: Final = (b"article", b"story")
 # Types of records that others write to ``updates``.
 _OTHER_TYPES: Final = (fencing.FENCE, "trend")
 _PART_FORM: Final = re.compile(rb"([1-9]\d{0,8})/([1-9]\d{0,8})")
+_INPUT_FORM: Final = re.compile(rb"\d{1,18}")
 # Arrival times and the log's timestamps are from different machines, whose clocks may differ.
 _CLOCK_SKEW: Final = timedelta(minutes=10)
 
@@ -108,11 +109,19 @@ class Journal:
 
     @classmethod
     async def open(
-        cls, config: JournalConfig, grouper: Grouper, window: timedelta, producer: RecordProducer
+        cls,
+        config: JournalConfig,
+        grouper: Grouper,
+        window: timedelta,
+        producer: RecordProducer,
+        *,
+        inputs_end: int | None = None,
     ) -> "Journal":
         """Become the one writer of ``updates`` and restore its state: no other group can append after that.
 
-        ``grouper`` must be new; ``producer`` writes the snapshots. Raises ``fencing.Fenced`` or ``KafkaError``.
+        ``grouper`` must be new; ``producer`` writes the snapshots. ``inputs_end`` is the end offset of the inputs: a
+        record that names a later one as its input does not count as its output. Raises ``fencing.Fenced`` or
+        ``KafkaError``.
         """
         began = time.monotonic()
         writer = await fencing.FencedProducer.acquire(config.bootstrap, config.updates)
@@ -124,7 +133,7 @@ class Journal:
                 kafka.reader(config.bootstrap, config.entries) as snapshots,
             ):
                 recovery = _Recovery(
-                    grouper, updates, lookups, snapshots, window, writer.fence, journal._write_snapshot
+                    grouper, updates, lookups, snapshots, window, writer.fence, journal._write_snapshot, inputs_end
                 )
                 await recovery.run()
             journal.last_input, journal.recovered = recovery.last_input, recovery.counts
@@ -147,12 +156,16 @@ class Journal:
         ):
             await _Recovery(grouper, updates, lookups, snapshots, window, await updates.end()).run()
 
-    async def append(self, entries: Sequence[JournalEntry]) -> None:
-        """Publish outputs in order. Raises ``fencing.Fenced`` or ``KafkaError``."""
+    async def append(self, entries: Sequence[JournalEntry], *, singly: bool = False) -> None:
+        """Publish outputs in order. Raises ``fencing.Fenced`` or ``KafkaError``.
+
+        ``singly``: each record is acknowledged before the next one is sent, so that none is refused for another one.
+        """
         if not entries:
             return
         records = [record for entry in entries for record in _records(entry, self._config.logs)]
-        offsets = await self._writer.append(records)
+        batches = [[record] for record in records] if singly else [records]
+        offsets = [offset for batch in batches for offset in await self._writer.append(batch)]
         self._end = offsets[-1] + 1
         self.last_input = entries[-1].input_offset
         at = 0
@@ -196,11 +209,20 @@ class Journal:
         self._writer.close()
 
     async def _complete_partial_output(self, recovery: "_Recovery") -> None:
-        """Write the records that the last input lacks because its worker ended between two of them."""
-        missing = recovery.missing_records()
-        if missing:
-            offsets = await self._writer.append(missing)
-            self._end = offsets[-1] + 1
+        """Write the records that the last input lacks because its worker ended between two of them.
+
+        The event of a story that Kafka refuses is left out: the next event of that story has its state.
+        """
+        for record in recovery.missing_records():
+            try:
+                offsets = await self._writer.append([record])
+            except kafka.RecordRefused as error:
+                log.error("story_not_published", input=self.last_input, cause=str(error)[:300])
+                self._writer.close()
+                self._writer = await fencing.FencedProducer.acquire(self._config.bootstrap, self._config.updates)
+                self._end = self._writer.fence + 1
+            else:
+                self._end = offsets[-1] + 1
 
     async def _write_snapshot(self, segment: EntrySegment) -> None:
         """Write a segment in the background, one at a time.
@@ -218,7 +240,9 @@ class Journal:
 
     async def _try_snapshot(self, segment: EntrySegment) -> None:
         try:
-            await self._producer.send([Output(self._config.entries, None, segment.encode())])
+            refused = await self._producer.send([Output(self._config.entries, None, segment.encode())])
+            if refused:
+                raise refused[0]
         except (KafkaError, OSError) as error:
             log.warning("snapshot_failed", first=segment.first, last=segment.last, cause=repr(error)[:300])
 
@@ -228,7 +252,8 @@ class _Recovery:
     """Restores a journal's state up to ``end`` of ``updates``, from snapshots where there are any.
 
     ``lookups`` reads single records of ``updates``. ``write_snapshot`` takes the segments that have no snapshot yet;
-    without it nothing is written.
+    without it nothing is written. Inputs from ``inputs_end`` on do not exist: a record that names one was not written
+    by group, or was made from another log.
     """
 
     grouper: Grouper
@@ -238,6 +263,7 @@ class _Recovery:
     window: timedelta
     end: int
     write_snapshot: Callable[[EntrySegment], Awaitable[None]] | None = None
+    inputs_end: int | None = None
 
     def __post_init__(self) -> None:
         self.last_input = -1
@@ -345,7 +371,8 @@ class _Recovery:
                     pending.add(record.offset, origin.entry)
                 self.counts["from_updates"] += 1
                 await self._restore([origin.entry])
-            self.last_input, self._last = origin.input_offset, origin
+            if self.inputs_end is None or origin.input_offset < self.inputs_end:
+                self.last_input, self._last = origin.input_offset, origin
 
     async def _restore(self, entries: Sequence[bytes]) -> None:
         self._waiting += entries
@@ -399,7 +426,8 @@ def _restore(grouper: Grouper, entries: Sequence[bytes]) -> tuple[int, bool]:
         try:
             grouper.restore(rest)
             restored_last = True
-        except ValueError:  # the iterator is after the rejected entry
+        except Exception as error:  # the iterator is after the rejected entry
+            log.debug("entry_rejected", cause=repr(error)[:300])
             rejected += 1
             restored_last = False
     return rejected, restored_last
@@ -427,11 +455,11 @@ def _headers(kind: str, input_offset: int, part: int, parts: int) -> kafka.Heade
 
 def _origin(record: ConsumerRecord) -> _Origin | None:
     """Where a record comes from, by its headers; None when group did not write it."""
-    headers = dict(record.headers)
-    match = _PART_FORM.fullmatch(headers.get(_PART, b""))
-    input_offset = headers.get(_INPUT, b"")
+    headers = dict(record.headers)  # a header of somebody else may have no value
+    match = _PART_FORM.fullmatch(headers.get(_PART) or b"")
+    input_offset = headers.get(_INPUT) or b""
     kind = headers.get(_TYPE)
-    if match is None or not input_offset.isdigit() or kind not in _KINDS:
+    if match is None or not _INPUT_FORM.fullmatch(input_offset) or kind not in _KINDS:
         return None
     part, parts = int(match[1]), int(match[2])
     entry = headers.get(_ENTRY) if kind == b"article" else None

@@ -274,7 +274,8 @@ def _query_keys(row: NDArray[np.void], frequency: NDArray[np.int32]) -> tuple[ND
 
 def _bisect(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The half that a spectral bisection (signs of the Fiedler vector) separates from the first article."""
-    edges = (scores + scores.T) / 2 + _SMOOTHING
+    # Sentence vectors may be opposed: a negative edge would leave a node with less than nothing to divide by.
+    edges = np.maximum((scores + scores.T) / 2, 0.0) + _SMOOTHING
     np.fill_diagonal(edges, 0.0)
     scale = 1 / np.sqrt(edges.sum(axis=1))
     _, vectors = np.linalg.eigh(np.eye(len(edges)) - edges * scale[:, None] * scale)

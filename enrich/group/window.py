@@ -23,6 +23,7 @@ Numbers = NDArray[np.uint32]
 
 # Lower numbers are left free, for stories that began with an article that this process has never seen.
 _FIRST_NUMBER = 1 << 30
+_NO_FEATURES = np.zeros(0, features.PACKED)
 # Words of the text that stand in for a missing title.
 _TITLE_WORDS = 16
 
@@ -37,7 +38,8 @@ class PendingArticle:
 
     ``topics`` have their ``scores`` in hundredths. ``original`` is the id of the article that this one is a
     near-duplicate of. ``age`` is how many articles arrived since its first revision, 0 for a first revision.
-    ``vector`` is packed as ``embedding.pack`` does.
+    ``vector`` is packed as ``embedding.pack`` does. ``packed`` are the shared features and the terms that the row's
+    are chosen from, without their weights in a window.
     """
 
     row: NDArray[np.void]
@@ -51,29 +53,27 @@ class PendingArticle:
     original: str | None = None
     age: int = 0
     vector: NDArray[np.uint8] | None = None
+    packed: tuple[NDArray[np.void], NDArray[np.void]] = (_NO_FEATURES, _NO_FEATURES)
 
     @classmethod
-    def of(cls, annotated: AnnotatedArticle, window: "Window") -> Self:
-        """What the window will store of an article that is the next to enter it.
+    def of(cls, annotated: AnnotatedArticle) -> Self:
+        """What a window will store of an article; ``enter`` completes it.
 
-        Takes revision and age from the article's newest revision in ``window``, and feature weights from the document
-        frequencies there. Raises ``ValueError`` when a fingerprint, signature, feature or vector is malformed.
+        Raises ``ValueError`` when a fingerprint, signature, feature, vector or score is malformed.
         """
-        previous = window.newest(annotated.id)
         signed = signature.unpack(annotated.signature, annotated.sketch, annotated.shingles)
         row = np.zeros(1, ROW)[0]
         row["received"] = to_microseconds(annotated.received_at)
         row["published"] = to_microseconds(annotated.published_at or annotated.received_at)
         row["sequence"] = annotated.sequence
-        row["fingerprint"] = bytes.fromhex(annotated.fingerprint)
-        row["revision"] = 1 if previous is None else window.rows["revision"][window.slot(previous)] + 1
+        row["fingerprint"] = _fingerprint(annotated.fingerprint)
         row["shingles"] = signed.shingles
         row["minhash"] = signed.minhash
         row["sketch"] = NO_HASH
         row["sketch"][: len(signed.sketch)] = signed.sketch
-        row["features"], row["weights"] = weights.weigh(
-            features.unpack(annotated.shared), features.unpack(annotated.terms), window.frequency, len(window)
-        )
+        scores = [topic.score for topic in annotated.topics[:TOPICS]]
+        if not all(0 <= score <= 1 for score in scores):
+            raise ValueError(f"the scores of topics are from 0 to 1, not {scores}")
         return cls(
             row=row,
             id=annotated.id,
@@ -82,10 +82,21 @@ class PendingArticle:
             source=annotated.source,
             entities=_main_entities(annotated),
             topics=[(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
-            scores=[round(100 * topic.score) for topic in annotated.topics[:TOPICS]],
+            scores=[round(100 * score) for score in scores],
             vector=None if annotated.vector is None else embedding.unpack(annotated.vector),
-            age=0 if previous is None else window.last + 1 - int(window.firsts[window.slot(previous)]),
+            packed=(features.unpack(annotated.shared), features.unpack(annotated.terms)),
         )
+
+    def enter(self, window: "Window") -> None:
+        """Complete an article that is the next to enter a window.
+
+        Takes revision and age from the article's newest revision there, and feature weights from the document
+        frequencies there.
+        """
+        previous = window.newest(self.id)
+        self.row["revision"] = 1 if previous is None else window.rows["revision"][window.slot(previous)] + 1
+        self.age = 0 if previous is None else window.last + 1 - int(window.firsts[window.slot(previous)])
+        self.row["features"], self.row["weights"] = weights.weigh(*self.packed, window.frequency, len(window))
 
     @property
     def received(self) -> int:
@@ -223,6 +234,13 @@ class Window:
 def _fill(cells: NDArray[np.unsignedinteger], values: Sequence[int]) -> None:
     cells[: len(values)] = values
     cells[len(values) :] = 0
+
+
+def _fingerprint(digest: str) -> bytes:
+    found = bytes.fromhex(digest)
+    if len(found) != ROW["fingerprint"].itemsize:
+        raise ValueError(f"a fingerprint has {ROW['fingerprint'].itemsize} bytes, not {len(found)}")
+    return found
 
 
 def _main_entities(annotated: AnnotatedArticle) -> list[NamedEntity]:

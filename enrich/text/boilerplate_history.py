@@ -1,11 +1,10 @@
 """The boilerplate history of a restarted worker, loaded from the articles that annotate has published."""
 
-import json
-
 import structlog
 
 from enrich.text.boilerplate import BoilerplateDetector
 from services import kafka, kafka_topics
+from services.events import AnnotatedArticle
 
 log = structlog.get_logger(__name__)
 
@@ -20,9 +19,9 @@ async def load_history(bootstrap: kafka.Bootstrap) -> BoilerplateDetector:
         oldest, end = await reader.oldest(), await reader.end()
         async for record in reader.between(max(oldest, end - _LAST_ARTICLES), end):
             try:
-                article = json.loads(record.value)
-                if article["source"]:
-                    detector.learn(article["source"], article["text"])
-            except (ValueError, KeyError, TypeError) as error:  # not written by annotate
+                article = AnnotatedArticle.model_validate_json(record.value or b"")
+                if article.source:
+                    detector.learn(article.source, article.text)
+            except ValueError as error:  # not written by annotate
                 log.warning("invalid_record", topic="articles.annotated", offset=record.offset, cause=repr(error)[:300])
     return detector

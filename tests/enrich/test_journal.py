@@ -16,7 +16,7 @@ from services import fencing, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka
 from services.events import Article, Story
-from services.kafka import Output
+from services.kafka import Output, RecordRefused
 from tests.harness import eventually, log_of
 
 WINDOW = timedelta(hours=72)
@@ -71,11 +71,11 @@ class FailingProducer(RecordProducer):
         self._failing = failing
         self._calls = itertools.count()
 
-    async def send(self, outputs: Iterable[Output]) -> None:
+    async def send(self, outputs: Iterable[Output]) -> list[RecordRefused]:
         """Fails when the number of the call is one of those."""
         if next(self._calls) in self._failing:
             raise KafkaError("failed")
-        await super().send(outputs)
+        return await super().send(outputs)
 
 
 class World:
