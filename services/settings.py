@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     )
     kafka_certificate_file: Path | None = Field(None, description="client certificate for Kafka, PEM")
     kafka_key_file: Path | None = Field(None, description="its key, PEM; unset: in the same file")
-    redis: str | None = Field(None, description="Redis or Valkey URL; unset: embedded")
+    redis: str | None = Field(None, repr=False, description="Redis or Valkey URL; unset: embedded")
     redis_password_file: Path | None = Field(None, description="file with the password at Redis or Valkey")
     redis_ca_file: Path | None = Field(
         None, description="certificates to trust Redis or Valkey by, PEM; unset: those of this machine"

@@ -109,13 +109,13 @@ async def eventually(check: Callable[[], Any], seconds: float = 30) -> Any:
         await asyncio.sleep(0.1 if asks else 0.02)
 
 
-async def log_of(bootstrap: str, topic: kafka_topics.KafkaTopic, partition: int = 0) -> list[Any]:
+async def log_of(bootstrap: kafka.Bootstrap, topic: kafka_topics.KafkaTopic, partition: int = 0) -> list[Any]:
     """All records of a partition."""
     async with kafka.reader(bootstrap, topic.name, partition) as reader:
         return [record async for record in reader.between(await reader.oldest(), await reader.end())]
 
 
-async def updates(bootstrap: str) -> list[Article | Story]:
+async def updates(bootstrap: kafka.Bootstrap) -> list[Article | Story]:
     """Everything on ``updates`` that is an article or a story, in order."""
     kinds: dict[str | None, type[Article] | type[Story]] = {"article": Article, "story": Story}
     found: list[Article | Story] = []

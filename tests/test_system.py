@@ -85,14 +85,15 @@ class System:
         return psutil.Process(noted["processes"][name])
 
 
-def environment(data_dir: Path) -> dict[str, str]:
-    """A clean environment with the data directory set."""
+def environment(data_dir: Path, **settings: object) -> dict[str, str]:
+    """A clean environment with the data directory and these settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
-    return kept | {"KHABAR_DATA_DIR": str(data_dir), "KHABAR_SESSION_TIMEOUT": "2", "PYTHONUNBUFFERED": "1"}
+    kept |= {"KHABAR_DATA_DIR": str(data_dir), "KHABAR_SESSION_TIMEOUT": "2", "PYTHONUNBUFFERED": "1"}
+    return kept | {f"KHABAR_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @asynccontextmanager
-async def up(data_dir: Path, *options: str) -> AsyncIterator[System]:
+async def up(data_dir: Path, *options: str, **settings: object) -> AsyncIterator[System]:
     """Run ``khabar up`` on a free port; SIGTERM at the end, which must end it with status 0."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
@@ -104,7 +105,7 @@ async def up(data_dir: Path, *options: str) -> AsyncIterator[System]:
         str(port),
         *options,
         stdout=asyncio.subprocess.PIPE,
-        env=environment(data_dir),
+        env=environment(data_dir, **settings),
     )
     assert process.stdout is not None
     try:

@@ -5,21 +5,28 @@ import contextlib
 import shutil
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from services.connections import KafkaServers, client_options
 from services.embedded import jars
-from services.embedded.process import Process, free_port
+from services.embedded.process import Process, free_port, write_private
 from services.errors import StartError
+
+# The user of an embedded Kafka that has a password.
+USER = "khabar"
 
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=CLIENTS://127.0.0.1:{port}
+inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:{protocol}
 log.dirs={log_dir}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -38,6 +45,20 @@ broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 message.max.bytes=8388608
 """
+
+# A user for both listeners: without it any user of this machine could read and write.
+_LOGIN = """\
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.clients.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.clients.plain.sasl.jaas.config={jaas}
+listener.name.controller.plain.sasl.jaas.config={jaas}
+"""
+_JAAS = (
+    "org.apache.kafka.common.security.plain.PlainLoginModule required "
+    'username="{user}" password="{password}" user_{user}="{password}";'
+)
 
 _LOG4J = """\
 <Configuration status="error"><Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c)%n"/></Console>
@@ -69,17 +90,37 @@ def _cluster_id() -> str:
 
 
 class Kafka:
-    """A Kafka node that keeps its data in ``directory``; a start on the same directory continues with them."""
+    """A Kafka node that keeps its data in ``directory``; a start on the same directory continues with them.
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+    ``password``: of letters and digits; clients must then log in as ``USER``. ``properties``: further ones of the
+    broker.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        password: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory.resolve()
         self.port = port or free_port()
+        self._password = password
+        self._properties = dict(properties or {})
         self.process = Process("Kafka", self.directory / "kafka.log")
 
     @property
     def bootstrap(self) -> str:
-        """Bootstrap servers for clients."""
+        """Address for clients."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def servers(self) -> KafkaServers:
+        """Address and user for clients."""
+        if self._password is None:
+            return KafkaServers(self.bootstrap)
+        return KafkaServers(self.bootstrap, mechanism="PLAIN", user=USER, password=self._password)
 
     async def start(self) -> None:
         """Format the directory if it is new, start the node, and return once the broker responds.
@@ -90,9 +131,7 @@ class Kafka:
         paths = await asyncio.to_thread(jars.install)
         log_dir = self.directory / "log"
         properties = self.directory / "server.properties"
-        properties.write_text(
-            _PROPERTIES.format(port=self.port, controller_port=free_port(), log_dir=log_dir), encoding="utf-8"
-        )
+        write_private(properties, self._configuration(log_dir))
         log4j = self.directory / "log4j2.xml"
         log4j.write_text(_LOG4J, encoding="utf-8")
         # Java unpacks native libraries there and leaves them when it is killed, so use an own directory and empty it.
@@ -107,6 +146,13 @@ class Kafka:
         await self.process.start([*command, "kafka.Kafka", properties])
         await self.process.until(self._check, seconds=60)
 
+    def _configuration(self, log_dir: Path) -> str:
+        protocol = "PLAINTEXT" if self._password is None else "SASL_PLAINTEXT"
+        text = _PROPERTIES.format(port=self.port, controller_port=free_port(), log_dir=log_dir, protocol=protocol)
+        if self._password is not None:
+            text += _LOGIN.format(jaas=_JAAS.format(user=USER, password=self._password))
+        return text + "".join(f"{name}={value}\n" for name, value in self._properties.items())
+
     async def _format(self, command: list[str | Path]) -> None:
         formatting = Process("Kafka's storage tool", self.process.log)
         await formatting.start(command)
@@ -116,7 +162,7 @@ class Kafka:
     async def _check(self) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)  # cheaper than a client that cannot connect
         writer.close()
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = AIOKafkaAdminClient(**client_options(self.servers))
         try:
             await admin.start()
             await admin.list_topics()

