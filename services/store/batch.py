@@ -1,7 +1,7 @@
 """A segment of the log, aggregated before it is applied to the store."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -10,7 +10,7 @@ from itertools import combinations
 from pydantic_core import to_json
 
 from services.events import Article, Entity, Story, Trend
-from services.store.layout import DAY, PAIRED, SOURCE_DIGITS
+from services.store.layout import DAY, PAIRED, SOURCE_DIGITS, STORY_FACETS, Facet
 
 # How long ended trends are kept: longer than any cool-down.
 _KEEP_ENDED = timedelta(hours=48)
@@ -180,10 +180,16 @@ def _sources(articles: list[_ArticleChange]) -> list[tuple[int, list[str]]]:
     return [(day, [word for pair in pairs for word in pair]) for day, pairs in days.items()]
 
 
-def _story_row(change: _StoryChange) -> tuple[str, str, int | None, list[str]]:
+def _story_row(change: _StoryChange) -> tuple[str, str, int | None, list[str], list[str]]:
     story = change.story
     score = change.arrived_ms if story.merged_into is None else None
-    return story.id, change.encoded, score, [_hashed(source) for source in story.sources]
+    values: dict[Facet, Iterable[str]] = {
+        "entity": (entity.id for entity in story.entities),
+        "language": story.languages,
+        "topic": (topic.id for topic in story.topics),
+    }
+    facets = sorted({f"{facet}:{value}" for facet in STORY_FACETS for value in values[facet]})
+    return story.id, change.encoded, score, [_hashed(source) for source in story.sources], facets
 
 
 def _trend(trend: Trend) -> str:

@@ -1,7 +1,7 @@
 """The store's client: all reads and writes of the live aggregates in Redis or Valkey."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from services.events import Story, Trend, TrendKind, TrendWindow
 from services.store import layout
 from services.store.answers import Completeness, Count, RecordLocation, Series, State, Top
 from services.store.batch import Batch
-from services.store.layout import Dimension, Span, Window
+from services.store.layout import Dimension, Facet, Span, Window
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
 
 _LUA = Path(__file__).with_name("lua")
-_PAGE = 500
+# Stories that are read at once: parsing them takes the event loop about 5 ms.
+_PAGE = 100
 _DAYS_BACK = layout.KEPT // layout.DAY
 # How many buckets one call of the script removes from their windows; other clients are blocked that long.
 _BUCKETS_PER_ROLL = 20
@@ -199,28 +200,76 @@ class Store:
         """The id of the story that has this story's articles now: its own, or the end of its chain of merges."""
         return str(await self._run("survivor", (), story_id, self._today(), _DAYS_BACK))
 
-    async def stories(self, since: datetime) -> AsyncIterator[Story]:
+    async def stories(
+        self, since: datetime, wanted: Mapping[Facet, Collection[str]] | None = None, *, examined: int = 20_000
+    ) -> AsyncIterator[Story]:
         """Stories that were published since then, newest first; fetched page by page.
 
-        Only the newest 20,000 are listed, without merged ones.
+        Only the newest 20,000 are listed, without merged ones. ``wanted``: only stories that have one of the values
+        of each facet. Of the stories with a value of the rarest facet, the newest ``examined`` are looked at.
         """
         first = int(since.timestamp() * 1000)
-        at = 0
-        while page := await self._stories(first, at):
-            for found in page:
+        facets = [[f"{facet}:{value}" for value in values] for facet, values in (wanted or {}).items() if values]
+        async for page in self._ids(first, facets, examined):
+            if not page:
+                continue
+            for found in await self.redis.mget([f"{layout.TAG}:story:{story_id}" for story_id in page]):
                 story = None if found is None else Story.model_validate_json(found)
                 # A story may have been merged after the ids of the page were read.
                 if story is not None and story.merged_into is None:
                     yield story
-            at += len(page)
 
-    async def _stories(self, first: int, at: int) -> list[str | None]:
-        ids: list[Any] = await self.redis.zrange(
-            layout.STORIES, "+inf", first, desc=True, byscore=True, offset=at, num=_PAGE
-        )
-        if not ids:
-            return []
-        found: list[Any] = await self.redis.mget([f"{layout.TAG}:story:{story_id}" for story_id in ids])
+    async def _ids(self, first: int, facets: list[list[str]], examined: int) -> AsyncIterator[list[str]]:
+        """Ids of stories that have one of each list of facets, in pages, newest first."""
+        keys = [layout.STORIES]
+        others: list[frozenset[str]] = []
+        if facets:
+            counts = await self._counted(first, facets)
+            rarest = min(range(len(facets)), key=counts.__getitem__)
+            if not counts[rarest]:
+                return
+            keys = [layout.stories_with(facet) for facet in facets[rarest]]
+            others = [frozenset(some) for at, some in enumerate(facets) if at != rarest]
+        pages = self._paged(keys[0], first, examined) if len(keys) == 1 else self._merged(keys, first, examined)
+        async for page in pages:
+            yield await self._having(page, others) if others else page
+
+    async def _counted(self, first: int, facets: list[list[str]]) -> list[int]:
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for facet in (facet for some in facets for facet in some):
+                pipeline.zcount(layout.stories_with(facet), first, "+inf")
+            counts = iter(await pipeline.execute())
+        return [sum(next(counts) for _ in some) for some in facets]
+
+    async def _paged(self, key: str, first: int, examined: int) -> AsyncIterator[list[str]]:
+        for at in range(0, examined, _PAGE):
+            number = min(_PAGE, examined - at)
+            page: list[Any] = await self.redis.zrange(
+                key, "+inf", first, desc=True, byscore=True, offset=at, num=number
+            )
+            if not page:
+                return
+            yield page
+
+    async def _merged(self, keys: list[str], first: int, examined: int) -> AsyncIterator[list[str]]:
+        scores: dict[str, float] = {}
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.zrange(key, "+inf", first, desc=True, byscore=True, offset=0, num=examined, withscores=True)
+            for page in await pipeline.execute():
+                scores.update(page)
+        ids = sorted(scores, key=lambda story_id: (scores[story_id], story_id), reverse=True)[:examined]
+        for at in range(0, len(ids), _PAGE):
+            yield ids[at : at + _PAGE]
+
+    async def _having(self, page: list[str], facets: list[frozenset[str]]) -> list[str]:
+        """Those of the stories that have one of each set of facets."""
+        listed: list[Any] = await self.redis.hmget(layout.FACETS, page)
+        found = []
+        for story_id, lines in zip(page, listed, strict=True):
+            has = frozenset((lines or "").split("\n"))
+            if not any(map(has.isdisjoint, facets)):
+                found.append(story_id)
         return found
 
     async def close(self) -> None:

@@ -19,6 +19,8 @@ place:DAY:SHARD                hash   article or story id → offset of its newe
                                       ``>ID`` → offset and story into which a story was merged
 story:ID                       string one of the newest 20,000 stories as JSON
 stories                        zset   ids of those, without merged ones, by when they were published (ms)
+stories:FACET:VALUE            zset   the same of the stories that have this language, entity or topic
+facets                         hash   story id → its FACET:VALUE, one a line; for the stories in ``stories``
 trends                         hash   KIND:WINDOW:ID → last event of a trend, active or recently ended, as JSON
 ============================== ====== ===========================================================================
 
@@ -42,6 +44,7 @@ TAG: Final = "{khabar}"
 APPLIED: Final = f"{TAG}:applied"
 STATE: Final = f"{TAG}:state"
 STORIES: Final = f"{TAG}:stories"
+FACETS: Final = f"{TAG}:facets"
 TRENDS: Final = f"{TAG}:trends"
 
 SECONDS: Final[dict[Span, int]] = {"m": 60, "h": 3600, "d": 86_400}
@@ -59,6 +62,9 @@ SOURCE_DIGITS: Final = 12
 # How many of an article's entities form its pairs: those that it mentions most.
 PAIRED: Final = 3
 MOST_STORIES: Final = 20_000
+# What stories are found by.
+Facet = Literal["entity", "language", "topic"]
+STORY_FACETS: Final[tuple[Facet, ...]] = get_args(Facet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,7 @@ LAYOUT: Final[dict[str, Any]] = {
     "source": SOURCE_DIGITS,
     "kept": KEPT,
     "stories": MOST_STORIES,
+    "facets": [*STORY_FACETS],
     "seconds": SECONDS,
     "spans": {
         dimension: {
@@ -184,6 +191,11 @@ def shard(name: str, shards: int) -> int:
     for byte in name.encode()[-6:]:
         number = (number * 31 + byte) % 65_521
     return number % shards
+
+
+def stories_with(facet: str) -> str:
+    """Key of the sorted set of the stories that have a facet, ``FACET:VALUE``."""
+    return f"{STORIES}:{facet}"
 
 
 def top(dimension: str, window: Window) -> str:

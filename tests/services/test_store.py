@@ -3,6 +3,8 @@
 Tests of each script, and of what servers and clusters may do differently, take ``each_store``; the others take one.
 """
 
+import random
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.events import Article, Entity, Story, Trend
+from services.events import Article, Entity, Story, Topic, Trend
 from services.store import Batch, Counts, Gap, RecordLocation, Store, layout
-from services.store.layout import WINDOWS, bucket
+from services.store.layout import WINDOWS, Facet, bucket
 
 # Half a minute after a full one; locations and sources are kept by day, today included.
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
@@ -266,7 +268,7 @@ async def test_every_key_expires(each_store: Store) -> None:
     keys = [key async for key in each_store.redis.scan_iter()]
     kinds = {key.split(":")[1] for key in keys}
     assert kinds == {
-        *("applied", "state", "n", "top", "names", "source", "sources", "place", "story", "stories", "trends")
+        *("applied", "state", "n", "top", "names", "source", "sources", "place", "story", "stories", "facets", "trends")
     }
     lives = {key: await each_store.redis.ttl(key) for key in keys}
     assert all(0 < life <= 70 * 24 * 3600 for life in lives.values()), lives
@@ -443,3 +445,67 @@ async def test_scripts_and_python_agree_on_shards(each_store: Store) -> None:
     day = bucket("d", NOW)
     for name in names:
         assert [count for _, count in (await each_store.series("source", name, "d", first=day, last=day)).points] == [1]
+
+
+async def test_stories_are_found_by_their_present_facets(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After changes, merges, expiry and eviction, each combination of facets finds what a look at every story finds."""
+    monkeypatch.setitem(layout.LAYOUT, "stories", 30)
+    own = Store(store.url)
+    rng = random.Random(3)
+    offset = 0
+    for step in range(12):
+        batch = Batch()
+        for _ in range(10):
+            changed = story(f"s{rng.randrange(60)}", merged_into="s0" if rng.random() < 0.1 else None).model_copy(
+                update={
+                    "languages": rng.sample(["ar", "en", "fr"], rng.randrange(3)),
+                    "entities": [
+                        Entity(id=one, name=one, type="LOC", mentions=[]) for one in rng.sample(["Q1", "Q2", "Q3"], 2)
+                    ],
+                    "topics": [Topic(id=f"medtop:{rng.randrange(3)}", label="t", score=1.0)],
+                }
+            )
+            batch.add_story(offset, changed, MS + step * 86_400_000)
+            offset += 1
+        await own.apply("updates-0", batch, now=NOW)
+    everything = [found async for found in own.stories(NOW)]
+    assert len(everything) > 10
+    choices: list[dict[Facet, list[str]]] = [
+        {"language": ["ar"]},
+        {"entity": ["Q1"]},
+        {"entity": ["Q1", "Q3"], "language": ["en", "fr"]},
+        {"topic": ["medtop:1"], "entity": ["Q2"], "language": ["ar", "en"]},
+        {"entity": ["nobody"], "language": ["ar"]},
+    ]
+    for wanted in choices:
+        expected = [
+            one.id
+            for one in everything
+            if ("language" not in wanted or set(wanted["language"]) & set(one.languages))
+            and ("entity" not in wanted or set(wanted["entity"]) & {entity.id for entity in one.entities})
+            and ("topic" not in wanted or set(wanted["topic"]) & {topic.id for topic in one.topics})
+        ]
+        assert [found.id async for found in own.stories(NOW, wanted)] == expected
+    # Nothing is left of stories that are no longer listed.
+    listed_ids = {one.id for one in everything}
+    assert set(await own.redis.hkeys(layout.FACETS)) == listed_ids
+    for key in await own.redis.keys(f"{layout.STORIES}:*"):
+        assert set(await own.redis.zrange(key, 0, -1)) <= listed_ids
+    await own.close()
+
+
+async def test_a_rare_filter_needs_no_scan_of_all_stories(store: Store) -> None:
+    """Among 6,000 stories one that nobody has is answered in milliseconds, and so is one that a single story has."""
+    for at in range(0, 6_000, 500):
+        batch = Batch()
+        for number in range(at, at + 500):
+            found = story(f"s{number}").model_copy(
+                update={"entities": [Entity(id=f"Q{number}", name="n", type="LOC", mentions=[])]}
+            )
+            batch.add_story(number, found, MS + number)
+        await store.apply("updates-0", batch, now=NOW)
+    for entity, expected in (("Qnope", []), ("Q17", ["s17"])):
+        began = time.process_time()
+        wanted: dict[Facet, list[str]] = {"entity": [entity], "language": ["ar"]}
+        assert [one.id async for one in store.stories(NOW, wanted)] == expected
+        assert time.process_time() - began < 0.05

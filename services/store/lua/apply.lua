@@ -6,7 +6,7 @@
 --   names          {id, name, …} of entities and topics
 --   sources        list of {day, {entity, source, …}}, without repeated pairs
 --   places         list of {day, {field, value, …}}
---   stories        list of {id, JSON, score or null if it was merged, {source, …}}
+--   stories        list of {id, JSON, score or null if it was merged, {source, …}, {FACET:VALUE, …}}
 --   trends         list of {field, JSON, phase}
 --   expire_before  trends that ended before this time (ms since 1970) are removed
 --   since          when the first article of the segment arrived (ms since 1970), if there is one
@@ -148,6 +148,22 @@ for _, placed in ipairs(batch.places) do
   end
 end
 
+local function stories_with(facet) return STORIES .. ':' .. facet end
+
+-- List a story under these facets and no others.
+local function list_under(id, score, facets)
+  local now = {}
+  for _, facet in ipairs(facets) do now[facet] = true end
+  for facet in string.gmatch(call('HGET', FACETS, id) or '', '[^\n]+') do
+    if not now[facet] then call('ZREM', stories_with(facet), id) end
+  end
+  for facet in pairs(now) do
+    call('ZADD', stories_with(facet), score, id)
+    call('EXPIRE', stories_with(facet), layout.kept)
+  end
+  if #facets > 0 then call('HSET', FACETS, id, table.concat(facets, '\n')) else call('HDEL', FACETS, id) end
+end
+
 for _, story in ipairs(batch.stories) do
   local id, score, sources = story[1], story[3], story[4]
   local key = sources_key(id)
@@ -156,19 +172,31 @@ for _, story in ipairs(batch.stories) do
     call('EXPIRE', key, layout.kept)
   end
   call('SET', TAG .. 'story:' .. id, story[2], 'EX', layout.kept)
-  if score ~= cjson.null then call('ZADD', STORIES, score, id) else call('ZREM', STORIES, id) end
+  if score ~= cjson.null then
+    call('ZADD', STORIES, score, id)
+    list_under(id, score, story[5])
+  else
+    call('ZREM', STORIES, id)
+    list_under(id, 0, {})
+  end
 end
 if #batch.stories > 0 then
   local newest = call('ZRANGE', STORIES, -1, -1, 'WITHSCORES')[2]
   if newest then
-    call('ZREMRANGEBYSCORE', STORIES, '-inf', string.format('(%d', newest - layout.kept * 1000))
+    local too_old = string.format('(%d', newest - layout.kept * 1000)
+    for _, id in ipairs(call('ZRANGEBYSCORE', STORIES, '-inf', too_old)) do list_under(id, 0, {}) end
+    call('ZREMRANGEBYSCORE', STORIES, '-inf', too_old)
   end
   local over = call('ZCARD', STORIES) - layout.stories
   if over > 0 then
     local oldest = call('ZPOPMIN', STORIES, over)
-    for at = 1, #oldest, 2 do call('DEL', TAG .. 'story:' .. oldest[at]) end
+    for at = 1, #oldest, 2 do
+      list_under(oldest[at], 0, {})
+      call('DEL', TAG .. 'story:' .. oldest[at])
+    end
   end
   call('EXPIRE', STORIES, layout.kept)
+  call('EXPIRE', FACETS, layout.kept)
 end
 
 if #batch.trends > 0 then

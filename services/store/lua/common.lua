@@ -2,6 +2,7 @@
 -- are built here, all with one hash tag.
 local TAG = '{khabar}:'
 local STATE, APPLIED, STORIES, TRENDS = TAG .. 'state', TAG .. 'applied', TAG .. 'stories', TAG .. 'trends'
+local FACETS = TAG .. 'facets'
 
 local function hash(id)
   local number = 0
