@@ -3,6 +3,8 @@
 ========== ========================================================================
 producer   writes articles to Kafka: acknowledged, or an error that says why not
 gzipped    bounded decompression of request bodies
+access     who may speak to ingest: the token, the host
+budget     the memory of the bodies, shared between clients
 push       the HTTP API: ``POST /v1/articles``, health and metrics
 feeds/     polling of RSS and Atom feeds
 generator/ the synthetic stream of ``khabar generate``, with its truth

@@ -11,6 +11,7 @@ addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 clock         the current time
+request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)
 files         reading articles from files and directories
