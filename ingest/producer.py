@@ -8,7 +8,15 @@ from datetime import UTC
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    UnsupportedForMessageFormatError,
+)
 from prometheus_client import Counter
 
 from services import deadletters, identity, kafka, kafka_topics
@@ -23,6 +31,19 @@ REFUSED = Counter("khabar_ingest_refused_total", "Articles that were refused", [
 
 # Leaves space for the key, headers and framing of the record.
 MAX_VALUE_BYTES = kafka.MAX_RECORD_BYTES - 16_384
+
+# What Kafka or its client answers when a record itself is the reason: it would do so again at each attempt.
+_REFUSALS = (
+    CorruptRecordException,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    UnsupportedForMessageFormatError,
+)
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+_REFUSED_SIZE = "Kafka refuses the article: it is too large"
 
 _FIRST_DELAY = 0.1
 _MAX_DELAY = 2.0
@@ -40,6 +61,10 @@ class Unavailable(Exception):
     def __init__(self, cause: str, *, sent: bool = False) -> None:
         super().__init__(cause)
         self.sent = sent
+
+
+class Refused(Exception):
+    """Kafka refuses a record for what it is, such as its size; another attempt would not help."""
 
 
 class TooLarge(Exception):
@@ -82,6 +107,8 @@ class Intake:
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._away = False
         self._closing: set[asyncio.Task[None]] = set()
+        # One search for a refused record at a time: each takes several producers.
+        self._searching = asyncio.Lock()
 
     def prepare(self, article: ArticleIn, *, article_id: str | None = None) -> PreparedRecord:
         """Add the id and the time of arrival to an article, and encode it. ``article_id``: its id, if known.
@@ -100,15 +127,71 @@ class Intake:
     async def accept(self, articles: Sequence[ArticleIn], *, way: str | None = None) -> list[str]:
         """Write articles to ``articles.raw``, in order; return their ids when Kafka has acknowledged all of them.
 
-        Raises ``TooLarge`` before anything is written, or ``Unavailable`` when not all were acknowledged.
+        Raises ``TooLarge`` before anything is written, ``Refused`` for an article that Kafka refuses, or
+        ``Unavailable`` when not all were acknowledged.
         """
-        return await self.write([self.prepare(article) for article in articles], way=way)
-
-    async def write(self, prepared: Sequence[PreparedRecord], *, way: str | None = None) -> list[str]:
-        """As ``accept``, for articles that are already prepared."""
-        await self._send([kafka.Output(kafka_topics.RAW.name, one.id.encode(), one.value) for one in prepared])
-        ACCEPTED.labels(way or self._way).inc(len(prepared))
+        prepared = [self.prepare(article) for article in articles]
+        refused = await self.write(prepared, way=way)
+        if refused:
+            raise Refused(next(iter(refused.values())))
         return [one.id for one in prepared]
+
+    async def write(self, prepared: Sequence[PreparedRecord], *, way: str | None = None) -> dict[int, str]:
+        """Write prepared articles, in order; return when Kafka has acknowledged all that it takes.
+
+        The others, which Kafka refuses for what they are, are returned: their places in ``prepared``, and why. Raises
+        ``Unavailable``.
+        """
+        outputs = [kafka.Output(kafka_topics.RAW.name, one.id.encode(), one.value) for one in prepared]
+        refused: dict[int, str] = {}
+        try:
+            await self._send(outputs)
+        except Refused:
+            # One of these, or of another request whose records were in the same batch.
+            async with self._searching:
+                refused = await self._write_by_halves(outputs)
+        ACCEPTED.labels(way or self._way).inc(len(outputs) - len(refused))
+        return refused
+
+    async def _write_by_halves(self, outputs: Sequence[kafka.Output]) -> dict[int, str]:
+        """Write records, each part with a producer of its own; return the places of those refused, and why."""
+        refused: dict[int, str] = {}
+        too_large = MAX_VALUE_BYTES + 1  # what has this size or more need not be tried
+        parts = [list(range(len(outputs)))]
+        while parts:
+            part = parts.pop()
+            fitting = [place for place in part if len(outputs[place].value or b"") < too_large]
+            refused |= {place: _REFUSED_SIZE for place in part if place not in fitting}
+            try:
+                await self._send_alone([outputs[place] for place in fitting])
+            except Refused as error:
+                middle = len(fitting) // 2
+                if middle:
+                    parts += [fitting[middle:], fitting[:middle]]
+                    continue
+                by_size = isinstance(error.__cause__, _TOO_LARGE)
+                refused[fitting[0]] = _REFUSED_SIZE if by_size else f"Kafka refuses the article: {error}"
+                if by_size:
+                    too_large = len(outputs[fitting[0]].value or b"")
+        return refused
+
+    async def _send_alone(self, outputs: Sequence[kafka.Output]) -> None:
+        """As ``_send``, with a new producer that nothing else uses."""
+        if not outputs:
+            return
+        producer = kafka.producer(self._bootstrap)
+        sent = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                await producer.start()
+            sent = True
+            await kafka.produce_batch(producer, outputs, within=self._timeout)
+        except _REFUSALS as error:
+            raise Refused(_reason(error)) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable(_reason(error), sent=sent) from error
+        finally:
+            self._close_later(producer)
 
     async def reject(self, letters: Sequence[tuple[deadletters.SourceRecord, str]], *, stage: str) -> None:
         """Write dead letters, given as source record and cause, to ``articles.rejected``.
@@ -145,7 +228,7 @@ class Intake:
             await asyncio.wait(self._closing, timeout=kafka.CLOSE_TIMEOUT)
 
     async def _send(self, outputs: Sequence[kafka.Output]) -> None:
-        """Produce in order and await all acknowledgements. Raises ``Unavailable``."""
+        """Produce in order and await all acknowledgements. Raises ``Unavailable`` or ``Refused``."""
         deadline = asyncio.get_running_loop().time() + self._timeout
         producer = None
         try:
@@ -153,6 +236,9 @@ class Intake:
                 producer = await self._connected()
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await kafka.produce_batch(producer, outputs, within=left)
+        except _REFUSALS as error:
+            self._replace(producer, away=False)
+            raise Refused(_reason(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None:
                 self._replace(producer)
@@ -179,12 +265,12 @@ class Intake:
                 async with asyncio.timeout(self._timeout):
                     await producer.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                await producer.stop()
+                await _stop(producer)
                 if not self._away:
                     self._away = True
                     log.warning("kafka_away", kafka=str(self._bootstrap), cause=_reason(error))
             except BaseException:
-                await producer.stop()
+                await _stop(producer)
                 raise
             else:
                 break
@@ -195,16 +281,28 @@ class Intake:
         self._producer = producer
         return producer
 
-    def _replace(self, producer: AIOKafkaProducer) -> None:
-        """Discard a producer that failed, and start another one."""
-        if self._producer is producer:
+    def _replace(self, producer: AIOKafkaProducer | None, *, away: bool = True) -> None:
+        """Discard a producer that failed, and start another one. ``away``: it failed because Kafka does not answer."""
+        if producer is not None and self._producer is producer:
             self._producer = None
-            self._away = True
-            log.warning("kafka_away", kafka=str(self._bootstrap), cause="no acknowledgement in time")
+            if away:
+                self._away = True
+                log.warning("kafka_away", kafka=str(self._bootstrap), cause="no acknowledgement in time")
+            else:
+                log.warning("kafka_refused_records", kafka=str(self._bootstrap))
             self._connecting = asyncio.create_task(self._connect())
-            closing = kafka.discard(producer)
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._close_later(producer)
+
+    def _close_later(self, producer: AIOKafkaProducer) -> None:
+        closing = kafka.discard(producer)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer that did not start; one that does not even stop in time is dropped."""
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(producer.stop(), kafka.CLOSE_TIMEOUT)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,9 +1,12 @@
 """The HTTP API of ingest: ``POST /v1/articles``, health and metrics.
 
-It has no authentication: the gateway does that, and only the gateway and trusted clients can reach this service.
+It has no API keys: the gateway has, and forwards pushes with the token of ingest.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request, Response
@@ -11,11 +14,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ingest.access import Access, NotAdmitted
+from ingest.budget import BodyBudget, Claim, Exhausted
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
-from services import problems
+from services import problems, request_body
+from services.blocking import run_in_thread
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
-from services.parsing import Articles, InvalidArticle, MalformedBody, articles
+from services.parsing import InvalidArticle, MalformedBody, TooMany, articles
 from services.settings import Settings
 
 REQUESTS = Counter("khabar_ingest_requests_total", "Pushes by response status", ["status"])
@@ -23,10 +29,12 @@ SECONDS = Histogram("khabar_ingest_request_seconds", "Seconds from the first byt
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
-# The maximum time to read a body.
-_READ_SECONDS = 60.0
-# All bodies being read may take this many times the size limit of one body; further requests get a 503.
+# All bodies may take this many times the size limit of one body; further requests get a 503.
 _BODIES = 8
+# Further connections get a 503.
+CONNECTIONS = 1_000
+# A refused body is not read to its end.
+_CLOSE = {"Connection": "close"}
 # In the detail of a 503: whether articles may have been accepted.
 _NOTHING_ACCEPTED = "nothing was accepted"
 _MAYBE_ACCEPTED = "some or all may still have been accepted; sending all of them again is safe"
@@ -41,17 +49,41 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-class MemoryBudget:
-    """The memory, in bytes, that is left for all bodies being read."""
+@dataclass(frozen=True)
+class _Pushed:
+    """The articles of a body: ready to be written or rejected, each with its index. ``size``: of the plain body."""
 
-    def __init__(self, limit: int) -> None:
-        self.left = limit
+    prepared: list[tuple[int, PreparedRecord]]
+    rejected: list[tuple[int, InvalidArticle]]
+    size: int
+
+
+class _Pushes:
+    """What all pushes share: limits, the budget for bodies, and the turn to read one.
+
+    Bodies are unpacked, parsed and checked in a thread, one at a time: each takes many times its size for a moment.
+    """
+
+    def __init__(self, settings: Settings, intake: Intake) -> None:
+        self.settings = settings
+        self.intake = intake
+        self.access = Access(settings)
+        self.budget = BodyBudget(settings.max_body_bytes * _BODIES, CONNECTIONS)
+        self.turn = asyncio.Lock()
 
 
 def create_app(settings: Settings, intake: Intake) -> FastAPI:
     """The application that writes pushed articles to ``intake``, within the limits of ``settings``."""
     app = FastAPI(title="Khabar ingest", docs_url=None, redoc_url=None)
-    budget = MemoryBudget(settings.max_body_bytes * _BODIES)
+    pushes = _Pushes(settings, intake)
+
+    @app.middleware("http")
+    async def _only_own_hosts(request: Request, serve: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            pushes.access.check_host(request)
+        except NotAdmitted as refused:
+            return problems.response(problems.problem(refused.status, str(refused)), _CLOSE)
+        return await serve(request)
 
     @app.exception_handler(Refusal)
     async def _refused(_: Request, refusal: Refusal) -> Response:
@@ -70,7 +102,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
         """Accept articles: one JSON object, an array, or one object a line (NDJSON)."""
         with SECONDS.time():
             try:
-                result = await _push(request, settings, intake, budget)
+                result = await _push(request, pushes)
             except Refusal as refusal:
                 REQUESTS.labels(refusal.problem.status).inc()
                 raise
@@ -101,36 +133,84 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
     return app
 
 
-async def _push(request: Request, settings: Settings, intake: Intake, budget: MemoryBudget) -> PushResult:
-    kind = _content_type(request)
-    body = await _body(request, settings.max_body_bytes, budget)
-    pushed = _articles(body, kind, settings.max_articles)
-    accepted: list[tuple[int, PreparedRecord]] = []
-    rejected: list[tuple[int, InvalidArticle]] = []
-    for index, article in pushed:
-        if isinstance(article, InvalidArticle):
-            rejected.append((index, article))
-            continue
-        try:
-            accepted.append((index, intake.prepare(article)))
-        except TooLarge as error:
-            rejected.append((index, InvalidArticle(error.cause, error.field)))
-        if index % 50 == 49:
-            await asyncio.sleep(0)  # so that a push of a thousand articles does not block other requests
-    REFUSED.labels("push").inc(len(rejected))
-    if not accepted:
-        _refuse_all(len(pushed), *rejected[0])
+async def _push(request: Request, pushes: _Pushes) -> PushResult:
     try:
-        await intake.write([prepared for _, prepared in accepted], way="push")
+        pushes.access.check_token(request)
+    except NotAdmitted as refused:
+        _refuse(refused.status, str(refused), headers={**_CLOSE, **(refused.headers or {})})
+    try:
+        with pushes.budget.request(pushes.access.client(request)) as claim:
+            return await _accept(request, pushes, claim)
+    except Exhausted as error:
+        of = " of this client" if error.client else ""
+        detail = f"{_NOTHING_ACCEPTED}: {error}{of}"
+        _refuse(429 if error.client else 503, detail, headers={**_CLOSE, "Retry-After": "1"})
+
+
+async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult:
+    """Read, check and write the articles of a request. Raises ``Refusal`` or ``Exhausted``."""
+    kind = _content_type(request)
+    packed = _content_encoding(request) != "identity"
+    body = await _body(request, pushes.settings.max_body_bytes, claim)
+    async with pushes.turn:
+        work = partial(_read, body, kind, pushes.settings, pushes.intake, packed=packed)
+        pushed = await run_in_thread(work, name="push")
+    del body, work
+    claim.hold(pushed.size)
+    rejected = pushed.rejected
+    if not pushed.prepared:
+        REFUSED.labels("push").inc(len(rejected))
+        _refuse_all(*rejected[0], count=len(rejected))
+    try:
+        refused = await pushes.intake.write([prepared for _, prepared in pushed.prepared], way="push")
     except asyncio.CancelledError:
         # A request is cancelled only when the service stops.
         _refuse(503, f"{_MAYBE_ACCEPTED}: the service stopped before Kafka acknowledged", headers={"Retry-After": "5"})
     except Unavailable as error:
         _refuse(503, f"{_MAYBE_ACCEPTED if error.sent else _NOTHING_ACCEPTED}: {error}", headers={"Retry-After": "5"})
+    accepted = [one for place, one in enumerate(pushed.prepared) if place not in refused]
+    rejected = sorted(
+        rejected + [(pushed.prepared[place][0], InvalidArticle(cause, "text")) for place, cause in refused.items()],
+        key=lambda one: one[0],
+    )
+    REFUSED.labels("push").inc(len(rejected))
+    if not accepted:
+        _refuse_all(*rejected[0], count=len(rejected))
     return PushResult(
         accepted=[Accepted(index=index, id=prepared.id) for index, prepared in accepted],
         rejected=[Rejected(index=index, error=str(invalid)) for index, invalid in rejected],
     )
+
+
+def _read(body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool) -> _Pushed:
+    """Unpack, parse and check a body, one article after the other. Raises ``Refusal``."""
+    if packed:
+        try:
+            unpacking = Gunzip(settings.max_body_bytes)
+            body = unpacking.feed(body)
+            unpacking.finish()
+        except Oversized:
+            _too_large(settings.max_body_bytes)
+        except Corrupt as error:
+            _refuse(400, str(error))
+    pushed = _Pushed([], [], len(body))
+    try:
+        found = articles(body, lines=kind == _NDJSON, most=settings.max_articles)
+        if not len(found):
+            _refuse(422, "the request holds no article")
+        for index, article in found:
+            if isinstance(article, InvalidArticle):
+                pushed.rejected.append((index, article))
+                continue
+            try:
+                pushed.prepared.append((index, intake.prepare(article)))
+            except TooLarge as error:
+                pushed.rejected.append((index, InvalidArticle(error.cause, error.field)))
+    except MalformedBody as error:
+        _refuse(400, str(error))
+    except TooMany as error:
+        _refuse(413, str(error))
+    return pushed
 
 
 def _content_type(request: Request) -> str:
@@ -143,64 +223,42 @@ def _content_type(request: Request) -> str:
     return kind.strip()
 
 
-async def _body(request: Request, limit: int, budget: MemoryBudget) -> bytes:
-    """The whole body, decompressed. More than ``limit`` bytes are refused while reading."""
+def _content_encoding(request: Request) -> str:
+    """The content encoding, ``identity`` or gzip; any other is refused."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
         detail = f"{encoding} is not understood; send gzip or no encoding"
         _refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": "gzip"})
+    return encoding
+
+
+async def _body(request: Request, limit: int, claim: Claim) -> bytes:
+    """The whole body as it was sent. More than ``limit`` bytes are refused while reading."""
     if int(request.headers.get("content-length", 0)) > limit:
         _too_large(limit)
-    gunzip = None if encoding == "identity" else Gunzip(limit)
-    chunks: list[bytes] = []
-    size = received = 0
+    body = bytearray()
+
+    def take(chunk: bytes) -> None:
+        if len(body) + len(chunk) > limit:
+            _too_large(limit)
+        claim.hold(len(body) + len(chunk))
+        body.extend(chunk)
+
     try:
-        async with asyncio.timeout(_READ_SECONDS):
-            async for chunk in request.stream():
-                received += len(chunk)
-                plain = gunzip.feed(chunk) if gunzip else chunk
-                size += len(plain)
-                budget.left -= len(plain)
-                if size > limit or received > limit:
-                    _too_large(limit)
-                if budget.left < 0:
-                    detail = f"{_NOTHING_ACCEPTED}: too many large requests at one time"
-                    _refuse(503, detail, headers={"Retry-After": "1"})
-                chunks.append(plain)
-        if gunzip:
-            gunzip.finish()
-    except Oversized:
-        _too_large(limit)
-    except Corrupt as error:
-        _refuse(400, str(error))
-    except TimeoutError:
-        _refuse(408, f"the body did not arrive within {_READ_SECONDS:.0f} s")
-    finally:
-        budget.left += size
-    return b"".join(chunks)
+        await request_body.receive(request.stream(), take)
+    except request_body.TooSlow as error:
+        _refuse(408, str(error), headers=_CLOSE)
+    return bytes(body)
 
 
-def _articles(body: bytes, kind: str, limit: int) -> Articles:
-    """The articles of a body. Refuses a body that is not JSON, or that has none or more than ``limit``."""
-    try:
-        found = articles(body, lines=kind == _NDJSON)
-    except MalformedBody as error:
-        _refuse(400, str(error))
-    if len(found) > limit:
-        _refuse(413, f"{len(found)} articles in one request, at most {limit} are allowed")
-    if not len(found):
-        _refuse(422, "the request holds no article")
-    return found
-
-
-def _refuse_all(count: int, index: int, invalid: InvalidArticle) -> NoReturn:
+def _refuse_all(index: int, invalid: InvalidArticle, *, count: int) -> NoReturn:
     """Refuse a request in which all articles are invalid; ``index`` and ``invalid``: the first of them."""
     of = f" (none of {count} articles is acceptable)" if count > 1 else ""
     _refuse(400 if invalid.malformed else 422, f"index {index}: {invalid}{of}", field=invalid.field)
 
 
 def _too_large(limit: int) -> NoReturn:
-    _refuse(413, f"a body may have {limit} bytes, decompressed too")
+    _refuse(413, f"a body may have {limit} bytes, decompressed too", headers=_CLOSE)
 
 
 def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> NoReturn:
@@ -218,11 +276,14 @@ _OPENAPI: dict[str, Any] = {
         },
     },
     "responses": {
+        "401": {"description": "the token of this service is missing or wrong", **_PROBLEM},
         "400": {"description": "not JSON, not UTF-8, not gzip", **_PROBLEM},
         "408": {"description": "the body arrived too slowly", **_PROBLEM},
-        "413": {"description": "too large, or too many articles", **_PROBLEM},
+        "413": {"description": "too large, or too many articles or values", **_PROBLEM},
         "415": {"description": "another content type or encoding", **_PROBLEM},
         "422": {"description": "no article is valid; field names the first invalid field", **_PROBLEM},
+        "421": {"description": "addressed to a host that is not served", **_PROBLEM},
+        "429": {"description": "too many large requests of one client; retry later", **_PROBLEM},
         "503": {
             "description": "Kafka is unavailable; detail says whether some may have been accepted; retry later",
             **_PROBLEM,

@@ -224,17 +224,18 @@ class KafkaTarget:
         rejected = []
         for scheduled in batch:
             try:
-                prepared.append(self._intake.prepare(scheduled.article))
+                prepared.append((scheduled.place, self._intake.prepare(scheduled.article)))
             except TooLarge as error:
                 rejected.append((scheduled.place, str(error)))
         started = time.perf_counter()
         try:
-            written = await self._intake.write(prepared)
+            refused = await self._intake.write([record for _, record in prepared])
         except Unavailable as error:
             raise RetryLater(str(error)) from error
         if len(outcome.latencies) < _MAX_LATENCIES:
             outcome.latencies.append((time.perf_counter() - started) * 1000)
-        outcome.accepted += len(written)
+        outcome.accepted += len(prepared) - len(refused)
+        rejected += [(prepared[number][0], cause) for number, cause in refused.items()]
         for place, cause in rejected:
             outcome.reject(place, cause)
 

@@ -10,12 +10,10 @@ from ingest import feeds, push
 from ingest.producer import Intake
 from services import http_server, kafka_topics, telemetry
 from services.errors import SettingsError
-from services.settings import Settings
+from services.settings import Settings, check_ingest_reach
 
 log = structlog.get_logger(__name__)
 
-# Further connections get a 503.
-_CONNECTIONS = 1_000
 _HEADER_BYTES = 65_536
 
 
@@ -31,6 +29,7 @@ async def run(settings: Settings) -> None:
     Kafka may be unavailable at the start and at any time. Raises ``SettingsError`` when an address cannot be listened
     on, or when the file of feeds is not valid.
     """
+    check_ingest_reach(settings)
     telemetry.configure(settings, "ingest")
     polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
     # A host name is looked up as IPv4: the gateway's default address of ingest is 127.0.0.1.
@@ -73,7 +72,7 @@ def config(settings: Settings, intake: Intake) -> uvicorn.Config:
         access_log=False,
         log_level="warning",
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=push.CONNECTIONS,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=_HEADER_BYTES,

@@ -13,6 +13,7 @@ backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 child_parser  third-party parsers in child processes, with limits of time and memory
 clock         the current time
+request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)
 files         reading articles from files and directories

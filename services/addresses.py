@@ -99,6 +99,17 @@ def _in_any(ip: object, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv
     return any(ip in network for network in networks)
 
 
+def client_network(address: str) -> str:
+    """The network by which a client is counted: its IPv4 address, or the /64 of its IPv6 address."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address  # a Unix socket has none
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
+    return str(ip)
+
+
 def public_socket(addr_info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
     """A socket for one resolved address, for aiohttp's ``socket_factory``. Raises ``PrivateAddress``.
 

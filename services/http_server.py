@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -29,6 +31,19 @@ def on_stop_signal(stop: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+
+
+def is_private_host(host: str, listed: Collection[str] = ()) -> bool:
+    """Whether the value of a ``Host`` header is a host that no web site of others can have, or one of ``listed``.
+
+    That is an IP address, ``localhost``, or a name without a dot, as containers have in their network. (Without the
+    check, a page of any site could use this service after letting its own name resolve to this machine.)
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return ("." not in name and ":" not in name) or name in listed or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def listen(  # noqa: PLR0913

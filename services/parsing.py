@@ -1,15 +1,29 @@
 """Parsing and checking articles: from bytes to ``ArticleIn``, or to a one-sentence reason why not."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from pydantic import ValidationError
 
 from services.events import ArticleIn
 
 _BOM = b"\xef\xbb\xbf"
+
+
+MAX_DEPTH = 100
+# The largest number of members, list elements and nested values of one article, and of all on average.
+MAX_VALUES = 1_000
+MEAN_VALUES = 100
+# What structures a JSON text; strings are matched as a whole. Possessive: it never goes back, whatever the input.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
+_VALUE_TOKENS = frozenset({b",", b"[", b"{"})
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+# Space of any length, or a line from its first visible character on.
+_LINE = re.compile(rb"\s++|\S[^\n]*+")
 
 
 @dataclass(frozen=True)
@@ -24,39 +38,118 @@ class InvalidArticle:
         return f"{self.field}: {self.cause}" if self.field else self.cause
 
 
+class _Element(NamedTuple):
+    """The place of an article in a body, or why it is not read."""
+
+    start: int
+    end: int
+    invalid: InvalidArticle | None
+
+
 class MalformedBody(ValueError):
     """A body is not JSON; the message says why."""
+
+
+class TooMany(ValueError):
+    """A body has more articles or values than are allowed; the message says which and how many."""
 
 
 class Articles:
     """The articles of a body: ``len()`` of them, parsed and checked one by one while iterating.
 
     Iterating yields the index of each with an ``ArticleIn``, or with an ``InvalidArticle`` that says what is wrong.
+    Raises ``MalformedBody`` when an element of an array is not JSON: then the body as a whole is not JSON.
     """
 
-    def __init__(self, values: Sequence[object]) -> None:
-        self._values = values
+    def __init__(self, body: bytes, elements: Sequence[_Element], *, lines: bool) -> None:
+        self._body = body
+        self._elements = elements
+        self._lines = lines
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._elements)
 
     def __iter__(self) -> Iterator[tuple[int, ArticleIn | InvalidArticle]]:
-        for index, value in enumerate(self._values):
-            yield index, check(parse(value) if isinstance(value, bytes) else value)
+        for index, (start, end, cause) in enumerate(self._elements):
+            value = cause or parse(self._body[start:end])
+            if isinstance(value, InvalidArticle) and value.malformed and not self._lines:
+                raise MalformedBody(f"element {index}: {value}" if len(self) > 1 else str(value))
+            yield index, check(value)
 
 
-def articles(body: bytes, *, lines: bool = False) -> Articles:
+def articles(body: bytes, *, lines: bool = False, most: int) -> Articles:
     """The articles of a body: a JSON object, a JSON array of objects, or (``lines``) a JSON object per line.
 
-    Blank lines and a byte-order mark are skipped. Raises ``MalformedBody`` when the body as a whole is not JSON; a
-    line that is not JSON is an ``InvalidArticle``.
+    Blank lines and a byte-order mark are skipped. Values are counted before any of them becomes an object, so that a
+    small body cannot take much memory or time. Raises ``TooMany`` for more than ``most`` articles or too many values,
+    and ``MalformedBody`` when the body as a whole is not JSON; a line that is not JSON is an ``InvalidArticle``.
     """
-    if lines:
-        return Articles([line for line in body.removeprefix(_BOM).split(b"\n") if line.strip()])
-    parsed = parse(body)
-    if isinstance(parsed, InvalidArticle):
-        raise MalformedBody(parsed.cause)
-    return Articles(parsed if isinstance(parsed, list) else [parsed])
+    find = _line_elements if lines else _json_elements
+    return Articles(body, find(body, most), lines=lines)
+
+
+def _line_elements(body: bytes, most: int) -> list[_Element]:
+    found: list[_Element] = []
+    for line in _LINE.finditer(body, len(_BOM) if body.startswith(_BOM) else 0):
+        if line[0][:1].isspace():
+            continue
+        if len(found) == most:
+            raise TooMany(f"more than {most} articles in one request")
+        depth = values = 0
+        cause = None
+        for token in _TOKEN.finditer(body, line.start(), line.end()):
+            depth += _STEPS.get(token[0], 0)
+            values += token[0] in _VALUE_TOKENS
+            if depth > MAX_DEPTH or values > MAX_VALUES:
+                cause = _too_complex(depth)
+                break
+        found.append(_Element(line.start(), line.end(), cause))
+    return found
+
+
+def _json_elements(body: bytes, most: int) -> list[_Element]:
+    """The elements of an array, or the one value that the body is, without building any value."""
+    first = _after_space(body, len(_BOM) if body.startswith(_BOM) else 0)
+    is_array = body[first : first + 1] == b"["
+    most_values = MAX_VALUES + MEAN_VALUES * most
+    found: list[_Element] = []
+    start, depth, values, total = first + 1, 0, 0, 0
+    for token in _TOKEN.finditer(body, first):
+        mark = token[0]
+        depth += _STEPS.get(mark, 0)
+        if mark in _VALUE_TOKENS:
+            values += 1
+            total += 1
+        if depth > MAX_DEPTH:
+            raise MalformedBody(str(_too_complex(depth)))
+        if total > most_values:
+            raise TooMany(f"more than {most_values} members and values in one request")
+        if not is_array or depth > 1 or (depth and mark != b","):
+            continue
+        # A comma between two elements, or the end of the array.
+        if found or mark == b"," or _after_space(body, start) < token.start():
+            if len(found) == most:
+                raise TooMany(f"more than {most} articles in one request")
+            found.append(_Element(start, token.start(), _too_complex(depth) if values > MAX_VALUES else None))
+        start, values = token.end(), 0
+        if not depth:
+            if mark != b"]" or _after_space(body, start) < len(body):
+                raise MalformedBody("not JSON: the array does not end the body")
+            return found
+    if is_array:
+        raise MalformedBody("not JSON: the array does not end")
+    return [_Element(0, len(body), _too_complex(depth) if values > MAX_VALUES else None)]
+
+
+def _too_complex(depth: int) -> InvalidArticle:
+    if depth > MAX_DEPTH:
+        return InvalidArticle("not JSON: nested too deeply", malformed=True)
+    return InvalidArticle(f"more than {MAX_VALUES} members and values")
+
+
+def _after_space(body: bytes, start: int) -> int:
+    found = _SPACE.match(body, start)
+    return found.end() if found else start
 
 
 def parse(data: bytes) -> object | InvalidArticle:

@@ -11,6 +11,7 @@ import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -21,7 +22,16 @@ from services.connections import REDIS_SCHEMES, KafkaServers, redis_client, redi
 from services.errors import SettingsError
 from services.instances import endpoints_file
 
-__all__ = ["PREFIX", "Settings", "check_reach", "current", "endpoints_file", "load", "load_running"]
+__all__ = [
+    "PREFIX",
+    "Settings",
+    "check_ingest_reach",
+    "check_reach",
+    "current",
+    "endpoints_file",
+    "load",
+    "load_running",
+]
 
 PREFIX = "KHABAR_"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s:/\[\],@?#]+)(:\d{1,5})?")
@@ -58,6 +68,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port of the gateway; 0 takes a free one")
     ingest_host: str = Field("127.0.0.1", description="address the ingest service listens on")
     ingest_port: int = Field(8001, ge=0, le=65535, description="port of the ingest service")
+    ingest_token: str | None = Field(
+        None,
+        min_length=20,
+        repr=False,
+        description="what the gateway shows ingest; unset: anybody on this machine may push",
+    )
     ingest_url: str = Field("http://127.0.0.1:8001", description="where the gateway forwards pushed articles")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -111,6 +127,7 @@ class Settings(BaseSettings):
         "api_key",
         "api_keys_file",
         "feeds",
+        "ingest_token",
         "ner_model",
         mode="before",
     )
@@ -225,6 +242,11 @@ class Settings(BaseSettings):
         return redis_url_with(self.redis or "redis://127.0.0.1:6379/0", password=password, ca_file=self.redis_ca_file)
 
     @property
+    def origin_hosts(self) -> frozenset[str]:
+        """The host names of the listed origins."""
+        return frozenset(urlsplit(one).hostname or "" for one in self.origins)
+
+    @property
     def gateway_url(self) -> str:
         """Address of the gateway: that of a running ``khabar up``, else from host and port."""
         return instances.endpoints(self.data_dir).get("gateway") or f"http://{self.host}:{self.port}"
@@ -283,15 +305,30 @@ def check_reach(settings: Settings) -> None:
     """Check that the gateway is not reachable from the network without a key. Raises ``SettingsError``."""
     if settings.api_keys or settings.api_keys_file is not None or settings.allow_open:
         return
-    try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-    except OSError:
-        return  # listening on it will fail too
-    if not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
+    if not _is_loopback(settings.host):
         raise SettingsError(
             f"KHABAR_HOST: without keys the gateway listens on 127.0.0.1 only, not on {settings.host}: "
             "set KHABAR_API_KEYS, or KHABAR_ALLOW_OPEN=true to let anybody who reaches it read and write"
         )
+
+
+def check_ingest_reach(settings: Settings) -> None:
+    """Check that ingest is not reachable from the network without its token. Raises ``SettingsError``."""
+    if settings.ingest_token or settings.allow_open or _is_loopback(settings.ingest_host or "0.0.0.0"):  # noqa: S104
+        return
+    raise SettingsError(
+        f"KHABAR_INGEST_HOST: without a token ingest listens on 127.0.0.1 only, not on {settings.ingest_host}: "
+        "set the same KHABAR_INGEST_TOKEN here and for the gateway, or KHABAR_ALLOW_OPEN=true to let anybody push"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on ``host``; True for an address that cannot be listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return True
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 @functools.cache

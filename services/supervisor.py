@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -245,12 +246,14 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
                 "raw_partitions": partitions,
             }
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
-            supervisor.add_service("ingest", "ingest", **shared, **feeds, ingest_port=ingest_port)
+            # New at each start, so that nothing but the gateway pushes to ingest.
+            token = {"ingest_token": settings.ingest_token or secrets.token_urlsafe(32)}
+            supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, ingest_port=ingest_port)
             window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
             for number in range(1, workers + 1):
                 supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window)
             forward = f"http://127.0.0.1:{ingest_port}"
-            supervisor.add_service("api", "api", **shared, host=settings.host, port=port, ingest_url=forward)
+            supervisor.add_service("api", "api", **shared, **token, host=settings.host, port=port, ingest_url=forward)
             await supervisor.start(gateway)
             await supervisor.until_ready(gateway, workers)
             say(f"ready {gateway}")

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
-from api.access.auth import Writer
+from api.access.auth import Key, Writer, owner_of
 from api.access.limits import Allowances, TooMany
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented
+from services.addresses import client_network
 from services.events import ArticleIn, PushResult
 
 router = APIRouter(tags=["push"])
@@ -84,7 +85,7 @@ async def push(request: Request, key: Writer) -> Response:
             allowances.of(key).post()
         except TooMany as refused:
             raise refused.as_problem() from None
-        answer = await _forward(gateway, request)
+        answer = await _forward(gateway, request, _client(request, key))
         status = answer.status_code
         return answer
     except ProblemError as problem:
@@ -94,7 +95,12 @@ async def push(request: Request, key: Writer) -> Response:
         gateway.metrics.pushes.labels(str(status)).inc()
 
 
-async def _forward(gateway: Gateway, request: Request) -> Response:
+def _client(request: Request, key: Key | None) -> str:
+    """On whose behalf the push is forwarded, for the limits that ingest sets: the key, or the address."""
+    return owner_of(key) or client_network(request.client.host if request.client else "")
+
+
+async def _forward(gateway: Gateway, request: Request, client: str) -> Response:
     limit = gateway.settings.max_body_bytes
     too_large = ProblemError(413, f"the body has more than {limit} bytes")
     length = request.headers.get("content-length", "")
@@ -102,6 +108,9 @@ async def _forward(gateway: Gateway, request: Request) -> Response:
         raise too_large
     headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
     headers.setdefault("content-type", "application/octet-stream")
+    headers["khabar-client"] = client
+    if gateway.settings.ingest_token:
+        headers["authorization"] = f"Bearer {gateway.settings.ingest_token}"
     body = _Body(request, limit)
     url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
     try:

@@ -48,7 +48,7 @@ def story_event(
 
 
 def _sources(window: Window, slots: NDArray[np.intp]) -> tuple[list[str], int]:
-    """The sources with the most articles (of equal ones the first in the story), sorted; and how many there are.
+    """The sources with the most articles, of equal ones the first in the story, sorted; and how many there are in all.
 
     Any number of sources may write about a story, under names of any kind: a record with all of them has no bound.
     """

@@ -62,15 +62,15 @@ async def poll(
     accepted = refused = 0
     for start in range(0, len(changed), _BATCH):
         batch = changed[start : start + _BATCH]
-        records, letters = await run_in_thread(partial(_prepare, batch, intake), name="feed")
-        if records:
-            await intake.write(records, way="feed")
+        prepared, letters = await run_in_thread(partial(_prepare, batch, intake), name="feed")
+        unwritten = await intake.write([record for _, record in prepared], way="feed") if prepared else {}
+        letters += [(prepared[place][0].dead_letter(), cause) for place, cause in unwritten.items()]
         if letters:
             await intake.reject(letters, stage="feeds")
         for candidate in batch:
             feed.seen[candidate.id] = candidate.content
             feed.seen.move_to_end(candidate.id)
-        accepted += len(records)
+        accepted += len(prepared) - len(unwritten)
         refused += len(letters)
     while len(feed.seen) > MAX_SEEN:
         feed.seen.popitem(last=False)
@@ -94,16 +94,18 @@ def _changed(feed: Feed, entries: Iterable[Candidate]) -> list[Candidate]:
     return changed
 
 
-def _prepare(batch: Sequence[Candidate], intake: Intake) -> tuple[list[PreparedRecord], list[tuple[SourceRecord, str]]]:
+def _prepare(
+    batch: Sequence[Candidate], intake: Intake
+) -> tuple[list[tuple[Candidate, PreparedRecord]], list[tuple[SourceRecord, str]]]:
     """The records of the valid articles, and the dead letters of the invalid ones with their causes."""
-    records: list[PreparedRecord] = []
+    records: list[tuple[Candidate, PreparedRecord]] = []
     letters: list[tuple[SourceRecord, str]] = []
     for candidate in batch:
         if isinstance(candidate.article, InvalidArticle):
             letters.append((candidate.dead_letter(), str(candidate.article)))
             continue
         try:
-            records.append(intake.prepare(candidate.article, article_id=candidate.id))
+            records.append((candidate, intake.prepare(candidate.article, article_id=candidate.id)))
         except TooLarge as error:
             letters.append((candidate.dead_letter(), str(error)))
     return records, letters

@@ -246,7 +246,7 @@ def test_stories_that_an_article_connects_are_merged() -> None:
 
 
 def test_a_story_lists_its_main_sources_and_counts_all() -> None:
-    """Of 300 long-named sources the 50 with the most articles, else the first, are listed; the record stays small."""
+    """Of 300 sources with long names the 50 with the most articles, of equal ones the first; the record stays small."""
     grouper = busy()
     copied = news("n", words("c", 40))
     order = [*range(300), 200, 250]
