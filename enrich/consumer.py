@@ -118,7 +118,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         async def verify(partition: TopicPartition) -> None:
             found = committed.get(partition)
             known = None if found is None or found.offset < 0 else Commit.decode(found.offset, found.metadata or "")
-            place, cause = await state.resume(*partition, known)
+            place, cause = await state.resume(partition.topic, partition.partition, known)
             self._commits[TP(*partition)] = place
             self._samples.pop(TP(*partition), None)
             if known is not None and cause is not None:

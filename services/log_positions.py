@@ -104,7 +104,7 @@ class PipelineState:
             cause: Cause | None = None
             if topic in changed:
                 cause, start, lost, sample = "log_replaced", oldest, 0, None
-            elif start > end or not await _same_history(log, oldest, end, sample):
+            elif start > end or not await same_history(log, oldest, end, sample):
                 cause, start, lost, sample = "log_shorter", await self._repeat_from(log, topic, changed), 0, None
             elif changed.intersection(output):
                 cause, start = "output_replaced", await self._repeat_from(log, topic, changed)
@@ -130,7 +130,7 @@ class PipelineState:
         return oldest if self.published.empty else start
 
 
-async def _same_history(log: kafka.Reader, oldest: int, end: int, sample: tuple[int, int] | None) -> bool:
+async def same_history(log: kafka.Reader, oldest: int, end: int, sample: tuple[int, int] | None) -> bool:
     """Whether the log still has the sampled record; True when Kafka no longer keeps that offset."""
     if sample is None or sample[0] < oldest:
         return True

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services import kafka, kafka_topics
+from services import kafka, kafka_topics, log_positions
 from services.clock import utc_now
 from services.events import Article, Story, Trend
 from services.store import Batch, Gap, Store
@@ -107,10 +107,14 @@ def _add(batch: Batch, record: UpdateRecord, uncountable: list[Uncountable]) -> 
     except Exception as error:  # an error in one record must not affect the next
         uncountable.append(Uncountable(record.offset, error))
         batch.add_nothing(record.offset)
+    batch.sample = (record.offset, record.timestamp)
 
 
 class Aggregate:
     """Keeps the store up to date with one log.
+
+    A store that reflects another log (its topic was created again), or other records than the log has (an older copy of
+    it was put back), is emptied, and everything is counted again.
 
     Methods raise ``KafkaError`` or ``redis.RedisError``, and are safe to repeat.
     """
@@ -140,18 +144,20 @@ class Aggregate:
 
     async def tick(self) -> None:
         """Move the windows on to the present, and restore what the store may have lost while no records arrived."""
-        log_id = await self._read_log_id()
-        if self.reached < 0:
-            async with kafka.reader(self._bootstrap, self._topic) as reader:
-                self.reached = await reader.end() - 1
+        log_id = await self._verify()
         applied = await self._store.applied(log_id)
         if applied < self.reached:
             await self._fill_gap(applied, self.reached + 1)
+        else:
+            state = await self._store.state(log_id)
+            if state.complete.rebuilding and state.applied >= (state.goal or -1):
+                await self._store.end_rebuild()
         await self._store.roll(self._clock())
 
     async def rebuild(self, progress: Progress = _ignore_progress) -> int:
         """Clear all numbers and count everything that Kafka keeps; return the offset reached."""
         await self._store.clear()
+        self._log_id = await kafka.read_log_id(self._bootstrap, self._topic)
         async with kafka.reader(self._bootstrap, self._topic) as reader:
             end = await reader.end()
         await self._fill_gap(-1, end, progress)
@@ -187,6 +193,8 @@ class Aggregate:
         oldest = await reader.oldest()
         # The log no longer has some of the missing records: the store then reports its numbers as incomplete.
         gone_after = applied if oldest > applied + 1 else None
+        if gone_after is not None:
+            log.error("updates_deleted_uncounted", first=applied + 1, last=oldest - 1)
         uncountable: list[Uncountable] = []
         batch = Batch()
         first = max(applied + 1, oldest)
@@ -208,6 +216,19 @@ class Aggregate:
             log.warning("uncountable_records_skipped", records=len(uncountable))
 
     async def _read_log_id(self) -> str:
-        if self._log_id is None:
-            self._log_id = await kafka.read_log_id(self._bootstrap, self._topic)
-        return self._log_id
+        return await self._verify() if self._log_id is None else self._log_id
+
+    async def _verify(self) -> str:
+        """Verify that the store reflects the log as it is now, and return its id; otherwise empty the store."""
+        log_id = await kafka.read_log_id(self._bootstrap, self._topic)
+        applied, sample = await self._store.sample(log_id)  # before the log's end, as both may grow
+        async with kafka.reader(self._bootstrap, self._topic) as reader:
+            oldest, end = await reader.oldest(), await reader.end()
+            replaced = applied >= end or not await log_positions.same_history(reader, oldest, end, sample)
+        cause = await self._store.adopt(log_id, now=self._clock(), replaced=replaced)
+        if cause is not None:
+            log.error("store_emptied", cause=cause, log=log_id, applied=applied, end=end)
+        if self._log_id != log_id or self.reached < 0 or self.reached >= end:
+            self.reached = end - 1
+        self._log_id = log_id
+        return log_id

@@ -56,6 +56,8 @@ class Batch:
     def __init__(self) -> None:
         self.first = -1
         self.last = -1
+        self.sample: tuple[int, int] | None = None
+        """Offset and timestamp (ms since 1970) of the last record, if known: they identify the log's history."""
         self._records: list[_ArticleChange | _StoryChange | _TrendChange] = []
 
     def __len__(self) -> int:
@@ -110,7 +112,7 @@ class Batch:
         rest = Batch()
         if offset >= self.last:
             return rest
-        rest.first, rest.last = max(self.first, offset + 1), self.last
+        rest.first, rest.last, rest.sample = max(self.first, offset + 1), self.last, self.sample
         rest._records = [record for record in self._records if record.offset > offset]
         return rest
 
@@ -132,6 +134,7 @@ class Batch:
                 "stories": [_story_row(change) for change in stories.values()],
                 "trends": [(f"{trend.kind}:{trend.window}:{trend.id}", _trend(trend), trend.phase) for trend in trends],
                 "expire_before": min((_ms(trend.at - _KEEP_ENDED) for trend in trends), default=0),
+                "sample": self.sample,
                 "since": articles[0].arrived * 1_000 if articles else None,
             }
         )

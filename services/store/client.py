@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -53,7 +53,8 @@ class Store:
             socket_connect_timeout=2,
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
         )
-        constants = f"local layout = {layout.as_lua(layout.LAYOUT)}\n"
+        self._layout = layout.digest()
+        constants = f"local layout, layout_digest = {layout.as_lua(layout.LAYOUT)}, '{self._layout}'\n"
         common = constants + (_LUA / "common.lua").read_text(encoding="utf-8")
         self._scripts: dict[str, AsyncScript] = {
             path.stem: self.redis.register_script(common + path.read_text(encoding="utf-8"))
@@ -71,11 +72,20 @@ class Store:
         """Apply a batch and its last offset in one atomic script; return how many of its offsets were new.
 
         ``now``: where the windows of an empty store end. ``gone_after``: the log no longer has the records between
-        this offset and the batch. Raises ``Gap`` when any other record before the batch was not applied.
+        this offset and the batch. A store of another log or layout is emptied first, and is incomplete from then on.
+        Raises ``Gap`` when any other record before the batch was not applied.
         """
+        now_ms = int(now.timestamp() * 1000)
         while len(batch):
             outcome, applied = await self._run(
-                "apply", (), log, batch.first, batch.last, -2 if gone_after is None else gone_after, batch.encode()
+                "apply",
+                (),
+                log,
+                batch.first,
+                batch.last,
+                -2 if gone_after is None else gone_after,
+                batch.encode(),
+                now_ms,
             )
             match outcome:
                 case "applied":
@@ -112,6 +122,17 @@ class Store:
         found: list[str] = await self._run("names", (), json.dumps([*things]), self._today())
         return found
 
+    async def adopt(self, log: str, *, now: datetime, replaced: bool = False) -> Literal["log", "layout"] | None:
+        """Empty the store if it reflects another log than ``log`` or has another layout; return which of the two.
+
+        ``replaced``: the records of this log are not those that were counted: empty it in any case. Afterwards the
+        counts are incomplete until ``end_rebuild``.
+        """
+        cause: Literal["log", "layout"] | None = await self._run(
+            "adopt", (), log, int(now.timestamp() * 1000), int(replaced)
+        )
+        return cause
+
     async def begin_rebuild(self, goal: int) -> None:
         """Mark the counts as incomplete until the record at offset ``goal`` is applied."""
         await self.redis.hset(layout.STATE, mapping={"rebuilding": 1, "goal": goal})
@@ -130,16 +151,28 @@ class Store:
         """Offset of the last applied record; -1 when there is none."""
         return int(await self.redis.hget(layout.APPLIED, log) or -1)
 
-    async def state(self, log: str) -> State:
-        """The last applied offset, and whether the counts are complete."""
-        async with self.redis.pipeline(transaction=False) as pipeline:
+    async def sample(self, log: str) -> tuple[int, tuple[int, int] | None]:
+        """The last applied offset, -1 when there is none, and offset and timestamp of a record applied at its end."""
+        async with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.hget(layout.APPLIED, log)
-            pipeline.hmget(layout.STATE, ["complete", "rebuilding", "goal"])
-            applied, (since, rebuilding, goal) = await pipeline.execute()
+            pipeline.hget(layout.STATE, "sample")
+            applied, sample = await pipeline.execute()
+        if applied is None or sample is None:
+            return int(applied or -1), None
+        offset, timestamp = sample.split(":")
+        return int(applied), (int(offset), int(timestamp))
+
+    async def state(self, log: str) -> State:
+        """The last applied offset, and whether the counts are complete; ``log`` may be empty when it is not known."""
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(layout.APPLIED)
+            pipeline.hmget(layout.STATE, ["complete", "rebuilding", "goal", "layout", "15m:m"])
+            applied, (since, rebuilding, goal, digest, windows) = await pipeline.execute()
+        other = (log and applied.keys() - {log}) or (windows is not None and digest != self._layout)
         return State(
-            -1 if applied is None else int(applied),
+            int(applied.get(log, -1)),
             None if goal is None else int(goal),
-            _completeness(-1 if since is None else int(since), int(rebuilding or 0)),
+            _completeness(-1 if since is None else int(since), int(rebuilding is not None or bool(other))),
         )
 
     async def top(self, by: Dimension, window: Window, *, limit: int, offset: int = 0, sources: bool = False) -> Top:

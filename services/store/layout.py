@@ -5,9 +5,11 @@ All keys have the hash tag ``{khabar}``: in a cluster they are in one slot, so t
 ============================== ====== ===========================================================================
 key (after ``{khabar}:``)      type   holds
 ============================== ====== ===========================================================================
-applied                        hash   cluster/topic-partition → offset of the last applied record of ``updates``
+applied                        hash   log id → offset of the last applied record of ``updates``; one field
 state                          hash   ``WINDOW:SPAN``: the newest bucket that has left a window; ``complete``: since
-                                      when (ms since 1970) all is counted; ``rebuilding``, ``goal``: during a rebuild
+                                      when (ms since 1970) all is counted; ``rebuilding``, ``goal``: during a rebuild;
+                                      ``layout``: the digest of this layout; ``sample``: offset and timestamp of the
+                                      last counted record; ``unknown_past``: the log before this one is gone
 n:DIM:SPAN:START:SHARD         hash   id → count in the minute, hour or day number START since 1970
 top:DIM:WINDOW                 zset   id → count in the window
 names:ERA:SHARD                hash   entity or topic id → name
@@ -30,8 +32,10 @@ Hashes of many small fields are split into shards, so that each stays in the com
 to some hundred fields: a count then takes some 20 bytes instead of 70.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, Final, Literal, get_args
 
 Dimension = Literal["language", "source", "topic", "entity", "story", "pair"]
@@ -146,6 +150,16 @@ LAYOUT: Final[dict[str, Any]] = {
         for dimension, spans in SPANS.items()
     },
 }
+
+
+# Increase it when what the scripts store changes in a way that ``LAYOUT`` does not show.
+VERSION: Final = 1
+
+
+def digest() -> str:
+    """Identifies this layout: a store that was written in another one is emptied and counted again."""
+    described = json.dumps([VERSION, PAIRED, LAYOUT], sort_keys=True)
+    return blake2b(described.encode(), digest_size=8).hexdigest()
 
 
 def as_lua(value: object) -> str:

@@ -17,7 +17,7 @@ from services.cli import cli
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
-from services.store import Store
+from services.store import Batch, Store
 from tests.api.conftest import an_article, an_entity
 from tests.enrich.logs import Log
 
@@ -99,6 +99,38 @@ async def test_a_gap_of_which_kafka_keeps_nothing(store: Store, log: Log) -> Non
     await log.write(an_article())
     await make(store, log).apply(await log.read(10))
     assert await counted(store) == 3
+
+
+async def test_a_store_of_another_log_is_counted_again(store: Store, log: Log) -> None:
+    """Its counts are not mixed with those of the log, and are complete only since that log's first article."""
+    other = Log(log.bootstrap, kafka_topics.REJECTED.name)
+    await log.write(*(an_article(received_at=NOW.replace(microsecond=0)) for _ in range(3)))
+    batch = Batch()
+    batch.add_article(0, an_article())
+    await store.apply(await clients.read_log_id(other.bootstrap, other.topic), batch, now=NOW)
+    log_id = await clients.read_log_id(log.bootstrap, log.topic)
+    assert (await store.state(log_id)).complete.rebuilding
+    await make(store, log).tick()
+    assert await counted(store) == 3
+    state = await store.state(log_id)
+    assert (state.complete.rebuilding, state.complete.since) == (False, NOW.replace(microsecond=0))
+
+
+@pytest.mark.parametrize("sample", ["shorter", "other"])
+async def test_a_log_of_which_an_older_copy_was_put_back(store: Store, log: Log, sample: str) -> None:
+    """Records are missing that the store has counted, and others may be at their offsets: all is counted again."""
+    await log.write(*(an_article(received_at=NOW.replace(microsecond=0)) for _ in range(3)))
+    log_id = await clients.read_log_id(log.bootstrap, log.topic)
+    batch = Batch()
+    for offset in range(5 if sample == "shorter" else 2):
+        batch.add_article(offset, an_article())
+        batch.sample = (offset, 1)
+    await store.apply(log_id, batch, now=NOW)
+    assert await make(store, log).apply((await log.read())[2:]) == []
+    await make(store, log).tick()
+    assert await counted(store) == 3
+    state = await store.state(log_id)
+    assert (state.complete.rebuilding, state.complete.since) == (False, NOW.replace(microsecond=0))
 
 
 async def test_uncountable_records_are_returned_and_block_nothing(store: Store, log: Log) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,7 +11,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from enrich.aggregate.counter import Aggregate, UpdateRecord
 from enrich.annotate import annotate
 from enrich.app import Intervals, create_app
 from enrich.group.grouper import Grouper
@@ -133,24 +132,6 @@ async def test_an_emptied_store_is_filled_again_without_new_records(own: Own) ->
     log = await clients.read_log_id(own.kafka.bootstrap)
     state = await store.state(log)
     assert (state.complete.since, state.complete.rebuilding) == (None, False)
-    await store.close()
-
-
-async def test_the_position_in_one_kafka_does_not_hold_up_the_counts_of_the_next(own: Own, kafka: Kafka) -> None:
-    """The store keeps its position per log: the first record of another Kafka is counted, though it is further here."""
-    store = Store(own.valkey.url)
-    here, there = [await clients.read_log_id(one.bootstrap) for one in (own.kafka, kafka)]
-    assert await store.applied(here) > 0
-    assert [name async for name, _ in store.redis.hscan_iter("{khabar}:applied")] == [here]
-    before = (await store.top("language", "all", limit=1)).total
-    first = (await updates(own.kafka.bootstrap))[0]
-    assert isinstance(first, Article)
-    sent = int(datetime.now(UTC).timestamp() * 1000)
-    aggregate = Aggregate(store, kafka.bootstrap)
-    assert await aggregate.apply([UpdateRecord(0, sent, [("type", b"article")], first.encode())]) == []
-    assert await store.applied(there) == 0
-    assert (await store.top("language", "all", limit=1)).total == before + 1
-    await store.redis.hdel("{khabar}:applied", there)
     await store.close()
 
 

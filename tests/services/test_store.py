@@ -3,6 +3,7 @@
 Tests of each script, and of what servers and clusters may do differently, take ``each_store``; the others take one.
 """
 
+import copy
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.events import Article, Entity, Story, Topic, Trend
-from services.store import Batch, Counts, Gap, RecordLocation, Store, layout
+from services.store import Batch, Completeness, Counts, Gap, RecordLocation, Store, layout
 from services.store.layout import WINDOWS, Facet, bucket
 
 # Half a minute after a full one; locations and sources are kept by day, today included.
@@ -414,6 +415,30 @@ async def test_trend_candidates(each_store: Store) -> None:
     # All that are asked for, and those with several occurrences within two minutes.
     assert [(one.id, one.counts.all) for one in asked.observations] == [("Q7747", 33), ("Q649", 12), ("burst", 12)]
     assert asked.observations[0].counts.seasonal == (3,) * 7 + (0,) * 7
+
+
+async def test_a_store_of_another_layout_is_emptied(each_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade that divides the buckets otherwise: old and new shards are never mixed in one window."""
+    await each_store.apply("updates-0", batch_of(0, article(0), article(1)), now=NOW)
+    changed = copy.deepcopy(layout.LAYOUT)
+    changed["spans"]["entity"]["m"]["shards"] = 5
+    monkeypatch.setattr(layout, "LAYOUT", changed)
+    upgraded = Store(each_store.url)
+    try:
+        assert (await upgraded.state("updates-0")).complete.rebuilding
+        assert (await upgraded.top("language", "15m", limit=1)).complete.rebuilding
+        await upgraded.roll(NOW + timedelta(minutes=1))
+        assert (await upgraded.top("language", "15m", limit=1)).items == []
+        with pytest.raises(Gap):
+            await upgraded.apply("updates-0", batch_of(2, article(2)), now=NOW)
+        await upgraded.apply("updates-0", batch_of(0, article(0), article(1), article(2)), now=NOW)
+        assert (await upgraded.top("entity", "15m", limit=1)).complete.rebuilding
+        await upgraded.end_rebuild()
+        assert (await upgraded.state("updates-0")).complete == Completeness(None, rebuilding=False)
+        await upgraded.roll(NOW + timedelta(minutes=30))
+        assert (await upgraded.top("entity", "15m", limit=1)).items == []
+    finally:
+        await upgraded.close()
 
 
 async def test_the_position_of_the_store(store: Store) -> None:

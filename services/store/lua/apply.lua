@@ -9,15 +9,18 @@
 --   stories        list of {id, JSON, score or null if it was merged, {source, …}, {FACET:VALUE, …}}
 --   trends         list of {field, JSON, phase}
 --   expire_before  trends that ended before this time (ms since 1970) are removed
+--   sample         {offset, timestamp} of the last record, if it is known
 --   since          when the first article of the segment arrived (ms since 1970), if there is one
 -- Returns {'applied', last}. Otherwise nothing was changed: {'seen', applied} when some or all of the segment was
 -- applied before, {'gap', applied} when records before it were not applied, {'no_windows', applied} when the store is
 -- empty, so that its windows have no end yet.
+-- A store of another layout or log is emptied first. ARGV[6]: now (ms since 1970).
 local log, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+adopt(log, ARGV[6])
 local applied = tonumber(redis.call('HGET', APPLIED, log) or '-1')
 if first <= applied then return {'seen', applied} end
 if first > applied + 1 and tonumber(ARGV[4]) ~= applied then return {'gap', applied} end
-if redis.call('EXISTS', STATE) == 0 then return {'no_windows', applied} end
+if not has_windows() then return {'no_windows', applied} end
 
 local batch = cjson.decode(ARGV[5])
 local names = {}
@@ -211,8 +214,12 @@ end
 
 call('HSET', APPLIED, log, string.format('%d', last))
 call('EXPIRE', APPLIED, 40 * layout.seconds.d)
-if first > applied + 1 and batch.since ~= cjson.null then
+if batch.since ~= cjson.null and (first > applied + 1 or call('HEXISTS', STATE, 'unknown_past') == 1) then
   call('HSET', STATE, 'complete', string.format('%d', batch.since))
+  call('HDEL', STATE, 'unknown_past')
+end
+if batch.sample ~= cjson.null then
+  call('HSET', STATE, 'sample', string.format('%d:%d', batch.sample[1], batch.sample[2]))
 end
 call('EXPIRE', STATE, 40 * layout.seconds.d)
 return {'applied', last}

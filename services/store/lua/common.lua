@@ -4,6 +4,46 @@ local TAG = '{khabar}:'
 local STATE, APPLIED, STORIES, TRENDS = TAG .. 'state', TAG .. 'applied', TAG .. 'stories', TAG .. 'trends'
 local FACETS = TAG .. 'facets'
 
+-- Remove all keys but the webhooks'. Since when all is counted stays: no rebuild can count what came before that.
+local function clear()
+  local complete = redis.call('HGET', STATE, 'complete')
+  local cursor, removed = '0', 0
+  repeat
+    local page = redis.call('SCAN', cursor, 'MATCH', TAG .. '*', 'COUNT', 1000)
+    cursor = page[1]
+    if #page[2] > 0 then removed = removed + redis.call('UNLINK', unpack(page[2])) end
+  until cursor == '0'
+  if complete then redis.call('HSET', STATE, 'complete', complete) end
+  return removed
+end
+
+-- Whether the windows have ends: until then nothing can be counted.
+local function has_windows() return redis.call('HEXISTS', STATE, '15m:m') == 1 end
+
+local function other_layout() return has_windows() and redis.call('HGET', STATE, 'layout') ~= layout_digest end
+
+-- 1 while not all is counted, or what is stored has another layout; otherwise 0.
+local function rebuilding()
+  return (redis.call('HEXISTS', STATE, 'rebuilding') == 1 or other_layout()) and 1 or 0
+end
+
+-- Empty a store that was written in another layout, or that reflects another log than ``log`` (if given); ``replaced``:
+-- in any case. Returns why, or false. ``now``: ms since 1970.
+local function adopt(log, now, replaced)
+  local logs = log and redis.call('HLEN', APPLIED) or 0
+  local cause = false
+  if replaced or logs > 1 or (logs == 1 and redis.call('HEXISTS', APPLIED, log) == 0) then
+    cause = 'log'
+  elseif other_layout() then
+    cause = 'layout'
+  end
+  if not cause then return false end
+  clear()
+  redis.call('HSET', STATE, 'rebuilding', 1)
+  if cause == 'log' then redis.call('HSET', STATE, 'unknown_past', 1, 'complete', now) end
+  return cause
+end
+
 local function hash(id)
   local number = 0
   for at = math.max(1, #id - 5), #id do number = (number * 31 + string.byte(id, at)) % 65521 end

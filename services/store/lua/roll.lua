@@ -2,6 +2,7 @@
 -- ARGV[1]: the time in seconds; ARGV[2]: how many buckets to subtract at most.
 -- Returns how many are still to be subtracted; a window that all buckets have left is emptied at once.
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+adopt(false, 0)  -- buckets of another layout cannot be subtracted
 
 -- By window and span: the dimensions that have this window.
 local edges = {}
@@ -58,5 +59,6 @@ for which, found in pairs(edges) do
     redis.call('HSET', STATE, which, string.format('%d', at))
   end
 end
+redis.call('HSET', STATE, 'layout', layout_digest)
 redis.call('EXPIRE', STATE, 40 * layout.seconds.d)
 return left

@@ -4,10 +4,10 @@
 local dimension, span, id = ARGV[1], ARGV[2], ARGV[3]
 local first, last, step = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local shard = hash(id) % layout.spans[dimension][span].shards
-local state = redis.call('HMGET', STATE, 'complete', 'rebuilding')
+local complete = redis.call('HGET', STATE, 'complete')
 local sums = {}
 for bucket = first, last do
   local at = math.floor((bucket - first) / step) + 1
   sums[at] = (sums[at] or 0) + (redis.call('HGET', bucket_key(dimension, span, bucket, shard), id) or 0)
 end
-return {tonumber(state[1] or '-1'), tonumber(state[2] or '0'), sums}
+return {tonumber(complete or '-1'), rebuilding(), sums}

@@ -34,11 +34,11 @@ for at = 1, #flat, 2 do
   items[#items + 1] = tonumber(flat[at + 1])
   items[#items + 1] = with_sources and distinct(id) or -1
 end
-local state = redis.call('HMGET', KEYS[3], window .. ':' .. span, 'complete', 'rebuilding')
+local state = redis.call('HMGET', KEYS[3], window .. ':' .. span, 'complete')
 return {
   tonumber(redis.call('ZSCORE', KEYS[2], 'articles') or '0'),
   tonumber(redis.call('ZSCORE', KEYS[2], 'duplicates') or '0'),
   redis.call('ZCARD', KEYS[1]),
-  tonumber(state[1] or '-1'), tonumber(state[2] or '-1'), tonumber(state[3] or '0'),
+  tonumber(state[1] or '-1'), tonumber(state[2] or '-1'), rebuilding(),
   items
 }
