@@ -2,17 +2,25 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced, UnsupportedCodecError
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from services import kafka_topics, topic_ids
 
 MAX_RECORD_BYTES = 8_388_608
+# Between two log lines about skipped records of a topic.
+_SKIP_LOG_SECONDS = 10.0
+# The longest wait for records in one fetch.
+_FETCH_MS = 500
+
+log = structlog.get_logger(__name__)
 
 Headers = list[tuple[str, bytes]]
 
@@ -130,12 +138,46 @@ async def _discard(producer: AIOKafkaProducer) -> None:
 
 
 def header(headers: object, name: str) -> str | None:
-    """The last value of a header as text, or None."""
+    """The last value of a header as text, or None. A header with a null value counts as one that is not there."""
     found = None
     for key, value in headers or ():  # type: ignore[attr-defined]
-        if key == name:
+        if key == name and value is not None:
             found = value.decode("utf-8", "replace")
     return found
+
+
+class SkippedRecords:
+    """Logs that records of a topic were skipped: the first at once, then a line with their number from time to time.
+
+    Anyone may write to a topic; a flood of bad records must not become a flood of log lines.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._count = 0
+        self._logged_at = float("-inf")
+
+    def add(self, offset: int, error: Exception) -> None:
+        """Count a record, and log if a line is due."""
+        self._count += 1
+        if time.monotonic() - self._logged_at >= _SKIP_LOG_SECONDS:
+            log.error(
+                "records_skipped", topic=self._topic, count=self._count, last_offset=offset, last_error=str(error)[:300]
+            )
+            self._count, self._logged_at = 0, time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Consecutive records, and the offset after them.
+
+    ``end`` is beyond the last record when aborted records or transaction markers follow it. ``skipped`` is the number
+    of records that could not be decoded.
+    """
+
+    records: list[ConsumerRecord]
+    end: int
+    skipped: int = 0
 
 
 async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name, partition: int = 0) -> str:
@@ -151,18 +193,22 @@ async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name, pa
 
 
 class Reader:
-    """Reads one partition from any position, without a consumer group."""
+    """Reads one partition from any position, without a consumer group. Only committed records are visible.
+
+    A record that cannot be decoded (such as one with a header name that is not UTF-8) is skipped and logged.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
         self._consumer = consumer
         self._partition = partition
+        self._skipped = SkippedRecords(partition.topic)
 
     async def oldest(self) -> int:
         """Offset of the oldest record that Kafka still keeps; the end offset when there is none."""
         return int((await self._consumer.beginning_offsets([self._partition]))[self._partition])
 
     async def end(self) -> int:
-        """The end offset: that of the next record to be written."""
+        """The end offset: that of the next record to be written, or of the first of a transaction still open."""
         return int((await self._consumer.end_offsets([self._partition]))[self._partition])
 
     async def at(self, timestamp_ms: int) -> int:
@@ -175,21 +221,61 @@ class Reader:
         if start >= stop:
             return
         self._consumer.seek(self._partition, start)
-        while await self._consumer.position(self._partition) < stop:
-            batches = await self._consumer.getmany(self._partition, timeout_ms=500)
-            for record in batches.get(self._partition, ()):
+        position = start
+        while position < stop:
+            fetched = await self._fetch()
+            for record in fetched.records:
                 if record.offset >= stop:
                     return
                 yield record
+            position = fetched.end
 
-    async def follow(self, start: int) -> AsyncIterator[list[ConsumerRecord]]:
-        """Batches of records from offset ``start`` on, as they arrive; never ends."""
+    async def follow(self, start: int) -> AsyncIterator[Fetched]:
+        """What arrives from offset ``start`` on; never ends. Yields at least every half second, possibly no records."""
         self._consumer.seek(self._partition, start)
         while True:
-            batches = await self._consumer.getmany(self._partition, timeout_ms=60_000)
-            records = batches.get(self._partition)
-            if records:
-                yield records
+            yield await self._fetch()
+
+    async def _fetch(self) -> Fetched:
+        begin = await self._consumer.position(self._partition)
+        try:
+            batches = await self._consumer.getmany(self._partition, timeout_ms=_FETCH_MS)
+        except Exception as error:
+            if not _is_undecodable(error):
+                raise
+            return await self._fetch_singly(begin)
+        return Fetched(batches.get(self._partition, []), await self._consumer.position(self._partition))
+
+    async def _fetch_singly(self, position: int) -> Fetched:
+        """Records from ``position`` up to one that cannot be decoded, which is skipped."""
+        # The failed call has dropped the records before it.
+        self._consumer.seek(self._partition, position)
+        records: list[ConsumerRecord] = []
+        while True:
+            try:
+                batches = await self._consumer.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=1)
+            except Exception as error:
+                if not _is_undecodable(error):
+                    raise
+                position = self._undecodable_offset(position)
+                self._skipped.add(position, error)
+                self._consumer.seek(self._partition, position + 1)
+                return Fetched(records, position + 1, skipped=1)
+            position = await self._consumer.position(self._partition)
+            if self._partition not in batches:
+                return Fetched(records, position)
+            records += batches[self._partition]
+
+    def _undecodable_offset(self, position: int) -> int:
+        # Behind aborted records and markers it is beyond the position. aiokafka has no public way to learn it.
+        fetched = getattr(self._consumer._fetcher._records.get(self._partition), "_partition_records", None)
+        return max(position, getattr(fetched, "next_fetch_offset", position))
+
+
+def _is_undecodable(error: Exception) -> bool:
+    """Whether a fetch failed because of a record, so that it would always fail again."""
+    # What aiokafka and the decompressors raise for a record is no error of Kafka.
+    return isinstance(error, UnsupportedCodecError) or not isinstance(error, (KafkaError, OSError, TimeoutError))
 
 
 @asynccontextmanager
@@ -203,6 +289,7 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        isolation_level="read_committed",
     )
     assigned = TopicPartition(topic, partition)
     consumer.assign([assigned])
