@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -195,7 +196,8 @@ async def read_log_id(bootstrap: str, topic: str = kafka_topics.UPDATES.name, pa
 class Reader:
     """Reads one partition from any position, without a consumer group. Only committed records are visible.
 
-    A record that cannot be decoded (such as one with a header name that is not UTF-8) is skipped and logged.
+    A record that cannot be decoded (such as one with a header name that is not UTF-8) is skipped and logged, with the
+    rest of its batch: what one producer has sent at once.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
@@ -247,7 +249,7 @@ class Reader:
         return Fetched(batches.get(self._partition, []), await self._consumer.position(self._partition))
 
     async def _fetch_singly(self, position: int) -> Fetched:
-        """Records from ``position`` up to one that cannot be decoded, which is skipped."""
+        """Records from ``position`` up to one that cannot be decoded. The rest of its batch is skipped."""
         # The failed call has dropped the records before it.
         self._consumer.seek(self._partition, position)
         records: list[ConsumerRecord] = []
@@ -257,19 +259,25 @@ class Reader:
             except Exception as error:
                 if not _is_undecodable(error):
                     raise
-                position = self._undecodable_offset(position)
+                end = max(position + 1, _batch_end(error))
                 self._skipped.add(position, error)
-                self._consumer.seek(self._partition, position + 1)
-                return Fetched(records, position + 1, skipped=1)
+                self._consumer.seek(self._partition, end)
+                return Fetched(records, end, skipped=end - position)
             position = await self._consumer.position(self._partition)
             if self._partition not in batches:
                 return Fetched(records, position)
             records += batches[self._partition]
 
-    def _undecodable_offset(self, position: int) -> int:
-        # Behind aborted records and markers it is beyond the position. aiokafka has no public way to learn it.
-        fetched = getattr(self._consumer._fetcher._records.get(self._partition), "_partition_records", None)
-        return max(position, getattr(fetched, "next_fetch_offset", position))
+
+def _batch_end(error: Exception) -> int:
+    """The offset after the batch in which decoding failed; -1 when it is unknown.
+
+    aiokafka has no public way to learn it. One by one, each offset would cost a fetch of the whole batch.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "next_batch" in frame.f_locals:
+            return int(frame.f_locals["next_batch"].next_offset)
+    return -1
 
 
 def _is_undecodable(error: Exception) -> bool:
