@@ -41,7 +41,7 @@ class Gateway:
         self.timeouts = timeouts
         self.keys = keys
         self.now = now
-        self.log = Log(settings.log_bytes)
+        self.log = Log(settings.log_bytes, frame_bytes=settings.frame_bytes)
         self.metrics = Metrics(self.log)
         self.follower = Follower(settings, self.log, self.metrics, tail=timeouts.tail_records)
         self.backlog = Backlog(settings.kafka_servers)

@@ -67,10 +67,10 @@ def connect(
     """A subscription to the gateway at ``url`` (http, https, ws or wss), to be entered with ``async with``.
 
     A filter takes one value or several, any of which may match; all filters must match. ``cursor`` resumes after that
-    event; without a cursor, ``since`` starts at a time (RFC 3339, or a datetime with a zone); without both, the stream
-    starts with the next event. ``on_gap`` decides what happens when the events to resume with are no longer retained:
-    ``raise`` ``TooOld``, or ``skip`` to the oldest retained event. Raises ``ValueError`` for a filter without values
-    and a time without a zone.
+    event, or starts at the oldest retained one (``earliest``); without a cursor, ``since`` starts at a time (RFC 3339,
+    or a datetime with a zone); without both, the stream starts with the next event. ``on_gap`` decides what happens
+    when the events to resume with are no longer retained: ``raise`` ``TooOld``, or ``skip`` to the oldest retained
+    event. Raises ``ValueError`` for a filter without values and a time without a zone.
     """
     given: dict[str, Any] = {**values}
     known = {spec.name: given.pop(spec.name, None) for spec in filters.FILTERS}

@@ -15,9 +15,12 @@ TrendWindow = Literal["15m", "1h", "24h"]
 
 
 class Record(BaseModel):
-    """Base of all records: immutable; unknown fields are ignored, so that older readers can read newer records."""
+    """Base of all records: immutable; unknown fields are ignored, so that older readers can read newer records.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Numbers are finite: JSON has no NaN and no infinity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     def encode(self) -> bytes:
         """UTF-8 JSON, the form of every record on Kafka."""

@@ -34,7 +34,8 @@ OnGap = Literal["raise", "skip"]
 SILENCE = 40.0
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 15.0
-_MAX_FRAME_BYTES = 16 * 1024 * 1024
+# An event of 8 MB may be three times as long when its line breaks are escaped.
+_MAX_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_TIMEOUT = 2.0
 _PATH = "/v1/stream"
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}

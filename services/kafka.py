@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import time
+import traceback
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
@@ -15,6 +18,7 @@ from aiokafka.errors import (
     ProducerFenced,
     RecordListTooLargeError,
     RecordTooLargeError,
+    UnsupportedCodecError,
     UnsupportedForMessageFormatError,
 )
 from aiokafka.structs import ConsumerRecord, RecordMetadata
@@ -23,6 +27,12 @@ from services import connections, kafka_topics, topic_ids
 from services.connections import client_options
 
 MAX_RECORD_BYTES = 8_388_608
+# Between two log lines about skipped records of a topic.
+_SKIP_LOG_SECONDS = 10.0
+# The longest wait for records in one fetch.
+_FETCH_MS = 500
+
+log = structlog.get_logger(__name__)
 
 Bootstrap = connections.Bootstrap
 
@@ -176,12 +186,46 @@ async def _discard(producer: AIOKafkaProducer) -> None:
 
 
 def header(headers: object, name: str) -> str | None:
-    """The last value of a header as text; None when there is none, or a name without a value."""
+    """The last value of a header as text, or None. A header with a null value counts as one that is not there."""
     found = None
     for key, value in headers or ():  # type: ignore[attr-defined]
-        if key == name:
-            found = None if value is None else value.decode("utf-8", "replace")
+        if key == name and value is not None:
+            found = value.decode("utf-8", "replace")
     return found
+
+
+class SkippedRecords:
+    """Logs that records of a topic were skipped: the first at once, then a line with their number from time to time.
+
+    Anyone may write to a topic; a flood of bad records must not become a flood of log lines.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._count = 0
+        self._logged_at = float("-inf")
+
+    def add(self, offset: int, error: Exception) -> None:
+        """Count a record, and log if a line is due."""
+        self._count += 1
+        if time.monotonic() - self._logged_at >= _SKIP_LOG_SECONDS:
+            log.error(
+                "records_skipped", topic=self._topic, count=self._count, last_offset=offset, last_error=str(error)[:300]
+            )
+            self._count, self._logged_at = 0, time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Consecutive records, and the offset after them.
+
+    ``end`` is beyond the last record when aborted records or transaction markers follow it. ``skipped`` is the number
+    of records that could not be decoded.
+    """
+
+    records: list[ConsumerRecord]
+    end: int
+    skipped: int = 0
 
 
 async def read_log_ids(bootstrap: Bootstrap, topics: Collection[str]) -> dict[str, str]:
@@ -202,11 +246,16 @@ async def read_log_id(bootstrap: Bootstrap, topic: str = kafka_topics.UPDATES.na
 
 
 class Reader:
-    """Reads one partition from any position, without a consumer group."""
+    """Reads one partition from any position, without a consumer group. Only committed records are visible.
+
+    A record that cannot be decoded (such as one with a header name that is not UTF-8) is skipped and logged, with the
+    rest of its batch: what one producer has sent at once.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
         self._consumer = consumer
         self._partition = partition
+        self._skipped = SkippedRecords(partition.topic)
 
     async def oldest(self) -> int:
         """Offset of the oldest record that Kafka still keeps; the end offset when there is none."""
@@ -226,21 +275,67 @@ class Reader:
         if start >= stop:
             return
         self._consumer.seek(self._partition, start)
-        while await self._consumer.position(self._partition) < stop:
-            batches = await self._consumer.getmany(self._partition, timeout_ms=500)
-            for record in batches.get(self._partition, ()):
+        position = start
+        while position < stop:
+            fetched = await self._fetch()
+            for record in fetched.records:
                 if record.offset >= stop:
                     return
                 yield record
+            position = fetched.end
 
-    async def follow(self, start: int) -> AsyncIterator[list[ConsumerRecord]]:
-        """Batches of records from offset ``start`` on, as they arrive; never ends."""
+    async def follow(self, start: int) -> AsyncIterator[Fetched]:
+        """What arrives from offset ``start`` on; never ends. Yields at least every half second, possibly no records."""
         self._consumer.seek(self._partition, start)
         while True:
-            batches = await self._consumer.getmany(self._partition, timeout_ms=60_000)
-            records = batches.get(self._partition)
-            if records:
-                yield records
+            yield await self._fetch()
+
+    async def _fetch(self) -> Fetched:
+        begin = await self._consumer.position(self._partition)
+        try:
+            batches = await self._consumer.getmany(self._partition, timeout_ms=_FETCH_MS)
+        except Exception as error:
+            if not _is_undecodable(error):
+                raise
+            return await self._fetch_singly(begin)
+        return Fetched(batches.get(self._partition, []), await self._consumer.position(self._partition))
+
+    async def _fetch_singly(self, position: int) -> Fetched:
+        """Records from ``position`` up to one that cannot be decoded. The rest of its batch is skipped."""
+        # The failed call has dropped the records before it.
+        self._consumer.seek(self._partition, position)
+        records: list[ConsumerRecord] = []
+        while True:
+            try:
+                batches = await self._consumer.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=1)
+            except Exception as error:
+                if not _is_undecodable(error):
+                    raise
+                end = max(position + 1, _batch_end(error))
+                self._skipped.add(position, error)
+                self._consumer.seek(self._partition, end)
+                return Fetched(records, end, skipped=end - position)
+            position = await self._consumer.position(self._partition)
+            if self._partition not in batches:
+                return Fetched(records, position)
+            records += batches[self._partition]
+
+
+def _batch_end(error: Exception) -> int:
+    """The offset after the batch in which decoding failed; -1 when it is unknown.
+
+    aiokafka has no public way to learn it. One by one, each offset would cost a fetch of the whole batch.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "next_batch" in frame.f_locals:
+            return int(frame.f_locals["next_batch"].next_offset)
+    return -1
+
+
+def _is_undecodable(error: Exception) -> bool:
+    """Whether a fetch failed because of a record, so that it would always fail again."""
+    # What aiokafka and the decompressors raise for a record is no error of Kafka.
+    return isinstance(error, UnsupportedCodecError) or not isinstance(error, (KafkaError, OSError, TimeoutError))
 
 
 @asynccontextmanager

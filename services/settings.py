@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
+    frame_bytes: int = Field(
+        32_768, ge=1_024, description="largest WebSocket frame of events, unless a single event is larger"
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
     log_format: Literal["text", "json"] = Field("text", description="text or json")

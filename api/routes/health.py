@@ -124,7 +124,7 @@ class Readiness:
     async def _store(self, found: _Found) -> str:
         cursors = self._gateway.follower.cursors
         # Which log it is is unknown until Kafka was reached once; the request still shows whether the store answers.
-        found.state = await self._gateway.store.state("" if cursors is None else cursors.cluster)
+        found.state = await self._gateway.store.state("" if cursors is None else cursors.log)
         return _OK
 
     async def _counting(self, found: _Found) -> Counting:

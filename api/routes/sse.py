@@ -1,7 +1,6 @@
 """``GET /v1/events``: the stream as server-sent events."""
 
 import asyncio
-import json
 import time
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -16,7 +15,8 @@ from api.access.auth import Reader
 from api.access.limits import Allowance, Allowances, TooMany
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented
-from api.stream.protocols import http_connection
+from api.stream.hub import until
+from api.stream.protocols import as_line, http_connection
 from api.stream.session import Session
 from api.stream.subscription import StreamError, Subscription
 from khabar.filters import FILTERS
@@ -36,14 +36,21 @@ STATUSES = {
     "going_away": HTTPStatus.SERVICE_UNAVAILABLE,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
+# Polyfills of EventSource send the last id in the query, where it needs no CORS preflight.
+_LAST_EVENT_ID = "lastEventId"
 _OLDEST = {"type": "string", "description": "The cursor to resume with for all events that are still kept."}
 _PARAMETERS = [
     {"name": name, "in": place, "required": False, "description": text, "schema": {"type": "string"}}
     for name, place, text in (
         *((spec.name, "query", spec.description) for spec in FILTERS),
-        ("cursor", "query", "Resume after this event."),
+        ("cursor", "query", "Resume after this event; `earliest` starts at the oldest that is kept."),
         ("since", "query", "Start at this time (RFC 3339)."),
         ("Last-Event-ID", "header", "Resume after this event; overrides cursor and since."),
+        (
+            _LAST_EVENT_ID,
+            "query",
+            "The same for clients that cannot set the header. Of several ids the newest applies.",
+        ),
     )
 ]
 
@@ -74,13 +81,12 @@ async def events(request: Request, key: Reader) -> Response:
     gateway: Gateway = request.app.state.gateway
     allowances: Allowances = request.app.state.allowances
     parameters = request.query_params.multi_items()
-    last = request.headers.get("last-event-id")
-    if last:
-        parameters = [(name, value) for name, value in parameters if name not in {"cursor", "since"}]
-        parameters.append(("cursor", last))
+    ids = [value for value in request.headers.getlist("last-event-id") if value]
+    ids += [value for name, value in parameters if name == _LAST_EVENT_ID and value]
+    parameters = [(name, value) for name, value in parameters if name != _LAST_EVENT_ID]
+    gone = asyncio.create_task(_disconnected(request.receive))
     try:
-        subscription = Subscription.of_query(parameters)
-        return EventStream(gateway, await gateway.hub.open(subscription), allowances.of(key))
+        return EventStream(gateway, await until(_open(gateway, parameters, ids), gone), allowances.of(key))
     except StreamError as error:
         headers = RETRY_AFTER if error.code in {"going_away", "unavailable"} else None
         extra = {name: value for name, value in error.extra.items() if name != "field"}
@@ -92,6 +98,17 @@ async def events(request: Request, key: Reader) -> Response:
             code=error.code,
             **extra,
         ) from None
+    finally:
+        gone.cancel()
+
+
+async def _open(gateway: Gateway, parameters: list[tuple[str, str]], ids: list[str]) -> Session:
+    """The session for the parameters; the newest of the last ``ids`` overrides where they start."""
+    if ids:
+        await gateway.hub.ready()
+        parameters = [(name, value) for name, value in parameters if name not in {"cursor", "since"}]
+        parameters.append(("cursor", gateway.hub.newest_of(ids)))
+    return await gateway.hub.open(Subscription.of_query(parameters))
 
 
 class _ClientNotReading(StreamError):
@@ -159,7 +176,7 @@ class EventStream(Response):
                 if chunk.events:
                     await self._send(send, chunk.sse)
                     delivered.inc(len(chunk.events))
-                session.position = chunk.position
+                session.advance(chunk)
                 wait = self._allowance.take_events(len(chunk.events))
             if time.monotonic() - self._sent_at >= timeouts.heartbeat:
                 await self._send(send, self._heartbeat())
@@ -196,7 +213,7 @@ class EventStream(Response):
 
 
 def _event(name: str, data: object) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return f"event: {name}\ndata: {as_line(data)}\n\n".encode()
 
 
 async def _disconnected(receive: Receive) -> None:

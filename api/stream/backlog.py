@@ -7,11 +7,12 @@ is there, so a slow client does not hold one while its events are sent.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import structlog
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
@@ -32,8 +33,12 @@ _CACHE_BYTES = 16_000_000
 _MAX_READ_SECONDS = 1.0
 _TIMEOUT = 10.0
 _IDLE_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
 
 _T = TypeVar("_T")
+_K = TypeVar("_K")
+
+log = structlog.get_logger(__name__)
 
 
 class Unavailable(Exception):
@@ -97,6 +102,7 @@ class _PooledReader:
         self.consumer = consumer
         self.resources = resources
         self._clock = clock
+        self._cursors: Cursors | None = None
         self.position = -1
         self.stop = -1
         self.used = time.monotonic()
@@ -105,7 +111,9 @@ class _PooledReader:
     async def read(self, position: int, stop: int, cursors: Cursors) -> _Page:
         """The page from ``position``, which ends at ``stop`` at the latest."""
         # The fetched records end at ``self.stop``.
-        if self._records is None or self.position != position or not position < self.stop <= stop:
+        continues = self.position == position and position < self.stop <= stop and self._cursors is cursors
+        if self._records is None or not continues:
+            self._cursors = cursors
             self._records = self.consumer.between(position, stop)
             self.stop = stop
         end = (position // _PAGE_OFFSETS + 1) * _PAGE_OFFSETS
@@ -154,6 +162,7 @@ class Backlog:
         self._idle: list[_PooledReader] = []
         self._pages = _Pages(_CACHE_BYTES)
         self._reading: dict[tuple[int, int], asyncio.Task[_Page]] = {}
+        self._looking_up: dict[str, asyncio.Task[int]] = {}
 
     async def read(self, position: int, stop: int, wanted: Filter, cursors: Cursors) -> Chunk:
         """Matching events from ``position`` on, at most one chunk and not beyond ``stop``. Raises ``TooOld``.
@@ -161,6 +170,7 @@ class Backlog:
         ``cursors`` are those of the stream that the position belongs to. A restarted stream has another object.
         """
         found: list[Event] = []
+        cursor: str | None = None
         size = 0
         began = slice_began = self._clock()
         while True:
@@ -168,29 +178,22 @@ class Backlog:
             for event in page.events:
                 if wanted.is_pending(event):
                     await event.prepare(self._turns)
-                if event.offset < stop and wanted.matches(event):
-                    found.append(event)
-                    size += len(event.line)
+                if event.offset < stop:
+                    cursor = event.cursor
+                    if wanted.matches(event):
+                        found.append(event)
+                        size += len(event.line)
                 if self._clock() - slice_began >= SCAN_SECONDS:
                     await asyncio.sleep(0)  # matching takes CPU time, too
                     slice_began = self._clock()
             position = min(page.end, stop)
             if position >= stop or size >= CHUNK_BYTES or self._clock() - began >= _MAX_READ_SECONDS:
-                return Chunk(tuple(found), position)
+                return Chunk(tuple(found), position, cursor)
 
     async def _page(self, position: int, stop: int, cursors: Cursors) -> _Page:
         """Read a page; concurrent calls for the same page share one read. Raises ``TooOld``."""
         key = (position, id(cursors))
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.create_task(self._read_and_cache(position, stop, cursors))
-            reading.add_done_callback(lambda done: self._on_read(key, done))
-        return await asyncio.shield(reading)
-
-    def _on_read(self, key: tuple[int, int], reading: "asyncio.Task[_Page]") -> None:
-        del self._reading[key]
-        if not reading.cancelled():
-            reading.exception()  # retrieve it: all callers may have been cancelled
+        return await _shared(self._reading, key, lambda: self._read_and_cache(position, stop, cursors))
 
     async def _read_and_cache(self, position: int, stop: int, cursors: Cursors) -> _Page:
         page = await self._read_page(position, stop, cursors)
@@ -209,18 +212,18 @@ class Backlog:
     async def event(self, offset: int, cursors: Cursors) -> Event | None:
         """The event at one offset; None when Kafka has deleted it, or it is not an event."""
         try:
-            page = await self._read_page(offset, offset + 1, cursors)
+            page = self._pages.get(offset, cursors) or await self._page(offset, offset + 1, cursors)
         except TooOld:
             return None
-        return page.events[0] if page.events else None
+        return page.events[0] if page.events and page.events[0].offset == offset else None
 
     async def oldest(self) -> int:
         """The oldest position that Kafka keeps."""
-        return await self._with_reader(lambda reader: reader.consumer.oldest())
+        return await self._look_up("oldest", lambda reader: reader.consumer.oldest())
 
     async def end(self) -> int:
         """The position after the newest record."""
-        return await self._with_reader(lambda reader: reader.consumer.end())
+        return await self._look_up("end", lambda reader: reader.consumer.end())
 
     async def at(self, milliseconds: int) -> int:
         """The position of the first record with this or a later timestamp; the end when there is none."""
@@ -233,16 +236,24 @@ class Backlog:
                 await asyncio.sleep(_IDLE_SECONDS)
                 for reader in [reader for reader in self._idle if time.monotonic() - reader.used > _IDLE_SECONDS]:
                     self._idle.remove(reader)
-                    await reader.close()
+                    await self._discard(reader)
         finally:
-            for reading in tuple(self._reading.values()):
-                reading.cancel()
+            for task in (*self._reading.values(), *self._looking_up.values()):
+                task.cancel()
             while self._idle:
-                await self._idle.pop().close()
+                await self._discard(self._idle.pop())
+
+    async def _look_up(self, name: str, work: Callable[[_PooledReader], Coroutine[Any, Any, int]]) -> int:
+        """One look-up of Kafka for all who ask for it at the same time."""
+        return await _shared(self._looking_up, name, lambda: self._with_reader(work))
 
     async def _with_reader(self, work: Callable[[_PooledReader], Awaitable[_T]], position: int = -1) -> _T:
-        async with self._slots, self._reader(position) as reader:
-            return await work(reader)
+        """The result of ``work``. The time until it fails includes the wait for a free consumer."""
+        try:
+            async with asyncio.timeout(_TIMEOUT), self._slots, self._reader(position) as reader:
+                return await work(reader)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Unavailable(f"Kafka does not answer: {error!r}") from error
 
     @asynccontextmanager
     async def _reader(self, position: int) -> AsyncIterator[_PooledReader]:
@@ -255,13 +266,9 @@ class Backlog:
         if reader is not None:
             self._idle.remove(reader)
         try:
-            async with asyncio.timeout(_TIMEOUT):
-                if reader is None:
-                    reader = await self._open()
-                yield reader
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self._discard(reader)
-            raise Unavailable(f"Kafka does not answer: {error!r}") from error
+            if reader is None:
+                reader = await self._open()
+            yield reader
         except BaseException:
             await self._discard(reader)
             raise
@@ -275,4 +282,23 @@ class Backlog:
 
     async def _discard(self, reader: _PooledReader | None) -> None:
         if reader is not None:
-            await reader.close()
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await reader.close()
+            except Exception as error:  # nothing else depends on it
+                log.warning("close_consumer_failed", error=repr(error))
+
+
+async def _shared(running: dict[_K, "asyncio.Task[_T]"], key: _K, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """The result of the work with this key, which runs once for all callers, and on when one of them is cancelled."""
+    task = running.get(key)
+    if task is None:
+        task = running[key] = asyncio.create_task(work())
+
+        def done(task: "asyncio.Task[_T]") -> None:
+            del running[key]
+            if not task.cancelled():
+                task.exception()  # retrieve it: all callers may have been cancelled
+
+        task.add_done_callback(done)
+    return await asyncio.shield(task)

@@ -141,7 +141,7 @@ class Fanout:
                 return
             # A connection whose buffer this chunk fills leaves at once, at the position after the chunk.
             self._delivering = chunk.position
-            frame = chunk.frame
+            frame = chunk.frames(self._log.frame_bytes)
             group.written += len(frame)
             group.sent_at = self._clock()
             members = tuple(group.writers.items())

@@ -1,13 +1,14 @@
 """Follows ``updates`` into the shared log and reconnects after every outage of Kafka."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from api.stream.cursor import Cursors
+from api.stream.cursor import Cursors, check_of
 from api.stream.log import Log
 from api.stream.metrics import Metrics
 from api.stream.stream_event import Event, Unparsable, parse
@@ -21,8 +22,16 @@ _MAX_DELAY = 2.0
 # too: they determine the time for parsing and for the words that a ``q`` needs.
 _BATCH_RECORDS = 100
 _BATCH_BYTES = 256_000
+# How often it is checked that Kafka still has the log that was read: Kafka may be stopped, put back from an older copy
+# and written to before the consumer notices.
+_VERIFY_SECONDS = 10.0
+_READ_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
+
+
+class _Replaced(Exception):
+    """Kafka no longer has the log that was followed."""
 
 
 class Follower:
@@ -40,6 +49,7 @@ class Follower:
         self._reader: kafka.Reader | None = None
         self._backoff = Backoff(_FIRST_DELAY, _MAX_DELAY)
         self._goal = 0
+        self._skipped = kafka.SkippedRecords(kafka_topics.UPDATES.name)
         self.cursors: Cursors | None = None
         self.caught_up = asyncio.Event()
 
@@ -49,6 +59,8 @@ class Follower:
             try:
                 await self._follow()
                 seconds = self._backoff.next()
+            except _Replaced:
+                seconds = 0.0
             except (KafkaError, OSError, TimeoutError) as error:
                 seconds = self._backoff.next()
                 log.warning("kafka_unavailable", error=repr(error), retry_seconds=seconds)
@@ -68,33 +80,64 @@ class Follower:
     async def _follow(self) -> None:
         bootstrap = self._settings.kafka_servers
         await kafka_topics.ensure_from_settings(self._settings)
-        cluster = await kafka.read_log_id(bootstrap)
+        log_id = await kafka.read_log_id(bootstrap)
         async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
-            self._position_log(cluster, await reader.oldest(), await reader.end())
+            oldest, end = await reader.oldest(), await reader.end()
+            self._position_log(log_id, oldest, end, same=await self._is_same(log_id, reader, oldest, end))
             self._reader = reader
             self._backoff.reset()
             self._check_goal()
-            async for records in reader.follow(self._log.end):
-                await self._append(records)
+            verified = time.monotonic()
+            async for fetched in reader.follow(self._log.end):
+                await self._append(fetched)
+                if time.monotonic() - verified >= _VERIFY_SECONDS:
+                    await self._verify()
+                    verified = time.monotonic()
 
-    def _position_log(self, cluster: str, oldest: int, end: int) -> None:
-        """Continue the log where it ended, unless that offset was deleted or this is another Kafka cluster."""
+    async def _verify(self) -> None:
+        """Raises ``_Replaced`` when Kafka does not have what was read before."""
+        bootstrap = self._settings.kafka_servers
+        log_id = await kafka.read_log_id(bootstrap)
+        async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
+            if not await self._is_same(log_id, reader, await reader.oldest(), await reader.end()):
+                raise _Replaced
+
+    async def _is_same(self, log_id: str, reader: kafka.Reader, oldest: int, end: int) -> bool:
+        """Whether Kafka still has the log that was read: its id, its length and the last event are the same."""
+        if self.cursors is None or self.cursors.log != log_id or self._log.end > end:
+            return False
+        last = self._log.last_before(self._log.end)
+        if last is None or last.offset < oldest:
+            return True
+        async with asyncio.timeout(_READ_SECONDS):
+            async for record in reader.between(last.offset, last.offset + 1):
+                return self.cursors.encode(record.offset, check_of(record)) == last.cursor
+        return False
+
+    def _position_log(self, log_id: str, oldest: int, end: int, *, same: bool) -> None:
+        """Continue the log where it ended, unless that offset was deleted or the log is not the ``same`` any more."""
         known = self.cursors is not None
-        restart = known and (self.cursors != Cursors(cluster) or self._log.end > end)
+        restart = known and not same
         if restart:
-            log.error("updates_replaced", cluster=cluster, log_end=self._log.end, kafka_end=end)
+            log.error("updates_replaced", log=log_id, log_end=self._log.end, kafka_end=end)
         elif known and self._log.end < oldest:
             log.error("events_deleted_before_read", missed=oldest - self._log.end)
         if not known or restart or self._log.end < oldest:
-            self.cursors = Cursors(cluster)
+            if not known or restart:
+                self.cursors = Cursors(log_id)
             self._log.reset(max(oldest, end - self._tail), restart=restart)
         self._goal = end
 
-    async def _append(self, records: "Sequence[ConsumerRecord[bytes, bytes]]") -> None:
-        for batch in _batches(records):
+    async def _append(self, fetched: kafka.Fetched) -> None:
+        for batch in _batches(fetched.records):
             self._log.append([event for event in map(self._parsed, batch) if event], batch[-1].offset + 1)
             self._check_goal()
             await asyncio.sleep(0)
+        if fetched.skipped:
+            self._metrics.unparsable.inc(fetched.skipped)
+        if fetched.end > self._log.end:  # the last offsets have no record that can be read
+            self._log.append([], fetched.end)
+            self._check_goal()
 
     def _parsed(self, record: "ConsumerRecord[bytes, bytes]") -> Event | None:
         assert self.cursors is not None  # noqa: S101 - set before anything is read
@@ -104,7 +147,7 @@ class Follower:
             return parse(record, self.cursors)
         except Unparsable as error:
             self._metrics.unparsable.inc()
-            log.error("record_skipped", topic=kafka_topics.UPDATES.name, offset=record.offset, error=str(error))
+            self._skipped.add(record.offset, error)
             return None
 
     def _check_goal(self) -> None:

@@ -8,7 +8,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -19,6 +19,9 @@ from api.stream.turns import Turns
 
 # Bytes of events combined into one write. A chunk may be larger by its last event.
 CHUNK_BYTES = 256_000
+# The default size of a WebSocket frame, header included: what common clients read of one message by default.
+FRAME_BYTES = 32_768
+_FRAME_HEADER = 4
 # Events scanned before other tasks run, when hardly any matches.
 SCAN = 2_000
 # The same in time: a ``q`` normalises each text once, and a long text takes milliseconds.
@@ -28,21 +31,33 @@ _CACHED_CHUNKS = 32
 
 @dataclass
 class Chunk:
-    """Consecutive matching events, encoded once for all readers, and the position after them."""
+    """Consecutive matching events, encoded once for all readers, and the position after them.
+
+    ``cursor`` is that of the last event before the position, matching or not; None when there is none in the range
+    that was read.
+    """
 
     events: tuple[Event, ...]
     position: int
+    cursor: str | None = None
+    _frames: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def head(self, count: int) -> "Chunk":
         """The first ``count`` events, and the position after them."""
         if count >= len(self.events):
             return self
-        return Chunk(self.events[:count], self.events[count - 1].offset + 1)
+        last = self.events[count - 1]
+        return Chunk(self.events[:count], last.offset + 1, last.cursor)
 
-    @cached_property
-    def frame(self) -> bytes:
-        """The envelopes, one a line, as one WebSocket frame that can be written to every connection."""
-        return text_frame(b"\n".join(event.line for event in self.events))
+    def frames(self, max_bytes: int) -> bytes:
+        """The envelopes, one a line, as WebSocket frames that can be written to every connection.
+
+        No frame is larger than ``max_bytes``, unless a single envelope is. They are encoded once: ``max_bytes`` must
+        be the same in all calls.
+        """
+        if self._frames is None:
+            self._frames = b"".join(_frames([event.line for event in self.events], max_bytes - _FRAME_HEADER))
+        return self._frames
 
     @cached_property
     def sse(self) -> bytes:
@@ -51,6 +66,17 @@ class Chunk:
             b"id: %b\nevent: %b\ndata: %b\n\n" % (event.cursor.encode(), event.facets.type.encode(), event.line)
             for event in self.events
         )
+
+
+def _frames(lines: list[bytes], max_payload: int) -> Iterator[bytes]:
+    first = size = 0
+    for at, line in enumerate(lines):
+        if at > first and size + len(line) > max_payload:
+            yield text_frame(b"\n".join(lines[first:at]))
+            first, size = at, 0
+        size += len(line) + 1
+    if lines:
+        yield text_frame(b"\n".join(lines[first:]))
 
 
 def chunks(events: Sequence[Event], position: int) -> Iterator[Chunk]:
@@ -79,11 +105,15 @@ class Listener(Protocol):
 class Log:
     """Events from position ``start`` up to position ``end``, bounded in bytes; the oldest are evicted first.
 
-    ``generation`` is incremented when positions from before are no longer valid.
+    ``generation`` is incremented when positions from before are no longer valid. ``frame_bytes`` is the most that a
+    frame of its events has.
     """
 
-    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, max_bytes: int, clock: Callable[[], float] = time.monotonic, *, frame_bytes: int = FRAME_BYTES
+    ) -> None:
         self.max_bytes = max_bytes
+        self.frame_bytes = frame_bytes
         self._clock = clock
         self.start = 0
         self.end = 0
@@ -124,6 +154,13 @@ class Log:
         found = self._events[at] if at < len(self._events) else None
         return found if found is not None and found.offset == offset else None
 
+    def last_before(self, position: int) -> Event | None:
+        """The newest event before the position; None when it is not in memory."""
+        if position > self.end:
+            return None  # between the end and the position there may be newer ones
+        at = bisect_left(self._events, position, key=_offset)
+        return self._events[at - 1] if at else None
+
     def read(self, position: int, wanted: Filter) -> Chunk:
         """The next matching events from ``position`` (not before ``start``), possibly none; returns within a few ms.
 
@@ -151,22 +188,23 @@ class Log:
     def _scan(self, position: int, wanted: Filter) -> Chunk:
         first = bisect_left(self._events, position, key=_offset)
         found: list[Event] = []
+        cursor: str | None = None
         size = 0
         began = self._clock()
         for at in range(first, min(first + SCAN, len(self._events))):
             event = self._events[at]
             if wanted.is_pending(event):
-                return Chunk(tuple(found), event.offset)
-            position = event.offset + 1
+                return Chunk(tuple(found), event.offset, cursor)
+            position, cursor = event.offset + 1, event.cursor
             if wanted.matches(event):
                 found.append(event)
                 size += len(event.line)
             if size >= CHUNK_BYTES or self._clock() - began >= SCAN_SECONDS:
-                return Chunk(tuple(found), position)
+                return Chunk(tuple(found), position, cursor)
         if first + SCAN >= len(self._events):
             # There may be offsets without an event after the last one; a reader may be ahead of this log.
             position = max(position, self.end)
-        return Chunk(tuple(found), position)
+        return Chunk(tuple(found), position, cursor)
 
 
 def _offset(event: Event) -> int:

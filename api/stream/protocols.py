@@ -56,9 +56,21 @@ def text_frame(text: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, size) + text
 
 
+# Valid inside JSON strings, but many clients split lines at them. With how JSON escapes them.
+_LINE_BREAKS = tuple((mark.encode(), f"\\u{ord(mark):04x}".encode()) for mark in "\u0085\u2028\u2029")
+
+
+def escape_line_breaks(data: bytes) -> bytes:
+    """The same JSON without U+0085, U+2028 and U+2029, at which many clients split lines."""
+    for mark, escaped in _LINE_BREAKS:
+        if mark in data:
+            data = data.replace(mark, escaped)
+    return data
+
+
 def as_line(message: object) -> str:
     """A message as JSON on one line."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return escape_line_breaks(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()).decode()
 
 
 class ConnectionListener(Protocol):

@@ -31,7 +31,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -51,17 +51,24 @@ _RETRY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
+class Start(NamedTuple):
+    """Where a session starts: a position, and the cursor of the last event before it where that is known."""
+
+    position: int
+    cursor: str | None = None
+
+
 class Session:
     """One subscriber. ``position`` is the next offset to read.
 
-    The caller that delivers calls ``read``, and sets ``position`` once the chunk was delivered.
+    The caller that delivers calls ``read``, and ``advance`` once the chunk was delivered.
     """
 
-    def __init__(self, hub: "StreamHub", wanted: Filter, position: int) -> None:
+    def __init__(self, hub: "StreamHub", wanted: Filter, start: Start) -> None:
         self._hub = hub
         self._generation = hub.log.generation
         self._group: FanoutGroup | None = None
-        self._position = position
+        self._position, self._last_cursor = start
         self._waiter: asyncio.Future[None] | None = None
         self.filter = wanted
 
@@ -72,12 +79,22 @@ class Session:
 
     @position.setter
     def position(self, position: int) -> None:
-        self._position = position
+        self._position, self._last_cursor = position, None
+
+    def advance(self, chunk: Chunk) -> None:
+        """Move to the position after a chunk."""
+        # Without an event in between, the last event before the position is still the same.
+        self._position, self._last_cursor = chunk.position, chunk.cursor or self._last_cursor
 
     @property
     def cursor(self) -> str:
-        """The cursor to resume with: every matching event up to it was delivered."""
-        return self._hub.cursors.encode(self.position - 1)
+        """The cursor to resume with: every matching event up to it was delivered.
+
+        Where possible that of an event: it is detected when the log is replaced by an older copy.
+        """
+        if self._group is None and self._last_cursor is not None:
+            return self._last_cursor
+        return self._hub.cursor_at(self.position)
 
     def going_away(self) -> StreamError:
         """The error that ends the session when the gateway stops."""
@@ -89,8 +106,7 @@ class Session:
         if self._hub.closing:
             raise self.going_away()
         if self._generation != shared.generation:
-            message = "the stream was restarted; its old cursors are no longer valid"
-            raise StreamError("bad_cursor", message, field="cursor")
+            raise await self._hub.gone()
         if self._position >= shared.start:
             async with self._hub.turns.turn():
                 # The log may have changed while this waited for its turn.
@@ -146,6 +162,7 @@ class Session:
 
     def _leave_group(self) -> None:
         if self._group is not None:
+            self._last_cursor = self.cursor
             self._position = self._hub.fanout.position
             group, self._group = self._group, None
             self._hub.fanout.leave(self, group)
@@ -158,13 +175,13 @@ class LiveSession(Session):
         self,
         hub: "StreamHub",
         wanted: Filter,
-        position: int,
+        start: Start,
         connection: WebSocketConnection,
         on_end: Callable[[StreamError], None],
         *,
         allowance: Allowance = UNLIMITED,
     ) -> None:
-        super().__init__(hub, wanted, position)
+        super().__init__(hub, wanted, start)
         self._connection = connection
         self._on_end = on_end
         self._allowance = allowance
@@ -191,14 +208,14 @@ class LiveSession(Session):
             return
         self.change(self.filter, None)
 
-    def change(self, wanted: Filter, position: int | None) -> None:
-        """Continue with another filter, from another position or from the present one."""
+    def change(self, wanted: Filter, start: Start | None) -> None:
+        """Continue with another filter, from another start or from the present position."""
         if self._closed:
             return
         self._stop()
         self.filter = wanted
-        if position is not None:
-            self._position = position
+        if start is not None:
+            self._position, self._last_cursor = start
         self.send({"type": "subscribed", "cursor": self.cursor, "filter": wanted.as_json()})
         self._resume()
 
@@ -253,7 +270,7 @@ class LiveSession(Session):
             self.end(StreamError("too_slow", f"nothing could be sent for {timeouts.send:g} s", cursor=self.cursor))
             return
         if now - sent_at >= timeouts.heartbeat and not self._connection.is_full:
-            self._write(self._hub.heartbeat(self.position))
+            self._write(self._hub.heartbeat(self.cursor))
 
     def _resume(self) -> None:
         if self._closed:
@@ -308,9 +325,9 @@ class LiveSession(Session):
         chunk = chunk.head(self._allowance.budget(len(chunk.events)))
         self._allowance.take_events(len(chunk.events))
         if chunk.events:
-            self._write(chunk.frame)
+            self._write(chunk.frames(self._hub.log.frame_bytes))
             self._hub.fanout.count_delivered(len(chunk.events))
-        self._position = chunk.position
+        self.advance(chunk)
         if self._at_end() and self._can_join_group() and not self._closed:
             self._task = None
             self._join_group()

@@ -9,14 +9,15 @@ from sys import intern
 from typing import get_args
 
 from aiokafka.structs import ConsumerRecord
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
-from api.stream.cursor import Cursors
+from api.stream.cursor import Cursors, check_of
+from api.stream.protocols import escape_line_breaks
 from api.stream.turns import Turns
 from services import kafka
 from services.arabic import normalize_unicode
-from services.events import Article, EventType, Story
+from services.events import Article, EventType, Story, Trend
 from services.normalization import arabic
 
 _WORD = re.compile(r"\w+")
@@ -33,15 +34,6 @@ _OVERHEAD_PER_ID = 128
 
 class Unparsable(ValueError):
     """A record of ``updates`` is not an event; the message says why."""
-
-
-class _Trend(BaseModel):
-    """The fields of a trend that filters compare."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    kind: str
-    id: str
 
 
 def words(text: str) -> list[str]:
@@ -103,7 +95,7 @@ class Facets:
         )
 
     @classmethod
-    def of_trend(cls, trend: _Trend) -> "Facets":
+    def of_trend(cls, trend: Trend) -> "Facets":
         """Facets of a trend: the one entity, topic or story that rises."""
         ids = frozenset([trend.id])
         return cls(
@@ -121,7 +113,7 @@ def _ids(found: Iterable[str]) -> frozenset[str]:
 
 @dataclass(slots=True)
 class Event:
-    """One event of the stream: its envelope as it is sent, and its facets."""
+    """One event of the stream: its envelope as it is sent, on one line, and its facets."""
 
     offset: int
     cursor: str
@@ -133,13 +125,14 @@ class Event:
 
     @property
     def data(self) -> bytes:
-        """The JSON inside the envelope, as it is stored on Kafka."""
+        """The JSON inside the envelope."""
         return self.line[self.data_at : -1]
 
     @property
     def size(self) -> int:
         """Bytes of memory to account for this event, including its words in case a filter needs them."""
-        ids = len(self.facets.entities) + len(self.facets.topics)
+        facets = self.facets
+        ids = sum(map(len, (facets.entities, facets.topics, facets.sources, facets.languages, facets.stories)))
         return 2 * len(self.line) + _OVERHEAD + _OVERHEAD_PER_ID * ids
 
     def words(self) -> frozenset[str]:
@@ -233,45 +226,62 @@ def _pieces(text: str, size: int) -> Iterator[str]:
 
 
 def parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:
-    """The event in a record. Raises ``Unparsable``."""
+    """The event in a record. Raises ``Unparsable``, whatever the record holds."""
+    try:
+        return _parse(record, cursors)
+    except Unparsable:
+        raise
+    except Exception as error:  # anyone may have written it: nothing in it may end the caller
+        raise Unparsable(f"{type(error).__name__}: {error}") from error
+
+
+def _parse(record: "ConsumerRecord[bytes, bytes]", cursors: Cursors) -> Event:
     kind = kafka.header(record.headers, "type")
     if record.value is None:
         raise Unparsable("the record has no value")
+    if len(record.value) > kafka.MAX_RECORD_BYTES:
+        raise Unparsable(f"the value has {len(record.value)} bytes, more than {kafka.MAX_RECORD_BYTES}")
     try:
-        facets = _facets(kind, record.value)
+        facets, data = _read(kind, record.value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "value"
         raise Unparsable(f"the value is not a valid {kind}: {where}: {first['msg']}") from error
-    cursor = cursors.encode(record.offset)
+    cursor = cursors.encode(record.offset, check_of(record))
     head = f'{{"cursor":"{cursor}","type":"{kind}","time":"{_rfc3339(record.timestamp)}","data":'.encode()
     return Event(
         offset=record.offset,
         cursor=cursor,
-        line=head + _one_line(record.value) + b"}",
+        line=head + escape_line_breaks(data) + b"}",
         data_at=len(head),
         facets=facets,
     )
 
 
-def _facets(kind: str | None, value: bytes) -> Facets:
+def _read(kind: str | None, value: bytes) -> tuple[Facets, bytes]:
+    """The facets of an event, and its JSON.
+
+    The JSON is written again: the model's own has no NaN, no member twice, no line breaks and no unknown members,
+    whoever wrote the record.
+    """
     match kind:
         case "article":
-            return Facets.of_article(Article.model_validate_json(value))
+            article = Article.model_validate_json(value)
+            return Facets.of_article(article), article.encode()
         case "story":
-            return Facets.of_story(Story.model_validate_json(value))
+            story = Story.model_validate_json(value)
+            return Facets.of_story(story), story.encode()
         case "trend":
-            return Facets.of_trend(_Trend.model_validate_json(value))
-    raise Unparsable(f"the header type is {kind!r}")
+            trend = Trend.model_validate_json(value)
+            return Facets.of_trend(trend), trend.encode()
+    raise Unparsable("the header type is missing" if kind is None else f"the header type is {kind[:60]!r}")
 
 
 def _rfc3339(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    if milliseconds < 0:
+        raise Unparsable("the record has no time, or one before 1970")
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unparsable("the record's time is after the year 9999") from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _one_line(value: bytes) -> bytes:
-    # Valid JSON has line breaks only between its tokens, where a space means the same.
-    if b"\n" in value or b"\r" in value:
-        return value.replace(b"\n", b" ").replace(b"\r", b" ")
-    return value

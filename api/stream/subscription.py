@@ -8,6 +8,8 @@ from datetime import datetime
 from api.stream import filters
 from api.stream.filters import Filter, FilterError
 
+# The value of ``cursor`` for the oldest event that is kept.
+EARLIEST = "earliest"
 _LOST_PLUS = re.compile(r"(T\S+) (\d\d:\d\d)$")
 
 
@@ -44,7 +46,10 @@ class StreamError(Exception):
 
 @dataclass(frozen=True)
 class Subscription:
-    """A filter, and where to start: after a cursor, at a time, or with neither, at the next event."""
+    """A filter, and where to start: after a cursor, at a time, or with neither, at the next event.
+
+    The cursor ``EARLIEST`` starts at the oldest event that is kept.
+    """
 
     filter: Filter = field(default_factory=Filter)
     cursor: str | None = None

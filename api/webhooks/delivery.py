@@ -181,7 +181,7 @@ class Delivery:
                 self._allowance.take_events(1)
                 await self._allowance.wait_for_budget()
             else:
-                session.position = chunk.position
+                session.advance(chunk)
                 await self._save_position(session.cursor)
                 await session.wait(self._policy.save)
 

@@ -195,8 +195,6 @@ class _Log:
 
     def __init__(self, cursors: Cursors) -> None:
         self._cursors = cursors
-        self._positions: dict[str, int] = {}
-        self._known = 0
         self._begins: deque[int] = deque([0], maxlen=_REMEMBERED)
         self.end = 0
         # Everything from ``oldest_at_most`` on is certainly kept; everything before ``oldest`` is certainly deleted.
@@ -229,10 +227,9 @@ class _Log:
 
     def position(self, cursor: str) -> int:
         """The position after this cursor."""
-        while self._known <= self.end:
-            self._positions[self.cursor(self._known)] = self._known
-            self._known += 1
-        return self._positions[cursor]
+        position = self._cursors.decode(cursor).offset + 1
+        assert 0 <= position <= self.end
+        return position
 
     def matching(self, wanted: Filter, start: int, stop: int) -> list[int]:
         """The offsets of the events between these positions that pass a filter."""

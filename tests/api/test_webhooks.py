@@ -739,7 +739,7 @@ async def test_an_invalid_cursor_pauses_with_its_reason(settings: Settings, rece
     async with delivering(settings) as gateway:
         made = await make(gateway, receiver)
         await ask(gateway, "POST", f"/{made['id']}/pause")
-        await store.redis.hset(f"webhook:{{khabar}}:{made['id']}", "cursor", "0" * 24)
+        await store.redis.hset(f"webhook:{{khabar}}:{made['id']}", "cursor", "0" * 23)
         status, problem = await ask(gateway, "POST", f"/{made['id']}/resume")
         assert (status, problem["field"], problem["code"]) == (422, "from", "bad_cursor")
         await Webhooks(store.redis).change(made["id"], "active", {})
