@@ -8,7 +8,7 @@ from datetime import datetime
 from api.stream import filters
 from api.stream.filters import Filter, FilterError
 
-_LOST_PLUS = re.compile(r"(T\S+) (\d\d:\d\d)$")
+_LOST_PLUS = re.compile(r"(T\S{1,20}) (\d\d:\d\d)$")
 
 
 @dataclass(frozen=True)
