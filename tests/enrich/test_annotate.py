@@ -1,6 +1,7 @@
 """Annotate as a whole: properties of every article, of hostile ones too."""
 
 import json
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -140,3 +141,19 @@ def test_a_text_without_words_is_refused(text: str) -> None:
     """Without readable text there is an error and no empty article."""
     with pytest.raises(ValueError, match="text"):
         annotate(raw(ArticleIn(text=text), "a"))
+
+
+@pytest.mark.parametrize("form", ["NFD", "NFKD"])
+def test_decomposed_text_is_the_same_article(form: str) -> None:
+    """Arabic with its letters decomposed has the same entities, topics and fingerprint: it is found as a duplicate."""
+    text = (
+        "زار الأمين العام للأمم المتحدة إيران وألمانيا وأوكرانيا. وقال أحمد أبو الغيط إن المؤتمر سيبحث أزمة الطاقة.\n"
+        "وأضاف أن الانتخابات ستجرى يوم الأحد المقبل."
+    )
+    title = "الأمين العام يزور إيران"
+    composed = annotate(raw(ArticleIn(text=text, title=title), "1", ARRIVAL))
+    other = ArticleIn(text=unicodedata.normalize(form, text), title=unicodedata.normalize(form, title))
+    decomposed = annotate(raw(other, "1", ARRIVAL))
+    assert len(composed.entities) >= 4
+    assert composed.topics
+    assert decomposed == composed
