@@ -107,4 +107,4 @@ def _beginning(text: str) -> str:
 
 
 def _within(day: Date, spans: list[Span]) -> bool:
-    return any(span.start <= day.start < span.end for span in spans)
+    return features.is_within(day.start, day.start + 1, spans)

@@ -10,7 +10,7 @@ from api.stream.filters import Filter, FilterError
 
 # The value of ``cursor`` for the oldest event that is kept.
 EARLIEST = "earliest"
-_LOST_PLUS = re.compile(r"(T\S+) (\d\d:\d\d)$")
+_LOST_PLUS = re.compile(r"(T\S{1,20}) (\d\d:\d\d)$")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ rarity.
 import base64
 import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 from zlib import crc32
 
@@ -72,10 +74,13 @@ def unpack(packed: str) -> NDArray[np.void]:
 
 
 def mentions(entity: Entity, boilerplate: Sequence[Span]) -> int:
-    """How often an entity is mentioned outside boilerplate."""
+    """How often an entity is mentioned outside boilerplate (ascending spans)."""
     if not boilerplate:
         return len(entity.mentions)
-    return sum(
-        not any(span.start <= mention.start and mention.end <= span.end for span in boilerplate)
-        for mention in entity.mentions
-    )
+    return sum(not is_within(mention.start, mention.end, boilerplate) for mention in entity.mentions)
+
+
+def is_within(start: int, end: int, spans: Sequence[Span]) -> bool:
+    """Whether one of some spans, ascending without overlaps, contains the text from ``start`` to ``end``."""
+    at = bisect_right(spans, start, key=attrgetter("start"))
+    return at > 0 and end <= spans[at - 1].end

@@ -1,6 +1,7 @@
 """Annotate as a whole: properties of every article, of hostile ones too."""
 
 import json
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -157,3 +158,19 @@ def test_an_article_has_at_most_150_entities() -> None:
     assert sum(entity.name.endswith(tuple(named[:160])) for entity in article.entities) >= MAX_ENTITIES - 3
     ids = {entity.id for entity in article.entities}
     assert all(quote.speaker in ids for quote in article.quotes if quote.speaker)
+
+
+@pytest.mark.parametrize("form", ["NFD", "NFKD"])
+def test_decomposed_text_is_the_same_article(form: str) -> None:
+    """Arabic with its letters decomposed has the same entities, topics and fingerprint: it is found as a duplicate."""
+    text = (
+        "زار الأمين العام للأمم المتحدة إيران وألمانيا وأوكرانيا. وقال أحمد أبو الغيط إن المؤتمر سيبحث أزمة الطاقة.\n"
+        "وأضاف أن الانتخابات ستجرى يوم الأحد المقبل."
+    )
+    title = "الأمين العام يزور إيران"
+    composed = annotate(raw(ArticleIn(text=text, title=title), "1", ARRIVAL))
+    other = ArticleIn(text=unicodedata.normalize(form, text), title=unicodedata.normalize(form, title))
+    decomposed = annotate(raw(other, "1", ARRIVAL))
+    assert len(composed.entities) >= 4
+    assert composed.topics
+    assert decomposed == composed

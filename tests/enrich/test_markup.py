@@ -61,7 +61,7 @@ def test_a_page_on_which_the_extractor_fails_is_stripped() -> None:
 
 
 def test_stripping_keeps_blocks_apart_and_inline_tags_together() -> None:
-    """Each block is a line; emphasis cuts no word; scripts, comments, titles and declarations are left out."""
+    """Blocks have lines of their own, emphasis cuts no word; scripts, comments, titles, declarations are left out."""
     markup = """<!DOCTYPE html><title>A > B</title><style>p {}</style><script>if (a < b) "</p>"</script>
     <p class="a > b">One<b>word</b>, <a href='x">'>a link</a>.<P>Two<br>lines<!-- > --> here</p>1 < 2 &amp; 3"""
     assert strip_tags(markup).split("\n") == ["Oneword, a link.", "Two", "lines here", "1 < 2 &amp; 3"]
