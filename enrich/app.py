@@ -144,7 +144,7 @@ def _faust_app(settings: Settings) -> faust.App:
     )
 
 
-def _credentials(servers: KafkaServers) -> faust.Credentials | None:
+def _credentials(servers: KafkaServers) -> faust.SASLCredentials | faust.SSLCredentials | None:
     if servers.mechanism is not None:
         return faust.SASLCredentials(
             username=servers.user,

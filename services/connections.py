@@ -201,7 +201,7 @@ def redis_url_with(url: str, *, password: str | None, ca_file: Path | None) -> s
 def shown_redis_url(url: str) -> str:
     """The URL without user, password and options, for messages and logs."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def check_redis(url: str) -> None:

@@ -93,7 +93,13 @@ class Settings(BaseSettings):
     vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
-    metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Prometheus port of ingest and enrich, of all processes with khabar up; 0: none"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that the metrics port listens on")
+    min_free_bytes: int = Field(
+        500_000_000, ge=0, description="khabar up reports a disk with less than this free for its data; 0: never"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
 
