@@ -8,16 +8,22 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import aiohttp
+import structlog
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import AwareDatetime, BaseModel, Field
 from pydantic_core import from_json
+from redis import RedisError
 
 from api.gateway import Gateway
 from api.stream.backlog import TooOld, Unavailable
-from services import kafka
+from services import conditions, errors, kafka, kafka_topics
+from services.groups import StallWatch
 from services.store import State
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(tags=["health"])
 
@@ -28,7 +34,14 @@ _REUSE_SECONDS = 0.5
 _COUNTED_AFTER = timedelta(seconds=10)
 # How many records without an event (such as write fences) are skipped to find the next event.
 _MAX_SKIPPED = 20
-_OK = "ok"
+_OK = conditions.OK
+# Asking Kafka for all positions opens connections.
+_CHECK_SECONDS = 10.0
+_STAGES = {
+    kafka_topics.RAW.name: "annotate",
+    kafka_topics.ANNOTATED.name: "group",
+    kafka_topics.UPDATES.name: "aggregate",
+}
 
 
 class Counting(BaseModel):
@@ -47,7 +60,10 @@ class Counting(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not."""
+    """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not.
+
+    ``stages`` is there while one stands still, ``disk`` and ``processes`` under ``khabar up``.
+    """
 
     ready: bool
     checks: dict[str, str]
@@ -70,15 +86,32 @@ class Readiness:
         self._report: Ready | None = None
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
+        self._stalls = StallWatch(gateway.settings.kafka_servers, _STAGES, time.monotonic)
+        self._stalled: list[str] = []
+        self._stages_checked_at = float("-inf")
+
+    async def run(self) -> None:
+        """Check regularly, so that the metrics are current and a stage that stands still is found; never ends."""
+        while True:
+            try:
+                report = await self.report()
+                self._gateway.metrics.note_checks({name: state == _OK for name, state in report.checks.items()})
+            except Exception:
+                log.exception("readiness_check_failed")
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def report(self) -> Ready:
-        """The whole report. The store is not required for ``ready``: its state is only reported."""
+        """The whole report.
+
+        Kafka and ingest decide on ``ready``; all else is only reported: what was pushed is kept until it is mended.
+        """
         async with self._checking:
             if self._report is None or time.monotonic() - self._checked_at > _REUSE_SECONDS:
                 found = _Found()
                 names = ("kafka", "ingest", "store")
-                reasons = await asyncio.gather(*map(_reason, (self._kafka(found), self._ingest(), self._store(found))))
-                checks = dict(zip(names, reasons, strict=True))
+                parts = map(_reason, (self._kafka(found), self._ingest(), self._store(found)))
+                reasons, other = await asyncio.gather(asyncio.gather(*parts), self._conditions())
+                checks = dict(zip(names, reasons, strict=True)) | other
                 ready = checks["kafka"] == checks["ingest"] == _OK
                 self._report = Ready(ready=ready, checks=checks, aggregates=await self._counting(found))
                 self._checked_at = time.monotonic()
@@ -87,6 +120,19 @@ class Readiness:
     async def _kafka(self, found: _Found) -> str:
         found.end = await self._gateway.follower.end()
         return _OK if self._gateway.follower.caught_up.is_set() else "still reading updates"
+
+    async def _conditions(self) -> dict[str, str]:
+        """Stages that stand still, if any, and what ``khabar up`` knows of its disk and processes."""
+        now = time.monotonic()
+        if now - self._stages_checked_at >= _CHECK_SECONDS:
+            self._stages_checked_at = now
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    self._stalled = await self._stalls.check()
+            except (KafkaError, OSError, TimeoutError):
+                self._stalled = []  # the check of Kafka says so
+        stages = {"stages": "; ".join(self._stalled)} if self._stalled else {}
+        return stages | await asyncio.to_thread(conditions.checks, self._gateway.settings)
 
     async def _ingest(self) -> str:
         url = f"{self._gateway.settings.ingest_url.rstrip('/')}/readyz"
@@ -97,6 +143,10 @@ class Readiness:
         cursors = self._gateway.follower.cursors
         # Which log it is is unknown until Kafka was reached once; the request still shows whether the store answers.
         found.state = await self._gateway.store.state("" if cursors is None else kafka.log_id(cursors.cluster))
+        try:
+            await self._gateway.store.check_writable()
+        except RedisError as error:
+            return errors.reason(error)
         return _OK
 
     async def _counting(self, found: _Found) -> Counting:
