@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".khabar"), description="where the embedded servers keep their data")
     host: str = Field("127.0.0.1", description="address the gateway listens on")
     port: int = Field(8000, ge=0, le=65535, description="port of the gateway; 0 takes a free one")
+    published: str | None = Field(
+        None,
+        description="[ADDRESS:]PORT where a container's engine publishes the gateway; decides on the need for keys",
+    )
     ingest_host: str = Field("127.0.0.1", description="address the ingest service listens on")
     ingest_port: int = Field(8001, ge=0, le=65535, description="port of the ingest service")
     ingest_url: str = Field("http://127.0.0.1:8001", description="where the gateway forwards pushed articles")
@@ -111,6 +115,7 @@ class Settings(BaseSettings):
         "kafka_ca_file",
         "kafka_certificate_file",
         "kafka_key_file",
+        "published",
         "redis",
         "redis_password_file",
         "redis_ca_file",
@@ -289,13 +294,18 @@ def check_reach(settings: Settings) -> None:
     """Check that the gateway is not reachable from the network without a key. Raises ``SettingsError``."""
     if settings.api_keys or settings.api_keys_file is not None or settings.allow_open:
         return
+    host, where = settings.host, "KHABAR_HOST: without keys the gateway listens"
+    if settings.published is not None:
+        # A container listens on all of its own addresses; what is published decides who reaches it.
+        host = settings.published.rpartition(":")[0].strip("[]") or "0.0.0.0"  # noqa: S104
+        where = "PUBLISH: without keys the gateway is published"
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)
     except OSError:
         return  # listening on it will fail too
     if not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
         raise SettingsError(
-            f"KHABAR_HOST: without keys the gateway listens on 127.0.0.1 only, not on {settings.host}: "
+            f"{where} on 127.0.0.1 only, not on {host}: "
             "set KHABAR_API_KEYS, or KHABAR_ALLOW_OPEN=true to let anybody who reaches it read and write"
         )
 
