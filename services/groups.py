@@ -78,7 +78,9 @@ class StallWatch:
         stalled = []
         for topic, (end, lag) in (await lags(self._bootstrap, GROUP, [*self._stages])).items():
             reached, since = self._reached.get(topic, (-1, now))
-            if lag == 0 or reached != end - lag:
+            if lag == 0:
+                self._reached.pop(topic, None)
+            elif reached != end - lag:
                 self._reached[topic] = (end - lag, now)
             elif now - since >= STALL_SECONDS:
                 stalled.append(f"{self._stages[topic]} stands still: {lag} records wait for {now - since:.0f} s")
