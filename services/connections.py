@@ -209,9 +209,12 @@ async def check_redis(url: str) -> None:
 
     A store that does not answer passes: it may answer later.
     """
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
-    client = redis_client(url, socket_timeout=_CHECK_TIMEOUT, socket_connect_timeout=_CHECK_TIMEOUT)
+    once = Retry(NoBackoff(), 0)
+    client = redis_client(url, socket_timeout=_CHECK_TIMEOUT, socket_connect_timeout=_CHECK_TIMEOUT, retry=once)
     try:
         await client.ping()
     except (AuthenticationError, AuthorizationError) as error:

@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
+import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.errors import StartError
+
+log = structlog.get_logger(__name__)
 
 _TIMEOUT = 3.0
 
@@ -29,7 +32,12 @@ def merge(texts: Mapping[str, str]) -> bytes:
     """One text of several, by process; each sample gets the label ``process``."""
     families: dict[str, Metric] = {}
     for process, text in texts.items():
-        for family in text_string_to_metric_families(text):
+        try:
+            read = list(text_string_to_metric_families(text))
+        except ValueError as error:
+            log.warning("metrics_not_readable", process=process, cause=str(error)[:300])
+            continue
+        for family in read:
             merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             for sample in family.samples:
                 merged.samples.append(sample._replace(labels=sample.labels | {"process": process}))
