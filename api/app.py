@@ -1,5 +1,6 @@
 """The gateway as an ASGI application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -57,7 +58,12 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with gateway.running(), deliveries.running():
-            yield
+            checking = asyncio.create_task(readiness.run(), name="readiness")
+            try:
+                yield
+            finally:
+                checking.cancel()
+                await asyncio.wait({checking})
 
     app = FastAPI(
         title="Khabar",
@@ -69,7 +75,7 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     app.state.gateway = gateway
     app.state.allowances = allowances
     app.state.deliveries = deliveries
-    app.state.readiness = health.Readiness(gateway)
+    readiness = app.state.readiness = health.Readiness(gateway)
     app.state.addresses = Addresses(settings.max_connections_per_address)
     problems.install(app)
     app.add_middleware(MethodsMiddleware, routed=app)

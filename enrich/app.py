@@ -154,7 +154,7 @@ def _faust_app(settings: Settings) -> WorkerApp:
     return app
 
 
-def _credentials(servers: KafkaServers) -> faust.Credentials | None:
+def _credentials(servers: KafkaServers) -> faust.SASLCredentials | faust.SSLCredentials | None:
     if servers.mechanism is not None:
         return faust.SASLCredentials(
             username=servers.user,

@@ -29,7 +29,7 @@ def run(settings: Settings, stages: Collection[str] = STAGES) -> None:
 def prepare(settings: Settings, stages: Collection[str] = STAGES) -> None:
     """Set up logs and metrics, load the models these stages need, and wait for Kafka with its topics."""
     telemetry.configure(settings, "enrich")
-    telemetry.serve_metrics(settings.metrics_port)
+    telemetry.serve_metrics(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in it, but not the parents
     if "annotate" in stages:
         warm_up(settings)

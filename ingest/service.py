@@ -9,7 +9,6 @@ import uvicorn
 from ingest import feeds, push
 from ingest.producer import Intake
 from services import http_server, kafka_topics, telemetry
-from services.errors import SettingsError
 from services.settings import Settings, check_ingest_reach
 
 log = structlog.get_logger(__name__)
@@ -36,7 +35,7 @@ async def run(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.ingest_host else socket.AF_INET
     host = settings.ingest_host or "0.0.0.0"  # noqa: S104
     listening = http_server.listen(host, settings.ingest_port, setting="KHABAR_INGEST_PORT", family=family)
-    _serve_metrics(settings)
+    telemetry.serve_metrics(settings)
     stop = asyncio.Event()
     http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
@@ -77,11 +76,3 @@ def config(settings: Settings, intake: Intake) -> uvicorn.Config:
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )
-
-
-def _serve_metrics(settings: Settings) -> None:
-    try:
-        telemetry.serve_metrics(settings.metrics_port)
-    except OSError as error:
-        cause = f"cannot listen on port {settings.metrics_port}: {error.strerror}"
-        raise SettingsError(f"KHABAR_METRICS_PORT: {cause}") from error

@@ -31,6 +31,9 @@ store/        all keys of Redis or Valkey, and the scripts (``lua/``) that write
 telemetry     logs and metrics
 embedded/     a real Kafka and a real Valkey as child processes
 supervisor    ``khabar up``
+rotation      log files of bounded size
+merged_metrics the metrics of all processes of ``khabar up`` on one port
+conditions    what is wrong with a running instance: disk, crash loops
 instances     the running instances of ``khabar up``, for the other commands
 status        ``khabar status``
 errors        errors that end a command with one sentence

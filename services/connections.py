@@ -201,7 +201,7 @@ def redis_url_with(url: str, *, password: str | None, ca_file: Path | None) -> s
 def shown_redis_url(url: str) -> str:
     """The URL without user, password and options, for messages and logs."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def check_redis(url: str) -> None:
@@ -209,9 +209,12 @@ async def check_redis(url: str) -> None:
 
     A store that does not answer passes: it may answer later.
     """
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
-    client = redis_client(url, socket_timeout=_CHECK_TIMEOUT, socket_connect_timeout=_CHECK_TIMEOUT)
+    once = Retry(NoBackoff(), 0)
+    client = redis_client(url, socket_timeout=_CHECK_TIMEOUT, socket_connect_timeout=_CHECK_TIMEOUT, retry=once)
     try:
         await client.ping()
     except (AuthenticationError, AuthorizationError) as error:

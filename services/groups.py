@@ -1,7 +1,7 @@
 """The consumer group of the enrich workers as Kafka reports it: members and lag."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,6 +14,8 @@ from services.errors import SettingsError
 
 # The one consumer group: every enrich worker is a member.
 GROUP = "khabar"
+# Longer than a rebalance and a restart of a worker take.
+STALL_SECONDS = 60.0
 _SESSION = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 
 
@@ -56,6 +58,33 @@ async def lags(bootstrap: Bootstrap, group: str, topics: Sequence[str]) -> dict[
             lag + ends[partition] - max(oldest[partition], position),
         )
     return found
+
+
+class StallWatch:
+    """Finds stages that stand still: records wait for them, and none is finished for ``STALL_SECONDS``."""
+
+    def __init__(self, bootstrap: Bootstrap, stages: Mapping[str, str], clock: Callable[[], float]) -> None:
+        self._bootstrap = bootstrap
+        self._stages = stages
+        self._clock = clock
+        self._reached: dict[str, tuple[int, float]] = {}
+
+    async def check(self) -> list[str]:
+        """One sentence for each stage that stands still; call it regularly. Raises ``KafkaError``.
+
+        ``stages`` are the names of stages by the topic that they read.
+        """
+        now = self._clock()
+        stalled = []
+        for topic, (end, lag) in (await lags(self._bootstrap, GROUP, [*self._stages])).items():
+            reached, since = self._reached.get(topic, (-1, now))
+            if lag == 0:
+                self._reached.pop(topic, None)
+            elif reached != end - lag:
+                self._reached[topic] = (end - lag, now)
+            elif now - since >= STALL_SECONDS:
+                stalled.append(f"{self._stages[topic]} stands still: {lag} records wait for {now - since:.0f} s")
+        return stalled
 
 
 async def check_session(bootstrap: Bootstrap, seconds: float) -> None:

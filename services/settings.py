@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".khabar"), description="where the embedded servers keep their data")
     host: str = Field("127.0.0.1", description="address the gateway listens on")
     port: int = Field(8000, ge=0, le=65535, description="port of the gateway; 0 takes a free one")
+    published: str | None = Field(
+        None,
+        description="[ADDRESS:]PORT where a container's engine publishes the gateway; decides on the need for keys",
+    )
     ingest_host: str = Field("127.0.0.1", description="address the ingest service listens on")
     ingest_port: int = Field(8001, ge=0, le=65535, description="port of the ingest service")
     ingest_token: str | None = Field(
@@ -112,7 +116,13 @@ class Settings(BaseSettings):
     frame_bytes: int = Field(
         32_768, ge=1_024, description="largest WebSocket frame of events, unless a single event is larger"
     )
-    metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus port of ingest and enrich; 0: none")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Prometheus port of ingest and enrich, of all processes with khabar up; 0: none"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that the metrics port listens on")
+    min_free_bytes: int = Field(
+        500_000_000, ge=0, description="khabar up reports a disk with less than this free for its data; 0: never"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
 
@@ -124,6 +134,7 @@ class Settings(BaseSettings):
         "kafka_ca_file",
         "kafka_certificate_file",
         "kafka_key_file",
+        "published",
         "redis",
         "redis_password_file",
         "redis_ca_file",
@@ -308,9 +319,14 @@ def check_reach(settings: Settings) -> None:
     """Check that the gateway is not reachable from the network without a key. Raises ``SettingsError``."""
     if settings.api_keys or settings.api_keys_file is not None or settings.allow_open:
         return
-    if not _is_loopback(settings.host):
+    host, where = settings.host, "KHABAR_HOST: without keys the gateway listens"
+    if settings.published is not None:
+        # A container listens on all of its own addresses; what is published decides who reaches it.
+        host = settings.published.rpartition(":")[0].strip("[]") or "0.0.0.0"  # noqa: S104
+        where = "PUBLISH: without keys the gateway is published"
+    if not _is_loopback(host):
         raise SettingsError(
-            f"KHABAR_HOST: without keys the gateway listens on 127.0.0.1 only, not on {settings.host}: "
+            f"{where} on 127.0.0.1 only, not on {host}: "
             "set KHABAR_API_KEYS, or KHABAR_ALLOW_OPEN=true to let anybody who reaches it read and write"
         )
 

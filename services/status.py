@@ -9,7 +9,7 @@ import psutil
 from aiokafka.errors import KafkaError
 from redis import RedisError
 
-from services import deadletters, kafka_topics
+from services import conditions, deadletters, kafka_topics
 from services.clock import utc_now
 from services.connections import shown_redis_url
 from services.errors import reason
@@ -22,14 +22,21 @@ _MEASURED_SECONDS = 1.0
 
 
 async def collect(settings: Settings) -> dict[str, Any]:
-    """Everything that ``khabar status --json`` prints; ``healthy``: gateway, Kafka, store and a worker are up."""
+    """Everything that ``khabar status --json`` prints.
+
+    ``healthy``: gateway, Kafka, store and a worker are up, and nothing stands still, keeps crashing or is full.
+    """
     gateway, kafka, store = await asyncio.gather(_gateway(settings), _kafka(settings), _store(settings))
+    here = conditions.checks(settings)
+    up = gateway["ready"] and kafka["reachable"] and store["reachable"] and kafka["workers"] > 0
+    states = [*(gateway.get("checks") or {}).values(), *here.values()]
     return {
-        "healthy": gateway["ready"] and kafka["reachable"] and store["reachable"] and kafka["workers"] > 0,
+        "healthy": up and store["writable"] == conditions.OK and all(state == conditions.OK for state in states),
         "time": utc_now().isoformat(),
         "gateway": gateway,
         "kafka": kafka,
         "store": store,
+        "conditions": here,
         "processes": _processes(settings),
     }
 
@@ -82,6 +89,11 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
 async def _store(settings: Settings) -> dict[str, Any]:
     store = Store(settings.redis_url)
     try:
+        try:
+            await store.check_writable()
+            writable = conditions.OK
+        except RedisError as error:
+            writable = reason(error)
         windows = {}
         for window in WINDOWS:
             top = await store.top("language", window, limit=1)
@@ -89,6 +101,7 @@ async def _store(settings: Settings) -> dict[str, Any]:
         return {
             "url": shown_redis_url(settings.redis_url),
             "reachable": True,
+            "writable": writable,
             "windows": windows,
             "complete_since": None if top.complete.since is None else top.complete.since.isoformat(),
             "rebuilding": top.complete.rebuilding,
@@ -101,12 +114,20 @@ async def _store(settings: Settings) -> dict[str, Any]:
 
 def _processes(settings: Settings) -> list[dict[str, Any]]:
     found = []
-    for name, pid in endpoints(settings.data_dir).get("processes", {}).items():
+    recorded = endpoints(settings.data_dir)
+    for name, pid in recorded.get("processes", {}).items():
         try:
             memory = psutil.Process(pid).memory_info().rss
         except psutil.Error:
             memory = None
-        found.append({"name": name, "pid": pid, "rss_mb": None if memory is None else round(memory / 1e6)})
+        found.append(
+            {
+                "name": name,
+                "pid": pid,
+                "rss_mb": None if memory is None else round(memory / 1e6),
+                **recorded.get("restarts", {}).get(name, {}),
+            }
+        )
     return found
 
 
@@ -136,10 +157,19 @@ def render(found: dict[str, Any]) -> str:
         lines.append(f"            {window:<4} {counts['articles']:>9} articles   {counts['duplicates']:>7} duplicates")
     if store["reachable"]:
         lines.append(f"            numbers: {_completeness(gateway.get('aggregates') or {}, store)}")
+    if store["reachable"] and store["writable"] != conditions.OK:
+        lines.append(f"            writes: {store['writable']}")
+    lines += [f"WRONG     {name}: {state}" for name, state in found["conditions"].items() if state != conditions.OK]
     for process in found["processes"]:
         memory = "gone" if process["rss_mb"] is None else f"{process['rss_mb']} MB"
-        lines.append(f"process   {process['name']:<10} pid {process['pid']:<8} {memory}")
+        lines.append(f"process   {process['name']:<10} pid {process['pid']:<8} {memory}{_restarts(process)}")
     return "\n".join(lines)
+
+
+def _restarts(process: dict[str, Any]) -> str:
+    if not process.get("restarts"):
+        return ""
+    return f"   restarted {process['restarts']} times, last {process['last_exit']}"
 
 
 def _completeness(reported: dict[str, Any], store: dict[str, Any]) -> str:

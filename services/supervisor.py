@@ -7,24 +7,30 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 import aiohttp
 import click
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from services import instances
+from services import conditions, instances, merged_metrics
 from services.backoff import Backoff
 from services.embedded.process import Process, free_port, port_taken
 from services.errors import StartError
 from services.groups import GROUP, stable_members
+from services.rotation import rotate
 from services.settings import Settings, check_reach
+
+log = structlog.get_logger(__name__)
 
 SEEDS = Path(__file__).resolve().parent.parent / "seeds"
 # -P: a file in the working directory must not shadow a module of the same name.
@@ -40,15 +46,24 @@ _DEMO_WINDOW_SECONDS = 40
 # A child that ran this long is stable: its next crash does not count as part of a crash loop.
 STABLE_SECONDS = 30.0
 MAX_CRASHES = 3
+LOG_CHECK_SECONDS = 5.0
+# The kernel's limit for the path of a Unix socket is 108 bytes, one of them for the end.
+_MAX_SOCKET_PATH = 107
 
 
 class Child:
-    """A process that is kept running: restarted whenever it exits, with exponential backoff."""
+    """A process that is kept running: restarted whenever it exits, with exponential backoff.
+
+    ``crashes`` counts its ends, ``streak`` those since it last ran for ``STABLE_SECONDS``; ``last_exit`` says how it
+    ended last, or why it could not be started. ``on_change`` is called when one of them changes.
+    """
 
     def __init__(self, name: str, process: Callable[[], Process], start: Callable[[], Awaitable[None]]) -> None:
         self.name = name
         self.crashes = 0
-        self.on_restart: Callable[[], None] = lambda: None
+        self.streak = 0
+        self.last_exit = ""
+        self.on_change: Callable[[], None] = lambda: None
         self._process = process
         self._start = start
         self._keeper: asyncio.Task[None] | None = None
@@ -66,26 +81,48 @@ class Child:
     async def _keep(self) -> None:
         backoff = Backoff(0.5, 10.0)
         while True:
-            started = time.monotonic()
-            status = await self.process.wait()
-            self.crashes += 1
-            if time.monotonic() - started > STABLE_SECONDS:
-                backoff.reset()
-            delay = backoff.next()
-            say(f"{self.name} exited with status {status}; restarting it in {delay:g} s")
-            await asyncio.sleep(delay)
             try:
-                await self._start()
-                self.on_restart()
-            except StartError as error:
-                say(str(error))
+                async with asyncio.timeout(STABLE_SECONDS):
+                    status = await self.process.wait()
+            except TimeoutError:
+                backoff.reset()
+                self._note(streak=0)
+                status = await self.process.wait()
+            self.crashes += 1
+            self._note(streak=self.streak + 1, last_exit=f"exited with status {status}")
+            while True:
+                delay = backoff.next()
+                say(f"{self.name} {self.last_exit}; restarting it in {delay:g} s")
+                await asyncio.sleep(delay)
+                try:
+                    await self._start()
+                    break
+                # Whatever it is, as a full disk or a lost file: it may be gone at the next try.
+                except Exception as error:
+                    log.warning("restart_failed", process=self.name, cause=repr(error)[:300])
+                    with contextlib.suppress(Exception):
+                        await self.process.stop()  # it may run without answering
+                    self._note(streak=self.streak + 1, last_exit=f"did not start: {error}"[:300])
+            self._note()
+
+    def _note(self, streak: int | None = None, last_exit: str | None = None) -> None:
+        self.streak = self.streak if streak is None else streak
+        self.last_exit = self.last_exit if last_exit is None else last_exit
+        try:
+            self.on_change()
+        except OSError as error:
+            log.warning("endpoints_not_written", cause=repr(error)[:300])
+
+    @property
+    def state(self) -> dict[str, object]:
+        """How often it was restarted and why, for ``khabar status`` and the gateway."""
+        return {"restarts": self.crashes, "last_exit": self.last_exit, "crash_loop": self.streak >= MAX_CRASHES}
 
     async def stop(self) -> None:
         """Stop the process and do not restart it."""
         if self._keeper is not None:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.gather(self._keeper, return_exceptions=True)
         await self.process.stop()
 
 
@@ -95,10 +132,13 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.children: list[Child] = []
+        # What the services are given besides the environment: how to reach the embedded servers.
+        self._given: dict[str, object] = {}
+        self._temporary: list[Path] = []
 
     def add_servers(self) -> None:
         """Add embedded Kafka and Valkey where the settings give no address, and put their addresses in the settings."""
-        found = {}
+        found: dict[str, str | None] = {}
         if self.settings.kafka is None or self.settings.redis is None:
             try:
                 from services.embedded import jars  # noqa: PLC0415 - not everywhere installed
@@ -108,22 +148,43 @@ class Supervisor:
                 raise StartError(
                     f"the embedded servers are not installed here ({error}): set KHABAR_KAFKA and KHABAR_REDIS"
                 ) from None
+        data_dir = self.settings.data_dir
         if self.settings.kafka is None:
-            kafka = Kafka(self.settings.data_dir / "kafka")
+            kafka = Kafka(data_dir / "kafka", password=secrets.token_hex(24))
             self.children.append(Child("Kafka", lambda: kafka.process, kafka.start))
             if number := jars.missing():
                 click.echo(f"fetching Kafka ({number} jar files, 44 MB in all, only the first time) ...", err=True)
-            found["kafka"] = kafka.bootstrap
+            found |= {
+                "kafka": kafka.bootstrap,
+                "kafka_security": "sasl_plaintext",
+                "kafka_sasl_mechanism": "PLAIN",
+                "kafka_user": kafka.servers.user,
+                "kafka_password": kafka.servers.password,
+                "kafka_password_file": None,
+                "kafka_ca_file": None,
+            }
         if self.settings.redis is None:
-            valkey = Valkey(self.settings.data_dir / "valkey")
+            valkey = Valkey(data_dir / "valkey", socket=self._socket(data_dir / "valkey"))
             self.children.append(Child("Valkey", lambda: valkey.process, valkey.start))
-            found["redis"] = valkey.url
+            found |= {"redis": valkey.url, "redis_password_file": None, "redis_ca_file": None}
         self.settings = self.settings.model_copy(update=found)
+        self._given = {name: "" if value is None else value for name, value in found.items()}
+
+    def _socket(self, directory: Path) -> Path:
+        """Where Valkey listens: in its directory, or, where that path is too long for a socket, in a private one."""
+        path = directory / "valkey.sock"
+        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+            return path
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        made = Path(tempfile.mkdtemp(prefix="khabar-", dir=runtime if Path(runtime).is_dir() and runtime else None))
+        self._temporary.append(made)
+        return made / "valkey.sock"
 
     def add_service(self, name: str, *command: str, **environment: object) -> None:
         """Add ``khabar COMMAND``, with these settings in its environment."""
         process = Process(name, self.settings.data_dir / "log" / f"{name}.log")
-        variables = os.environ | {f"KHABAR_{key.upper()}": str(value) for key, value in environment.items()}
+        given = self._given | environment
+        variables = os.environ | {f"KHABAR_{key.upper()}": str(value) for key, value in given.items()}
 
         async def start() -> None:
             await process.start([*KHABAR, *command], env=variables)
@@ -147,17 +208,19 @@ class Supervisor:
         early = [child for child in self._services if child.name == "enrich-1"]
         await asyncio.gather(*(child.start() for child in (*self._servers, *early)))
         await asyncio.gather(*(child.start() for child in self._services if child not in early))
-        self._note(gateway)
+        self._publish(gateway)
         for child in self.children:
-            child.on_restart = partial(self._note, gateway)
+            child.on_change = partial(self._publish, gateway)
 
-    def _note(self, gateway: str) -> None:
+    def _publish(self, gateway: str) -> None:
         """Record the addresses and processes for ``khabar status`` and other commands."""
         noted = {
             "gateway": gateway,
-            "kafka": self.settings.kafka,
-            "redis": self.settings.redis,
+            "kafka": str(self.settings.kafka_servers),
+            "kafka_access": self.settings.kafka_servers.access(),
+            "redis": self.settings.redis_url,
             "processes": {child.name: child.process.pid for child in self.children},
+            "restarts": {child.name: child.state for child in self.children},
         }
         instances.publish(self.settings.data_dir, noted)
 
@@ -197,10 +260,37 @@ class Supervisor:
         if child.crashes >= MAX_CRASHES:
             raise StartError(f"{child.name} keeps crashing; its log: {child.process.log}")
 
+    async def keep_logs_small(self) -> None:
+        """Rotate the logs of all processes; never ends."""
+        while True:
+            for child in self.children:
+                with contextlib.suppress(RuntimeError, OSError):
+                    await asyncio.to_thread(rotate, child.process.log)
+            await asyncio.sleep(LOG_CHECK_SECONDS)
+
+    def metrics(self) -> bytes:
+        """What only the supervisor knows, in Prometheus' text format."""
+        registry = CollectorRegistry()
+        restarts = Counter("khabar_process_restarts", "Restarts of a process.", ["process"], registry=registry)
+        loops = Gauge("khabar_process_crash_loop", "1: the process keeps crashing.", ["process"], registry=registry)
+        for child in self.children:
+            restarts.labels(child.name).inc(child.crashes)
+            loops.labels(child.name).set(child.streak >= MAX_CRASHES)
+        free = Gauge("khabar_disk_free_bytes", "Free space for the data of Kafka and Valkey.", registry=registry)
+        free.set(shutil.disk_usage(self.settings.data_dir).free)
+        low = Gauge("khabar_disk_low", "1: less is free than KHABAR_MIN_FREE_BYTES.", registry=registry)
+        low.set(conditions.disk(self.settings.data_dir, self.settings.min_free_bytes) != conditions.OK)
+        return generate_latest(registry)
+
     async def stop(self) -> None:
-        """Stop the services at the same time, then the servers that they use."""
-        await asyncio.gather(*(child.stop() for child in self._services))
-        await asyncio.gather(*(child.stop() for child in self._servers))
+        """Stop the services at the same time, then the servers that they use, whatever one of them raises."""
+        for children in (self._services, self._servers):
+            results = await asyncio.gather(*(child.stop() for child in children), return_exceptions=True)
+            for child, result in zip(children, results, strict=True):
+                if isinstance(result, BaseException):
+                    log.warning("stop_failed", process=child.name, cause=repr(result)[:300])
+        for path in self._temporary:
+            shutil.rmtree(path, ignore_errors=True)
         instances.withdraw(self.settings.data_dir)
 
 
@@ -210,6 +300,7 @@ async def run(settings: Settings, *, workers: int, demo: bool, temporary: bool) 
     Raises ``StartError`` (or ``jars.JarsError``, ``SettingsError``) with a one-sentence message when it cannot start.
     """
     check_reach(settings)
+    os.umask(0o077)  # of all processes: their data and logs are for this user only
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -233,35 +324,50 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     supervisor = Supervisor(settings)
     if sys.stderr.isatty():
         click.echo("starting Kafka, Valkey and the services ...", err=True)
+    background = AsyncExitStack()
     try:
         async with _cancelled_by(stopping):
             supervisor.add_servers()
             settings = supervisor.settings
             # With one partition, articles are published in the order of arrival; more workers need more partitions.
             partitions = settings.raw_partitions if "raw_partitions" in settings.model_fields_set else workers
-            shared = {
-                "kafka": settings.kafka,
-                "redis": settings.redis,
-                "data_dir": settings.data_dir,
-                "raw_partitions": partitions,
-            }
+            shared = {"data_dir": settings.data_dir, "raw_partitions": partitions}
+            scraped: dict[str, str] = {"api": f"{gateway}/metrics"}
+
+            def own_metrics(name: str) -> dict[str, object]:
+                """Each process serves its metrics on a port of its own, which only the supervisor uses."""
+                own = free_port() if settings.metrics_port else 0
+                scraped[name] = f"http://127.0.0.1:{own}/metrics"
+                return {"metrics_port": own, "metrics_host": "127.0.0.1"}
+
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
             # New at each start, so that nothing but the gateway pushes to ingest.
             token = {"ingest_token": settings.ingest_token or secrets.token_urlsafe(32)}
-            supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, ingest_port=ingest_port)
+            own = own_metrics("ingest")
+            supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, **own, ingest_port=ingest_port)
             window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
             for number in range(1, workers + 1):
-                supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window)
+                own = own_metrics(f"enrich-{number}")
+                supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window, **own)
             forward = f"http://127.0.0.1:{ingest_port}"
             supervisor.add_service("api", "api", **shared, **token, host=settings.host, port=port, ingest_url=forward)
+            if settings.metrics_port:
+                merged = merged_metrics.serving(
+                    settings.metrics_host, settings.metrics_port, scraped, supervisor.metrics
+                )
+                await background.enter_async_context(merged)
+            rotating = asyncio.create_task(supervisor.keep_logs_small(), name="rotate logs")
+            background.callback(rotating.cancel)
             await supervisor.start(gateway)
             await supervisor.until_ready(gateway, workers)
             say(f"ready {gateway}")
-            async with _demo(supervisor, gateway) if demo else contextlib.nullcontext():
-                await stopping.wait()
+        # Outside of what a signal cancels: a signal now ends the wait, and the demo closes by itself.
+        async with _demo(supervisor, gateway) if demo else contextlib.nullcontext():
+            await stopping.wait()
     except _StartCancelled:
         pass
     finally:
+        await background.aclose()
         await supervisor.stop()
 
 
@@ -308,8 +414,6 @@ async def _cancelled_by(stopping: asyncio.Event) -> AsyncIterator[None]:
 
     async def watch() -> None:
         await stopping.wait()
-        # Once everything is up, the body waits for the same event: let it end by itself.
-        await asyncio.sleep(0.05)
         if body is not None and not done:
             body.cancel()
 
@@ -329,7 +433,8 @@ async def _cancelled_by(stopping: asyncio.Event) -> AsyncIterator[None]:
 def _data_dir(settings: Settings, temporary: bool) -> Iterator[Settings]:
     if not temporary:
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(settings.data_dir)
             (settings.data_dir / "lock").touch()
         except OSError as error:
             problem = f"{settings.data_dir} cannot be written: {error.strerror}; choose another with --data-dir"
@@ -346,6 +451,15 @@ def _data_dir(settings: Settings, temporary: bool) -> Iterator[Settings]:
     finally:
         if not kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_private(data_dir: Path) -> None:
+    """Let nobody but this user into the data directory, or, where others use it too, as /tmp, into those in it."""
+    status = data_dir.stat()
+    own = status.st_uid == os.getuid() and not status.st_mode & stat.S_ISVTX
+    for path in [data_dir] if own else [data_dir / name for name in ("kafka", "valkey", "log", "faust")]:
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(0o700)
 
 
 @contextlib.contextmanager

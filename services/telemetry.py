@@ -7,6 +7,7 @@ import sys
 import structlog
 from prometheus_client import start_http_server
 
+from services.errors import SettingsError
 from services.settings import Settings
 
 # Libraries that log too much. The Kafka client logs each failed attempt to connect as an error; the callers already
@@ -63,7 +64,15 @@ def _colors() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def serve_metrics(port: int) -> None:
-    """Serve this process's metrics to Prometheus on ``port``; 0: do not serve them."""
-    if port:
-        start_http_server(port)
+def serve_metrics(settings: Settings) -> None:
+    """Serve this process's metrics to Prometheus where the settings say; with port 0 not at all.
+
+    Raises ``SettingsError`` when that address cannot be listened on.
+    """
+    if not settings.metrics_port:
+        return
+    try:
+        start_http_server(settings.metrics_port, settings.metrics_host)
+    except OSError as error:
+        address = f"{settings.metrics_host}:{settings.metrics_port}"
+        raise SettingsError(f"KHABAR_METRICS_PORT: cannot listen on {address}: {error.strerror}") from None

@@ -9,16 +9,23 @@ from typing import Literal
 
 import aiohttp
 import structlog
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import AwareDatetime, BaseModel, Field
 from pydantic_core import from_json
+from redis import RedisError
 
 from api.access.auth import Forbidden, Unauthorized, header_key
 from api.gateway import Gateway
 from api.stream.backlog import TooOld, Unavailable
+from services import conditions, kafka_topics
+from services.errors import reason
+from services.groups import StallWatch
 from services.store import State
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(tags=["health"])
 
@@ -29,11 +36,16 @@ _REUSE_SECONDS = 0.5
 _COUNTED_AFTER = timedelta(seconds=10)
 # How many records without an event (such as write fences) are skipped to find the next event.
 _MAX_SKIPPED = 20
-_OK = "ok"
+_OK = conditions.OK
 # What a check that fails with an error says to those who have no key: errors contain internal names and addresses.
 _FAILED = "failed; the gateway's log has the cause"
-
-log = structlog.get_logger(__name__)
+# Asking Kafka for all positions opens connections.
+_CHECK_SECONDS = 10.0
+_STAGES = {
+    kafka_topics.RAW.name: "annotate",
+    kafka_topics.ANNOTATED.name: "group",
+    kafka_topics.UPDATES.name: "aggregate",
+}
 
 
 class Counting(BaseModel):
@@ -54,7 +66,8 @@ class Counting(BaseModel):
 class Ready(BaseModel):
     """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not.
 
-    A reason that may contain internal names is only given with a key that may read; the log has it in any case.
+    ``stages`` is there while one stands still, ``disk`` and ``processes`` under ``khabar up``. A reason that may
+    contain internal names is only given with a key that may read; the log has it in any case.
     """
 
     ready: bool
@@ -80,11 +93,24 @@ class Readiness:
         self._errors: dict[str, str] = {}
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
+        self._stalls = StallWatch(gateway.settings.kafka_servers, _STAGES, time.monotonic)
+        self._stalled: list[str] = []
+        self._stages_checked_at = float("-inf")
+
+    async def run(self) -> None:
+        """Check regularly, so that the metrics are current and a stage that stands still is found; never ends."""
+        while True:
+            try:
+                report = await self.report()
+                self._gateway.metrics.note_checks({name: state == _OK for name, state in report.checks.items()})
+            except Exception:
+                log.exception("readiness_check_failed")
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def report(self, *, details: bool = False) -> Ready:
-        """The whole report. The store is not required for ``ready``: its state is only reported.
+        """The whole report; ``details``: with the errors of checks that failed.
 
-        ``details``: with the errors of checks that failed.
+        Kafka and ingest decide on ``ready``; all else is only reported: what was pushed is kept until it is mended.
         """
         found = await self._checked()
         return found.model_copy(update={"checks": found.checks | self._errors}) if details else found
@@ -96,11 +122,12 @@ class Readiness:
                 names = ("kafka", "ingest", "store")
                 running = (self._kafka(found), self._ingest(), self._store(found))
                 errors: dict[str, str] = {}
-                reasons = await asyncio.gather(
-                    *(_reason(name, check, errors) for name, check in zip(names, running, strict=True))
+                reasons, other = await asyncio.gather(
+                    asyncio.gather(*(_reason(name, check, errors) for name, check in zip(names, running, strict=True))),
+                    self._conditions(),
                 )
                 self._log_new(errors)
-                checks = dict(zip(names, reasons, strict=True))
+                checks = dict(zip(names, reasons, strict=True)) | other
                 ready = checks["kafka"] == checks["ingest"] == _OK
                 self._report = Ready(ready=ready, checks=checks, aggregates=await self._counting(found))
                 self._checked_at = time.monotonic()
@@ -116,6 +143,19 @@ class Readiness:
         found.end = await self._gateway.follower.end()
         return _OK if self._gateway.follower.caught_up.is_set() else "still reading updates"
 
+    async def _conditions(self) -> dict[str, str]:
+        """Stages that stand still, if any, and what ``khabar up`` knows of its disk and processes."""
+        now = time.monotonic()
+        if now - self._stages_checked_at >= _CHECK_SECONDS:
+            self._stages_checked_at = now
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    self._stalled = await self._stalls.check()
+            except (KafkaError, OSError, TimeoutError):
+                self._stalled = []  # the check of Kafka says so
+        stages = {"stages": "; ".join(self._stalled)} if self._stalled else {}
+        return stages | await asyncio.to_thread(conditions.checks, self._gateway.settings)
+
     async def _ingest(self) -> str:
         url = f"{self._gateway.settings.ingest_url.rstrip('/')}/readyz"
         async with self._gateway.http.get(url, timeout=aiohttp.ClientTimeout(total=_TIMEOUT)) as answer:
@@ -125,6 +165,10 @@ class Readiness:
         cursors = self._gateway.follower.cursors
         # Which log it is is unknown until Kafka was reached once; the request still shows whether the store answers.
         found.state = await self._gateway.store.state("" if cursors is None else cursors.log)
+        try:
+            await self._gateway.store.check_writable()
+        except RedisError as error:
+            return reason(error)
         return _OK
 
     async def _counting(self, found: _Found) -> Counting:

@@ -1,5 +1,6 @@
 """The gateway's Prometheus metrics."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -37,12 +38,19 @@ class Metrics:
         self.pushes = Counter(
             "khabar_api_pushes", "Pushes by the status of their answer.", ["status"], registry=self.registry
         )
+        self._checks = Gauge("khabar_check_ok", "1: this check of /readyz is ok.", ["check"], registry=self.registry)
         for name, text, value in (
             ("log_bytes", "Bytes of the shared log.", lambda: shared_log.bytes),
             ("log_start_offset", "Oldest offset in the shared log.", lambda: shared_log.start),
             ("log_end_offset", "Offset after the newest event in the shared log.", lambda: shared_log.end),
         ):
             Gauge(f"khabar_api_{name}", text, registry=self.registry).set_function(value)
+
+    def note_checks(self, states: Mapping[str, bool]) -> None:
+        """The results of the readiness checks; True: ok."""
+        self._checks.clear()
+        for name, ok in states.items():
+            self._checks.labels(name).set(ok)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -32,6 +32,10 @@ _EXAMINED = 2_000
 _MIN_RATIO = 1.5
 
 
+# Never exists: a write to it that needs it to exist leaves no trace, and is refused like any other.
+_PROBE = f"{layout.STATE}:probe"
+
+
 class Gap(Exception):
     """Records between the last applied one, ``applied``, and the batch are missing in the store."""
 
@@ -150,6 +154,10 @@ class Store:
     async def applied(self, log: str) -> int:
         """Offset of the last applied record; -1 when there is none."""
         return int(await self.redis.hget(layout.APPLIED, log) or -1)
+
+    async def check_writable(self) -> None:
+        """Check that the store takes writes; changes nothing. Raises ``redis.RedisError``, as when it is full."""
+        await self.redis.set(_PROBE, 1, xx=True)
 
     async def sample(self, log: str) -> tuple[int, tuple[int, int] | None]:
         """The last applied offset, -1 when there is none, and offset and timestamp of a record applied at its end."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from redis import RedisError
 
 from services import kafka as kafka_clients
 from services import status
@@ -285,3 +286,29 @@ async def test_status_shows_what_the_store_counts(
     assert found["store"]["rebuilding"] is False
     assert found["gateway"]["aggregates"]["state"] == "complete"
     assert "numbers: complete" in status.render(found)
+
+
+async def test_a_store_that_is_full_or_read_only_is_reported(start: Start, settings: Settings, tmp_path: Path) -> None:
+    """By readyz and status: the stream goes on, so the gateway stays ready; nothing is written by the check."""
+    full = Valkey(tmp_path, options={"maxmemory": "3mb", "maxmemory-policy": "noeviction"})
+    await full.start()
+    store = Store(full.url)
+    try:
+        async with _ingest() as ingest, start(ingest_url=ingest, redis=full.url) as gateway:
+            _, body = await _asked(gateway)
+            assert body["checks"]["store"] == "ok"
+            assert await store.redis.dbsize() == 0
+            with pytest.raises(RedisError, match="maxmemory"):
+                for number in range(1_000):
+                    await store.redis.set(f"{{khabar}}:{number}", "x" * 100_000)
+            status_code, body = await _asked(gateway)
+            assert (status_code, body["checks"]["store"]) == (200, "full: it has reached its maxmemory")
+            found = await status._store(settings.model_copy(update={"redis": full.url}))
+            assert found["writable"] == "full: it has reached its maxmemory"
+            await store.redis.config_set("maxmemory", 0)
+            await store.redis.replicaof("127.0.0.1", free_port())
+            _, body = await _asked(gateway)
+            assert body["checks"]["store"] == "read-only: it is a replica"
+    finally:
+        await store.close()
+        await full.stop()

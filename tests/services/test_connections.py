@@ -91,7 +91,7 @@ async def test_an_article_goes_through_a_whole_khabar_over_tls(secured: SecuredK
             await system.received({article}, cursor=start)
 
             async def counted() -> bool:
-                _, body = await system.get("/v1/aggregates/top/entity?window=all")
+                _, body = await system.get("/v1/aggregates?by=entity&window=all")
                 return any(item["id"] == "Q7747" for item in body["items"])
 
             await eventually(counted)
