@@ -15,31 +15,23 @@ from starlette.types import Scope
 from api import problems, webhooks
 from api.access import origins
 from api.access.auth import Keys
-from api.access.limits import Addresses, Allowances
+from api.access.limits import Addresses, Allowances, Reads
 from api.gateway import Gateway
 from api.methods import MethodsMiddleware
-from api.routes import aggregates, articles, asyncapi, health, push, sse, websocket
+from api.routes import aggregates, articles, asyncapi, docs, health, push, sse, websocket
+from api.routes.docs import PAGE_HEADERS
 from api.stream.subscription import StreamTimeouts
 from services.settings import Settings
 
 _DASHBOARD = Path(__file__).with_name("dashboard")
-# The page shows text from untrusted sources, so it may run and load nothing but its own files.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 class _Assets(StaticFiles):
-    """The files of the dashboard."""
+    """The files of the dashboard. It shows text from untrusted sources, so its policy allows nothing else."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update(_PAGE_HEADERS)
+        response.headers.update(PAGE_HEADERS)
         return response
 
 
@@ -71,9 +63,13 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
         description="News in at one end, enriched and grouped live events out at the other. "
         "The same stream as `/v1/events` is at `/v1/stream` over WebSocket.",
         lifespan=lifespan,
+        # Their pages would load scripts of another site; api.routes.docs has its own.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.gateway = gateway
     app.state.allowances = allowances
+    app.state.reads = Reads(settings.max_reads_per_minute)
     app.state.deliveries = deliveries
     readiness = app.state.readiness = health.Readiness(gateway)
     app.state.addresses = Addresses(settings.max_connections_per_address)
@@ -82,7 +78,7 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     origins.install(
         app, origins.Origins(settings.origins, any_host=keys.required, hosts=[settings.host]), app.state.addresses
     )
-    for module in (websocket, sse, push, articles, aggregates, webhooks, health, asyncapi):
+    for module in (websocket, sse, push, articles, aggregates, webhooks, health, asyncapi, docs):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)
@@ -90,7 +86,7 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
         page = _DASHBOARD / "index.html"
         if not page.exists():
             raise HTTPException(404, "the dashboard is not installed")
-        return FileResponse(page, headers=_PAGE_HEADERS)
+        return FileResponse(page, headers=PAGE_HEADERS)
 
     app.mount("/dashboard", _Assets(directory=_DASHBOARD, check_dir=False))
     return app

@@ -5,7 +5,7 @@ aggregate  cost of keeping the aggregates, and their memory in the store
 annotate   cost of annotate, by step
 fanout     events delivered per CPU-second, compared with simpler servers
 group      cost of group per article
-hostile    effect of hostile clients on other clients
+hostile/   effect of hostile clients on other clients
 latency    time from POST to the subscriber's frame
 queries    time of aggregate queries, compared with a round trip to the store
 receivers  subscribers in a separate process that read raw sockets and record times

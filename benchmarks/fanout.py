@@ -38,7 +38,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Any, cast
 
 import uvicorn
@@ -68,6 +68,10 @@ _RAW_AT_ONCE = 10
 _BYTES = 1_024
 CURSORS = Cursors("bench")
 _TEXT = "خبر عاجل من غزة " * 40
+# The words of long articles, of which filters in ``benchmarks.hostile`` are made.
+VOCABULARY = [f"كلمة{number}" for number in range(3_000)]
+_LONG_BYTES = 300_000
+_LONG_FACETS = Facets(type="article", languages=frozenset(["ar"]), duplicate=True)
 _FACETS = Facets(type="article", languages=frozenset(["ar"]))
 
 _Publish = Callable[[list[Event]], None]
@@ -84,8 +88,23 @@ def _event(offset: int, planned: int = 10**18, facets: Facets = _FACETS, text: s
     return Event(offset, cursor, head + data + body + b'"}}', len(head), facets)
 
 
-async def _drive(publish: _Publish, offsets: "count[int]", at_once: int, pause: float, turns: int) -> dict[str, float]:
-    """Publish ``at_once`` events, ``turns`` times; returns the number of events and the longest delay (ms)."""
+def _long_event(offset: int) -> Event:
+    """An article of 300 KB that only those get who want duplicates."""
+    cursor = CURSORS.encode(offset)
+    head = f'{{"cursor":"{cursor}","type":"article","time":"2026-11-22T00:00:00.000Z","data":'.encode()
+    words = cycle(VOCABULARY)
+    text = " ".join(next(words) for _ in range(_LONG_BYTES // len(VOCABULARY[-1].encode())))
+    data = f'{{"id":"{offset}","text":"{text}"}}'.encode()
+    return Event(offset, cursor, head + data + b"}", len(head), _LONG_FACETS)
+
+
+async def _drive(  # noqa: PLR0913 - the load
+    publish: _Publish, offsets: "count[int]", *, at_once: int, pause: float, turns: int, long_every: int
+) -> dict[str, float]:
+    """Publish ``at_once`` events, ``turns`` times; returns the number of events and the longest delay (ms).
+
+    ``long_every``: with the first of so many turns also a long one that the receivers do not get.
+    """
     began, clock = time.time_ns(), time.monotonic()
     latest = 0.0
     for turn in range(turns):
@@ -94,6 +113,8 @@ async def _drive(publish: _Publish, offsets: "count[int]", at_once: int, pause: 
         latest = max(latest, time.monotonic() - planned)
         at = began + round(turn * pause * 1e9)
         publish([_event(next(offsets), at) for _ in range(at_once)])
+        if long_every and not turn % long_every:
+            publish([_long_event(next(offsets))])
     return {"events": turns * at_once, "late": latest * 1000}
 
 
@@ -190,9 +211,9 @@ async def _serve(kind: str, hosts: list[str]) -> None:
         cpu = time.process_time()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             request = json.loads(line)
-            if request["do"] == "drive":
+            if request.pop("do") == "drive":
                 cpu = time.process_time()
-                report(**await _drive(publish, offsets, request["at_once"], request["pause"], request["turns"]))
+                report(**await _drive(publish, offsets, **request))
             else:
                 report(cpu=time.process_time() - cpu)
         if kind == "raw":
@@ -220,10 +241,10 @@ class Load:
         return cls(_BURST, pause, max(_MIN_BURSTS, round(seconds / pause)))
 
 
-def drive(server: Child, receivers: Child, load: Load, clients: int) -> dict[str, Any]:
+def drive(server: Child, receivers: Child, load: Load, clients: int, *, long_every: int = 0) -> dict[str, Any]:
     """Publish, and wait until all subscribers have received everything; returns the figures of both sides."""
     receivers.ask("begin")
-    published = server.ask("drive", at_once=load.at_once, pause=load.pause, turns=load.turns)
+    published = server.ask("drive", at_once=load.at_once, pause=load.pause, turns=load.turns, long_every=long_every)
     expected = published["events"] * clients
     figures = settled(receivers, expected)
     return published | figures | {"spent": server.ask("cpu")["cpu"], "missing": expected - figures["received"]}

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         1_000, ge=0, description="maximum streams of one client address, except this machine's; 0: no limit"
     )
+    max_reads_per_minute: int = Field(
+        6_000, ge=0, description="maximum REST reads of one key or client address, except this machine's; 0: no limit"
+    )
     max_webhooks: int = Field(100, ge=1, le=1_000, description="maximum webhooks of one key")
     webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for this long is paused")
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks import annotate, hostile, synthetic
+from benchmarks import annotate, synthetic
+from benchmarks.hostile.__main__ import ALONE
+from benchmarks.hostile.client import Address, Outcomes
 from benchmarks.receivers import Child
 from tests.test_system import System, up
 
@@ -46,8 +48,8 @@ SMALL = {
         "group --hot --articles 1200 --counted 200", (r"without it: \d", r" 800 articles: +[1-9]\d* µs per article")
     ),
     "hostile": Small(
-        "hostile --seconds 0.3 --settle 0.2 --others 5 --only pings",
-        (r"alone +p50", r"spins: [1-9]", r"pings: .*[1-9][\d,]* pings", r"alone again"),
+        "hostile --seconds 0.6 --settle 0.3 --others 5 --only pings filters",
+        (r"alone +p50", r"spins: [1-9]", r"pings: .*[1-9][\d,]* pings", r"filters: .*[1-9][\d,]* sub", r"alone again"),
     ),
     "queries": Small(
         "queries --articles 500 --entities 200 --rate 50 --seconds 0.8 --clients 4 --pause 0.05 --each",
@@ -139,22 +141,22 @@ def test_a_step_that_annotate_does_not_call_is_an_error(monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[hostile.Address]:
+def gateway() -> Iterator[Address]:
     """A gateway without Kafka, whose log is empty."""
     with Child.of("fanout", "serve", "gateway") as server:
         yield ("127.0.0.1", server.read()["ports"][0])
 
 
-async def test_each_hostile_client_does_something(gateway: hostile.Address) -> None:
+async def test_each_hostile_client_does_something(gateway: Address) -> None:
     """All kinds of hostile clients at once reach the gateway, and none of them fails."""
-    counts = {kind: hostile.Outcomes() for kind in hostile.ATTACKS}
+    counts = {kind: Outcomes() for kind in ALONE}
 
     async def attack(kind: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(1.5):
-                await hostile.ATTACKS[kind](counts[kind], gateway)
+                await ALONE[kind](counts[kind], gateway)
 
-    await asyncio.gather(*(attack(kind) for kind in hostile.ATTACKS))
+    await asyncio.gather(*(attack(kind) for kind in ALONE))
     assert all(counts.values()), counts
 
 

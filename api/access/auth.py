@@ -18,7 +18,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
-from api.access.limits import Quota
+from api.access.limits import Quota, Reads, TooMany
 from api.problems import ProblemError
 from services.errors import SettingsError
 from services.settings import Settings
@@ -216,6 +216,15 @@ async def may_read(request: Request, _: _Documented, __: _DocumentedHeader) -> K
 async def may_write(request: Request, _: _Documented, __: _DocumentedHeader) -> Key | None:
     """Dependency of routes that write: the key that was sent. Raises ``ProblemError`` 401 or 403."""
     return _require(request, "write")
+
+
+async def may_ask(request: Request, key: Annotated[Key | None, Depends(may_read)]) -> None:
+    """Dependency of routes that read from the store. Raises ``ProblemError`` 401, 403, or 429 after too many reads."""
+    reads: Reads = request.app.state.reads
+    try:
+        reads.take(key, request.client.host if request.client else None)
+    except TooMany as error:
+        raise error.as_problem() from None
 
 
 #: The key of a request that reads, or writes; None where none is needed.

@@ -1,7 +1,7 @@
-"""Limits of one key or one client address: concurrent connections, events a second, posts a minute.
+"""Limits of one key or one client address: concurrent connections, events a second, posts and reads a minute.
 
 Each gateway applies them by itself. ``Allowances.of(key)`` is the allowance of a key, the same for all its connections;
-``Addresses.connection`` bounds the streams of one address.
+``Addresses.connection`` bounds the streams of one address, and ``Reads`` the REST reads of a key or an address.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from api.problems import ProblemError
 
 # Retry-After of a refused connection: the client's other connections may close at any time.
 _CONNECTION_RETRY_SECONDS: Final = 5
+# Clients whose reads are counted at a time; beyond it those that have read least recently start again.
+_MAX_READERS: Final = 10_000
 # A client with an IPv6 address has the whole /64.
 _IPV6_PREFIX: Final = 64
 
@@ -192,6 +194,31 @@ class Addresses:
             self._open[name] -= 1
             if not self._open[name]:
                 del self._open[name]
+
+
+class Reads:
+    """Counts REST reads: ``limit`` a minute for each key, or each address of those without a key. 0: no limit.
+
+    As for streams, the loopback is not limited without a key.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+
+    def take(self, key: Limited | None, address: str | None) -> None:
+        """Count a read. Raises ``TooMany``."""
+        name = _client(address) if key is None else key.digest.hex()
+        if not self._limit or name is None:
+            return
+        bucket = self._buckets.pop(name, None) or Bucket(self._limit / 60, max(1, self._limit / 10), self._clock)
+        self._buckets[name] = bucket
+        if len(self._buckets) > _MAX_READERS:
+            del self._buckets[next(iter(self._buckets))]
+        if wait := bucket.try_take(1):
+            who = "address" if key is None else "key"
+            raise TooMany(f"one {who} may read {self._limit} times a minute", wait)
 
 
 def _client(address: str | None) -> str | None:

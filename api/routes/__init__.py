@@ -8,6 +8,7 @@ articles   articles and stories
 aggregates aggregates, time series, trends
 push       ``POST /v1/articles``, forwarded to ingest
 health     ``/healthz``, ``/readyz``, ``/metrics``
+docs       ``/docs``: Swagger UI
 pages      paging of long results
 caching    ``ETag`` and ``Cache-Control`` of responses
 ========== ==========================================

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field
 from pydantic_core import to_json
 
-from api.access.auth import may_read
+from api.access.auth import may_ask
 from api.gateway import Gateway
 from api.problems import ProblemError, documented, only
 from api.routes import caching, pages
@@ -16,7 +16,7 @@ from api.routes.pages import Limit, Offset
 from services.events import Trend, TrendKind, TrendWindow
 from services.store import Completeness, Dimension, Span, Window, layout
 
-router = APIRouter(tags=["questions"], dependencies=[Depends(may_read)])
+router = APIRouter(tags=["questions"], dependencies=[Depends(may_ask)])
 
 Counted = Literal["total", Dimension]
 Period = Literal["15m", "1h", "24h", "7d", "all"]
@@ -94,7 +94,7 @@ class Trends(BaseModel):
 
 def _responses(model: type[BaseModel], headers: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     fine = {"model": model, "headers": caching.HEADERS | headers}
-    return {200: fine, **caching.NOT_MODIFIED, **documented(401, 403, 422, 503)}
+    return {200: fine, **caching.NOT_MODIFIED, **documented(401, 403, 422, 429, 503)}
 
 
 @router.get(

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
-from api.access.auth import may_read
+from api.access.auth import may_ask
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented, only
 from api.routes import caching
@@ -25,7 +25,7 @@ from services.events import Article, Story
 from services.store import Window, layout
 from services.store.layout import Facet
 
-router = APIRouter(tags=["questions"], dependencies=[Depends(may_read)])
+router = APIRouter(tags=["questions"], dependencies=[Depends(may_ask)])
 
 _SPANS: dict[Window, timedelta] = {
     "15m": timedelta(minutes=15),
@@ -37,7 +37,7 @@ _MERGED: dict[str, Any] = {
     "description": "The story was merged: `Location` is the story that has its articles now, the body its last state.",
     "headers": {"Location": {"schema": {"type": "string"}}},
 }
-_PROBLEMS = documented(401, 403, 404, 422, 503)
+_PROBLEMS = documented(401, 403, 404, 422, 429, 503)
 # Stories that are looked at for one answer.
 _MAX_EXAMINED = 10_000
 # Stories that are parsed and encoded before other tasks run.
@@ -87,7 +87,7 @@ async def _event(gateway: Gateway, offset: int) -> Event | None:
     responses={
         200: {"model": Stories, "headers": caching.HEADERS},
         **caching.NOT_MODIFIED,
-        **documented(401, 403, 422, 503),
+        **documented(401, 403, 422, 429, 503),
     },
 )
 async def stories(  # noqa: PLR0913 - one parameter each

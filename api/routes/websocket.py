@@ -145,7 +145,9 @@ class _Connection:
             case "auth":
                 return None  # the key was checked before, or none is needed
             case "subscribe":
-                wanted = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
+                # A full filter takes milliseconds.
+                async with self._gateway.hub.turns.turn():
+                    wanted = Subscription.of_json({name: value for name, value in frame.items() if name != "op"})
                 continues = wanted.cursor is None and wanted.since is None
                 session.change(wanted.filter, None if continues else await self._gateway.hub.locate(wanted))
                 return None

@@ -6,6 +6,7 @@ cost that grows with the matches and not with the number of filters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from operator import attrgetter, methodcaller
 
 from api.stream.stream_event import Event, Facets, words
@@ -16,6 +17,12 @@ NAMES = tuple(_SPECS)
 _DEFAULTS = {spec.name: frozenset([spec.default]) for spec in FILTERS if spec.default is not None}
 _FACET_FILTERS = [(spec.name, attrgetter(spec.facet)) for spec in FILTERS if spec.facet != WORDS]
 _WORD_FILTERS = [spec.name for spec in FILTERS if spec.facet == WORDS]
+
+
+@lru_cache(maxsize=2_000)
+def _query_words(value: str) -> frozenset[str]:
+    """The different words of a value of a full-text filter."""
+    return frozenset(words(value))
 
 
 class FilterError(ValueError):
@@ -41,7 +48,7 @@ class Filter:
         self._conditions = [(facet, self.values[name]) for name, facet in _FACET_FILTERS if name in self.values]
         # For each full-text filter the alternatives, each a set of words that must all occur.
         self._queries = {
-            name: [frozenset(words(one)) for one in self.values[name]] for name in _WORD_FILTERS if name in self.values
+            name: [_query_words(one) for one in self.values[name]] for name in _WORD_FILTERS if name in self.values
         }
         # Filters are looked up for every event, so their sets are not hashed each time.
         self._hash = hash(frozenset(self.values.items()))
@@ -228,7 +235,7 @@ def _checked(spec: FilterSpec, value: str) -> str:
     if len(value) > MAX_VALUE_CHARACTERS:
         raise FilterError(spec.name, f"filter {spec.name} has a value of more than {MAX_VALUE_CHARACTERS} characters")
     value = spec.normalize(value)
-    count = len(words(value)) if spec.facet == WORDS else 1
+    count = len(_query_words(value)) if spec.facet == WORDS else 1
     if count > MAX_WORDS:
         raise FilterError(spec.name, f"filter {spec.name} has a value of more than {MAX_WORDS} words")
     if not spec.accepts(value) or not count:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect
 
-from api.access.auth import Keys, Reader, owner_of
+from api.access.auth import Keys, Reader, may_ask, owner_of
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented, only
 from api.routes.sse import STATUSES
@@ -25,7 +25,7 @@ from api.webhooks.resolver import looking_up_for
 from api.webhooks.targets import BadTarget
 from services.store.webhooks import Full, Webhook
 
-router = APIRouter(tags=["webhooks"], dependencies=[Depends(only())])
+router = APIRouter(tags=["webhooks"], dependencies=[Depends(only()), Depends(may_ask)])
 
 _MAX_BODY_BYTES: Final = 64 * 1024
 # A client that sends its body slower than this is disconnected from.
@@ -143,7 +143,7 @@ async def create(request: Request, key: Reader) -> Response:
 @router.get(
     "/v1/webhooks",
     response_class=Response,
-    responses={200: {"model": WebhooksOut}, **documented(401, 403, 422, 503)},
+    responses={200: {"model": WebhooksOut}, **documented(401, 403, 422, 429, 503)},
 )
 async def listed(request: Request, key: Reader) -> Response:
     """Your webhooks; where no keys are needed, all."""
@@ -153,7 +153,7 @@ async def listed(request: Request, key: Reader) -> Response:
     return _answer(WebhooksOut(webhooks=[_out(webhook) for webhook in found]))
 
 
-_ONE = documented(401, 403, 404, 422, 503)
+_ONE = documented(401, 403, 404, 422, 429, 503)
 
 
 @router.get("/v1/webhooks/{webhook_id}", response_class=Response, responses={200: {"model": WebhookOut}, **_ONE})

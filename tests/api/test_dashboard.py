@@ -248,3 +248,29 @@ async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updat
         await _shows(page, "live")
         assert await page.value(form) is True
         await eventually(lambda: gateway.counted('connections{transport="websocket"} 1.0'))
+
+
+async def test_the_description_of_the_api_in_a_browser(gateway: Running, tmp_path: Path) -> None:
+    """``/docs`` shows the endpoints under its policy: no error, no violation, and no request to another site."""
+    async with browser_page(tmp_path) as page:
+        await page.goto(f"{gateway.url}/docs")
+        await page.until("document.querySelectorAll('.opblock').length > 10")
+        assert "/v1/stories" in await page.value("document.body.innerText")
+        loaded = await page.value("performance.getEntriesByType('resource').map(one => one.name)")
+        assert len(loaded) >= 4
+        assert all(one.startswith((gateway.url, "data:")) for one in loaded)
+        assert page.errors == []
+
+
+async def test_the_description_of_the_api_loads_nothing_from_elsewhere(gateway: Running) -> None:
+    """``/docs`` has a policy and files of its own; ``/redoc`` does not exist."""
+    async with gateway.http.get(f"{gateway.url}/docs") as response:
+        page = await response.text()
+        assert "default-src 'none'; script-src 'self';" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "//" not in page
+    for name in re.findall(r'(?:href|src)="(docs/[^"]+)"', page):
+        async with gateway.http.get(f"{gateway.url}/{name}") as response:
+            assert response.status == 200
+    assert (await gateway.get("/redoc"))[0] == 404
+    assert (await gateway.get("/docs/other.js"))[0] == 404

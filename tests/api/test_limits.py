@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from api.access.auth import Key, Keys
-from api.access.limits import Addresses, Allowance, Allowances, Quota, TooMany
+from api.access.limits import Addresses, Allowance, Allowances, Quota, Reads, TooMany
 from tests.api.conftest import Start, Updates, an_article, ids
 
 
@@ -233,3 +233,39 @@ async def test_events_over_the_limit_wait(start: Start, updates: Updates, transp
                     found.append(json.loads(line.removeprefix(b"data: ")))
         assert 0.8 < time.monotonic() - began < 5
         assert ids(found) == [article.id for article in articles]
+
+
+def test_reads_a_minute_are_limited_by_key_and_by_address(clock: Clock) -> None:
+    """A tenth of the limit at once, then at its rate; clients do not affect each other, nor is the loopback limited."""
+    reads = Reads(60, clock)
+    for _ in range(6):
+        reads.take(None, "192.0.2.1")
+    with pytest.raises(TooMany) as refused:
+        reads.take(None, "192.0.2.1")
+    assert refused.value.retry_after == 1
+    reads.take(None, "192.0.2.2")
+    clock.now += 1
+    reads.take(None, "192.0.2.1")
+    key = Key("name", b"digest")
+    for address in ("192.0.2.1", "127.0.0.1") * 3:
+        reads.take(key, address)
+    with pytest.raises(TooMany, match="one key"):
+        reads.take(key, "127.0.0.1")
+    for _ in range(100):
+        reads.take(None, "127.0.0.1")
+    for number in range(20_000):
+        reads.take(None, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(reads._buckets) <= 10_000
+
+
+async def test_reads_over_the_limit_are_429(start: Start) -> None:
+    """Each question of a key counts, whatever it is; ``Retry-After`` says when to ask again. Streams do not count."""
+    async with start(api_keys=("one", "other"), max_reads_per_minute=30) as gateway:
+        one, other = {"X-API-Key": "one"}, {"X-API-Key": "other"}
+        for path in ("/v1/stories", "/v1/aggregates?by=language", "/v1/webhooks"):
+            assert (await gateway.get(path, headers=one))[0] == 200
+        status, body, response = await gateway.get("/v1/stories?window=all&entity=Qnope", headers=one)
+        assert (status, body["code"], response.headers["Retry-After"]) == (429, "too_many", "2")
+        assert (await gateway.get("/v1/stories", headers=other))[0] == 200
+        async with gateway.stream(headers=one) as stream:
+            assert (await stream.next())["type"] == "subscribed"
