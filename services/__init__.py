@@ -5,12 +5,14 @@ settings      environment variables ``KHABAR_*``, checked once at start
 events        the one definition of every record
 identity      the id of an article, computed from what its publisher sent
 parsing       bytes → checked articles, or the reasons why they are invalid
+characters    characters of foreign text that may not pass
 normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
 addresses     which network addresses feeds and webhooks may connect to
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 clock         the current time
+forwarding    the headers with which the gateway forwards a push to ingest
 request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)

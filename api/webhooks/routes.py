@@ -21,6 +21,7 @@ from api.stream.subscription import StreamError, Subscription
 from api.webhooks import sender, targets
 from api.webhooks.manager import DeliveryManager
 from api.webhooks.targets import BadTarget
+from services import request_body
 from services.store.webhooks import Full, Webhook
 
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only())])
@@ -95,7 +96,7 @@ def _body(model: type[BaseModel], *, required: bool) -> dict[str, Any]:
     "/v1/webhooks",
     status_code=201,
     response_class=Response,
-    responses={201: {"model": CreatedWebhook}, **documented(400, 401, 403, 409, 413, 422, 503)},
+    responses={201: {"model": CreatedWebhook}, **documented(400, 401, 403, 408, 409, 413, 422, 503)},
     openapi_extra=_body(NewWebhook, required=True),
 )
 async def create(request: Request, key: Reader) -> Response:
@@ -172,7 +173,7 @@ async def pause(request: Request, webhook_id: str, key: Reader) -> Response:
     responses={
         200: {"model": WebhookOut},
         **_ONE,
-        **documented(400, 413),
+        **documented(400, 408, 413),
         **documented(410, code={"type": "string"}, oldest={"type": "string"}),
     },
     openapi_extra=_body(Resume, required=False),
@@ -247,16 +248,21 @@ async def _start_cursor(gateway: Gateway, wanted: Filter, start: str) -> str:
 
 async def _read(request: Request, model: type[_Model], *, empty: bool = False) -> _Model:
     """The body of a request; with ``empty`` it may be missing. Raises ``ProblemError``."""
-    body = b""
+    body = bytearray()
+
+    def take(chunk: bytes) -> None:
+        body.extend(chunk)
+        if len(body) > _MAX_BODY_BYTES:
+            raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
+
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_BODY_BYTES:
-                raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
+        await request_body.receive(request.stream(), take)
     except ClientDisconnect:
         raise ProblemError(400, "the body ended too early") from None
+    except request_body.TooSlow as error:
+        raise ProblemError(408, str(error), headers={"Connection": "close"}) from None
     try:
-        given = from_json(body if body or not empty else b"{}")
+        given = from_json(bytes(body) if body or not empty else b"{}")
     except ValueError:
         raise ProblemError(400, "the body is not JSON") from None
     try:
