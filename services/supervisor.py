@@ -157,6 +157,8 @@ class Supervisor:
             "gateway": gateway,
             "kafka": self.settings.kafka,
             "redis": self.settings.redis,
+            "ingest": self.settings.ingest_url,
+            "ingest_token": self.settings.ingest_token,
             "processes": {child.name: child.process.pid for child in self.children},
         }
         instances.publish(self.settings.data_dir, noted)
@@ -247,12 +249,13 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
             }
             feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
             # New at each start, so that nothing but the gateway pushes to ingest.
+            forward = f"http://127.0.0.1:{ingest_port}"
             token = {"ingest_token": settings.ingest_token or secrets.token_urlsafe(32)}
+            supervisor.settings = settings.model_copy(update={"ingest_url": forward, **token})
             supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, ingest_port=ingest_port)
             window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
             for number in range(1, workers + 1):
                 supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window)
-            forward = f"http://127.0.0.1:{ingest_port}"
             supervisor.add_service("api", "api", **shared, **token, host=settings.host, port=port, ingest_url=forward)
             await supervisor.start(gateway)
             await supervisor.until_ready(gateway, workers)

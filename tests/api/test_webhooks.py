@@ -30,7 +30,7 @@ from api.webhooks.assignment import assigned_gateway
 from api.webhooks.resolver import ThreadedResolver
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
-from services import kafka_topics
+from services import kafka_topics, request_body
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
@@ -833,6 +833,17 @@ async def test_private_addresses_are_rejected(settings: Settings, receiver: Rece
         shown = await until(gateway, made, state="failing")
         assert shown["error"] == "the address is not a public one"
         assert receiver.came == []
+
+
+async def test_a_body_that_stalls_is_answered(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to create a webhook whose body does not end gets 408 and is closed."""
+    monkeypatch.setattr(request_body, "GRACE_SECONDS", 0.2)
+    async with delivering(settings) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"POST /v1/webhooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
 
 
 async def test_a_webhook_belongs_to_the_key_that_created_it(settings: Settings, receiver: Receiver) -> None:
