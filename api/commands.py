@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -42,7 +43,8 @@ def keys() -> None:
 @click.option("--connections", type=click.IntRange(1), help="Limit of concurrent streams.")
 @click.option("--events", type=click.IntRange(1), help="Limit of events per second.")
 @click.option("--posts", type=click.IntRange(1), help="Limit of pushes per minute.")
-def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
+@click.option("--source", multiple=True, help="The only source whose articles it may push; repeatable.")
+def new_key(name: str, scope: tuple[str, ...], source: tuple[str, ...], **limits: int | None) -> None:
     """Print a new key, which is shown only once, and the line to store for it."""
     from api.access import auth
 
@@ -52,6 +54,8 @@ def new_key(name: str, scope: tuple[str, ...], **limits: int | None) -> None:
     scopes = [one for one in auth.SCOPES if not scope or one in scope]
     hashed = f"sha256:{auth.digest(key.encode()).hex()}"
     limited = [f"{limit}={number}" for limit, number in limits.items() if number is not None]
+    if source:
+        limited.append("sources=" + "|".join(quote(one, safe="") for one in source))
     click.echo(f"key (keep it, it is not shown again):       {key}")
     click.echo(f"line of the file KHABAR_API_KEYS_FILE names: {' '.join([name, hashed, ','.join(scopes), *limited])}")
     one_scope = scopes if len(scopes) == 1 else []

@@ -7,14 +7,13 @@ page whose name resolves to this machine (DNS rebinding) could push: only hosts 
 import hmac
 from collections.abc import Collection
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
+from services.forwarding import CLIENT_HEADER, SOURCES_HEADER
 from services.http_server import is_private_host
 from services.settings import Settings
-
-# The gateway names its client here: by key, or by address.
-CLIENT_HEADER = "khabar-client"
 
 
 class NotAdmitted(Exception):
@@ -56,3 +55,8 @@ class Access:
         """The client on whose behalf the request is: as the gateway says, whom the token proves; else its address."""
         named = request.headers.get(CLIENT_HEADER) if self._token is not None else None
         return named or (request.client.host if request.client else "")
+
+    def sources(self, request: Request) -> frozenset[str] | None:
+        """The sources whose articles may be in the request; None: any."""
+        named = request.headers.get(SOURCES_HEADER)
+        return None if named is None else frozenset(map(unquote, named.split("|")))

@@ -78,16 +78,17 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no directory {report.parent}")
     settings = settings_module.load_running(data_dir)
+    to = target or settings.gateway_url
     plan = replaying.Plan(
         kafka_access=settings.kafka_servers.access(),
         paths=paths,
-        target=target or settings.gateway_url,
+        target=to,
         rate=rate,
         speed=speed,
         repeat=repeat,
         limit=limit,
         rebase=rebase,
-        api_key=api_key or settings.api_key,
+        api_key=api_key or settings.key_for(to),
     )
     try:
         outcome = asyncio.run(

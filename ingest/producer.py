@@ -240,6 +240,9 @@ class Intake:
             self._replace(producer, away=False)
             raise Refused(_reason(error)) from error
         except (KafkaError, OSError, TimeoutError) as error:
+            if producer is not None and producer is not self._producer and not self._away:
+                # Another request has discarded the producer, because of a record that Kafka refused.
+                raise Refused(_reason(error)) from error
             if producer is not None:
                 self._replace(producer)
             sent = error.sent if isinstance(error, kafka.NotAcknowledged) else producer is not None

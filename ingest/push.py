@@ -4,7 +4,7 @@ It has no API keys: the gateway has, and forwards pushes with the token of inges
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -153,7 +153,8 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
     packed = _content_encoding(request) != "identity"
     body = await _body(request, pushes.settings.max_body_bytes, claim)
     async with pushes.turn:
-        work = partial(_read, body, kind, pushes.settings, pushes.intake, packed=packed)
+        sources = pushes.access.sources(request)
+        work = partial(_read, body, kind, pushes.settings, pushes.intake, packed=packed, sources=sources)
         pushed = await run_in_thread(work, name="push")
     del body, work
     claim.hold(pushed.size)
@@ -182,8 +183,18 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
     )
 
 
-def _read(body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool) -> _Pushed:
-    """Unpack, parse and check a body, one article after the other. Raises ``Refusal``."""
+def _not_of(sources: Collection[str], source: str | None) -> InvalidArticle:
+    cause = f"this API key may push articles of {', '.join(sorted(sources))} only, not of {source or 'no source'}"
+    return InvalidArticle(cause, "source", forbidden=True)
+
+
+def _read(  # noqa: PLR0913
+    body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool, sources: Collection[str] | None
+) -> _Pushed:
+    """Unpack, parse and check a body, one article after the other; ``sources``: None or those that are allowed.
+
+    Raises ``Refusal``.
+    """
     if packed:
         try:
             unpacking = Gunzip(settings.max_body_bytes)
@@ -199,6 +210,8 @@ def _read(body: bytes, kind: str, settings: Settings, intake: Intake, *, packed:
         if not len(found):
             _refuse(422, "the request holds no article")
         for index, article in found:
+            if isinstance(article, ArticleIn) and sources is not None and article.source not in sources:
+                article = _not_of(sources, article.source)  # noqa: PLW2901
             if isinstance(article, InvalidArticle):
                 pushed.rejected.append((index, article))
                 continue
@@ -254,7 +267,8 @@ async def _body(request: Request, limit: int, claim: Claim) -> bytes:
 def _refuse_all(index: int, invalid: InvalidArticle, *, count: int) -> NoReturn:
     """Refuse a request in which all articles are invalid; ``index`` and ``invalid``: the first of them."""
     of = f" (none of {count} articles is acceptable)" if count > 1 else ""
-    _refuse(400 if invalid.malformed else 422, f"index {index}: {invalid}{of}", field=invalid.field)
+    status = 403 if invalid.forbidden else 400 if invalid.malformed else 422
+    _refuse(status, f"index {index}: {invalid}{of}", field=invalid.field)
 
 
 def _too_large(limit: int) -> NoReturn:
@@ -276,6 +290,7 @@ _OPENAPI: dict[str, Any] = {
         },
     },
     "responses": {
+        "403": {"description": "the client may not push articles of this source", **_PROBLEM},
         "401": {"description": "the token of this service is missing or wrong", **_PROBLEM},
         "400": {"description": "not JSON, not UTF-8, not gzip", **_PROBLEM},
         "408": {"description": "the body arrived too slowly", **_PROBLEM},

@@ -5,6 +5,7 @@ settings      environment variables ``KHABAR_*``, checked once at start
 events        the one definition of every record
 identity      the id of an article, computed from what its publisher sent
 parsing       bytes → checked articles, or the reasons why they are invalid
+characters    characters of foreign text that may not pass
 normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
 connections   how to connect to Kafka and to Redis or Valkey: TLS, credentials, Sentinel
@@ -13,6 +14,7 @@ backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 child_parser  third-party parsers in child processes, with limits of time and memory
 clock         the current time
+forwarding    the headers with which the gateway forwards a push to ingest
 request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)

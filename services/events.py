@@ -8,9 +8,16 @@
 import re
 from datetime import datetime
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from khabar.events import (
     Article,
@@ -29,6 +36,7 @@ from khabar.events import (
     TrendKind,
     TrendWindow,
 )
+from services import characters
 
 __all__ = [
     "Accepted",
@@ -61,6 +69,8 @@ _EARLIEST_YEAR, _LATEST_YEAR = 1000, 9000
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
+_URL_LENGTH = 2_048
+
 Line = StringConstraints(strip_whitespace=True)
 
 
@@ -74,36 +84,41 @@ def _in_reach(value: datetime) -> datetime:
 class ArticleIn(Record):
     """An article as a publisher sends it: ``POST /v1/articles``, a JSONL line, a feed entry.
 
-    One of ``text`` and ``html`` is required and must not be blank; everything else is optional.
+    One of ``text`` and ``html`` is required and must not be blank; everything else is optional. Control characters and
+    direction overrides are removed from what is shown on one line, and ``url`` is encoded as RFC 3986 has it.
     """
 
     text: Annotated[str, Field(max_length=1_000_000)] | None = None
     html: Annotated[str, Field(max_length=2_000_000)] | None = None
     title: Annotated[str, Field(max_length=2_000), Line] | None = None
-    url: Annotated[str, Field(max_length=2_048), Line] | None = None
+    url: Annotated[str, Field(max_length=_URL_LENGTH), Line] | None = None
     source: Annotated[str, Field(max_length=200), Line] | None = None
     guid: Annotated[str, Field(max_length=1_000), Line] | None = None
     published_at: AwareDatetime | None = None
     authors: Annotated[list[Annotated[str, Field(max_length=200), Line]], Field(max_length=50)] = []
     language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")] | None = None
 
-    @field_validator("title", "url", "source", "guid", "language", mode="before")
+    @field_validator("title", "source", "guid", "url", "language", mode="before")
     @classmethod
-    def _blank_is_absent(cls, value: object) -> object:
+    def _clean_or_absent(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str) and info.field_name in {"source", "guid"}:
+            value = characters.one_line(value)
+        elif isinstance(value, str) and info.field_name == "title":
+            value = characters.plain(value)
         return None if isinstance(value, str) and not value.strip() else value
 
     @field_validator("authors", mode="before")
     @classmethod
-    def _no_authors(cls, value: object) -> object:
+    def _clean_authors(cls, value: object) -> object:
+        if isinstance(value, list):
+            return [characters.one_line(one) if isinstance(one, str) else one for one in value]
         return [] if value is None else value
 
     @field_validator("url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)  # raises ValueError on a malformed address
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError("must be an http or https address")
+        if value is not None and len(value := characters.web_address(value)) > _URL_LENGTH:
+            raise ValueError(f"must have at most {_URL_LENGTH} characters, percent-encoded")
         return value
 
     @field_validator("published_at", mode="before")

@@ -28,11 +28,13 @@ _LINE = re.compile(rb"\s++|\S[^\n]*+")
 
 @dataclass(frozen=True)
 class InvalidArticle:
-    """Why a value is not an article. ``malformed``: it is not even JSON; ``field``: the wrong field, if it is one."""
+    """Why a value is not an article. ``malformed``: it is not even JSON; ``forbidden``: it is one, but who
+    sent it may not; ``field``: the wrong field, if it is one."""
 
     cause: str
     field: str | None = None
     malformed: bool = False
+    forbidden: bool = False
 
     def __str__(self) -> str:
         return f"{self.field}: {self.cause}" if self.field else self.cause

@@ -6,7 +6,7 @@ Used by every handler that reads a body, in ingest and in the gateway.
 import asyncio
 from collections.abc import AsyncIterable, Callable
 
-# The rate is averaged from the start of the body, after the grace: a slow start and short pauses are normal.
+# A body may be behind the rate, or pause, for this long at any time: slow starts and short pauses are normal.
 GRACE_SECONDS = 10.0
 BYTES_PER_SECOND = 1_000
 # The longest time for a body of any size.
@@ -18,7 +18,7 @@ class TooSlow(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the body arrives too slowly: at least {BYTES_PER_SECOND} bytes a second are expected after "
+            f"the body arrives too slowly: at least {BYTES_PER_SECOND} bytes a second are expected over "
             f"{GRACE_SECONDS:g} s, and the end within {MAX_SECONDS:g} s"
         )
 
@@ -28,13 +28,15 @@ async def receive(chunks: AsyncIterable[bytes], take: Callable[[bytes], None]) -
 
     What ``chunks`` and ``take`` raise ends it too.
     """
-    started = asyncio.get_running_loop().time()
-    size = 0
+    now = asyncio.get_running_loop().time
+    started = now()
+    until = started + GRACE_SECONDS
     try:
-        async with asyncio.timeout_at(started + GRACE_SECONDS) as limit:
+        async with asyncio.timeout_at(until) as limit:
             async for chunk in chunks:
                 take(chunk)
-                size += len(chunk)
-                limit.reschedule(started + min(MAX_SECONDS, GRACE_SECONDS + size / BYTES_PER_SECOND))
+                # What arrived fast is no credit for a pause later.
+                until = min(until + len(chunk) / BYTES_PER_SECOND, now() + GRACE_SECONDS)
+                limit.reschedule(min(until, started + MAX_SECONDS))
     except TimeoutError:
         raise TooSlow from None

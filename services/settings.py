@@ -258,6 +258,12 @@ class Settings(BaseSettings):
         password = _secret("KHABAR_REDIS_PASSWORD_FILE", self.redis_password_file)
         return redis_url_with(self.redis or "redis://127.0.0.1:6379/0", password=password, ca_file=self.redis_ca_file)
 
+    def key_for(self, url: str) -> str | None:
+        """The key to push to a URL with: the token of ingest for that of a running ``khabar up``, else the API key."""
+        running = instances.endpoints(self.data_dir)
+        of_ingest = urlsplit(str(running.get("ingest"))).netloc == urlsplit(url if "://" in url else f"//{url}").netloc
+        return running.get("ingest_token") if of_ingest else self.api_key
+
     @property
     def origin_hosts(self) -> frozenset[str]:
         """The host names of the listed origins."""

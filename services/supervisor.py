@@ -219,6 +219,8 @@ class Supervisor:
             "kafka": str(self.settings.kafka_servers),
             "kafka_access": self.settings.kafka_servers.access(),
             "redis": self.settings.redis_url,
+            "ingest": self.settings.ingest_url,
+            "ingest_token": self.settings.ingest_token,
             "processes": {child.name: child.process.pid for child in self.children},
             "restarts": {child.name: child.state for child in self.children},
         }
@@ -319,7 +321,6 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     if taken:
         hint = ' (make demo ARGS="--port N")' if demo else ""
         raise StartError(f"port {port} is taken: stop what uses it, or choose another with --port{hint}")
-    ingest_port = free_port()
     gateway = f"http://{_reachable(settings.host)}:{port}"
     supervisor = Supervisor(settings)
     if sys.stderr.isatty():
@@ -328,29 +329,7 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     try:
         async with _cancelled_by(stopping):
             supervisor.add_servers()
-            settings = supervisor.settings
-            # With one partition, articles are published in the order of arrival; more workers need more partitions.
-            partitions = settings.raw_partitions if "raw_partitions" in settings.model_fields_set else workers
-            shared = {"data_dir": settings.data_dir, "raw_partitions": partitions}
-            scraped: dict[str, str] = {"api": f"{gateway}/metrics"}
-
-            def own_metrics(name: str) -> dict[str, object]:
-                """Each process serves its metrics on a port of its own, which only the supervisor uses."""
-                own = free_port() if settings.metrics_port else 0
-                scraped[name] = f"http://127.0.0.1:{own}/metrics"
-                return {"metrics_port": own, "metrics_host": "127.0.0.1"}
-
-            feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
-            # New at each start, so that nothing but the gateway pushes to ingest.
-            token = {"ingest_token": settings.ingest_token or secrets.token_urlsafe(32)}
-            own = own_metrics("ingest")
-            supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, **own, ingest_port=ingest_port)
-            window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
-            for number in range(1, workers + 1):
-                own = own_metrics(f"enrich-{number}")
-                supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window, **own)
-            forward = f"http://127.0.0.1:{ingest_port}"
-            supervisor.add_service("api", "api", **shared, **token, host=settings.host, port=port, ingest_url=forward)
+            scraped = _add_services(supervisor, gateway, port, workers, demo)
             if settings.metrics_port:
                 merged = merged_metrics.serving(
                     settings.metrics_host, settings.metrics_port, scraped, supervisor.metrics
@@ -369,6 +348,35 @@ async def _run(settings: Settings, workers: int, demo: bool, stopping: asyncio.E
     finally:
         await background.aclose()
         await supervisor.stop()
+
+
+def _add_services(supervisor: Supervisor, gateway: str, port: int, workers: int, demo: bool) -> dict[str, str]:
+    """Add ingest, the workers and the gateway; return where each serves its metrics, by name."""
+    settings, ingest_port = supervisor.settings, free_port()
+    # With one partition, articles are published in the order of arrival; more workers need more partitions.
+    partitions = settings.raw_partitions if "raw_partitions" in settings.model_fields_set else workers
+    shared = {"data_dir": settings.data_dir, "raw_partitions": partitions}
+    scraped = {"api": f"{gateway}/metrics"}
+
+    def own_metrics(name: str) -> dict[str, object]:
+        """Each process serves its metrics on its own port, which only the supervisor uses."""
+        own = free_port() if settings.metrics_port else 0
+        scraped[name] = f"http://127.0.0.1:{own}/metrics"
+        return {"metrics_port": own, "metrics_host": "127.0.0.1"}
+
+    feeds = {} if settings.feeds is None else {"feeds": settings.feeds.resolve()}
+    forward = f"http://127.0.0.1:{ingest_port}"
+    # New at each start, so that nothing but the gateway pushes to ingest.
+    token = {"ingest_token": settings.ingest_token or secrets.token_urlsafe(32)}
+    supervisor.settings = settings.model_copy(update={"ingest_url": forward, **token})
+    own = own_metrics("ingest")
+    supervisor.add_service("ingest", "ingest", **shared, **feeds, **token, **own, ingest_port=ingest_port)
+    window = {"story_window_hours": _DEMO_WINDOW_SECONDS / 3600} if demo else {}
+    for number in range(1, workers + 1):
+        own = own_metrics(f"enrich-{number}")
+        supervisor.add_service(f"enrich-{number}", "enrich", **shared, **window, **own)
+    supervisor.add_service("api", "api", **shared, **token, host=settings.host, port=port, ingest_url=forward)
+    return scraped
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """What several tests need: services as child processes, a corpus, reading topics."""
 
 import asyncio
+import hashlib
 import inspect
 import json
 import os
@@ -31,6 +32,12 @@ def seed_labels() -> list[dict[str, Any]]:
     """The gold labels of seeds/, line by line with the articles."""
     lines = (SEEDS / "articles.gold.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def hashed(*entries: str) -> tuple[str, ...]:
+    """Entries ``KEY[:SCOPE]`` of ``KHABAR_API_KEYS`` with digests: keys in plain text must be longer than in tests."""
+    parts = [one.partition(":") for one in entries]
+    return tuple(f"sha256:{hashlib.sha256(key.encode()).hexdigest()}{colon}{scope}" for key, colon, scope in parts)
 
 
 def raw(article: ArticleIn, article_id: str, arrived: datetime | None = None, **changes: object) -> RawArticle:

@@ -23,6 +23,7 @@ from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from tests.api import conftest as gateways
 from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, eventually
+from tests.harness import hashed
 
 gateway = gateways.gateway
 start = gateways.start
@@ -257,7 +258,7 @@ async def _slowly(updates: Updates, articles: list[khabar.Article]) -> None:
 )
 async def test_what_cannot_work_is_refused(start: Start, code: str, options: dict[str, Any]) -> None:
     """With the gateway's code and sentence, when it is entered, at once."""
-    keys = {} if code.startswith("bad") else {"api_keys": ["reader:read", "writer:write"]}
+    keys = {} if code.startswith("bad") else {"api_keys": hashed("reader:read", "writer:write")}
     async with start(**keys, limits={"authenticate": 60.0}) as gateway, asyncio.timeout(10):
         with pytest.raises(khabar.Refused) as refused:
             async with khabar.connect(gateway.url, **options):
@@ -269,7 +270,7 @@ async def test_what_cannot_work_is_refused(start: Start, code: str, options: dic
 async def test_a_key_opens_the_stream(start: Start, updates: Updates) -> None:
     """Also again after an interruption."""
     async with (
-        start(api_keys=["reader:read"]) as gateway,
+        start(api_keys=hashed("reader:read")) as gateway,
         _line(gateway.port) as (line, url),
         khabar.connect(url, api_key="reader") as events,
     ):

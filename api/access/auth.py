@@ -2,7 +2,8 @@
 
 A key is stored as its SHA-256 digest and never logged. SHA-256 is right for keys of ``khabar keys new``, which have 256
 random bits and cannot be guessed; a slow hash such as bcrypt, which protects guessable passwords, would only let anyone
-keep the gateway busy with wrong keys. Keys that an operator chooses for ``KHABAR_API_KEYS`` should be as random.
+keep the gateway busy with wrong keys. Keys that an operator chooses for ``KHABAR_API_KEYS`` should be as random; short
+ones are refused.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -20,6 +22,7 @@ from starlette.datastructures import Headers
 
 from api.access.limits import Quota, Reads, TooMany
 from api.problems import ProblemError
+from services.characters import one_line
 from services.errors import SettingsError
 from services.settings import Settings
 
@@ -30,9 +33,11 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="khabar"'}
 _PREFIX: Final = "sha256:"
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _LIMIT = re.compile(rf"({'|'.join(Quota.names())})=([1-9]\d{{0,9}})")
-_LIMITS = ", ".join(f":{name}=N" for name in Quota.names())
+MIN_CHARACTERS: Final = 20
+_SOURCES = re.compile(r"sources=([^\s:,#]+)")
+_LIMITS = ", ".join([*(f":{name}=N" for name in Quota.names()), ":sources=A|B"])
 _FORM = f"KEY, KEY:read or KEY:write; KEY may be {_PREFIX}HEX, and then {_LIMITS} may follow"
-_LINE = f"NAME {_PREFIX}HEX [read|write|read,write] [{'=N] ['.join(Quota.names())}=N]"
+_LINE = f"NAME {_PREFIX}HEX [read|write|read,write] [{'=N] ['.join(Quota.names())}=N] [sources=A|B]"
 _UNLIMITED: Final = Quota()
 
 
@@ -46,12 +51,13 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is stored. ``name`` is safe to log."""
+    """A key as it is stored. ``name`` is safe to log; ``sources``: those whose articles it may push, None: any."""
 
     name: str
     digest: bytes
     scopes: frozenset[Scope] = _BOTH
     quota: Quota = _UNLIMITED
+    sources: frozenset[str] | None = None
 
 
 class Keys:
@@ -68,6 +74,9 @@ class Keys:
             key = _hashed(entry.split(":")[1:]) if entry.startswith(_PREFIX) else _plain(entry)
             if key is None:
                 raise SettingsError(f"{where} must be {_FORM}")
+            if not entry.startswith(_PREFIX) and len(_split(entry)[0]) < MIN_CHARACTERS:
+                cause = f"the key must have at least {MIN_CHARACTERS} characters; khabar keys new makes one"
+                raise SettingsError(f"{where}: {cause}")
             self._add(key, where)
 
     @classmethod
@@ -102,10 +111,11 @@ class Keys:
     def _add(self, key: Key, where: str) -> None:
         known = self._keys.get(key.digest)
         if known is not None:
-            if _UNLIMITED not in {key.quota, known.quota}:
+            if _UNLIMITED not in {key.quota, known.quota} or (key.sources and known.sources):
                 raise SettingsError(f"{where}: this key has limits already")
             quota = known.quota if key.quota == _UNLIMITED else key.quota
-            key = replace(key, scopes=key.scopes | known.scopes, quota=quota)
+            sources = known.sources or key.sources
+            key = replace(key, scopes=key.scopes | known.scopes, quota=quota, sources=sources)
         self._keys[key.digest] = key
 
     @property
@@ -150,11 +160,15 @@ def new_key() -> str:
 
 def _plain(entry: str) -> Key | None:
     """``KEY``, ``KEY:read`` or ``KEY:write``."""
-    key, colon, name = entry.rpartition(":")
-    if not colon:
-        return _key(digest(entry.encode()))
-    scopes = _scopes([name])
+    key, scope = _split(entry)
+    scopes = _BOTH if scope is None else _scopes([scope])
     return None if scopes is None or not key else _key(digest(key.encode()), scopes)
+
+
+def _split(entry: str) -> tuple[str, str | None]:
+    """The key of an entry, and the name after the last colon if there is one."""
+    key, colon, name = entry.rpartition(":")
+    return (key, name) if colon else (entry, None)
 
 
 def _hashed(parts: Sequence[str]) -> Key | None:
@@ -162,20 +176,30 @@ def _hashed(parts: Sequence[str]) -> Key | None:
     if not parts or not _HEX.fullmatch(parts[0]):
         return None
     scopes: frozenset[Scope] | None = None
+    sources: frozenset[str] | None = None
     limits: dict[str, int] = {}
     for part in parts[1:]:
         limit = _LIMIT.fullmatch(part)
         if limit and limit[1] not in limits:
             limits[limit[1]] = int(limit[2])
+        elif sources is None and (bound := _SOURCES.fullmatch(part)):
+            sources = frozenset(one_line(unquote(one)).strip() for one in bound[1].split("|")) - {""}
+            if not sources:
+                return None
         elif scopes is None and (named := _scopes(part.split(","))):
             scopes = named
         else:
             return None
-    return _key(bytes.fromhex(parts[0]), scopes or _BOTH, Quota(**limits))
+    return _key(bytes.fromhex(parts[0]), scopes or _BOTH, Quota(**limits), sources)
 
 
-def _key(hashed: bytes, scopes: frozenset[Scope] = _BOTH, quota: Quota = _UNLIMITED) -> Key:
-    return Key(hashed.hex()[:8], hashed, scopes, quota)
+def _key(
+    hashed: bytes,
+    scopes: frozenset[Scope] = _BOTH,
+    quota: Quota = _UNLIMITED,
+    sources: frozenset[str] | None = None,
+) -> Key:
+    return Key(hashed.hex()[:8], hashed, scopes, quota, sources)
 
 
 def _scopes(names: Sequence[str]) -> frozenset[Scope] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -15,6 +16,7 @@ from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented
 from services.addresses import client_network
 from services.events import ArticleIn, PushResult
+from services.forwarding import CLIENT_HEADER, SOURCES_HEADER
 
 router = APIRouter(tags=["push"])
 
@@ -85,7 +87,7 @@ async def push(request: Request, key: Writer) -> Response:
             allowances.of(key).post()
         except TooMany as refused:
             raise refused.as_problem() from None
-        answer = await _forward(gateway, request, _client(request, key))
+        answer = await _forward(gateway, request, _about(request, key))
         status = answer.status_code
         return answer
     except ProblemError as problem:
@@ -95,12 +97,14 @@ async def push(request: Request, key: Writer) -> Response:
         gateway.metrics.pushes.labels(str(status)).inc()
 
 
-def _client(request: Request, key: Key | None) -> str:
-    """On whose behalf the push is forwarded, for the limits that ingest sets: the key, or the address."""
-    return owner_of(key) or client_network(request.client.host if request.client else "")
+def _about(request: Request, key: Key | None) -> dict[str, str]:
+    """On whose behalf the push is forwarded: the key or the address, and the sources that the key is bound to."""
+    client = owner_of(key) or client_network(request.client.host if request.client else "")
+    bound = {} if key is None or key.sources is None else {SOURCES_HEADER: "|".join(map(quote, sorted(key.sources)))}
+    return {CLIENT_HEADER: client, **bound}
 
 
-async def _forward(gateway: Gateway, request: Request, client: str) -> Response:
+async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) -> Response:
     limit = gateway.settings.max_body_bytes
     too_large = ProblemError(413, f"the body has more than {limit} bytes")
     length = request.headers.get("content-length", "")
@@ -108,7 +112,7 @@ async def _forward(gateway: Gateway, request: Request, client: str) -> Response:
         raise too_large
     headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
     headers.setdefault("content-type", "application/octet-stream")
-    headers["khabar-client"] = client
+    headers |= about
     if gateway.settings.ingest_token:
         headers["authorization"] = f"Bearer {gateway.settings.ingest_token}"
     body = _Body(request, limit)

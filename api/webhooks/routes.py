@@ -1,6 +1,5 @@
 """``/v1/webhooks``: create, list, pause, resume and delete webhooks; each key has its own."""
 
-import asyncio
 import secrets
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
@@ -23,6 +22,7 @@ from api.webhooks import sender, targets
 from api.webhooks.manager import DeliveryManager
 from api.webhooks.resolver import looking_up_for
 from api.webhooks.targets import BadTarget
+from services import request_body
 from services.store.webhooks import Full, Webhook
 
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only()), Depends(may_ask)])
@@ -255,20 +255,21 @@ async def _start_cursor(gateway: Gateway, wanted: Filter, start: str) -> str:
 
 async def _read(request: Request, model: type[_Model], *, empty: bool = False) -> _Model:
     """The body of a request; with ``empty`` it may be missing. Raises ``ProblemError``."""
-    body = b""
+    body = bytearray()
+
+    def take(chunk: bytes) -> None:
+        body.extend(chunk)
+        if len(body) > _MAX_BODY_BYTES:
+            raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
+
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _MAX_BODY_BYTES:
-                    raise ProblemError(413, f"the body has more than {_MAX_BODY_BYTES} bytes")
-    except TimeoutError:
-        detail = f"the body did not arrive within {_BODY_SECONDS:g} s"
-        raise ProblemError(408, detail, headers={"Connection": "close"}) from None
+        await request_body.receive(request.stream(), take)
     except ClientDisconnect:
         raise ProblemError(400, "the body ended too early") from None
+    except request_body.TooSlow as error:
+        raise ProblemError(408, str(error), headers={"Connection": "close"}) from None
     try:
-        given = from_json(body if body or not empty else b"{}")
+        given = from_json(bytes(body) if body or not empty else b"{}")
     except ValueError:
         raise ProblemError(400, "the body is not JSON") from None
     try:

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from services.errors import SettingsError
 
+# The user name and the password in a URL.
+_CREDENTIALS = re.compile(r"//[^/?#\s]*@")
+
 
 class FeedError(Exception):
     """A feed could not be fetched or parsed; the message says why."""
@@ -23,6 +26,11 @@ class Feed:
     failures: int = 0
     # The content hash of each entry that was sent, by article id; oldest first.
     seen: OrderedDict[str, str] = field(default_factory=OrderedDict)
+
+    @property
+    def name(self) -> str:
+        """The URL without a user name and a password, for logs and messages."""
+        return without_credentials(self.url)
 
     @property
     def source(self) -> str:
@@ -44,9 +52,15 @@ def read_feeds(path: Path) -> list[Feed]:
         url = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
         if url:
             if not is_web_url(url):
-                raise SettingsError(f"KHABAR_FEEDS: {path}:{number}: {url!r} is not an http or https address")
+                shown = without_credentials(url)
+                raise SettingsError(f"KHABAR_FEEDS: {path}:{number}: {shown!r} is not an http or https address")
             feeds[url] = Feed(url)
     return list(feeds.values())
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or a message that quotes URLs, without user names and passwords."""
+    return _CREDENTIALS.sub("//", text)
 
 
 def is_web_url(url: str) -> bool:

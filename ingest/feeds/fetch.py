@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from ingest.feeds.feed import Feed, FeedError
+from ingest.feeds.feed import Feed, FeedError, without_credentials
 from ingest.gzipped import Corrupt, Gunzip, Oversized
 from services.addresses import PrivateAddress, public_socket
 
@@ -62,7 +62,7 @@ async def fetch(feed: Feed, session: aiohttp.ClientSession) -> FeedDocument | No
                 raise FeedError(f"HTTP status {response.status}")
             return FeedDocument(
                 data=await _read(response),
-                url=str(response.url),
+                url=without_credentials(str(response.url)),
                 content_type=response.headers.get("Content-Type", ""),
                 etag=response.headers.get("ETag"),
                 modified=response.headers.get("Last-Modified"),
@@ -72,7 +72,7 @@ async def fetch(feed: Feed, session: aiohttp.ClientSession) -> FeedDocument | No
     except TimeoutError as error:
         raise FeedError("no response in time") from error
     except (aiohttp.ClientError, PrivateAddress, OSError, ValueError) as error:
-        raise FeedError(f"{type(error).__name__}: {error}") from error
+        raise FeedError(f"{type(error).__name__}: {without_credentials(str(error))}") from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from ingest.feeds.candidates import MAX_ENTRIES, PARSERS, Candidate, read_candidates
-from ingest.feeds.feed import Feed, FeedError
+from ingest.feeds.feed import Feed, FeedError, without_credentials
 from ingest.feeds.fetch import fetch, open_session
 from ingest.producer import Intake, PreparedRecord, TooLarge, Unavailable
 from services import backoff
@@ -152,19 +152,19 @@ class Poller:
             result = await poll(feed, session, self._intake, turn=self._turn)
         except Unavailable as error:
             POLLS.labels("kafka_away").inc()
-            log.debug("feed_waits_for_kafka", feed=feed.url, cause=str(error))
+            log.debug("feed_waits_for_kafka", feed=feed.name, cause=str(error))
         except FeedError as error:
             self._failed(feed, str(error))
         except Exception as error:  # an unexpected error must not end the polling of this feed
-            log.debug("feed_failed", feed=feed.url, exc_info=True)
-            self._failed(feed, repr(error))
+            log.debug("feed_failed", feed=feed.name, exc_info=True)
+            self._failed(feed, without_credentials(repr(error)))
         else:
             POLLS.labels("changed" if result.changed else "unchanged").inc()
             if feed.failures:
-                log.info("feed_recovered", feed=feed.url, failures=feed.failures)
+                log.info("feed_recovered", feed=feed.name, failures=feed.failures)
                 feed.failures = 0
             if result.refused:
-                log.warning("feed_entries_refused", feed=feed.url, refused=result.refused)
+                log.warning("feed_entries_refused", feed=feed.name, refused=result.refused)
 
     def delay(self, feed: Feed) -> float:
         """Seconds until the next poll: the interval, doubled with each failure, plus or minus 10%."""
@@ -174,5 +174,5 @@ class Poller:
     def _failed(self, feed: Feed, cause: str) -> None:
         POLLS.labels("failed").inc()
         if not feed.failures:
-            log.warning("feed_failing", feed=feed.url, cause=cause)
+            log.warning("feed_failing", feed=feed.name, cause=cause)
         feed.failures += 1

@@ -24,6 +24,7 @@ from services.embedded.process import free_port
 from services.errors import SettingsError
 from services.settings import Settings, check_reach
 from tests.api.conftest import Running, Start, Updates, an_article, ids
+from tests.harness import hashed
 
 _BEARER = "Authorization"
 
@@ -31,7 +32,7 @@ _BEARER = "Authorization"
 @pytest.fixture(scope="module")
 def keys() -> tuple[str, ...]:
     """Keys as they are in the setting."""
-    return ("all", "reader:read", "writer:write")
+    return hashed("all", "reader:read", "writer:write")
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ async def test_a_gateway_without_keys_ignores_a_key(gateway: Running) -> None:
     assert (await gateway.get("/v1/stories", headers={"X-API-Key": "old"}))[0] == 200
 
 
+_LONG = "chosen-by-the-operator"
 _HASHED = "sha256:" + hashlib.sha256(b"hashed").hexdigest()
 
 
@@ -139,17 +141,45 @@ _HASHED = "sha256:" + hashlib.sha256(b"hashed").hexdigest()
 def test_a_wrong_entry_is_refused_without_showing_it(entry: str) -> None:
     """The message has the number of the entry, not its text, which may contain a secret."""
     with pytest.raises(SettingsError, match=r"KHABAR_API_KEYS: entry 2") as caught:
-        Keys(["fine", entry])
+        Keys([_LONG, entry])
     assert entry.strip(":") not in str(caught.value).replace("KEY:read", "")
+
+
+@pytest.mark.parametrize("entry", ["k", "nineteen-characters", "nineteen-characters:read"])
+def test_a_short_key_is_refused_without_showing_it(entry: str) -> None:
+    """A key in plain text has at least 20 characters: a shorter one can be guessed."""
+    with pytest.raises(SettingsError, match=r"KHABAR_API_KEYS: entry 2: .*at least 20 characters") as caught:
+        Keys([_LONG, entry])
+    assert len(entry) == 1 or entry.partition(":")[0] not in str(caught.value)
+    Keys([f"{entry.partition(':')[0]:x<20}"])
+
+
+def test_a_key_may_be_bound_to_sources(tmp_path: Path) -> None:
+    """In the file, in the setting and as ``khabar keys new`` prints it; names are percent-encoded."""
+    path = tmp_path / "keys"
+    path.write_text(f"crawler {_HASHED} write sources=bbc.co.uk|Al%20Jazeera%7C2 posts=5\n")
+    printed = CliRunner().invoke(commands.keys, ["new", "--source", "bbc.co.uk", "--source", "Al Jazeera|2"]).output
+    key, line, entry = (row.split(": ", 1)[1].strip() for row in printed.splitlines())
+    (tmp_path / "new").write_text(line)
+    for keys, given in (
+        (Keys.of(Settings(api_keys_file=path)), "hashed"),
+        (Keys([f"{_HASHED}:sources=bbc.co.uk|Al%20Jazeera%7C2"]), "hashed"),
+        (Keys.of(Settings(api_keys_file=tmp_path / "new")), key),
+        (Keys([entry]), key),
+    ):
+        found = keys.check(given.encode(), "write")
+        assert found is not None
+        assert found.sources == {"bbc.co.uk", "Al Jazeera|2"}
+    assert Keys([_LONG]).check(_LONG.encode(), "write").sources is None
 
 
 def test_scopes_of_a_key_given_twice_add_up() -> None:
     """``K:read`` and ``K:write`` are the same as ``K``."""
-    keys = Keys(["k:read", "k:write", "r:read"])
-    keys.check(b"k", "read")
-    keys.check(b"k", "write")
+    keys = Keys([f"{_LONG}:read", f"{_LONG}:write", f"other-{_LONG}:read"])
+    keys.check(_LONG.encode(), "read")
+    keys.check(_LONG.encode(), "write")
     with pytest.raises(Forbidden):
-        keys.check(b"r", "write")
+        keys.check(b"other-" + _LONG.encode(), "write")
     with pytest.raises(Unauthorized):
         keys.check(None, "read")
 
@@ -171,11 +201,11 @@ def test_keys_in_a_file(tmp_path: Path) -> None:
     """One key a line: name, digest, scopes, limits; comments are allowed. They add to those of the setting."""
     path = tmp_path / "keys"
     path.write_text(f"# keys\n\ncrawler {_HASHED} write posts=60  # the crawler\n")
-    keys = Keys.of(Settings(api_keys=("plain",), api_keys_file=path))
+    keys = Keys.of(Settings(api_keys=(_LONG,), api_keys_file=path))
     found = keys.check(b"hashed", "write")
     assert found is not None
     assert (found.name, found.quota) == ("crawler", Quota(posts=60))
-    keys.check(b"plain", "read")
+    keys.check(_LONG.encode(), "read")
     with pytest.raises(Forbidden):
         keys.check(b"hashed", "read")
 
@@ -346,7 +376,7 @@ async def test_without_a_list_only_the_own_page_is_served(gateway: Running) -> N
 async def test_keys_are_never_logged(settings: Settings) -> None:
     """Neither valid nor invalid keys, however they are sent, are in the log at level debug, also in errors."""
     port = free_port()
-    right, wrong = "right-0123456789", "wrong-9876543210"
+    right, wrong = "right-0123456789-right", "wrong-9876543210-wrong"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
     environment = clean | {
         "KHABAR_KAFKA": str(settings.kafka_servers),

@@ -5,6 +5,7 @@ import pytest
 from api.routes.caching import SECONDS
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, a_story, a_trend, an_article, an_entity, count, publish
+from tests.harness import hashed
 
 _QUESTIONS = {
     "/v1/aggregates?by=language&window=15m": "max-age=1",
@@ -67,7 +68,7 @@ async def test_a_changed_answer_has_another_tag(gateway: Running, store: Store) 
 async def test_with_keys_only_the_client_may_cache(start: Start, store: Store) -> None:
     """Answers are private to the key; a 304 needs the key too."""
     await _fill(store)
-    async with start(api_keys=("secret",)) as gateway:
+    async with start(api_keys=hashed("secret")) as gateway:
         for path in _QUESTIONS:
             _, _, response = await gateway.get(path, headers={"X-API-Key": "secret"})
             assert response.headers["Cache-Control"].startswith("private, max-age=")

@@ -16,6 +16,7 @@ import api
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, publish
 from tests.browser import Page, browser_page
+from tests.harness import hashed
 
 _FOLDER = Path(api.__file__).with_name("dashboard")
 _MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.js"))}
@@ -231,7 +232,7 @@ async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updat
     enter = "document.getElementById('key-input').value = {key!r}; document.getElementById('key-form').requestSubmit()"
     message = "document.getElementById('key-message').textContent"
     form = "document.getElementById('key-section').hidden"
-    async with start(api_keys=("right:read",)) as gateway, browser_page(tmp_path) as page:
+    async with start(api_keys=hashed("right:read")) as gateway, browser_page(tmp_path) as page:
         await page.goto(f"{gateway.url}/")
         await page.until(f"{form} === false")
         assert await page.value(message) == _words("en")["keyRequired"]

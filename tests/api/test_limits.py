@@ -133,9 +133,9 @@ def test_no_limit_for_addresses() -> None:
 async def test_pushes_over_the_limit_are_429(start: Start) -> None:
     """With ``Retry-After``; other keys are not affected."""
     hashed = hashlib.sha256(b"limited").hexdigest()
-    async with start(api_keys=(f"sha256:{hashed}:write:posts=2", "free")) as gateway:
+    async with start(api_keys=(f"sha256:{hashed}:write:posts=2", "free-0123456789-abcdef")) as gateway:
         statuses = []
-        for key in ("limited", "limited", "limited", "free"):
+        for key in ("limited", "limited", "limited", "free-0123456789-abcdef"):
             headers = {"X-API-Key": key}
             async with gateway.http.post(f"{gateway.url}/v1/articles", data=b"{}", headers=headers) as response:
                 statuses.append(response.status)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.embedded.process import free_port
 from tests.api.conftest import Running, Start
+from tests.harness import hashed
 
 _ARTICLES = json.dumps([{"text": "خبر"}]).encode()
 
@@ -72,6 +73,28 @@ async def test_a_push_and_its_answer_are_forwarded_unchanged(upstream: tuple[Ups
         got, body = fake.requests.pop()
         assert body == compressed
         assert (got["content-type"], got["content-encoding"]) == ("application/x-ndjson", "gzip")
+
+
+async def test_ingest_learns_on_whose_behalf_a_push_is(start: Start, upstream: tuple[Upstream, Running]) -> None:
+    """The gateway sends its token, the client's key or address, and the key's sources; not what a client claims."""
+    fake, gateway = upstream
+    claimed = {"Khabar-Client": "me", "Khabar-Sources": "any", "Authorization": "Bearer me"}
+    async with gateway.http.post(f"{gateway.url}/v1/articles", data=_ARTICLES, headers=claimed):
+        pass
+    got, _ = fake.requests.pop()
+    assert got["khabar-client"] == "127.0.0.1"
+    assert "khabar-sources" not in got
+    assert "authorization" not in got
+    (key,) = hashed("bound")
+    settings = {"ingest_url": gateway.gateway.settings.ingest_url, "ingest_token": "a-token-of-the-gateway"}
+    async with start(api_keys=(f"{key}:write:sources=b|a%20c",), **settings) as closed:
+        sent = {"X-API-Key": "bound", **claimed, "Authorization": ""}
+        async with closed.http.post(f"{closed.url}/v1/articles", data=_ARTICLES, headers=sent) as response:
+            assert response.status == 200
+    got, _ = fake.requests.pop()
+    assert got["authorization"] == "Bearer a-token-of-the-gateway"
+    assert got["khabar-client"] == key.removeprefix("sha256:")
+    assert got["khabar-sources"] == "a%20c|b"
 
 
 async def test_a_chunked_body_is_forwarded(upstream: tuple[Upstream, Running]) -> None:

@@ -30,7 +30,7 @@ from api.webhooks.assignment import assigned_gateway
 from api.webhooks.resolver import ThreadedResolver, looking_up_for
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
-from services import kafka_topics
+from services import kafka_topics, request_body
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
@@ -38,6 +38,7 @@ from services.settings import Settings
 from services.store import Store
 from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks
 from tests.api.conftest import Running, Updates, a_trend, an_article, eventually, serving
+from tests.harness import hashed
 
 FAST = DeliveryPolicy(first_delay=0.05, max_delay=0.2, timeout=1.0, lease=1.5, scan=0.1, save=0.2)
 
@@ -834,9 +835,20 @@ async def test_private_addresses_are_rejected(settings: Settings, receiver: Rece
         assert receiver.came == []
 
 
+async def test_a_body_that_stalls_is_answered(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to create a webhook whose body does not end gets 408 and is closed."""
+    monkeypatch.setattr(request_body, "GRACE_SECONDS", 0.2)
+    async with delivering(settings) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"POST /v1/webhooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
 async def test_a_webhook_belongs_to_the_key_that_created_it(settings: Settings, receiver: Receiver) -> None:
     """Other keys do not see it, the scope read is required, and webhooks of a removed key are suspended."""
-    async with delivering(settings, api_keys=("one:read", "two", "writer:write")) as gateway:
+    async with delivering(settings, api_keys=hashed("one:read", "two", "writer:write")) as gateway:
         assert (await ask(gateway, "POST", body={"url": receiver.url}))[0] == 401
         assert (await ask(gateway, "POST", body={"url": receiver.url}, key="writer"))[0] == 403
         status, made = await ask(gateway, "POST", body={"url": receiver.url}, key="one")
@@ -846,10 +858,10 @@ async def test_a_webhook_belongs_to_the_key_that_created_it(settings: Settings, 
         for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
             assert (await ask(gateway, method, f"/{made['id']}{path}", key="two"))[0] == 404
         await eventually(lambda: delivered_by(gateway) == [made["id"]])
-    async with delivering(settings, api_keys=("two",)) as gateway:
+    async with delivering(settings, api_keys=hashed("two")) as gateway:
         await asyncio.sleep(0.5)
         assert delivered_by(gateway) == []
-    async with delivering(settings, api_keys=("one:read",)) as gateway:
+    async with delivering(settings, api_keys=hashed("one:read")) as gateway:
         await eventually(lambda: delivered_by(gateway) == [made["id"]])
 
 

@@ -436,3 +436,22 @@ async def test_memory_is_bounded(
     site.rss("/many", *(item(f"{name}-new-{number}") for number in range(9)))
     assert (await poll(feed, session, intake)).accepted == 3
     assert len(feed.seen) == 4
+
+
+async def test_passwords_in_feed_urls_are_not_shown(
+    session, intake: Intake, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the log of a failing feed, whatever the failure, nor in the error for a wrong file of feeds."""
+    for address in (f"127.0.0.1:{free_port()}/x", "127.0.0.1:99999/x", "[::1/x", "no-such-host.invalid/x"):
+        feed = Feed(f"http://user:secret@{address}")
+        await Poller([feed], settings, intake).poll_once(feed, session)
+        assert feed.failures == 1
+    logged = capsys.readouterr().out
+    assert logged.count("feed_failing") == 4
+    assert "secret" not in logged
+    assert "user" not in logged
+    path = tmp_path / "feeds"
+    path.write_text("ftp://user:secret@news.example/feed\n")
+    with pytest.raises(SettingsError, match=r"1: 'ftp://news\.example/feed' is not") as caught:
+        read_feeds(path)
+    assert "secret" not in str(caught.value)

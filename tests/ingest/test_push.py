@@ -1,20 +1,32 @@
 """``POST /v1/articles`` over real HTTP into a real Kafka."""
 
 import asyncio
+import contextlib
 import gzip
 import json
+import random
+import tempfile
+import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
+import psutil
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from ingest.budget import FREE_BYTES, BodyBudget, Exhausted
 from ingest.producer import Intake
+from services import kafka_topics, request_body
 from services.embedded.kafka import Kafka
+from services.embedded.process import free_port
 from services.events import ArticleIn
 from services.identity import article_id
 from services.settings import Settings
-from tests.ingest.conftest import NOW, Post, posting, raw, serving
+from tests.harness import eventually, service
+from tests.ingest.conftest import NOW, Post, on_kafka, posting, raw, serving
 
 NDJSON = "application/x-ndjson"
 GOOD = {"text": "نص الخبر", "source": "example.org"}
@@ -240,3 +252,215 @@ async def test_health_and_metrics(url: str) -> None:
             assert (await answer.json(content_type=None))["title"] == HTTPStatus(status).phrase
         paths = (await (await session.get("/openapi.json")).json())["paths"]
         assert "503" in paths["/v1/articles"]["post"]["responses"]
+
+
+async def test_urls_and_names_are_cleaned_at_the_door(post: Post, kafka: Kafka) -> None:
+    """A line break in a URL is refused, naming the field; control characters do not reach Kafka."""
+    refused = await post(json.dumps({"text": "x", "url": 'http://a.example/\n"><b>'}))
+    assert (refused.status, refused.body["field"]) == (422, "url")
+    answer = await post(
+        json.dumps({"text": "x", "guid": "controls", "source": "a\0b\x1b\u202ec", "authors": ["\u202ex"]})
+    )
+    (record,) = (await raw(kafka.bootstrap))[answer.body["accepted"][0]["id"]]
+    assert (record.source, record.authors) == ("abc", ["x"])
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [(b"[%s]", 413), (b'{"text":"a","x":[%s]}', 413), (b'{"text":"a"}\n{"text":"b","x":[%s]}', 202)],
+)
+@pytest.mark.parametrize("unit", [b"[]", b'{"a":0}'])
+async def test_a_body_of_many_values_takes_no_memory(form: bytes, status: int, unit: bytes) -> None:
+    """A few KB that unpack to millions of values are refused without building them, and delay nobody."""
+    many = form % b",".join([unit] * (15_900_000 // (len(unit) + 1)))
+    async with own_service() as (url, process), posting(url) as post, aiohttp.ClientSession(url) as session:
+        await post(b"{}")
+        before = process.memory_info().rss
+        kind = NDJSON if status == 202 else "application/json"
+        pushing = asyncio.create_task(post(gzip.compress(many, 1), kind, Content_Encoding="gzip"))
+        slowest = peak = 0.0
+        while not pushing.done():
+            started = time.monotonic()
+            async with session.get("/healthz") as response:
+                assert response.status == 200
+            slowest = max(slowest, time.monotonic() - started)
+            peak = max(peak, process.memory_info().rss - before)
+            await asyncio.sleep(0.005)
+        answer = await pushing
+    assert answer.status == (503 if status == 202 else status)  # 503: this service has no Kafka
+    if status == 413:
+        assert "more than" in answer.body["detail"]
+    assert peak < 80_000_000
+    assert slowest < 1.0
+
+
+@contextlib.asynccontextmanager
+async def own_service(**settings: object) -> AsyncIterator[tuple[str, psutil.Process]]:
+    """An ingest service in a process of its own, without Kafka."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        async with service(
+            "ingest", log=Path(directory, "log"), kafka=f"127.0.0.1:{free_port()}", ingest_port=port, **settings
+        ) as child:
+            url = f"http://127.0.0.1:{port}"
+
+            async def answers() -> bool:
+                try:
+                    async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as response:
+                        return response.status == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await eventually(answers)
+            yield url, psutil.Process(child.process.pid)
+
+
+@contextlib.asynccontextmanager
+async def stalled(url: str, head: str, body: bytes) -> AsyncIterator[asyncio.StreamReader]:
+    """A request whose body does not end; yields its response."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(f"POST /v1/articles HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + body)
+        await writer.drain()
+        yield reader
+    finally:
+        writer.close()
+
+
+async def test_stalled_uploads_of_one_client_leave_room_for_others(
+    kafka: Kafka, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight of 16 MB: two wait, and end with 408 at the first pause; meanwhile all other pushes are accepted."""
+    monkeypatch.setattr(request_body, "GRACE_SECONDS", 2.0)
+    settings = Settings(kafka=kafka.bootstrap, ingest_token="t" * 20)
+    head = (
+        "Content-Type: application/json\r\nContent-Length: 16000000\r\nAuthorization: Bearer tttttttttttttttttttt\r\n"
+    )
+    async with serving(settings, intake) as url, posting(url) as post, contextlib.AsyncExitStack() as held:
+        responses = []
+        for _ in range(8):
+            sending = stalled(url, f"{head}Khabar-Client: one\r\n", b'{"text":"' + b"a" * 15_000_000)
+            with contextlib.suppress(ConnectionError):  # refused before all was sent
+                responses.append(await held.enter_async_context(sending))
+        for client, size in (("other", 900_000), ("one", 30_000)):
+            article = {"text": "x" * size, "guid": f"among stalled {client}"}
+            token = {"Authorization": f"Bearer {settings.ingest_token}", "Khabar_Client": client}
+            assert (await post(json.dumps(article), **token)).status == 202
+        async with asyncio.timeout(10):
+            ends = [(await response.read())[:12] for response in responses]
+        assert b"HTTP/1.1 408" in ends
+
+
+def test_one_client_takes_a_quarter_of_the_budget() -> None:
+    """Of bytes and of requests; small bodies are free, and everything is given back at the end of a request."""
+    budget = BodyBudget(4_000_000, 8)
+    with budget.request("one") as first, budget.request("one") as second:
+        first.hold(FREE_BYTES + 900_000)
+        second.hold(FREE_BYTES + 100_000)
+        with pytest.raises(Exhausted) as refused:
+            second.hold(FREE_BYTES + 100_001)
+        assert refused.value.client
+        with pytest.raises(Exhausted), budget.request("one"):
+            pass
+        with contextlib.ExitStack() as others:
+            for name in "abc":
+                others.enter_context(budget.request(name)).hold(FREE_BYTES + 1_000_000)
+            late = others.enter_context(budget.request("late"))
+            late.hold(FREE_BYTES)
+            with pytest.raises(Exhausted) as refused:
+                late.hold(FREE_BYTES + 1)
+            assert not refused.value.client
+    with budget.request("one") as again:
+        again.hold(FREE_BYTES + 1_000_000)
+    assert (budget._used, budget._clients) == (0, {})
+
+
+async def test_a_body_that_stalls_is_answered_and_closed(
+    kafka: Kafka, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compressed or not, with a length or in chunks: 408 says what is expected."""
+    monkeypatch.setattr(request_body, "GRACE_SECONDS", 0.2)
+    async with serving(Settings(kafka=kafka.bootstrap), intake) as url:
+        packed = gzip.compress(b" " * 1_000_000)[:-9]
+        for head, body in (
+            ("Content-Type: application/json\r\nContent-Length: 100\r\n", b"{"),
+            ("Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n", b"2\r\n{}\r\n"),
+            (f"Content-Type: {NDJSON}\r\nContent-Encoding: gzip\r\nContent-Length: 99999\r\n", packed),
+        ):
+            async with stalled(url, head, body) as response, asyncio.timeout(5):
+                answer = await response.read()
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"too slowly" in answer
+
+
+async def test_without_the_token_nothing_is_accepted(kafka: Kafka, intake: Intake) -> None:
+    """401 with a challenge; health and metrics need no token. With the token any host may be addressed."""
+    settings = Settings(kafka=kafka.bootstrap, ingest_token="a-token-of-the-gateway")
+    async with serving(settings, intake) as url, posting(url) as post, aiohttp.ClientSession(url) as session:
+        for wrong in (
+            {},
+            {"Authorization": "Bearer a-token-of-the-gatewax"},
+            {"Authorization": "a-token-of-the-gateway"},
+        ):
+            answer = await post(json.dumps(GOOD), **wrong)
+            assert (answer.status, "WWW-Authenticate" in answer.headers) == (401, True)
+        right = {"Authorization": "Bearer a-token-of-the-gateway", "Host": "ingest.news.example"}
+        assert (await post(json.dumps(good("with a token")), **right)).status == 202
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await session.get(path)).status == 200
+
+
+async def test_a_page_whose_name_resolves_here_cannot_push(kafka: Kafka, intake: Intake) -> None:
+    """Without a token only hosts that no other site can have are served (DNS rebinding)."""
+    settings = Settings(kafka=kafka.bootstrap, origins=("https://news.example",))
+    async with serving(settings, intake) as url, posting(url) as post:
+        for host in ("evil.example", "evil.example:8001", "127.0.0.1.evil.example", "evil@evil.example"):
+            answer = await post(json.dumps(GOOD), Host=host)
+            assert (answer.status, answer.headers["Content-Type"]) == (421, "application/problem+json")
+        for host in ("127.0.0.1:8001", "[::1]", "localhost:1", "ingest:8001", "news.example"):
+            assert (await post(json.dumps(good(f"to {host}")), Host=host)).status == 202
+
+
+async def test_a_key_bound_to_sources_pushes_no_others(post: Post) -> None:
+    """403 names the source; among articles of its own sources, those of others are rejected."""
+    bound = {"Khabar_Sources": "example.org|Al%20Jazeera"}
+    answer = await post(json.dumps({**good("bound"), "source": "evil.example"}), **bound)
+    assert (answer.status, answer.body["field"]) == (403, "source")
+    assert "not of evil.example" in answer.body["detail"]
+    assert (await post(json.dumps({"text": "of no source"}), **bound)).status == 403
+    articles = [good("mine"), {**good("mine"), "source": "x"}, {**good("mine"), "source": "Al Jazeera"}]
+    answer = await post(json.dumps(articles), **bound)
+    assert [one["index"] for one in answer.body["accepted"]] == [0, 2]
+    assert [one["index"] for one in answer.body["rejected"]] == [1]
+
+
+async def test_an_article_that_kafka_refuses_is_rejected(
+    kafka: Kafka, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker may take smaller records than Khabar writes: the article is rejected, the others are written."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic("small", 1, 1, topic_configs={"max.message.bytes": "100000"})])
+    await admin.close()
+    monkeypatch.setattr(kafka_topics, "RAW", kafka_topics.KafkaTopic("small"))
+    chance = random.Random(1)
+    large = [{"text": chance.randbytes(size).hex()} for size in (150_000, 160_000)]
+    small = [{"text": chance.randbytes(500).hex()} for _ in range(20)]
+    intake = Intake(kafka.bootstrap)
+    try:
+        async with serving(settings, intake) as url, posting(url) as post:
+            alone, mixed, other = await asyncio.gather(
+                post(json.dumps(large[0])),
+                post(json.dumps([*small[:7], large[1], *small[7:15], large[0]])),
+                post(json.dumps(small[15:])),
+            )
+    finally:
+        await intake.close()
+    assert (alone.status, alone.body["field"]) == (422, "text")
+    assert "too large" in alone.body["detail"]
+    assert mixed.status == 202, mixed.body
+    assert [one["index"] for one in mixed.body["rejected"]] == [7, 16]
+    assert (other.status, other.body["rejected"]) == (202, [])
+    written = {record.key.decode() for record in await on_kafka(kafka.bootstrap, "small", 1)}
+    assert written == {expected(article) for article in small}

@@ -174,7 +174,7 @@ async def _until_accepted(post: Post, text: str) -> tuple[str, int]:
 
 
 async def test_wrong_settings(tmp_path: Path, settings: Settings) -> None:
-    """A port in use and a missing file of feeds end the start with an error that names the setting."""
+    """A port in use, a missing file, an address that is open without a token: the error at start names the setting."""
 
     async def refused(setting: str, wrong: dict[str, object]) -> None:
         service = Process("ingest", tmp_path / f"{setting}.log")
@@ -190,4 +190,6 @@ async def test_wrong_settings(tmp_path: Path, settings: Settings) -> None:
             refused("KHABAR_INGEST_PORT", {"ingest_port": port}),
             refused("KHABAR_METRICS_PORT", {"ingest_port": 0, "metrics_port": port}),
             refused("KHABAR_FEEDS", {"feeds": tmp_path / "missing"}),
+            refused("KHABAR_INGEST_HOST", {"ingest_host": "0.0.0.0"}),  # noqa: S104 - to be refused
+            refused("KHABAR_INGEST_TOKEN", {"ingest_token": "short"}),
         )
