@@ -86,6 +86,15 @@ export function parseCompleteness({ rebuilding, complete_since: completeSince, s
   return { rebuilding: rebuilding === true, completeFrom: completeFrom > windowStart ? completeFrom : null };
 }
 
+// The answer of /readyz: whether a pushed article would come out, the reasons why not, and how much of a rebuild is
+// done (0 to 1; null where unknown).
+export function parseReadiness({ ready, checks, aggregates }) {
+  const failing = Object.entries(checks ?? {}).filter(([, reason]) => reason !== 'ok');
+  const reasons = clip(failing.map(([part, reason]) => `${part}: ${reason}`).join('; '), TITLE_CHARACTERS);
+  const progress = typeof aggregates?.progress === 'number' ? aggregates.progress : null;
+  return { readiness: typeof ready === 'boolean' ? { ready, reasons } : null, progress };
+}
+
 // One line of a frame as an object; null where it is blank or not JSON.
 export function parseLine(line) {
   if (!line.trim()) return null;

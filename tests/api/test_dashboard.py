@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import api
+from khabar.filters import FILTERS
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, publish
 from tests.browser import Page, browser_page
@@ -106,7 +107,7 @@ def test_each_module_says_what_it_does() -> None:
 def test_the_page_asks_for_all_modules_at_once() -> None:
     """index.html preloads every module that the entry needs: none waits for another one to be read."""
     assert _needed("dashboard") == set(_MODULES)
-    preloaded = re.findall(r'<link rel="modulepreload" href="/dashboard/(\w+)\.js">', _PAGE)
+    preloaded = re.findall(r'<link rel="modulepreload" href="dashboard/(\w+)\.js">', _PAGE)
     assert sorted([*preloaded, "dashboard"]) == sorted(_MODULES)
 
 
@@ -248,3 +249,48 @@ async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updat
         await _shows(page, "live")
         assert await page.value(form) is True
         await eventually(lambda: gateway.counted('connections{transport="websocket"} 1.0'))
+
+
+async def test_the_page_makes_a_field_for_each_filter_of_the_table(
+    start: Start, updates: Updates, tmp_path: Path
+) -> None:
+    """A filter is defined once: one that is added to the table is on the page, in its address and in the stream.
+
+    The address sets filters, values that are entered narrow the stream, and invalid ones are named.
+    """
+    async with start() as gateway, browser_page(tmp_path) as page:
+        _, table, response = await gateway.get("/dashboard/filters.json")
+        assert [one["name"] for one in table["filters"]] == [spec.name for spec in FILTERS]
+        tag = {"If-None-Match": response.headers["ETag"]}
+        assert (await gateway.get("/dashboard/filters.json", headers=tag))[0] == 304
+        await page.goto(f"{gateway.url}/?source=Reuters&language=en&duplicates=hide")
+        await _shows(page, "live")
+        fields = [spec.name for spec in FILTERS if spec.name not in {"type", "language", "duplicates"}]
+        names = "[...document.querySelectorAll('#filter-fields input')].map((it) => it.name)"
+        assert await page.value(names) == fields
+        other, wanted = an_article(language="en", source="AFP"), an_article(language="en", source="Reuters")
+        await updates.send(other, wanted)
+        await page.until(f"document.querySelector('#article-{wanted.id}') !== null")
+        assert await page.value(f"document.querySelector('#article-{other.id}')") is None
+        enter = (
+            "document.querySelector('#filter-fields input[name={name}]').value = {value!r};"
+            "document.getElementById('filter-form').requestSubmit()"
+        )
+        await page.value(enter.format(name="topic", value="sport"))
+        assert "topic" in await page.value("document.getElementById('filters-rejected').textContent")
+        await page.value(enter.format(name="topic", value=""))
+        await page.value(enter.format(name="source", value="AFP"))
+        await page.until(f"document.querySelector('#article-{other.id}') !== null")
+        assert await page.value(f"document.querySelector('#article-{wanted.id}')") is None
+        assert await page.value("location.search") == "?source=AFP&language=en&duplicates=hide"
+        assert page.errors == []
+
+
+async def test_the_page_is_not_live_while_the_pipeline_stands(start: Start, updates: Updates, tmp_path: Path) -> None:
+    """It says which part is missing, and how old the last article is."""
+    async with start(ingest_url="http://127.0.0.1:9") as gateway, browser_page(tmp_path) as page:
+        await updates.send(an_article())
+        await page.goto(f"{gateway.url}/")
+        await _shows(page, "stalled")
+        assert "ingest" in await page.value("document.getElementById('status-text').textContent")
+        await page.until("document.getElementById('rate').textContent.startsWith('last article')")
