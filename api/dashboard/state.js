@@ -18,7 +18,8 @@
 const LIST_LIMIT = 200;
 const PANELS = ['minutes', 'trends', 'language', 'source', 'entity', 'stories', 'pair'];
 const NOTICES = new Set(['resumed', 'cursor_too_old', 'bad_cursor']);
-const CONNECTED = new Set([...NOTICES, 'live', 'noUpgrade', 'originRefused']);
+// The gateway has not refused the page, nor is it away.
+const UNDISTURBED = new Set([...NOTICES, 'connecting', 'reconnecting', 'live', 'noUpgrade', 'originRefused']);
 
 export class State extends EventTarget {
   // The API key; whether the page asks for one; whether the gateway has refused the last one.
@@ -61,14 +62,10 @@ export class State extends EventTarget {
     return NOTICES.has(this.status.name);
   }
 
-  get isConnected() {
-    return CONNECTED.has(this.status.name);
-  }
-
-  // The state that the page shows: connected is not live while the pipeline stands.
+  // The state that the page shows: a connection is not live while the pipeline stands.
   get shownStatus() {
     const { ready = true, reasons = '' } = this.readiness ?? {};
-    return this.isConnected && !ready ? { name: 'stalled', values: { reasons } } : this.status;
+    return !ready && UNDISTURBED.has(this.status.name) ? { name: 'stalled', values: { reasons } } : this.status;
   }
 
   // ------------------------------------------------------------ API key

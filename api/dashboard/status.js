@@ -33,7 +33,13 @@ export function startStatus() {
 function showStatus() {
   const { name, values } = state.shownStatus;
   page.status.dataset.state = name;
-  setLiveText(page.statusText, t(name === 'refused' && values.reason ? 'refusedBecause' : name, values));
+  setLiveText(page.statusText, t(textKey(name, values), values));
+}
+
+function textKey(name, { reason }) {
+  if (name !== 'refused') return name;
+  if (state.access.asking) return 'keyTitle';
+  return reason ? 'refusedBecause' : name;
 }
 
 function countSecond() {

@@ -155,8 +155,8 @@ test('the gateway is asked every 15 s whether articles pass; connected is not li
   await numbers.refresh();
   assert.equal(asked(), 2);
   assert.deepEqual(state.shownStatus, { name: 'stalled', values: { reasons: 'kafka: no answer' } });
-  state.setStatus('reconnecting', { seconds: 1 });
-  assert.equal(state.shownStatus.name, 'reconnecting');
+  state.setStatus('away', { seconds: 1 });
+  assert.equal(state.shownStatus.name, 'away');
 });
 
 test('requests go on after an answer that could not be shown', async () => {
