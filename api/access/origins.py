@@ -25,6 +25,8 @@ from api.problems import ProblemError
 
 _PORTS = {"http": 80, "https": 443}
 _SSE = "/v1/events"
+# Browsers send the origin also with module scripts, and a proxy may have changed Host. The page's files are public.
+_FILES = "/dashboard/"
 _REQUEST_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
 _RESPONSE_HEADERS = ("ETag", "Link", "Location", "Retry-After", "WWW-Authenticate")
 _PREFLIGHT_SECONDS = 600
@@ -81,7 +83,8 @@ class AdmissionMiddleware:
             await self._inner(scope, receive, send)
             return
         try:
-            self._origins.check(Headers(scope=scope))
+            if not scope["path"].startswith(_FILES):
+                self._origins.check(Headers(scope=scope))
         except ProblemError as error:
             await _reject(problems.response(error), scope, receive, send)
             return

@@ -97,7 +97,7 @@ async def test_the_gateway_behind_a_proxy(
     monkeypatch.setattr("api.access.limits._client", lambda address: address)  # the loopback is not exempt
     text = (_CONFIGURATIONS / _FILES[name]).read_text()
     async with _proxy(name, text, gateway, tmp_path) as public:
-        long = ",".join(f"{number}{'z' * 590}" for number in range(90))
+        long = ",".join(f"{number}{'%D8%AE' * 105}" for number in range(90))
         origin = f"http://{public}"
         for base in (public, f"{public}/news"):
             async with gateway.http.get(f"http://{base}/") as response:
