@@ -166,14 +166,14 @@ async def _titled(page: Page, *titles: str) -> None:
     assert await _titles(page) == list(titles)
 
 
-async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Store, tmp_path: Path) -> None:
+async def test_the_page_in_a_browser(start_ready: Start, updates: Updates, store: Store, tmp_path: Path) -> None:
     """Rows arrive live and as text, numbers follow, a filter narrows the stream, the other language is Arabic.
 
     Nothing is reported on the console.
     """
     gaza = an_entity("Q-dashboard")
     about: dict[str, Any] = {"entities": [gaza], "source": "الجزيرة"}
-    async with start() as gateway, browser_page(tmp_path) as page:
+    async with start_ready() as gateway, browser_page(tmp_path) as page:
         await page.goto(f"{gateway.url}/")
         await _shows(page, "live")
         first = an_article(title=_HOSTILE, language="en", **about)
@@ -208,10 +208,12 @@ async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Stor
         assert page.errors == []
 
 
-async def test_the_page_resumes_after_the_gateway_was_restarted(start: Start, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_resumes_after_the_gateway_was_restarted(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
     """What was published meanwhile is shown once, and the page says that it resumed."""
     async with browser_page(tmp_path) as page:
-        async with start() as first:
+        async with start_ready() as first:
             await page.goto(f"{first.url}/")
             await _shows(page, "live")
             before = an_article(title="قبل الانقطاع")
@@ -220,19 +222,21 @@ async def test_the_page_resumes_after_the_gateway_was_restarted(start: Start, up
         await _shows(page, "reconnecting")
         meanwhile = an_article(title="أثناء الانقطاع")
         await updates.send(meanwhile)
-        async with start(at=first.port):
+        async with start_ready(at=first.port):
             await page.value("window.dispatchEvent(new Event('online'))")
             await page.until(f"document.querySelector('#article-{meanwhile.id}') !== null")
             assert await page.value("document.getElementById('status').dataset.state") == "resumed"
             assert (await _titles(page))[:2] == ["أثناء الانقطاع", "قبل الانقطاع"]
 
 
-async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_asks_for_the_key_of_a_closed_gateway(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
     """A wrong key is refused, the right one opens stream and numbers, and a reload of the tab still has it."""
     enter = "document.getElementById('key-input').value = {key!r}; document.getElementById('key-form').requestSubmit()"
     message = "document.getElementById('key-message').textContent"
     form = "document.getElementById('key-section').hidden"
-    async with start(api_keys=("right:read",)) as gateway, browser_page(tmp_path) as page:
+    async with start_ready(api_keys=("right:read",)) as gateway, browser_page(tmp_path) as page:
         await page.goto(f"{gateway.url}/")
         await page.until(f"{form} === false")
         assert await page.value(message) == _words("en")["keyRequired"]
@@ -252,13 +256,13 @@ async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updat
 
 
 async def test_the_page_makes_a_field_for_each_filter_of_the_table(
-    start: Start, updates: Updates, tmp_path: Path
+    start_ready: Start, updates: Updates, tmp_path: Path
 ) -> None:
     """A filter is defined once: one that is added to the table is on the page, in its address and in the stream.
 
     The address sets filters, values that are entered narrow the stream, and invalid ones are named.
     """
-    async with start() as gateway, browser_page(tmp_path) as page:
+    async with start_ready() as gateway, browser_page(tmp_path) as page:
         _, table, response = await gateway.get("/dashboard/filters.json")
         assert [one["name"] for one in table["filters"]] == [spec.name for spec in FILTERS]
         tag = {"If-None-Match": response.headers["ETag"]}
@@ -286,9 +290,11 @@ async def test_the_page_makes_a_field_for_each_filter_of_the_table(
         assert page.errors == []
 
 
-async def test_the_page_is_not_live_while_the_pipeline_stands(start: Start, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_is_not_live_while_the_pipeline_stands(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
     """It says which part is missing, and how old the last article is."""
-    async with start(ingest_url="http://127.0.0.1:9") as gateway, browser_page(tmp_path) as page:
+    async with start_ready(ingest_url="http://127.0.0.1:9") as gateway, browser_page(tmp_path) as page:
         await updates.send(an_article())
         await page.goto(f"{gateway.url}/")
         await _shows(page, "stalled")

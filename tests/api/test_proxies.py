@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from services.embedded.process import free_port
-from tests.api.conftest import Running, Updates, an_article
+from tests.api.conftest import Running, Start, Updates, an_article
 from tests.browser import browser_page
 
 _CONFIGURATIONS = Path(__file__).parents[2] / "deploy" / "proxies"
@@ -118,10 +118,14 @@ async def test_the_gateway_behind_a_proxy(
             assert json.loads(await waiting)["type"] == "article"
 
 
-async def test_the_page_behind_a_plain_proxy_pass(gateway: Running, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_behind_a_plain_proxy_pass(start_ready: Start, updates: Updates, tmp_path: Path) -> None:
     """Such a proxy passes no upgrade and another Host: the page loads, is live over HTTP, and says what to change."""
     text = _PLAIN_NGINX % (_PUBLIC, _GATEWAY)
-    async with _proxy("nginx", text, gateway, tmp_path) as public, browser_page(tmp_path / "profile") as page:
+    async with (
+        start_ready() as gateway,
+        _proxy("nginx", text, gateway, tmp_path) as public,
+        browser_page(tmp_path / "profile") as page,
+    ):
         await page.goto(f"http://{public}/")
         await page.until("document.getElementById('status').dataset.state === 'originRefused'")
         assert f"http://{public}" in await page.value("document.getElementById('status-text').textContent")
