@@ -1,12 +1,13 @@
 """The gateway as an ASGI application."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -18,12 +19,29 @@ from api.access.auth import Keys
 from api.access.limits import Addresses, Allowances, Reads
 from api.gateway import Gateway
 from api.methods import MethodsMiddleware
-from api.routes import aggregates, articles, asyncapi, docs, health, push, sse, websocket
+from api.routes import aggregates, articles, asyncapi, caching, docs, health, push, sse, websocket
 from api.routes.docs import PAGE_HEADERS
 from api.stream.subscription import StreamTimeouts
+from khabar.filters import FILTERS
 from services.settings import Settings
 
 _DASHBOARD = Path(__file__).with_name("dashboard")
+# Only what describes a filter to somebody outside.
+_FILTER_TABLE = json.dumps(
+    {
+        "filters": [
+            {
+                "name": spec.name,
+                "description": spec.description,
+                "values": spec.values,
+                "default": spec.default,
+                "pattern": spec.pattern,
+                "multiple": spec.multiple,
+            }
+            for spec in FILTERS
+        ]
+    }
+).encode()
 
 
 class _Assets(StaticFiles):
@@ -87,6 +105,11 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
         if not page.exists():
             raise HTTPException(404, "the dashboard is not installed")
         return FileResponse(page, headers=PAGE_HEADERS)
+
+    @app.get("/dashboard/filters.json", include_in_schema=False)
+    async def filter_table(request: Request) -> Response:
+        # The page makes a field for each of them.
+        return caching.answer(request, _FILTER_TABLE, seconds=caching.REVALIDATE)
 
     app.mount("/dashboard", _Assets(directory=_DASHBOARD, check_dir=False))
     return app

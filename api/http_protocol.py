@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn._types import ASGISendEvent
@@ -22,6 +22,8 @@ from services import problems
 # Unread input when a connection is closed would reset it, and the client might never read the answer. So the rest of a
 # refused request is read and dropped for this long.
 _LINGER_SECONDS = 2.0
+# More refused clients at once are an attack: their connections are closed right away.
+_MAX_LINGERING = 32
 
 Admit = Callable[[str | None], AbstractContextManager[None]]
 
@@ -79,6 +81,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._admit = admit
         self._counted = ExitStack()
 
+    # The connections of this process that are kept for the rest of a refused request.
+    _lingering: ClassVar[set["BoundedHttp"]] = set()
+
     def connection_made(self, transport: BaseTransport) -> None:
         """Wait for the first request."""
         super().connection_made(cast(Transport, transport))
@@ -88,6 +93,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Stop waiting."""
         self._stop_timer()
         self._counted.close()
+        self._lingering.discard(self)
         super().connection_lost(exc)
 
     # ------------------------------------------------------------ input
@@ -283,6 +289,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._ended = True
         self._unset_keepalive_if_required()
         self.transport.write(self._refusal or b"")
+        if len(self._lingering) >= _MAX_LINGERING:
+            self.transport.close()
+            return
+        self._lingering.add(self)
         self.transport.write_eof()
         self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 

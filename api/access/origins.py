@@ -31,6 +31,8 @@ _PORTS = {"http": 80, "https": 443}
 _SSE = "/v1/events"
 # Reveals nothing, and probes use any name.
 _ANY_HOST = "/healthz"
+# Browsers send the origin also with module scripts, and a proxy may have changed Host. The page's files are public.
+_FILES = "/dashboard/"
 _REQUEST_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
 _RESPONSE_HEADERS = ("ETag", "Link", "Location", "Retry-After", "WWW-Authenticate")
 _PREFLIGHT_SECONDS = 600
@@ -115,7 +117,8 @@ class AdmissionMiddleware:
             await self._inner(scope, receive, send)
             return
         try:
-            self._origins.check(Headers(scope=scope), scope["path"])
+            if not scope["path"].startswith(_FILES):
+                self._origins.check(Headers(scope=scope), scope["path"])
         except ProblemError as error:
             await _reject(problems.response(error), scope, receive, send)
             return

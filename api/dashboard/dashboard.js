@@ -1,15 +1,16 @@
-// The live page: articles over the WebSocket, numbers and stories over REST. This module starts the others.
+// The live page: articles from the stream, numbers and stories over REST. This module starts the others.
 //
 // A module imports only from the lines above its own. Changes go through state.js, whose events the others listen to.
 //
-//   words  storage  clock  parse  state   texts; browser storage; timers; JSON to objects; what the page knows
-//   i18n  connection                      the page's language and formats; the WebSocket
+//   words  storage  clock  parse  state  table   texts; browser storage; timers; JSON to objects; what the page knows; filters
+//   i18n  events                          the page's language and formats; server-sent events
+//   connection                            the connection to the stream
 //   numbers  dom                          REST requests; elements of the page
 //   rows  status  key  filters  panels    an article's row; header and banner; API key; tools; side column
 //   articles                              the list of rows
 //   dashboard
 //
-// Pure modules (words, parse, state, i18n, connection, numbers) are tested under Node in tests/dashboard/. There is no
+// Pure modules (words, parse, state, table, i18n, events, connection, numbers) are tested under Node in tests/dashboard/. There is no
 // build step. index.html names every module in a modulepreload link, so that all are requested at once.
 
 import { startArticles, updateTimes } from './articles.js';
@@ -23,6 +24,7 @@ import { startPanels } from './panels.js';
 import { state } from './state.js';
 import { startStatus } from './status.js';
 import { localStore, readItem, writeItem } from './storage.js';
+import { loadTable } from './table.js';
 
 const STORED_UI_LANGUAGE = 'khabar-ui';
 const wideScreen = matchMedia('(min-width: 60rem)');
@@ -31,15 +33,16 @@ const numbers = new Numbers({ state });
 
 start();
 
-function start() {
+async function start() {
+  const table = await loadTable();
   // The document first: the other modules then replace the texts that depend on the state.
   state.on('language-changed', translateDocument);
   startStatus();
   startKey();
-  startFilters();
   startPanels();
   startArticles();
   setUiLanguage(readItem(localStore(), STORED_UI_LANGUAGE) || preferredUiLanguage());
+  startFilters(table);
   listenToBrowser();
   fitSideColumn();
   connection.connect();

@@ -1,10 +1,14 @@
-// The tools that choose what is shown: language menu, near-duplicates, and the button that clears the focus.
+// The tools that choose what is shown: language menu, near-duplicates, the button that clears the focus, and a field for
+// every other filter of the table. The page's address holds what is chosen.
 
-import { page } from './dom.js';
+import { element, page } from './dom.js';
 import { languageName, t, ui } from './i18n.js';
 import { state } from './state.js';
+import { fieldsOf, isValid, parseQuery, splitValues, writeQuery } from './table.js';
+import { WORDS } from './words.js';
 
-export function startFilters() {
+// `table`: the filters of the stream.
+export function startFilters(table) {
   page.languageFilter.addEventListener('change', () => state.setLanguage(page.languageFilter.value));
   page.hideDuplicates.addEventListener('change', () => state.setHideDuplicates(page.hideDuplicates.checked));
   page.clearFocus.addEventListener('click', () => {
@@ -12,8 +16,12 @@ export function startFilters() {
     page.languageFilter.focus();
   });
   state.on('filter-changed', showFocus);
+  startFields(fieldsOf(table));
+  readAddress(table);
+  for (const change of ['filter-changed', 'selection-changed', 'visibility-changed']) state.on(change, writeAddress);
   state.on('results-refreshed', fillLanguageMenu);
   state.on('language-changed', fillLanguageMenu);
+  fillLanguageMenu();
 }
 
 function showFocus() {
@@ -36,4 +44,59 @@ function fillLanguageMenu() {
   if (JSON.stringify(present) === JSON.stringify(wanted)) return;
   page.languageFilter.replaceChildren(...wanted.map(([code, name]) => new Option(name, code)));
   page.languageFilter.value = state.filter.language;
+}
+
+function readAddress(table) {
+  const { selection, rejected, language, hideDuplicates } = parseQuery(location.search, table);
+  Object.assign(state.filter, { selection, language, hideDuplicates });
+  page.hideDuplicates.checked = hideDuplicates;
+  for (const input of page.filterFields.querySelectorAll('input')) {
+    input.value = (selection[input.name] ?? []).join(', ');
+  }
+  page.moreFilters.open = Object.keys(selection).length + rejected.length > 0;
+  showRejected(rejected);
+}
+
+function writeAddress() {
+  const query = writeQuery(state.filter);
+  history.replaceState(null, '', query ? `?${query}` : location.pathname);
+}
+
+function startFields(specs) {
+  page.moreFilters.hidden = specs.length === 0;
+  page.filterFields.replaceChildren(...specs.map(makeField));
+  page.filterForm.addEventListener('submit', (event) => {
+    event.preventDefault();
+    submitFields(specs);
+  });
+}
+
+function makeField({ name, description }) {
+  const label = element('label', 'field');
+  // A filter that the page has no words for is shown by its name.
+  const key = `filter_${name}`;
+  const title = element('span', 'label-text', Object.hasOwn(WORDS.en, key) ? t(key) : name);
+  if (Object.hasOwn(WORDS.en, key)) title.dataset.text = key;
+  const input = element('input');
+  input.name = name;
+  input.title = description;
+  input.dir = 'auto';
+  label.append(title, input);
+  return label;
+}
+
+function submitFields(specs) {
+  const selection = {};
+  const rejected = [];
+  for (const spec of specs) {
+    const values = splitValues(page.filterForm.elements[spec.name].value);
+    if (values.some((value) => !isValid(spec, value))) rejected.push(spec.name);
+    else if (values.length) selection[spec.name] = values;
+  }
+  showRejected(rejected);
+  if (!rejected.length) state.setSelection(selection);
+}
+
+function showRejected(names) {
+  page.filtersRejected.textContent = names.length ? t('filtersRejected', { names: names.join(', ') }) : '';
 }

@@ -3,21 +3,23 @@
 
 import { systemClock } from './clock.js';
 import { t } from './i18n.js';
-import { parseCompleteness, parseItems, parsePoints, parseStories, parseTrends } from './parse.js';
+import { parseCompleteness, parseItems, parsePoints, parseReadiness, parseStories, parseTrends } from './parse.js';
 
 const REFRESH_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 8_000;
 const MAX_RETRY_AFTER_SECONDS = 60;
+// How often the gateway is asked whether articles pass: it has to ask Kafka, ingest and the store.
+const READINESS_MS = 15_000;
 
 // Each panel's request and the function that reads the answer.
 const REQUESTS = {
-  minutes: ['/v1/timeseries?by=total&window=1h&step=1m', parsePoints],
-  trends: ['/v1/trends?limit=100', parseTrends],
-  language: ['/v1/aggregates?by=language&window=1h', parseItems],
-  source: ['/v1/aggregates?by=source&window=1h&limit=10', parseItems],
-  entity: ['/v1/aggregates?by=entity&window=1h&limit=10', parseItems],
-  pair: ['/v1/aggregates?by=pair&window=24h&limit=5', parseItems],
-  stories: ['/v1/stories?window=24h&limit=10', parseStories],
+  minutes: ['v1/timeseries?by=total&window=1h&step=1m', parsePoints],
+  trends: ['v1/trends?limit=100', parseTrends],
+  language: ['v1/aggregates?by=language&window=1h', parseItems],
+  source: ['v1/aggregates?by=source&window=1h&limit=10', parseItems],
+  entity: ['v1/aggregates?by=entity&window=1h&limit=10', parseItems],
+  pair: ['v1/aggregates?by=pair&window=24h&limit=5', parseItems],
+  stories: ['v1/stories?window=24h&limit=10', parseStories],
 };
 
 export class Numbers {
@@ -29,6 +31,7 @@ export class Numbers {
   #running = false;
   #timer = 0;
   #notBefore = 0;
+  #readinessAt = -Infinity;
 
   constructor({
     state,
@@ -52,17 +55,25 @@ export class Numbers {
       this.#running = true;
       try {
         await this.#askForAll();
+        this.#state.emit('results-refreshed');
       } finally {
+        // Also when an answer could not be shown.
         this.#running = false;
+        this.#refreshLater(wait);
       }
-      this.#state.emit('results-refreshed');
+    } else {
+      this.#refreshLater(wait);
     }
+  }
+
+  #refreshLater(wait) {
+    this.#clock.clearTimeout(this.#timer);
     this.#timer = this.#clock.setTimeout(() => this.refresh(), Math.max(REFRESH_MS, wait));
   }
 
   async #askForAll() {
     await Promise.all(Object.entries(REQUESTS).map(([name, [address, parse]]) => this.#ask(name, address, parse)));
-    this.#state.setProgress(await this.#progress());
+    await this.#askReadiness();
     this.#state.assignStories(this.#state.results.stories.items);
     await this.#followFocus();
   }
@@ -76,18 +87,23 @@ export class Numbers {
     }
   }
 
-  // How much of a rebuild is done. Asked only during one: the gateway has to ask Kafka and the store.
-  async #progress() {
-    if (!this.#state.isRebuilding) return null;
+  // Whether articles pass, and how much of a rebuild is done; the latter changes fast.
+  async #askReadiness() {
+    const isRebuilding = this.#state.isRebuilding;
+    if (!isRebuilding && this.#clock.now() - this.#readinessAt < READINESS_MS) return;
+    this.#readinessAt = this.#clock.now();
     try {
-      const response = await this.#fetch('/readyz', {
+      const response = await this.#fetch('readyz', {
         cache: 'no-store',
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
-      const { aggregates } = await response.json();
-      return typeof aggregates?.progress === 'number' ? aggregates.progress : null;
+      const { readiness, progress } = parseReadiness(await response.json());
+      this.#state.setReadiness(readiness);
+      this.#state.setProgress(isRebuilding ? progress : null);
     } catch {
-      return null;
+      // Not the gateway's answer: the connection to the stream says what is wrong.
+      this.#state.setReadiness(null);
+      this.#state.setProgress(null);
     }
   }
 
@@ -96,7 +112,7 @@ export class Numbers {
     const { focus } = this.#state.filter;
     if (focus?.kind !== 'story') return;
     try {
-      const answer = await this.#getJson(`/v1/stories/${encodeURIComponent(focus.id)}`);
+      const answer = await this.#getJson(`v1/stories/${encodeURIComponent(focus.id)}`);
       const [story] = parseStories([answer]);
       this.#state.assignStories([story]);
       if (story.id === focus.id || this.#state.filter.focus !== focus) return;

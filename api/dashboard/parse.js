@@ -4,6 +4,7 @@
 const TITLE_CHARACTERS = 300;
 const NAME_CHARACTERS = 80;
 const TOPIC_CHARACTERS = 60;
+const REASON_CHARACTERS = 80;
 const EXCERPT_WORDS = 24;
 const MAX_TRENDS = 8;
 const ENTITY_TYPES = new Set(['PER', 'LOC', 'ORG', 'MISC']);
@@ -84,6 +85,15 @@ export function parseCompleteness({ rebuilding, complete_since: completeSince, s
   const windowStart = Date.parse(since ?? objects(points)[0]?.time);
   const completeFrom = completeSince ? Date.parse(completeSince) : NaN;
   return { rebuilding: rebuilding === true, completeFrom: completeFrom > windowStart ? completeFrom : null };
+}
+
+// The answer of /readyz: whether a pushed article would come out, the reasons why not, and how much of a rebuild is
+// done (0 to 1; null where unknown).
+export function parseReadiness({ ready, checks, aggregates }) {
+  const failing = Object.entries(checks ?? {}).filter(([, reason]) => reason !== 'ok');
+  const reasons = clip(failing.map(([part, reason]) => `${part}: ${clip(String(reason), REASON_CHARACTERS)}`).join('; '), TITLE_CHARACTERS);
+  const progress = typeof aggregates?.progress === 'number' ? aggregates.progress : null;
+  return { readiness: typeof ready === 'boolean' ? { ready, reasons } : null, progress };
 }
 
 // One line of a frame as an object; null where it is blank or not JSON.

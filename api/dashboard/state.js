@@ -5,6 +5,8 @@
 // status-changed         the state of the connection has changed             status
 // articles-changed       articles came, were revised or moved to a story     articles
 // filter-changed         the focus or the language filter has changed        connection articles panels filters
+// selection-changed      the values of the other filters have changed        connection
+// readiness-changed      the gateway has reported whether articles pass      status
 // visibility-changed     near-duplicates are hidden or shown                 articles
 // key-required           the gateway has refused the request without a key   connection key
 // key-accepted           the user has entered a key                          connection numbers
@@ -16,16 +18,24 @@
 const LIST_LIMIT = 200;
 const PANELS = ['minutes', 'trends', 'language', 'source', 'entity', 'stories', 'pair'];
 const NOTICES = new Set(['resumed', 'cursor_too_old', 'bad_cursor']);
+// The gateway has not refused the page, nor is it away.
+const UNDISTURBED = new Set([...NOTICES, 'connecting', 'reconnecting', 'live', 'noUpgrade', 'originRefused']);
 
 export class State extends EventTarget {
   // The API key; whether the page asks for one; whether the gateway has refused the last one.
   access = { key: '', asking: false, refused: false };
   // focus: { kind: 'entity' | 'topic' | 'story', id, name } or null. language: a code, or '' for all.
-  filter = { focus: null, language: '', hideDuplicates: false };
-  // name: connecting, live, resumed, cursor_too_old, bad_cursor, reconnecting or refused. values: for its text.
+  // selection: the values of the filters that only the gateway applies, by name.
+  filter = { focus: null, language: '', hideDuplicates: false, selection: {} };
+  // name: connecting, live, resumed, cursor_too_old, bad_cursor, noUpgrade, originRefused, reconnecting, away or
+  // refused. values: for its text.
   status = { name: 'connecting', values: {} };
   // The newest articles by id, oldest first.
   articles = new Map();
+  // When the newest article came out of the pipeline, in milliseconds; 0 where none is known.
+  lastArticleAt = 0;
+  // What the gateway says about the pipeline, or null where it has not said anything yet.
+  readiness = null;
   arrivals = { sinceTick: 0, sinceSummary: 0, latestTitle: '' };
   // Each panel's last items, which stay when a later request fails.
   results = Object.fromEntries(PANELS.map((name) => [name, { items: [], failed: false }]));
@@ -52,6 +62,12 @@ export class State extends EventTarget {
     return NOTICES.has(this.status.name);
   }
 
+  // The state that the page shows: a connection is not live while the pipeline stands.
+  get shownStatus() {
+    const { ready = true, reasons = '' } = this.readiness ?? {};
+    return !ready && UNDISTURBED.has(this.status.name) ? { name: 'stalled', values: { reasons } } : this.status;
+  }
+
   // ------------------------------------------------------------ API key
 
   requireKey() {
@@ -68,7 +84,8 @@ export class State extends EventTarget {
   // ------------------------------------------------------------ articles
 
   // `live` is false for articles from before the page was opened, which do not count as arrivals.
-  addArticle(article, live) {
+  addArticle(article, live, time = 0) {
+    this.lastArticleAt = Math.max(this.lastArticleAt, time || 0);
     const known = this.articles.get(article.id);
     if (known && known.revision >= article.revision) return;
     // Deleting first moves a new revision to the newest end.
@@ -80,6 +97,11 @@ export class State extends EventTarget {
       this.arrivals.sinceSummary += 1;
       this.arrivals.latestTitle = article.title;
     }
+    this.emit('articles-changed');
+  }
+
+  clearArticles() {
+    this.articles.clear();
     this.emit('articles-changed');
   }
 
@@ -127,6 +149,12 @@ export class State extends EventTarget {
     this.emit('filter-changed');
   }
 
+  setSelection(selection) {
+    this.filter.selection = selection;
+    this.clearArticles();
+    this.emit('selection-changed');
+  }
+
   // Only the page applies this: the stream always carries near-duplicates.
   setHideDuplicates(hide) {
     this.filter.hideDuplicates = hide;
@@ -144,6 +172,12 @@ export class State extends EventTarget {
   setFailed(name) {
     this.results[name].failed = true;
     this.emit('result-changed', name);
+  }
+
+  // ready: whether a pushed article would come out; reasons: of the parts that are not well, why.
+  setReadiness(readiness) {
+    this.readiness = readiness;
+    this.emit('readiness-changed');
   }
 
   setProgress(progress) {

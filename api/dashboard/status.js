@@ -2,7 +2,7 @@
 // summary for screen readers.
 
 import { page, setLiveText } from './dom.js';
-import { formats, t } from './i18n.js';
+import { formats, relativeTime, t } from './i18n.js';
 import { state } from './state.js';
 
 const NOTICE_MS = 8_000;
@@ -19,6 +19,7 @@ export function startStatus() {
     if (state.isNotice) noticeTimer = setTimeout(() => state.setStatus('live'), NOTICE_MS);
     showStatus();
   });
+  state.on('readiness-changed', showStatus);
   state.on('completeness-changed', showCompleteness);
   state.on('language-changed', () => {
     showStatus();
@@ -30,9 +31,15 @@ export function startStatus() {
 }
 
 function showStatus() {
-  const { name, values } = state.status;
+  const { name, values } = state.shownStatus;
   page.status.dataset.state = name;
-  setLiveText(page.statusText, t(name === 'refused' && values.reason ? 'refusedBecause' : name, values));
+  setLiveText(page.statusText, t(textKey(name, values), values));
+}
+
+function textKey(name, { reason }) {
+  if (name !== 'refused') return name;
+  if (state.access.asking) return 'keyTitle';
+  return reason ? 'refusedBecause' : name;
 }
 
 function countSecond() {
@@ -44,7 +51,11 @@ function countSecond() {
 
 function showRate() {
   const total = arrivalsPerSecond.reduce((sum, count) => sum + count, 0);
-  page.rate.textContent = total ? t('rate', { n: formats.decimal.format(total / arrivalsPerSecond.length) }) : '';
+  page.rate.textContent = total ? t('rate', { n: formats.decimal.format(total / arrivalsPerSecond.length) }) : lastText();
+}
+
+function lastText() {
+  return state.lastArticleAt ? t('lastArticle', { time: relativeTime(state.lastArticleAt) }) : '';
 }
 
 function summarise() {

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -20,6 +21,7 @@ from api.stream.subscription import StreamTimeouts
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
+from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Mention, Story, Topic, Trend
 from services.settings import Settings
@@ -284,6 +286,23 @@ def _starter(settings: Settings) -> Start:
 def start(settings: Settings) -> Start:
     """Starts gateways: ``async with start(log_bytes=..., timeouts=...) as gateway``."""
     return _starter(settings)
+
+
+@pytest.fixture
+async def start_ready(settings: Settings) -> AsyncIterator[Start]:
+    """Starts gateways like ``start``; beside them is an ingest that says it is ready, so that they are ready too."""
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/readyz", ready)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", free_port())
+    await site.start()
+    yield _starter(settings.model_copy(update={"ingest_url": site.name}))
+    await runner.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import api
+from khabar.filters import FILTERS
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, an_article, an_entity, eventually, publish
 from tests.browser import Page, browser_page
@@ -107,7 +108,7 @@ def test_each_module_says_what_it_does() -> None:
 def test_the_page_asks_for_all_modules_at_once() -> None:
     """index.html preloads every module that the entry needs: none waits for another one to be read."""
     assert _needed("dashboard") == set(_MODULES)
-    preloaded = re.findall(r'<link rel="modulepreload" href="/dashboard/(\w+)\.js">', _PAGE)
+    preloaded = re.findall(r'<link rel="modulepreload" href="dashboard/(\w+)\.js">', _PAGE)
     assert sorted([*preloaded, "dashboard"]) == sorted(_MODULES)
 
 
@@ -166,14 +167,14 @@ async def _titled(page: Page, *titles: str) -> None:
     assert await _titles(page) == list(titles)
 
 
-async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Store, tmp_path: Path) -> None:
+async def test_the_page_in_a_browser(start_ready: Start, updates: Updates, store: Store, tmp_path: Path) -> None:
     """Rows arrive live and as text, numbers follow, a filter narrows the stream, the other language is Arabic.
 
     Nothing is reported on the console.
     """
     gaza = an_entity("Q-dashboard")
     about: dict[str, Any] = {"entities": [gaza], "source": "الجزيرة"}
-    async with start() as gateway, browser_page(tmp_path) as page:
+    async with start_ready() as gateway, browser_page(tmp_path) as page:
         await page.goto(f"{gateway.url}/")
         await _shows(page, "live")
         first = an_article(title=_HOSTILE, language="en", **about)
@@ -208,10 +209,12 @@ async def test_the_page_in_a_browser(start: Start, updates: Updates, store: Stor
         assert page.errors == []
 
 
-async def test_the_page_resumes_after_the_gateway_was_restarted(start: Start, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_resumes_after_the_gateway_was_restarted(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
     """What was published meanwhile is shown once, and the page says that it resumed."""
     async with browser_page(tmp_path) as page:
-        async with start() as first:
+        async with start_ready() as first:
             await page.goto(f"{first.url}/")
             await _shows(page, "live")
             before = an_article(title="قبل الانقطاع")
@@ -220,19 +223,21 @@ async def test_the_page_resumes_after_the_gateway_was_restarted(start: Start, up
         await _shows(page, "reconnecting")
         meanwhile = an_article(title="أثناء الانقطاع")
         await updates.send(meanwhile)
-        async with start(at=first.port):
+        async with start_ready(at=first.port):
             await page.value("window.dispatchEvent(new Event('online'))")
             await page.until(f"document.querySelector('#article-{meanwhile.id}') !== null")
             assert await page.value("document.getElementById('status').dataset.state") == "resumed"
             assert (await _titles(page))[:2] == ["أثناء الانقطاع", "قبل الانقطاع"]
 
 
-async def test_the_page_asks_for_the_key_of_a_closed_gateway(start: Start, updates: Updates, tmp_path: Path) -> None:
+async def test_the_page_asks_for_the_key_of_a_closed_gateway(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
     """A wrong key is refused, the right one opens stream and numbers, and a reload of the tab still has it."""
     enter = "document.getElementById('key-input').value = {key!r}; document.getElementById('key-form').requestSubmit()"
     message = "document.getElementById('key-message').textContent"
     form = "document.getElementById('key-section').hidden"
-    async with start(api_keys=hashed("right:read")) as gateway, browser_page(tmp_path) as page:
+    async with start_ready(api_keys=hashed("right:read")) as gateway, browser_page(tmp_path) as page:
         await page.goto(f"{gateway.url}/")
         await page.until(f"{form} === false")
         assert await page.value(message) == _words("en")["keyRequired"]
@@ -275,3 +280,50 @@ async def test_the_description_of_the_api_loads_nothing_from_elsewhere(gateway: 
             assert response.status == 200
     assert (await gateway.get("/redoc"))[0] == 404
     assert (await gateway.get("/docs/other.js"))[0] == 404
+
+
+async def test_the_page_makes_a_field_for_each_filter_of_the_table(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
+    """A filter is defined once: one that is added to the table is on the page, in its address and in the stream.
+
+    The address sets filters, values that are entered narrow the stream, and invalid ones are named.
+    """
+    async with start_ready() as gateway, browser_page(tmp_path) as page:
+        _, table, response = await gateway.get("/dashboard/filters.json")
+        assert [one["name"] for one in table["filters"]] == [spec.name for spec in FILTERS]
+        tag = {"If-None-Match": response.headers["ETag"]}
+        assert (await gateway.get("/dashboard/filters.json", headers=tag))[0] == 304
+        await page.goto(f"{gateway.url}/?source=Reuters&language=en&duplicates=hide")
+        await _shows(page, "live")
+        fields = [spec.name for spec in FILTERS if spec.name not in {"type", "language", "duplicates"}]
+        names = "[...document.querySelectorAll('#filter-fields input')].map((it) => it.name)"
+        assert await page.value(names) == fields
+        other, wanted = an_article(language="en", source="AFP"), an_article(language="en", source="Reuters")
+        await updates.send(other, wanted)
+        await page.until(f"document.querySelector('#article-{wanted.id}') !== null")
+        assert await page.value(f"document.querySelector('#article-{other.id}')") is None
+        enter = (
+            "document.querySelector('#filter-fields input[name={name}]').value = {value!r};"
+            "document.getElementById('filter-form').requestSubmit()"
+        )
+        await page.value(enter.format(name="topic", value="sport"))
+        assert "topic" in await page.value("document.getElementById('filters-rejected').textContent")
+        await page.value(enter.format(name="topic", value=""))
+        await page.value(enter.format(name="source", value="AFP"))
+        await page.until(f"document.querySelector('#article-{other.id}') !== null")
+        assert await page.value(f"document.querySelector('#article-{wanted.id}')") is None
+        assert await page.value("location.search") == "?source=AFP&language=en&duplicates=hide"
+        assert page.errors == []
+
+
+async def test_the_page_is_not_live_while_the_pipeline_stands(
+    start_ready: Start, updates: Updates, tmp_path: Path
+) -> None:
+    """It says which part is missing, and how old the last article is."""
+    async with start_ready(ingest_url="http://127.0.0.1:9") as gateway, browser_page(tmp_path) as page:
+        await updates.send(an_article())
+        await page.goto(f"{gateway.url}/")
+        await _shows(page, "stalled")
+        assert "ingest" in await page.value("document.getElementById('status-text').textContent")
+        await page.until("document.getElementById('rate').textContent.startsWith('last article')")

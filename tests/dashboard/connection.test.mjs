@@ -5,21 +5,24 @@ import { beforeEach, test } from 'node:test';
 
 import { Connection } from '../../api/dashboard/connection.js';
 import { State } from '../../api/dashboard/state.js';
-import { FakeClock, FakeWebSocket, article } from './fakes.mjs';
+import { FakeClock, FakeGateway, FakeWebSocket, article, settle } from './fakes.mjs';
 
 const HEARTBEAT = { type: 'heartbeat', cursor: 'later' };
 let clock;
 let state;
 let connection;
+let gateway;
 
 beforeEach(() => {
   FakeWebSocket.all = [];
   clock = new FakeClock();
   state = new State();
+  gateway = new FakeGateway();
   connection = new Connection({
     state,
     WebSocket: FakeWebSocket,
-    location: { href: 'https://news.example/', protocol: 'https:' },
+    fetch: gateway.fetch,
+    location: { href: 'https://news.example/', protocol: 'https:', origin: 'https://news.example' },
     clock,
     random: () => 1,
   });
@@ -103,7 +106,7 @@ test('the backoff doubles up to 30 s and starts again after a stable connection'
 
 test('half of the delay is random', () => {
   const early = new Connection({
-    state, WebSocket: FakeWebSocket, location: { href: 'http://x/', protocol: 'http:' }, clock, random: () => 0,
+    state, WebSocket: FakeWebSocket, fetch: gateway.fetch, location: { href: 'http://x/', protocol: 'http:' }, clock, random: () => 0,
   });
   early.connect();
   FakeWebSocket.last.closeWith(1006);
@@ -232,4 +235,122 @@ test('an unknown key stops the connection until another is entered', () => {
   assert.equal(state.status.name, 'connecting');
   FakeWebSocket.last.open();
   assert.deepEqual(FakeWebSocket.last.sent, [{ op: 'auth', key: 'right' }]);
+});
+
+// ---------------------------------------------------------------- where no WebSocket opens
+
+// Two WebSockets in a row fail while the gateway answers other requests.
+async function fallBack(probe) {
+  gateway.probe = probe;
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    FakeWebSocket.last.closeWith(1006);
+    await settle();
+  }
+  return gateway.streams.at(-1);
+}
+
+test('a gateway that cannot be reached is said to be so, and is tried again', async () => {
+  for (const probe of [new TypeError('no network'), 502]) {
+    gateway.probe = probe;
+    FakeWebSocket.last.closeWith(1006);
+    await settle();
+    assert.equal(state.status.name, 'away');
+    assert.ok(state.status.values.seconds >= 1);
+    clock.advance(2_000);
+  }
+  assert.deepEqual(gateway.streams, []);
+});
+
+for (const [probe, status] of [[204, 'noUpgrade'], [405, 'noUpgrade'], [403, 'originRefused']]) {
+  test(`where WebSockets fail and the gateway answers ${probe}, events are read and the status says why`, async () => {
+    const stream = await fallBack(probe);
+    assert.equal(FakeWebSocket.all.length, 2);
+    assert.equal(stream.address.origin + stream.address.pathname, 'https://news.example/v1/events');
+    assert.deepEqual(stream.query, { type: 'article', duplicates: 'show', since: '2026-03-01T11:55:00.000Z' });
+    assert.notEqual(state.status.name, status);
+    stream.open();
+    stream.send(`retry: 2000\n\nid: c1\nevent: heartbeat\ndata: ${JSON.stringify({ type: 'heartbeat', cursor: 'c1' })}\n\n`);
+    await settle();
+    assert.deepEqual(state.status, { name: status, values: { origin: 'https://news.example' } });
+    const text = `id: c2\nevent: article\ndata: ${JSON.stringify(article('غزة'))}\n\n`;
+    // Also in the middle of a letter.
+    const bytes = new TextEncoder().encode(text);
+    const cut = bytes.findIndex((byte) => byte > 127) + 1;
+    stream.controller.enqueue(bytes.slice(0, cut));
+    stream.controller.enqueue(bytes.slice(cut));
+    await settle();
+    assert.deepEqual([...state.articles.keys()], ['غزة']);
+    // It resumes like a WebSocket.
+    stream.end();
+    await settle();
+    assert.equal(state.status.name, 'reconnecting');
+    clock.advance(30_000);
+    assert.equal(gateway.streams.at(-1).query.cursor, 'cursor-غزة');
+  });
+}
+
+test('one failure alone, of a gateway that was just starting, changes nothing', async () => {
+  gateway.probe = 204;
+  FakeWebSocket.last.closeWith(1006);
+  await settle();
+  confirm();
+  FakeWebSocket.last.closeWith(1006);
+  clock.advance(30_000);
+  FakeWebSocket.last.closeWith(1006);
+  await settle();
+  assert.deepEqual(gateway.streams, []);
+});
+
+test('a WebSocket that neither opens nor fails counts as failed after 10 s', async () => {
+  gateway.probe = 204;
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    clock.advance(10_000);
+    connection.checkSilence();
+    await settle();
+  }
+  assert.equal(gateway.streams.length, 1);
+});
+
+test('over events the key is a header, and a wrong one is asked for again', async () => {
+  state.access.key = 'wrong';
+  const stream = await fallBack(204);
+  assert.deepEqual(stream.headers, { Authorization: 'Bearer wrong' });
+  stream.refuse(401, { detail: 'an API key is needed' });
+  await settle();
+  assert.deepEqual(state.access, { key: '', asking: true, refused: true });
+  assert.ok(stream.signal.aborted || clock.waits.length === 0);
+});
+
+test('over events a refusal shows the reason, and a refused cursor is dropped', async () => {
+  let stream = await fallBack(204);
+  stream.refuse(429, { detail: 'one address may have 3 connections at a time', code: 'too_many' });
+  await settle();
+  assert.deepEqual(state.status, {
+    name: 'refused', values: { reason: 'one address may have 3 connections at a time' },
+  });
+  clock.advance(30_000);
+  stream = gateway.streams.at(-1);
+  stream.refuse(410, { detail: 'too old', code: 'cursor_too_old' });
+  await settle();
+  assert.deepEqual(gateway.streams.at(-1).query, { type: 'article', duplicates: 'show' });
+});
+
+test('over events a change of filter opens another stream at the same place', async () => {
+  const stream = await fallBack(204);
+  stream.open();
+  stream.send(`data: ${JSON.stringify(HEARTBEAT)}\n\n`);
+  await settle();
+  state.setLanguage('ar');
+  assert.ok(stream.signal.aborted);
+  assert.deepEqual(gateway.streams.at(-1).query, { type: 'article', duplicates: 'show', language: 'ar', cursor: 'later' });
+});
+
+test('other values of the filters begin again with the last minutes', () => {
+  confirm();
+  FakeWebSocket.last.frame(article('a'));
+  state.setSelection({ source: ['الجزيرة', 'RFI'] });
+  assert.equal(state.articles.size, 0);
+  assert.deepEqual(FakeWebSocket.last.query, {
+    source: 'الجزيرة,RFI', type: 'article', duplicates: 'show', since: '2026-03-01T11:55:00.000Z',
+  });
 });

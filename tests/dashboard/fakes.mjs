@@ -80,6 +80,56 @@ export class FakeWebSocket extends EventTarget {
   }
 }
 
+// The gateway's answer to a probe, and to a request for server-sent events, both made with fetch. A test opens, feeds and
+// ends each stream.
+export class FakeGateway {
+  probe = new TypeError('no network');
+  streams = [];
+
+  fetch = async (address, options) => {
+    if (options.method === 'OPTIONS') {
+      if (this.probe instanceof Error) throw this.probe;
+      return { status: this.probe };
+    }
+    const stream = new FakeEvents(new URL(address), options);
+    this.streams.push(stream);
+    return stream.answer;
+  };
+}
+
+class FakeEvents {
+  constructor(address, { headers, signal }) {
+    Object.assign(this, { address, headers, signal });
+    this.answer = new Promise((resolve) => { this.respond = resolve; });
+    this.body = new ReadableStream({ start: (controller) => { this.controller = controller; } });
+  }
+
+  get query() {
+    return Object.fromEntries(this.address.searchParams);
+  }
+
+  open() {
+    this.respond({ ok: true, status: 200, body: this.body });
+  }
+
+  refuse(status, problem) {
+    this.respond({ ok: false, status, json: async () => problem });
+  }
+
+  send(text) {
+    this.controller.enqueue(new TextEncoder().encode(text));
+  }
+
+  end() {
+    this.controller.close();
+  }
+}
+
+// Lets promises that wait for nothing else go on.
+export async function settle() {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => { setImmediate(resolve); });
+}
+
 // Answers by path. `answers` maps a path to a JSON object, or to { status, headers } for a failure.
 export class FakeFetch {
   requests = [];

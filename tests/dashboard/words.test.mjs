@@ -31,6 +31,8 @@ test('every key that the page or a module names exists, and every key is used', 
   const named = new Set([...page.matchAll(/data-(?:text|label)="(\w+)"/g), ...code.matchAll(/\bt\('(\w+)'/g)].map((match) => match[1]));
   assert.ok(named.size > 30);
   for (const key of named) assert.ok(key in WORDS.en, key);
-  const unused = Object.keys(WORDS.en).filter((key) => !named.has(key) && !new RegExp(`\\b${key}\\b`).test(code));
+  // The names of filters are looked up by the gateway's table.
+  const keys = Object.keys(WORDS.en).filter((key) => !key.startsWith('filter_'));
+  const unused = keys.filter((key) => !named.has(key) && !new RegExp(`\\b${key}\\b`).test(code));
   assert.deepEqual(unused, []);
 });
