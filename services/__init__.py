@@ -18,6 +18,7 @@ zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
 kafka         Kafka clients as Khabar uses them
+header_names  reads records whose header names are not UTF-8
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
 deadletters   dead letters: the record, its cause, retry

@@ -20,9 +20,11 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import kafka_topics
+from services import header_names, kafka_topics
 
 MAX_RECORD_BYTES = 8_388_608
+
+header_names.install()
 
 Headers = list[tuple[str, bytes | None]]
 """Names and values of a record's headers; a foreign producer may write a name without a value."""
