@@ -26,7 +26,7 @@ from faust.types import TP, AppT, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
-from enrich import consumer, stall
+from enrich import stall
 from enrich.stage import (
     COUNTED,
     RECORDS,
@@ -141,7 +141,7 @@ def _faust_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         datadir=settings.data_dir / "faust",
     )
-    app.transport = consumer.transport(app)
+    app.transport = stall.transport(app)
     return app
 
 
@@ -391,7 +391,7 @@ _STAGE_TYPES: Final[dict[str, type[Stage]]] = {
 
 
 async def check_for_stall(
-    member: consumer.CommittedConsumer, detector: StallDetector, idle_topics: set[str], bootstrap: str
+    member: stall.CommittedConsumer, detector: StallDetector, idle_topics: set[str], bootstrap: str
 ) -> None:
     """End a worker that does not read records that wait for it; its supervisor starts it again.
 
@@ -422,7 +422,7 @@ async def _has_records(bootstrap: str, partition: TP, start: int, stop: int) -> 
     return False
 
 
-async def _lags(member: consumer.CommittedConsumer) -> dict[TP, PartitionLag]:
+async def _lags(member: stall.CommittedConsumer) -> dict[TP, PartitionLag]:
     """The lags of this worker's partitions."""
     owned = member.assignment()
     if not owned:
