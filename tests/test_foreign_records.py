@@ -161,28 +161,20 @@ def ordinary(number: int) -> dict[str, Any]:
 
 async def write_foreign(bootstrap: str, chance: random.Random, records: list[tuple[str, Record]]) -> None:
     """Write these records in batches, and a transaction after each batch."""
-    by_topic: dict[tuple[str, int], list[Record]] = {}
+    by_topic: dict[str, list[Record]] = {}
     for topic, record in records:
-        partition = chance.randrange(4) if topic == "articles.raw" else 0
-        by_topic.setdefault((topic, partition), []).append(record)
-    for (topic, partition), batch in by_topic.items():
+        by_topic.setdefault(topic, []).append(record)
+    for topic, batch in by_topic.items():
         codec = chance.choice([None, "gzip", "snappy", "lz4", "zstd"])
-        await foreign.send_batch(
-            bootstrap, topic, batch, codec=codec, timestamp=chance.choice(_RECORD_TIMES), partition=partition
-        )
-    topic, partition = chance.choice(list(by_topic))
-    await foreign.transaction(bootstrap, topic, [b"{}", b"{}"], commit=chance.random() < 0.3, partition=partition)
+        await foreign.send_batch(bootstrap, topic, batch, codec=codec, timestamp=chance.choice(_RECORD_TIMES))
+    await foreign.transaction(bootstrap, chance.choice(list(by_topic)), [b"{}", b"{}"], commit=chance.random() < 0.3)
 
 
 async def end_with_markers(bootstrap: str) -> None:
-    """Every partition ends with the marker of an aborted transaction."""
-    partitions = [(topic.name, 0) for topic in kafka_topics.ALL] + [("articles.raw", at) for at in (1, 2, 3)]
+    """Every topic ends with the marker of an aborted transaction."""
     article = raw(ArticleIn(text="This was never published"), "aborted").encode()
     await asyncio.gather(
-        *(
-            foreign.transaction(bootstrap, topic, [article], commit=False, partition=partition)
-            for topic, partition in partitions
-        )
+        *(foreign.transaction(bootstrap, topic.name, [article], commit=False) for topic in kafka_topics.ALL)
     )
 
 
