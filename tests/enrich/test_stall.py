@@ -153,14 +153,16 @@ async def test_markers_at_the_end_of_a_partition_are_neither_lag_nor_a_stall(
     async def no_lag() -> bool:
         return (await groups.lags(bootstrap, groups.GROUP, [topic]))[topic][1] == 0
 
-    async with clients.producer(bootstrap) as producer:
-        async with running(settings, stages=["group"], intervals=Intervals(stall_check=0.3, stall_timeout=2.0)):
-            await producer.send_and_wait(topic, articles[0].encode())
-            await foreign.transaction(bootstrap, topic, [articles[1].encode()] * 3, commit=False)
-            assert await eventually(partial(published, 1)) == ["0"]
-            await eventually(no_lag, seconds=10)
-            await foreign.transaction(bootstrap, topic, [articles[1].encode()], commit=False)
-            await producer.send_and_wait(topic, articles[2].encode())
-            assert await eventually(partial(published, 2)) == ["0", "2"]
-            await eventually(no_lag, seconds=10)
-            await asyncio.sleep(3)  # longer than a stall may take; a worker that failed does not stop cleanly
+    async with (
+        clients.producer(bootstrap) as producer,
+        running(settings, stages=["group"], intervals=Intervals(stall_check=0.3, stall_timeout=2.0)),
+    ):
+        await producer.send_and_wait(topic, articles[0].encode())
+        await foreign.transaction(bootstrap, topic, [articles[1].encode()] * 3, commit=False)
+        assert await eventually(partial(published, 1)) == ["0"]
+        await eventually(no_lag, seconds=10)
+        await foreign.transaction(bootstrap, topic, [articles[1].encode()], commit=False)
+        await producer.send_and_wait(topic, articles[2].encode())
+        assert await eventually(partial(published, 2)) == ["0", "2"]
+        await eventually(no_lag, seconds=10)
+        await asyncio.sleep(3)  # longer than a stall may take; a worker that failed does not stop cleanly
