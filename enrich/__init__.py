@@ -6,8 +6,7 @@ worker       runs the app as a worker process
 commands     ``khabar enrich``, ``annotate``, ``explain`` and ``rebuild``
 consumer     Faust's consumer with positions that are verified at each assignment
 stage        moves records through a stage: batches, acknowledgements, dead letters, retries
-consumer     Faust's Kafka consumer, for committed records only
-stall        detects partitions that no longer advance although records wait
+stall        reads committed records only, and detects partitions that no longer advance
 annotate     RawArticle → AnnotatedArticle: everything that can be known from one article
 languages/   the registry of languages and their word lists
 text/        cleaning, spacing, boilerplate, language, tokens

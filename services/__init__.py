@@ -24,6 +24,7 @@ progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention
 topic_ids     the ids of topics, which a topic created again does not keep
 kafka         Kafka clients as Khabar uses them
+header_names  reads records whose header names are not UTF-8
 fencing       the write fence of a log: Kafka rejects all writers but the newest
 groups        members and lag of the consumer group
 log_positions where a reader continues when a log was replaced or records were deleted

@@ -124,7 +124,7 @@ def list_letters(as_json: bool, data_dir: Path | None) -> None:
                 }
                 click.echo(terminal.as_json(row))
             else:
-                stage, cause = terminal.escaped(letter.stage), terminal.escaped((letter.cause.splitlines() or [""])[0])
+                stage, cause = terminal.escaped(letter.stage), terminal.escaped(" ".join(letter.cause.split()))
                 click.echo(f"{letter.number:>6}  {letter.time:%Y-%m-%d %H:%M:%S}  {stage[:9]:<9}  {cause[:100]}")
 
     _run(show_all())

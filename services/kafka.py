@@ -23,7 +23,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
-from services import connections, kafka_topics, topic_ids
+from services import connections, header_names, kafka_topics, topic_ids
 from services.connections import client_options
 
 MAX_RECORD_BYTES = 8_388_608
@@ -35,6 +35,8 @@ _FETCH_MS = 500
 log = structlog.get_logger(__name__)
 
 Bootstrap = connections.Bootstrap
+
+header_names.install()
 
 Headers = list[tuple[str, bytes | None]]
 """Names and values of a record's headers; a foreign producer may write a name without a value."""

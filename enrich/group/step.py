@@ -6,16 +6,47 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic_core import from_json, to_json
+from pydantic import Field, TypeAdapter
+from pydantic_core import to_json
 
 from enrich.fingerprint import embedding
-from enrich.group.columns import ROW
-from enrich.group.window import PendingArticle
+from enrich.fingerprint.features import FEATURES
+from enrich.group.columns import ENTITIES, ROW, TOPICS
+from enrich.group.window import LabelledTopic, NamedEntity, PendingArticle
 
 _VERSION = b"\x01"
 _ROW_END = 1 + ROW.itemsize
+# µs since 1970 of a time that can be expressed.
+_MAX_TIME = 250_000_000_000_000_000
+_TIMES = ("received", "published")
+
+_Age = Annotated[int, Field(ge=0, lt=1 << 30)]
+_Time = Annotated[int, Field(gt=-_MAX_TIME, lt=_MAX_TIME)]
+
+
+@dataclass(slots=True)
+class _Rest:
+    """What of a step does not fit into a row."""
+
+    id: str
+    title: str
+    language: str
+    source: str | None
+    entities: Annotated[list[NamedEntity], Field(max_length=ENTITIES)]
+    topics: Annotated[list[LabelledTopic], Field(max_length=TOPICS)]
+    scores: Annotated[list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=TOPICS)]
+    original: str | None
+    age: _Age
+    vector: str | None
+    story: tuple[str, _Age, _Age, _Age, _Time, _Time]
+    merged: list[str]
+    split: tuple[str, list[_Age], _Age, _Time, _Time] | None
+
+
+_REST = TypeAdapter(_Rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,33 +110,32 @@ def decode(entry: bytes) -> GroupStep:
     """The step that ``encode`` wrote. Raises ``ValueError`` for any other bytes."""
     if entry[:1] != _VERSION or len(entry) <= _ROW_END:
         raise ValueError("not an entry of group")
-    try:
-        rest = from_json(entry[_ROW_END:])
-        row = np.frombuffer(entry, ROW, count=1, offset=1)[0]
-        story, age, title_age, size, first, last = rest["story"]
-        split = rest["split"]
-        return GroupStep(
-            PendingArticle(
-                row,
-                rest["id"],
-                rest["title"],
-                rest["language"],
-                rest["source"],
-                [tuple(entity) for entity in rest["entities"]],
-                [tuple(topic) for topic in rest["topics"]],
-                rest["scores"],
-                rest["original"],
-                rest["age"],
-                embedding.unpack(rest["vector"]) if rest["vector"] else None,
-            ),
-            story,
-            age,
-            title_age,
-            size,
-            first,
-            last,
-            rest["merged"],
-            Split(*split) if split else None,
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not an entry of group: {error!r}") from error
+    rest = _REST.validate_json(entry[_ROW_END:])
+    row = np.frombuffer(entry, ROW, count=1, offset=1)[0]
+    if row["features"].max() >= FEATURES or not all(abs(int(row[name])) < _MAX_TIME for name in _TIMES):
+        raise ValueError("not an entry of group: a feature or a time is out of range")
+    story, age, title_age, size, first, last = rest.story
+    split = rest.split
+    return GroupStep(
+        PendingArticle(
+            row,
+            rest.id,
+            rest.title,
+            rest.language,
+            rest.source,
+            rest.entities,
+            rest.topics,
+            rest.scores,
+            rest.original,
+            rest.age,
+            embedding.unpack(rest.vector) if rest.vector else None,
+        ),
+        story,
+        age,
+        title_age,
+        size,
+        first,
+        last,
+        rest.merged,
+        Split(*split) if split else None,
+    )

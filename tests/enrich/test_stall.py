@@ -3,18 +3,22 @@
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from faust.types import TP
 
 from enrich.annotate import annotate
+from enrich.app import Intervals
 from enrich.stall import PartitionLag, StallDetector
+from services import groups, kafka_topics
 from services import kafka as clients
-from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process
 from services.events import Article, ArticleIn
-from tests.enrich.workers import empty_topics
+from services.settings import Settings
+from tests import foreign
+from tests.enrich.workers import empty_topics, running
 from tests.harness import eventually, raw, updates
 
 RAW = TP("articles.raw", 0)
@@ -23,6 +27,7 @@ IDLE = {"articles.raw"}
 # A worker that checks often, and stops reading once a certain file exists.
 _WORKER = """
 import sys
+from functools import partial
 from pathlib import Path
 from enrich import worker
 from enrich.app import Intervals, create_app
@@ -129,3 +134,35 @@ async def test_a_worker_that_reads_nothing_exits_and_the_next_one_goes_on(tmp_pa
             await eventually(lambda: published("after"))
         finally:
             await worker.stop()
+
+
+async def test_markers_at_the_end_of_a_partition_are_neither_lag_nor_a_stall(
+    tmp_path: Path, workers_kafka: Kafka
+) -> None:
+    """Aborted records are never published; the worker commits the offset after their marker, and goes on."""
+    bootstrap = workers_kafka.bootstrap
+    await empty_topics(bootstrap, raw_partitions=1)
+    settings = Settings(kafka=bootstrap, redis="redis://127.0.0.1:9", data_dir=tmp_path, session_timeout=2)
+    topic = kafka_topics.ANNOTATED.name
+    articles = [annotate(raw(ArticleIn(text=f"The ferry to island {n} was late."), f"{n}")) for n in range(3)]
+
+    async def published(count: int) -> list[str]:
+        found = [event.id for event in await updates(bootstrap) if isinstance(event, Article)]
+        return found if len(found) >= count else []
+
+    async def no_lag() -> bool:
+        return (await groups.lags(bootstrap, groups.GROUP, [topic]))[topic][1] == 0
+
+    async with (
+        clients.producer(bootstrap) as producer,
+        running(settings, stages=["group"], intervals=Intervals(stall_check=0.3, stall_timeout=2.0)),
+    ):
+        await producer.send_and_wait(topic, articles[0].encode())
+        await foreign.transaction(bootstrap, topic, [articles[1].encode()] * 3, commit=False)
+        assert await eventually(partial(published, 1)) == ["0"]
+        await eventually(no_lag, seconds=10)
+        await foreign.transaction(bootstrap, topic, [articles[1].encode()], commit=False)
+        await producer.send_and_wait(topic, articles[2].encode())
+        assert await eventually(partial(published, 2)) == ["0", "2"]
+        await eventually(no_lag, seconds=10)
+        await asyncio.sleep(3)  # longer than a stall may take; a worker that failed does not stop cleanly
