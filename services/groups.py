@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from services.errors import SettingsError
+from services.log_positions import Commit
 
 # The one consumer group: every enrich worker is a member.
 GROUP = "khabar"
@@ -54,6 +55,20 @@ async def lags(bootstrap: str, group: str, topics: Sequence[str]) -> dict[str, t
             end + ends[partition],
             lag + ends[partition] - max(oldest[partition], position),
         )
+    return found
+
+
+async def deleted_unread(bootstrap: str, group: str) -> dict[str, int]:
+    """For each topic: how many records Kafka has deleted before the group read them. Raises ``KafkaError``."""
+    async with _admin(bootstrap) as admin:
+        try:
+            committed = await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            return {}
+    found: dict[str, int] = {}
+    for partition, place in committed.items():
+        lost = Commit.decode(place.offset, place.metadata or "").lost
+        found[partition.topic] = found.get(partition.topic, 0) + lost
     return found
 
 
