@@ -4,7 +4,7 @@ What was accepted comes out and is counted as often as it is on ``updates``; wha
 """
 
 import contextlib
-import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
@@ -124,10 +124,10 @@ class World:
 
         await eventually(done)
 
-    def logged(self, event: str) -> list[dict[str, object]]:
-        """The log lines of all workers with this event."""
+    def logged(self, event: str) -> list[dict[str, str]]:
+        """The fields of the log lines of all workers with this event."""
         lines = [line for path in self.base.glob("worker*.log") for line in path.read_text().splitlines()]
-        return [json.loads(line) for line in lines if f'"{event}"' in line]
+        return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines if f" {event} " in line]
 
 
 def _by_source(ids: Collection[str]) -> dict[str, int]:
@@ -170,7 +170,8 @@ async def test_topics_created_again_while_the_worker_runs(world: World) -> None:
     async with world.worker():
         ids = await world.push(20)
         await world.come_out(ids)
-        for topic in (*_ALL, kafka_topics.ENTRIES):
+        # What was published is on earlier topics too, so ``updates`` goes first.
+        for topic in reversed(_ALL):
             known = await clients.read_log_id(world.kafka.bootstrap, topic.name)
             await world.delete(topic)
 
@@ -179,8 +180,6 @@ async def test_topics_created_again_while_the_worker_runs(world: World) -> None:
                     return await clients.read_log_id(world.kafka.bootstrap, name) != old
                 return False
 
-            if topic is kafka_topics.ENTRIES:  # the worker creates it when it needs it
-                await kafka_topics.ensure(world.kafka.bootstrap, raw_partitions=1, replication=1)
             await eventually(again)
             ids += await world.push(4)
             await world.come_out(ids)
@@ -243,8 +242,8 @@ async def test_records_deleted_before_they_were_read_are_reported(world: World) 
     reported = {
         (line["topic"], line["cause"]): line["records_deleted_unread"] for line in world.logged("position_moved")
     }
-    assert reported["articles.raw", "records_deleted"] == 3
-    assert reported["articles.annotated", "records_deleted"] == 2
+    assert reported["articles.raw", "records_deleted"] == "3"
+    assert reported["articles.annotated", "records_deleted"] == "2"
     lost = await groups.deleted_unread(world.kafka.bootstrap, groups.GROUP)
     assert (lost["articles.raw"], lost["articles.annotated"]) == (3, 2)
     assert world.logged("updates_deleted_uncounted")
