@@ -8,7 +8,7 @@ from pathlib import Path
 from faust.types import TP
 
 from enrich.annotate import annotate
-from enrich.stall import PartitionLag, StallDetector
+from enrich.consumer.stall import PartitionLag, StallDetector
 from services import kafka as clients
 from services import kafka_topics
 from services.embedded.kafka import Kafka
