@@ -131,7 +131,7 @@ def _faust_app(settings: Settings) -> WorkerApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        # The position is always verified and set (enrich/consumer/positions.py); the client must never choose another one.
+        # enrich/consumer/positions.py sets each position; the client must never choose another one.
         consumer_auto_offset_reset="none",
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 10,

@@ -106,7 +106,13 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             self.logs = self.logs or dict.fromkeys(log_positions.PIPELINE, "")
             await kafka_topics.ensure_from_settings(settings)
             raise
-        self.logs = self.logs or logs
+        if self.logs is None:
+            self.logs = logs
+        elif self.logs != logs:
+            # What the stages have in memory is of other logs: to commit it for these would skip records.
+            error = LogReplaced(", ".join(sorted(topic for topic in logs if self.logs[topic] != logs[topic])))
+            await self.crash(error)
+            raise error
         partitions = [TopicPartition(*partition) for partition in assigned]
         committed = await consumer._coordinator.fetch_committed_offsets(partitions)
         published = await _published(settings, logs, assigned)
