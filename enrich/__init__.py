@@ -4,9 +4,8 @@
 app          ``create_app``: the Faust app, one agent per stage (annotate, group, aggregate), timers
 worker       runs the app as a worker process
 commands     ``khabar enrich``, ``annotate``, ``explain`` and ``rebuild``
-consumer     Faust's consumer with positions that are verified at each assignment
+consumer/    Faust's consumer: verified positions, detection of stalls
 stage        moves records through a stage: batches, acknowledgements, dead letters, retries
-stall        reads committed records only, and detects partitions that no longer advance
 annotate     RawArticle → AnnotatedArticle: everything that can be known from one article
 languages/   the registry of languages and their word lists
 text/        cleaning, spacing, boilerplate, language, tokens

@@ -26,8 +26,9 @@ from faust.types import TP, AppT, EventT, StreamT
 from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
-from enrich import stall
-from enrich.consumer import WorkerApp, WorkerConsumer, check_logs
+from enrich.consumer import stall
+from enrich.consumer.positions import WorkerApp, WorkerConsumer, check_logs
+from enrich.consumer.stall import PartitionLag, StallDetector, Stalled
 from enrich.stage import (
     COUNTED,
     RECORDS,
@@ -40,7 +41,6 @@ from enrich.stage import (
     retry_until_available,
     source_record,
 )
-from enrich.stall import PartitionLag, StallDetector, Stalled
 from services import kafka, kafka_topics
 from services.clock import CLOCK_SKEW, utc_now
 from services.connections import KafkaServers
@@ -134,7 +134,7 @@ def _faust_app(settings: Settings) -> WorkerApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        # The position is always verified and set (enrich/consumer.py); the client must never choose another one.
+        # enrich/consumer/positions.py sets each position; the client must never choose another one.
         consumer_auto_offset_reset="none",
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 10,

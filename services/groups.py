@@ -11,6 +11,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from services.connections import Bootstrap, client_options
 from services.errors import SettingsError
+from services.log_positions import Commit
 
 # The one consumer group: every enrich worker is a member.
 GROUP = "khabar"
@@ -85,6 +86,20 @@ class StallWatch:
             elif now - since >= STALL_SECONDS:
                 stalled.append(f"{self._stages[topic]} stands still: {lag} records wait for {now - since:.0f} s")
         return stalled
+
+
+async def deleted_unread(bootstrap: Bootstrap, group: str) -> dict[str, int]:
+    """For each topic: how many records Kafka has deleted before the group read them. Raises ``KafkaError``."""
+    async with _admin(bootstrap) as admin:
+        try:
+            committed = await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            return {}
+    found: dict[str, int] = {}
+    for partition, place in committed.items():
+        lost = Commit.decode(place.offset, place.metadata or "").lost
+        found[partition.topic] = found.get(partition.topic, 0) + lost
+    return found
 
 
 async def check_session(bootstrap: Bootstrap, seconds: float) -> None:

@@ -91,7 +91,7 @@ async def test_numbers_have_the_time_since_which_they_are_complete(store: Store,
 
 
 async def test_a_gap_of_which_kafka_keeps_nothing(store: Store, log: Log) -> None:
-    """A log whose records were deleted does not block the records after them."""
+    """A log whose records were deleted does not block the records after them; numbers are incomplete before these."""
     await log.write(*(an_article() for _ in range(10)))
     records = await log.read()
     await make(store, log).apply(records[:2])
@@ -99,6 +99,7 @@ async def test_a_gap_of_which_kafka_keeps_nothing(store: Store, log: Log) -> Non
     await log.write(an_article())
     await make(store, log).apply(await log.read(10))
     assert await counted(store) == 3
+    assert (await store.state(await clients.read_log_id(log.bootstrap, log.topic))).complete.since is not None
 
 
 async def test_a_store_of_another_log_is_counted_again(store: Store, log: Log) -> None:

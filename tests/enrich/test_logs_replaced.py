@@ -3,7 +3,9 @@
 What was accepted comes out and is counted as often as it is on ``updates``; what cannot is reported.
 """
 
-import json
+import contextlib
+import re
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -14,9 +16,10 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import KafkaError
 
+from services import groups, kafka_topics
 from services import kafka as clients
-from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, ArticleIn
@@ -121,10 +124,10 @@ class World:
 
         await eventually(done)
 
-    def logged(self, event: str) -> list[dict[str, object]]:
-        """The log lines of all workers with this event."""
+    def logged(self, event: str) -> list[dict[str, str]]:
+        """The fields of the log lines of all workers with this event."""
         lines = [line for path in self.base.glob("worker*.log") for line in path.read_text().splitlines()]
-        return [json.loads(line) for line in lines if f'"{event}"' in line]
+        return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines if f" {event} " in line]
 
 
 def _by_source(ids: Collection[str]) -> dict[str, int]:
@@ -160,3 +163,144 @@ async def test_a_topic_created_again_while_the_worker_is_stopped(world: World, t
     after = await world.push(8)
     async with world.worker():
         await world.come_out([*before, *after])
+
+
+async def test_topics_created_again_while_the_worker_runs(world: World) -> None:
+    """The worker creates a missing topic, notices that its log is another one, and continues with all that is kept."""
+    async with world.worker():
+        ids = await world.push(20)
+        await world.come_out(ids)
+        # What was published is on earlier topics too, so ``updates`` goes first.
+        for topic in reversed(_ALL):
+            known = await clients.read_log_id(world.kafka.bootstrap, topic.name)
+            await world.delete(topic)
+
+            async def again(name: str = topic.name, old: str = known) -> bool:
+                with contextlib.suppress(KafkaError):
+                    return await clients.read_log_id(world.kafka.bootstrap, name) != old
+                return False
+
+            await eventually(again)
+            ids += await world.push(4)
+            await world.come_out(ids)
+
+
+async def test_annotated_articles_that_were_not_grouped_are_annotated_again(world: World) -> None:
+    """They were only on the deleted topic, and their articles are still on ``articles.raw``."""
+    async with world.worker():
+        before = await world.push(5)
+        await world.come_out(before)
+        await world.all_committed()
+    async with world.worker("annotate"):
+        lost = await world.push(9)
+
+        async def annotated() -> bool:
+            return await world.committed(kafka_topics.RAW) == 14
+
+        await eventually(annotated)
+    await world.delete(kafka_topics.ANNOTATED)
+    async with world.worker():
+        await world.come_out([*before, *lost])
+
+
+async def test_records_deleted_before_they_were_read_are_reported(world: World) -> None:
+    """The worker continues with the oldest kept record; a log line, and the group's commits, have the number."""
+    async with world.worker():
+        first = await world.push(5)
+        await world.come_out(first)
+        await world.all_committed()
+    second = await world.push(10)
+    await world.delete_before(kafka_topics.RAW, 8)
+    async with world.worker("annotate"):
+
+        async def annotated() -> bool:
+            return await world.committed(kafka_topics.RAW) == 15
+
+        await eventually(annotated)
+    await world.delete_before(kafka_topics.ANNOTATED, 7)
+    async with world.worker("group"):
+
+        async def grouped() -> bool:
+            return second[-1] in await world.published()
+
+        await eventually(grouped)
+    async with clients.reader(world.kafka.bootstrap, kafka_topics.UPDATES.name) as reader:
+        newest = await reader.end() - 1
+    await world.delete_before(kafka_topics.UPDATES, newest - 3)
+    store = Store(world.valkey.url)
+    async with world.worker():
+
+        async def counted() -> bool:
+            state = await store.state(await clients.read_log_id(world.kafka.bootstrap))
+            return state.applied >= newest and not state.complete.rebuilding and state.complete.since is not None
+
+        await eventually(counted)
+        assert (await store.top("source", "all", limit=1)).total == 5 + len(
+            [name for name in await world.published() if name in second]
+        )
+    await store.close()
+    reported = {
+        (line["topic"], line["cause"]): line["records_deleted_unread"] for line in world.logged("position_moved")
+    }
+    assert reported["articles.raw", "records_deleted"] == "3"
+    assert reported["articles.annotated", "records_deleted"] == "2"
+    lost = await groups.deleted_unread(world.kafka.bootstrap, groups.GROUP)
+    assert (lost["articles.raw"], lost["articles.annotated"]) == (3, 2)
+    assert world.logged("updates_deleted_uncounted")
+
+
+@pytest.mark.timeout(300)
+async def test_older_copies_that_are_put_back(own_valkey: Valkey, tmp_path: Path) -> None:
+    """Of one partition, of all of Kafka, and of the store: what any of them has comes out, and counts are exact."""
+    kafka = Kafka(tmp_path / "kafka")
+    await kafka.start()
+    await kafka_topics.ensure(kafka.bootstrap, raw_partitions=1, replication=1)
+    world = World(kafka, own_valkey, tmp_path)
+    store = Store(own_valkey.url)
+    log, kept = kafka.directory / "log", tmp_path / "copy"
+
+    async def run(count: int, expected: Collection[str]) -> list[str]:
+        async with world.worker():
+            ids = await world.push(count)
+            await world.come_out([*expected, *ids])
+            await world.all_committed()
+        return ids
+
+    async def put_back(*names: str) -> None:
+        await kafka.stop()
+        for name in names:
+            shutil.rmtree(log / name)
+            shutil.copytree(kept / name, log / name)
+        await kafka.start()
+
+    try:
+        ids = await run(6, [])
+        await kafka.stop()
+        shutil.copytree(log, kept)
+        await kafka.start()
+        ids += await run(9, ids)
+        for partition in ("updates-0", "articles.annotated-0", "articles.raw-0"):
+            await put_back(partition)
+            ids += await run(3, ids)
+        await own_valkey.stop()
+        shutil.copytree(own_valkey.directory, tmp_path / "valkey-copy")
+        await own_valkey.start()
+        ids += await run(3, ids)
+        await own_valkey.stop()
+        shutil.rmtree(own_valkey.directory)
+        shutil.copytree(tmp_path / "valkey-copy", own_valkey.directory)
+        await own_valkey.start()
+        ids += await run(3, ids)
+        # All of Kafka: what was accepted since the copy is gone with it, and the counts no longer include it.
+        await kafka.stop()
+        shutil.rmtree(log)
+        shutil.copytree(kept, log)
+        await kafka.start()
+        await run(20, ids[:6])
+        assert len(await world.published()) == 26
+        state = await store.state(await clients.read_log_id(kafka.bootstrap))
+        assert state.complete.since is not None
+        assert [await store.locate(name) for name in ids[6:]] == [None] * (len(ids) - 6)
+    finally:
+        await store.close()
+        await kafka.stop()

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from enrich.annotate import annotate
 from enrich.app import Intervals
-from enrich.stall import PartitionLag, StallDetector
+from enrich.consumer.stall import PartitionLag, StallDetector
 from services import groups, kafka_topics
 from services import kafka as clients
 from services.embedded.kafka import Kafka

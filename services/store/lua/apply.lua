@@ -214,9 +214,10 @@ end
 
 call('HSET', APPLIED, log, string.format('%d', last))
 call('EXPIRE', APPLIED, 40 * layout.seconds.d)
-if batch.since ~= cjson.null and (first > applied + 1 or call('HEXISTS', STATE, 'unknown_past') == 1) then
+-- All is counted from the first article after the missing records on; until there is one, from now on.
+if first > applied + 1 then call('HSET', STATE, 'unknown_past', 1, 'complete', ARGV[6]) end
+if batch.since ~= cjson.null and call('HDEL', STATE, 'unknown_past') == 1 then
   call('HSET', STATE, 'complete', string.format('%d', batch.since))
-  call('HDEL', STATE, 'unknown_past')
 end
 if batch.sample ~= cjson.null then
   call('HSET', STATE, 'sample', string.format('%d:%d', batch.sample[1], batch.sample[2]))

@@ -60,6 +60,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The consumer's thread. All methods but ``seek_to_committed`` run in it."""
 
     logs: LogIds | None = None
+    """The logs at the first assignment; a worker does not continue with others."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,10 +105,19 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _verify(self, consumer: aiokafka.AIOKafkaConsumer, assigned: set[TP]) -> None:
         settings: Settings = self.app.settings
         try:
-            self.logs = logs = await log_positions.read_log_ids(settings.kafka_servers)
+            logs = await log_positions.read_log_ids(settings.kafka_servers)
         except UnknownTopicOrPartitionError:
+            # Kafka does not assign a topic that was missing; ``check_logs`` then ends the worker.
+            self.logs = self.logs or dict.fromkeys(log_positions.PIPELINE, "")
             await kafka_topics.ensure_from_settings(settings)
             raise
+        if self.logs is None:
+            self.logs = logs
+        elif self.logs != logs:
+            # What the stages have in memory is of other logs: to commit it for these would skip records.
+            error = LogReplaced(", ".join(sorted(topic for topic in logs if self.logs[topic] != logs[topic])))
+            await self.crash(error)
+            raise error
         partitions = [TopicPartition(*partition) for partition in assigned]
         committed = await consumer._coordinator.fetch_committed_offsets(partitions)
         published = await _published(settings, logs, assigned)
@@ -121,7 +131,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             place, cause = await state.resume(partition.topic, partition.partition, known)
             self._commits[TP(*partition)] = place
             self._samples.pop(TP(*partition), None)
-            if known is not None and cause is not None:
+            if known is not None and cause is not None and (place.offset, place.lost) != (known.offset, known.lost):
                 _report(partition, known, place, cause)
             if known is None or cause is not None:
                 # So that the lag, and what is lost, are right at once.
@@ -178,7 +188,7 @@ class _Transport(driver.Transport):  # type: ignore[misc]
 
 
 async def check_logs(app: WorkerApp) -> None:
-    """Verify that the logs are those at the time of the assignment; create topics that were deleted.
+    """Verify that the logs are those at the first assignment; create topics that were deleted.
 
     Raises ``LogReplaced``. An unavailable Kafka is no error.
     """
