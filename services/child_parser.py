@@ -28,8 +28,6 @@ from collections.abc import Callable
 from typing import Final, Literal, NoReturn
 
 MEGABYTE: Final = 1 << 20
-# The memory of a child, its libraries included (RLIMIT_AS).
-MEMORY: Final = 1024 * MEGABYTE
 # A longer result is refused.
 MAX_RESULT: Final = 64 * MEGABYTE
 # On a busy machine a call may take this many times its CPU time, and some seconds more.
@@ -64,11 +62,12 @@ class ParserFailed(Exception):
 class ChildParser:
     """A parser that runs in at most ``children`` processes, which are started when they are needed.
 
-    ``function``: ``package.module:name`` of a function from bytes to bytes. May be called from several threads.
+    ``function``: ``package.module:name`` of a function from bytes to bytes. ``memory``: of each process in bytes, its
+    libraries included (RLIMIT_AS). May be called from several threads.
     """
 
-    def __init__(self, function: str, *, children: int = 1) -> None:
-        self._function = function
+    def __init__(self, function: str, *, memory: int, children: int = 1) -> None:
+        self._command = [sys.executable, "-P", "-m", "services.child_parser", function, str(memory)]
         self._turns = threading.BoundedSemaphore(children)
         self._idle: list[_Child] = []
 
@@ -114,7 +113,7 @@ class ChildParser:
                     return child
                 child.end()
         try:
-            return _Child(self._function)
+            return _Child(self._command)
         except OSError as error:
             raise ParserFailed("died", f"no process can be started: {error}") from error
 
@@ -122,7 +121,7 @@ class ChildParser:
 class _Child:
     """A child process and the socket to it."""
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, command: list[str]) -> None:
         """Start the process and wait until it has imported the function. Raises ``OSError``, ``EOFError``."""
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -130,7 +129,7 @@ class _Child:
                 # Secrets in the settings are none of a parser's business.
                 environment = {name: value for name, value in os.environ.items() if not name.startswith("KHABAR_")}
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "services.child_parser", function],
+                    command,
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     env=environment,
@@ -204,9 +203,9 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
     process.wait()
 
 
-def _run(function: str) -> None:
+def _run(function: str, memory: int) -> None:
     """The child: import the function, then keep one process that serves calls until the parent closes the socket."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in _LIMIT_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -254,4 +253,4 @@ def _respond(connection: socket.socket, kind: int, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    _run(sys.argv[1])
+    _run(sys.argv[1], int(sys.argv[2]))

@@ -7,7 +7,7 @@ import regex
 import structlog
 from prometheus_client import Counter
 
-from services.child_parser import ChildParser, ParserFailed
+from services.child_parser import MEGABYTE, ChildParser, ParserFailed
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +15,8 @@ STRIPPED = Counter("khabar_annotate_html_stripped_total", "Pages of which all te
 
 # Ordinary pages take up to 1.3 s of CPU time a million characters; hostile ones may take hours.
 _CPU_SECONDS, _CPU_SECONDS_A_BYTE = 1.0, 2.5e-6
-_EXTRACTOR = ChildParser("enrich.text.extraction:extract")
+# Pages of the largest size take up to 500 MB, ordinary ones a tenth of it.
+_EXTRACTOR = ChildParser("enrich.text.extraction:extract", memory=640 * MEGABYTE)
 
 # In one pass: whatever a branch has read, it consumes. What is not closed goes to the end, as in browsers.
 _MARKUP = regex.compile(

@@ -9,7 +9,7 @@ from ingest.feeds.feed import Feed, FeedError, is_web_url
 from ingest.feeds.fetch import FeedDocument
 from ingest.producer import MAX_VALUE_BYTES
 from services import kafka_topics
-from services.child_parser import ChildParser, ParserFailed
+from services.child_parser import MEGABYTE, ChildParser, ParserFailed
 from services.clock import utc_now
 from services.deadletters import SourceRecord
 from services.events import ArticleIn
@@ -22,7 +22,7 @@ MAX_ENTRIES = 5_000
 PARSERS: Final = 2
 # An ordinary document of the largest size (``MAX_FEED_BYTES``) takes 3 s of CPU time.
 CPU_SECONDS: Final = 10.0
-_PARSER = ChildParser("ingest.feed_parser:read", children=PARSERS)
+_PARSER = ChildParser("ingest.feed_parser:read", memory=256 * MEGABYTE, children=PARSERS)
 
 
 @dataclass(frozen=True)

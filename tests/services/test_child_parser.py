@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from services import child_parser
-from services.child_parser import ChildParser, ParserFailed
+from services.child_parser import MEGABYTE, ChildParser, ParserFailed
 
 
 @pytest.fixture
 def parser() -> Iterator[ChildParser]:
     """One child that does what it gets."""
-    made = ChildParser("tests.services.parsers:scripted")
+    made = ChildParser("tests.services.parsers:scripted", memory=512 * MEGABYTE)
     yield made
     made.close()
 
@@ -41,7 +41,7 @@ def ends(pid: int) -> bool:
 @pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
 def test_bytes_go_in_and_come_out(size: int) -> None:
     """Data of any size arrives unchanged, also what is larger than a socket's buffer."""
-    parser = ChildParser("tests.services.parsers:echo")
+    parser = ChildParser("tests.services.parsers:echo", memory=512 * MEGABYTE)
     data = os.urandom(size)
     assert parser.parse(data, cpu_seconds=5) == data
     parser.close()
@@ -114,13 +114,13 @@ def test_a_child_killed_by_somebody_else_costs_no_call(parser: ChildParser) -> N
 def test_a_parser_that_cannot_be_imported_is_an_error() -> None:
     """A missing module is an error of the call, not a wait without end."""
     with pytest.raises(ParserFailed) as failed:
-        ChildParser("tests.services.no_such_module:parse").parse(b"", cpu_seconds=1)
+        ChildParser("tests.services.no_such_module:parse", memory=512 * MEGABYTE).parse(b"", cpu_seconds=1)
     assert failed.value.cause == "died"
 
 
 def test_calls_at_the_same_time_share_the_children() -> None:
     """Four threads with two children: each gets its own result."""
-    parser = ChildParser("tests.services.parsers:echo", children=2)
+    parser = ChildParser("tests.services.parsers:echo", memory=512 * MEGABYTE, children=2)
     results: dict[int, bytes] = {}
 
     def work(number: int) -> None:
@@ -149,7 +149,7 @@ def test_children_end_with_their_parent() -> None:
     program = (
         "import threading, time\n"
         "from services.child_parser import ChildParser\n"
-        "parser = ChildParser('tests.services.parsers:scripted', children=2)\n"
+        "parser = ChildParser('tests.services.parsers:scripted', memory=1 << 29, children=2)\n"
         "print(parser.parse(b'pid', cpu_seconds=1).decode(), flush=True)\n"
         "threading.Thread(target=parser.parse, args=(b'spin',), kwargs={'cpu_seconds': 1.0}).start()\n"
         "print(parser.parse(b'pid', cpu_seconds=1).decode(), flush=True)\n"
