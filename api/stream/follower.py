@@ -25,7 +25,8 @@ _BATCH_BYTES = 256_000
 # How often it is checked that Kafka still has the log that was read: Kafka may be stopped, put back from an older copy
 # and written to before the consumer notices.
 _VERIFY_SECONDS = 10.0
-_READ_SECONDS = 10.0
+# Kafka's clients try for 40 s to learn an offset from a broker that has just stopped.
+_READ_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -82,8 +83,10 @@ class Follower:
         await kafka_topics.ensure_from_settings(self._settings)
         log_id = await kafka.read_log_id(bootstrap)
         async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
-            oldest, end = await reader.oldest(), await reader.end()
-            self._position_log(log_id, oldest, end, same=await self._is_same(log_id, reader, oldest, end))
+            async with asyncio.timeout(_READ_SECONDS):
+                oldest, end = await reader.oldest(), await reader.end()
+                same = await self._is_same(log_id, reader, oldest, end)
+            self._position_log(log_id, oldest, end, same=same)
             self._reader = reader
             self._backoff.reset()
             self._check_goal()
@@ -98,7 +101,8 @@ class Follower:
         """Raises ``_Replaced`` when Kafka does not have what was read before."""
         bootstrap = self._settings.kafka_servers
         log_id = await kafka.read_log_id(bootstrap)
-        async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
+        topic = kafka_topics.UPDATES.name
+        async with kafka.reader(bootstrap, topic) as reader, asyncio.timeout(_READ_SECONDS):
             if not await self._is_same(log_id, reader, await reader.oldest(), await reader.end()):
                 raise _Replaced
 
@@ -109,9 +113,8 @@ class Follower:
         last = self._log.last_before(self._log.end)
         if last is None or last.offset < oldest:
             return True
-        async with asyncio.timeout(_READ_SECONDS):
-            async for record in reader.between(last.offset, last.offset + 1):
-                return self.cursors.encode(record.offset, check_of(record)) == last.cursor
+        async for record in reader.between(last.offset, last.offset + 1):
+            return self.cursors.encode(record.offset, check_of(record)) == last.cursor
         return False
 
     def _position_log(self, log_id: str, oldest: int, end: int, *, same: bool) -> None:

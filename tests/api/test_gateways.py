@@ -572,14 +572,20 @@ class _Leg:
     def _check_begin(self, ask: _Ask, position: int, message: dict[str, Any]) -> None:
         assert not ask.is_ping
         if ask.cursor is not None:
-            assert message["cursor"] == ask.cursor
+            self._check_same_start(position, self.log.position(ask.cursor))
         elif ask.since is not None:
             first, last = self.log.since(ask.since)
-            assert first <= position <= last
+            assert position <= last
+            self._check_same_start(min(position, first), first)
         if not self.is_sse:
             shown = {name: sorted(values) for name, values in ask.wanted.items() if name not in {"duplicates", "q"}}
             shown |= {"q": sorted(ask.wanted["q"])} if "q" in ask.wanted else {}
             assert message["filter"] == shown | {"duplicates": ask.wanted.get("duplicates", ["hide"])[0]}
+
+    def _check_same_start(self, position: int, asked: int) -> None:
+        """The cursor of a position is that of the last event before it: between the two there is none."""
+        assert position <= asked
+        assert self.log.matching({"duplicates": ["show"]}, position, asked) == []
 
     def _check_too_old(self, ask: _Ask, message: dict[str, Any], oldest_at_most: int) -> None:
         assert message["code"] == "cursor_too_old"
