@@ -307,4 +307,7 @@ async def reader(bootstrap: str, topic: str, partition: int = 0) -> AsyncIterato
         await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:
-        await consumer.stop()
+        # Without Kafka it may wait for long.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await consumer.stop()
