@@ -364,4 +364,7 @@ async def reader(
         await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:
-        await consumer.stop()
+        # Without Kafka it may wait for long.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await consumer.stop()

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -79,14 +80,11 @@ class Follower:
         return await self._reader.end()
 
     async def _follow(self) -> None:
-        bootstrap = self._settings.kafka_servers
         await kafka_topics.ensure_from_settings(self._settings)
-        log_id = await kafka.read_log_id(bootstrap)
-        async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
-            async with asyncio.timeout(_READ_SECONDS):
-                oldest, end = await reader.oldest(), await reader.end()
-                same = await self._is_same(log_id, reader, oldest, end)
-            self._position_log(log_id, oldest, end, same=same)
+        async with asyncio.timeout(_READ_SECONDS) as limit, self._open() as (log_id, reader):
+            oldest, end = await reader.oldest(), await reader.end()
+            self._position_log(log_id, oldest, end, same=await self._is_same(log_id, reader, oldest, end))
+            limit.reschedule(None)
             self._reader = reader
             self._backoff.reset()
             self._check_goal()
@@ -97,12 +95,17 @@ class Follower:
                     await self._verify()
                     verified = time.monotonic()
 
-    async def _verify(self) -> None:
-        """Raises ``_Replaced`` when Kafka does not have what was read before."""
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[str, kafka.Reader]]:
+        """The id of the log that Kafka has now, and a reader of it."""
         bootstrap = self._settings.kafka_servers
         log_id = await kafka.read_log_id(bootstrap)
-        topic = kafka_topics.UPDATES.name
-        async with kafka.reader(bootstrap, topic) as reader, asyncio.timeout(_READ_SECONDS):
+        async with kafka.reader(bootstrap, kafka_topics.UPDATES.name) as reader:
+            yield log_id, reader
+
+    async def _verify(self) -> None:
+        """Raises ``_Replaced`` when Kafka does not have what was read before."""
+        async with asyncio.timeout(_READ_SECONDS), self._open() as (log_id, reader):
             if not await self._is_same(log_id, reader, await reader.oldest(), await reader.end()):
                 raise _Replaced
 
