@@ -137,9 +137,11 @@ async def produce_batch(
 
 async def _send(producer: AIOKafkaProducer, output: Output) -> "asyncio.Future[RecordMetadata]":
     """The future of a record's metadata; a record that the client itself refuses has one that failed."""
+    # aiokafka writes no record without key and value, as foreign producers do.
+    value = b"" if output.value is None and output.key is None else output.value
     try:
         return await producer.send(  # type: ignore[no-any-return]
-            output.topic, output.value, key=output.key, headers=output.headers, partition=output.partition
+            output.topic, value, key=output.key, headers=output.headers, partition=output.partition
         )
     except _REFUSALS as error:
         failed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()

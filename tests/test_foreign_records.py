@@ -180,8 +180,10 @@ async def end_with_markers(bootstrap: str) -> None:
 
 def successor(system: System, killed: psutil.Process) -> psutil.Process | None:
     """The worker that runs in place of one that was killed, once there is one."""
-    running = system.child("enrich-1")
-    return running if running.pid != killed.pid else None
+    with suppress(psutil.NoSuchProcess):
+        running = system.child("enrich-1")
+        return running if running.pid != killed.pid else None
+    return None
 
 
 @pytest.fixture(scope="module")
