@@ -188,6 +188,8 @@ async def close_redis(client: "Redis") -> None:
 
 def redis_url_with(url: str, *, password: str | None, ca_file: Path | None) -> str:
     """The URL with a password, unless it has one, and with the certificates to trust."""
+    if password is None and ca_file is None:
+        return url
     parts = urlsplit(url)
     userinfo, _, hosts = parts.netloc.rpartition("@")
     if password is not None and ":" not in userinfo:

@@ -100,12 +100,12 @@ class Readiness:
     async def run(self) -> None:
         """Check regularly, so that the metrics are current and a stage that stands still is found; never ends."""
         while True:
+            await asyncio.sleep(_CHECK_SECONDS)
             try:
                 report = await self.report()
                 self._gateway.metrics.note_checks({name: state == _OK for name, state in report.checks.items()})
             except Exception:
                 log.exception("readiness_check_failed")
-            await asyncio.sleep(_CHECK_SECONDS)
 
     async def report(self, *, details: bool = False) -> Ready:
         """The whole report; ``details``: with the errors of checks that failed.
