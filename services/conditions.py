@@ -26,10 +26,10 @@ def disk(data_dir: Path, min_free_bytes: int) -> str:
     try:
         usage = shutil.disk_usage(data_dir)
     except OSError as error:
-        return f"{data_dir}: {error.strerror}"
+        return f"the data directory cannot be read: {error.strerror}"
     if usage.free >= min_free_bytes:
         return OK
-    return f"{usage.free / 1e6:.0f} MB free for {data_dir}, less than {min_free_bytes / 1e6:.0f} MB"
+    return f"{usage.free / 1e6:.0f} MB free for the data, less than {min_free_bytes / 1e6:.0f} MB"
 
 
 def _crash_loops(recorded: dict[str, Any]) -> list[str]:
