@@ -112,7 +112,7 @@ def test_a_full_disk_is_reported(small_disk: Path) -> None:
     with contextlib.suppress(OSError), (small_disk / "full").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(65_536))
-    assert conditions.checks(used)["disk"].startswith(f"0 MB free for {small_disk}, less than 0 MB")
+    assert conditions.checks(used)["disk"].startswith("0 MB free for the data, less than 0 MB")
     with pytest.raises(OSError, match="No space left"):
         instances.publish(small_disk, {"processes": {"x": 1}, "filler": "x" * 10_000})
     assert instances.endpoints(small_disk)["processes"] == {}
