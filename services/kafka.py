@@ -366,7 +366,9 @@ async def reader(
         await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:
-        # Without Kafka it may wait for long.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await consumer.stop()
+        # Without Kafka it may wait for long. It may also raise the CancelledError of a task of its own.
+        stopping = asyncio.create_task(consumer.stop())
+        await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT)
+        if stopping.done() and not stopping.cancelled():
+            stopping.exception()
+        stopping.cancel()

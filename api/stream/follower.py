@@ -63,6 +63,13 @@ class Follower:
                 seconds = self._backoff.next()
             except _Replaced:
                 seconds = 0.0
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # aiokafka let one of its own tasks' out while Kafka was stopping.
+                seconds = self._backoff.next()
+                log.warning("kafka_unavailable", error="the Kafka client was interrupted", retry_seconds=seconds)
             except (KafkaError, OSError, TimeoutError) as error:
                 seconds = self._backoff.next()
                 log.warning("kafka_unavailable", error=repr(error), retry_seconds=seconds)
