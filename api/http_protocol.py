@@ -103,12 +103,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._refusal is not None or self._ended:
             return
-        # The parser keeps a header until it is complete, so unfinished ones are only in this sum. The first input of a
-        # head may begin with the end of another request, and does not count.
+        # The parser keeps a header until it is complete, so unfinished ones are only in this sum. Input that begins
+        # with the end of another request does not count.
         if self._reading_head:
             if self._timer is None:
                 self._start_head()
-            self._head += len(data) if self._head else 1
+            self._head += len(data)
         try:
             self.parser.feed_data(data)
             if self._reading_head and self._head > self.url_bytes + self.header_bytes:
@@ -122,7 +122,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._head = 1
+        self._head = max(self._head, 1)
         self._headers = 0
         super().on_message_begin()
 

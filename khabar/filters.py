@@ -1,8 +1,8 @@
 """The filters of the stream, as one table.
 
 The gateway, its OpenAPI and AsyncAPI documents, its page, webhooks, ``khabar watch`` and ``khabar.connect`` read
-``FILTERS``. To add a filter, add a row (and its keyword to ``FilterValues``). If it compares something that the gateway
-does not yet extract from an event, add that to ``Facets`` in api/stream/stream_event.py.
+``FILTERS``. To add a filter, add a row (and its keyword to ``FilterValues``). If it compares something that the
+gateway does not yet extract from an event, add that to ``Facets`` in api/stream/stream_event.py.
 """
 
 import re
