@@ -9,13 +9,7 @@ from datetime import UTC
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
-    CorruptRecordException,
-    InvalidTimestampError,
     KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    RecordTooLargeError,
-    UnsupportedForMessageFormatError,
 )
 from prometheus_client import Counter
 
@@ -32,17 +26,6 @@ REFUSED = Counter("khabar_ingest_refused_total", "Articles that were refused", [
 # Leaves space for the key, headers and framing of the record.
 MAX_VALUE_BYTES = kafka.MAX_RECORD_BYTES - 16_384
 
-# What Kafka or its client answers when a record itself is the reason: it would do so again at each attempt.
-_REFUSALS = (
-    CorruptRecordException,
-    InvalidTimestampError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    RecordTooLargeError,
-    UnsupportedForMessageFormatError,
-)
-
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _REFUSED_SIZE = "Kafka refuses the article: it is too large"
 
 _FIRST_DELAY = 0.1
@@ -169,7 +152,7 @@ class Intake:
                 if middle:
                     parts += [fitting[middle:], fitting[:middle]]
                     continue
-                by_size = isinstance(error.__cause__, _TOO_LARGE)
+                by_size = isinstance(error.__cause__, kafka.TOO_LARGE)
                 refused[fitting[0]] = _REFUSED_SIZE if by_size else f"Kafka refuses the article: {error}"
                 if by_size:
                     too_large = len(outputs[fitting[0]].value or b"")
@@ -186,8 +169,8 @@ class Intake:
                 await producer.start()
             sent = True
             await kafka.produce_batch(producer, outputs, within=self._timeout)
-        except _REFUSALS as error:
-            raise Refused(_reason(error)) from error
+        except kafka.RecordRefused as error:
+            raise Refused(str(error)) from error.__cause__
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable(_reason(error), sent=sent) from error
         finally:
@@ -236,9 +219,9 @@ class Intake:
                 producer = await self._connected()
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await kafka.produce_batch(producer, outputs, within=left)
-        except _REFUSALS as error:
+        except kafka.RecordRefused as error:
             self._replace(producer, away=False)
-            raise Refused(_reason(error)) from error
+            raise Refused(str(error)) from error.__cause__
         except (KafkaError, OSError, TimeoutError) as error:
             if producer is not None and producer is not self._producer and not self._away:
                 # Another request has discarded the producer, because of a record that Kafka refused.

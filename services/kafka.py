@@ -42,10 +42,9 @@ Headers = list[tuple[str, bytes | None]]
 """Names and values of a record's headers; a foreign producer may write a name without a value."""
 
 # What Kafka or its client answers when the record itself is the reason: it would do so again at each attempt.
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _REFUSALS = (
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    RecordTooLargeError,
+    *TOO_LARGE,
     InvalidTimestampError,
     CorruptRecordException,
     UnsupportedForMessageFormatError,
@@ -129,7 +128,7 @@ async def produce_batch(
     refusal = next((failure for failure in failures if isinstance(failure, _REFUSALS)), None)
     if refusal is not None and fenced is None:
         unwritten = [one for one, result in zip(sent, results, strict=True) if isinstance(result, BaseException)]
-        raise RecordRefused(refusal, unwritten)
+        raise RecordRefused(refusal, unwritten) from refusal
     if failures:
         raise fenced or failures[0]
     return results
