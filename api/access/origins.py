@@ -54,6 +54,8 @@ class Origins:
         """Return when a request with these headers may be served. Raises ``ProblemError`` 403 or 421."""
         if path != _ANY_HOST:
             self._check_host(headers)
+        if path.startswith(_FILES):
+            return
         origin = headers.get("origin")
         if origin is None or "*" in self.listed or origin.lower() in self.listed:
             return
@@ -117,8 +119,7 @@ class AdmissionMiddleware:
             await self._inner(scope, receive, send)
             return
         try:
-            if not scope["path"].startswith(_FILES):
-                self._origins.check(Headers(scope=scope), scope["path"])
+            self._origins.check(Headers(scope=scope), scope["path"])
         except ProblemError as error:
             await _reject(problems.response(error), scope, receive, send)
             return
