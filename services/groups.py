@@ -89,7 +89,7 @@ class StallWatch:
 
 
 async def deleted_unread(bootstrap: Bootstrap, group: str) -> dict[str, int]:
-    """For each topic: how many records Kafka has deleted before the group read them. Raises ``KafkaError``."""
+    """By topic, how many records Kafka has deleted before the group read them, where it has. Raises ``KafkaError``."""
     async with _admin(bootstrap) as admin:
         try:
             committed = await admin.list_consumer_group_offsets(group)
@@ -98,7 +98,8 @@ async def deleted_unread(bootstrap: Bootstrap, group: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for partition, place in committed.items():
         lost = Commit.decode(place.offset, place.metadata or "").lost
-        found[partition.topic] = found.get(partition.topic, 0) + lost
+        if lost:
+            found[partition.topic] = found.get(partition.topic, 0) + lost
     return found
 
 

@@ -13,7 +13,7 @@ from services import conditions, deadletters, kafka_topics
 from services.clock import utc_now
 from services.connections import shown_redis_url
 from services.errors import reason
-from services.groups import GROUP, lags, stable_members
+from services.groups import GROUP, deleted_unread, lags, stable_members
 from services.instances import endpoints
 from services.settings import Settings
 from services.store import WINDOWS, Store
@@ -81,6 +81,7 @@ async def _kafka(settings: Settings) -> dict[str, Any]:
                 for name in names
             },
             "dead_letters": len(await deadletters.numbers(servers)),
+            "lost": await deleted_unread(servers, GROUP),
         }
     except (KafkaError, OSError) as error:
         return {"servers": str(servers), "reachable": False, "workers": 0, "error": reason(error)}
@@ -152,6 +153,8 @@ def render(found: dict[str, Any]) -> str:
         )
     if "dead_letters" in kafka:
         lines.append(f"            dead letters         {kafka['dead_letters']:>9}")
+    for topic, count in kafka.get("lost", {}).items():
+        lines.append(f"            {topic:<20} {count:>9} records were deleted before they were read")
     lines.append(f"store     {store['url']}   {'ok' if store['reachable'] else store['error']}")
     for window, counts in store.get("windows", {}).items():
         lines.append(f"            {window:<4} {counts['articles']:>9} articles   {counts['duplicates']:>7} duplicates")

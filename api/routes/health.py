@@ -22,7 +22,7 @@ from api.gateway import Gateway
 from api.stream.backlog import TooOld, Unavailable
 from services import conditions, kafka_topics
 from services.errors import reason
-from services.groups import StallWatch
+from services.groups import GROUP, StallWatch, deleted_unread
 from services.store import State
 
 log = structlog.get_logger(__name__)
@@ -67,12 +67,14 @@ class Ready(BaseModel):
     """Whether a pushed article would be processed, and the state of each part: ``ok`` or the reason why not.
 
     ``stages`` is there while one stands still, ``disk`` and ``processes`` under ``khabar up``. A reason that may
-    contain internal names is only given with a key that may read; the log has it in any case.
+    contain internal names is only given with a key that may read; the log has it in any case. ``lost``: by topic, how
+    many records Kafka has deleted before they were read.
     """
 
     ready: bool
     checks: dict[str, str]
     aggregates: Counting
+    lost: dict[str, int] = {}
 
 
 @dataclass
@@ -95,6 +97,7 @@ class Readiness:
         self._checking = asyncio.Lock()
         self._stalls = StallWatch(gateway.settings.kafka_servers, _STAGES, time.monotonic)
         self._stalled: list[str] = []
+        self._lost: dict[str, int] = {}
         self._stages_checked_at = float("-inf")
 
     async def run(self) -> None:
@@ -129,7 +132,8 @@ class Readiness:
                 self._log_new(errors)
                 checks = dict(zip(names, reasons, strict=True)) | other
                 ready = checks["kafka"] == checks["ingest"] == _OK
-                self._report = Ready(ready=ready, checks=checks, aggregates=await self._counting(found))
+                counting = await self._counting(found)
+                self._report = Ready(ready=ready, checks=checks, aggregates=counting, lost=self._lost)
                 self._checked_at = time.monotonic()
             return self._report
 
@@ -151,6 +155,7 @@ class Readiness:
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     self._stalled = await self._stalls.check()
+                    self._lost = await deleted_unread(self._gateway.settings.kafka_servers, GROUP)
             except (KafkaError, OSError, TimeoutError):
                 self._stalled = []  # the check of Kafka says so
         stages = {"stages": "; ".join(self._stalled)} if self._stalled else {}

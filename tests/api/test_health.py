@@ -67,6 +67,7 @@ async def test_numbers_are_complete_when_all_is_counted(
                 "ready": True,
                 "checks": {"kafka": "ok", "ingest": "ok", "store": "ok"},
                 "aggregates": {"state": "complete", "complete_since": None, "behind": 0},
+                "lost": {},
             },
         )
         offsets = await updates.send(an_article(), an_article())
