@@ -11,6 +11,7 @@ SHA-256 of all of it; a retry then reads the original from its own topic, while 
 import asyncio
 import contextlib
 import hashlib
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ _OVERHEAD = 64_000
 _MAX_KEY, _MAX_HEADERS = 1_024, 4_096
 _MAX_CAUSE = 4_000
 _TIMEOUT = 30.0
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,8 @@ async def _listed(reader: kafka.Reader, start: int, stop: int) -> set[int]:
             continue
         notes = _notes_of(record)
         source = (notes.get("topic", ""), _number(notes.get("partition")), _number(notes.get("offset")))
-        if source[2] < 0:  # no stage wrote it
-            source = ("", -1, record.offset)
+        if source[2] == _UNKNOWN:  # no stage wrote it
+            source = ("", _UNKNOWN, record.offset)
         if source not in sources:
             sources[source] = record.offset
             numbers[record.offset] = source
@@ -281,8 +284,8 @@ def _notes_of(record: ConsumerRecord) -> dict[str, str]:
 
 
 def _number(text: str | None) -> int:
-    """A number of at most 18 digits; -1 for anything else."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 18 else -1
+    """A number of at most 18 digits; ``_UNKNOWN`` for anything else. What never was on Kafka has negative offsets."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else _UNKNOWN
 
 
 def _time(text: str | None) -> datetime | None:

@@ -68,7 +68,7 @@ class Candidate:
         return SourceRecord(
             topic=kafka_topics.RAW.name,
             partition=-1,
-            offset=-1 - int(digest(self.id, self.fields["title"], self.fields["html"]), 36) % 2**53,
+            offset=-2 - int(digest(self.id, self.fields["title"], self.fields["html"]), 36) % 2**53,
             key=self.id.encode(),
             value=value,
         )

@@ -347,8 +347,11 @@ async def test_stalled_uploads_of_one_client_leave_room_for_others(
             article = {"text": "x" * size, "guid": f"among stalled {client}"}
             token = {"Authorization": f"Bearer {settings.ingest_token}", "Khabar_Client": client}
             assert (await post(json.dumps(article), **token)).status == 202
+        ends = []
         async with asyncio.timeout(10):
-            ends = [(await response.read())[:12] for response in responses]
+            for response in responses:
+                with contextlib.suppress(ConnectionError):
+                    ends.append((await response.read())[:12])
         assert b"HTTP/1.1 408" in ends
 
 
