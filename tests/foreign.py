@@ -7,6 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from services.connections import Bootstrap, client_options
+
 Headers = Sequence[tuple[str | bytes, bytes | None]]
 
 _CODECS = {None: 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -23,7 +25,7 @@ class _Name:
 
 
 async def send_batch(  # noqa: PLR0913 - what a record has
-    bootstrap: str,
+    bootstrap: Bootstrap,
     topic: str,
     records: Iterable[tuple[bytes | None, bytes | None, Headers]],
     *,
@@ -32,7 +34,7 @@ async def send_batch(  # noqa: PLR0913 - what a record has
     partition: int = 0,
 ) -> None:
     """One batch of records (key, value, headers) whose header names may be any bytes, and their values null."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=64_000_000) as producer:
+    async with AIOKafkaProducer(**client_options(bootstrap), max_request_size=64_000_000) as producer:
         batch: Any = producer.create_batch()
         batch._builder = _DefaultRecordBatchBuilderPy(2, _CODECS[codec], False, -1, -1, 0, 64_000_000)
         for key, value, headers in records:
@@ -41,9 +43,11 @@ async def send_batch(  # noqa: PLR0913 - what a record has
         await (await producer.send_batch(batch, topic, partition=partition))
 
 
-async def transaction(bootstrap: str, topic: str, values: Iterable[bytes], *, commit: bool, partition: int = 0) -> None:
+async def transaction(
+    bootstrap: Bootstrap, topic: str, values: Iterable[bytes], *, commit: bool, partition: int = 0
+) -> None:
     """A transaction with these records, committed or aborted: one marker follows them."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"foreign-{uuid.uuid4().hex}")
+    producer = AIOKafkaProducer(**client_options(bootstrap), transactional_id=f"foreign-{uuid.uuid4().hex}")
     await producer.start()
     try:
         await producer.begin_transaction()

@@ -251,4 +251,5 @@ async def _output(code: str, gateway: Running, updates: Updates) -> list[str]:
         task.result()
     task.cancel()
     await asyncio.wait({task})
-    return printed.getvalue().splitlines()
+    # The gateway, which is in this process, logs there too.
+    return [line for line in printed.getvalue().splitlines() if not re.match(r"\d{4}-\d\d-\d\d ", line)]

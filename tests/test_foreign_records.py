@@ -26,6 +26,7 @@ from enrich.group.grouper import Grouper
 from enrich.group.snapshots import EntrySegment
 from services import kafka as clients
 from services import kafka_topics
+from services.connections import Bootstrap, KafkaServers
 from services.events import Article, ArticleIn, Trend
 from services.store import Store
 from tests import foreign
@@ -159,7 +160,7 @@ def ordinary(number: int) -> dict[str, Any]:
     return {"text": f"The council of town {same} met today. {words}", "guid": f"g{number}", "source": SOURCE}
 
 
-async def write_foreign(bootstrap: str, chance: random.Random, records: list[tuple[str, Record]]) -> None:
+async def write_foreign(bootstrap: Bootstrap, chance: random.Random, records: list[tuple[str, Record]]) -> None:
     """Write these records in batches, and a transaction after each batch."""
     by_topic: dict[str, list[Record]] = {}
     for topic, record in records:
@@ -170,7 +171,7 @@ async def write_foreign(bootstrap: str, chance: random.Random, records: list[tup
     await foreign.transaction(bootstrap, chance.choice(list(by_topic)), [b"{}", b"{}"], commit=chance.random() < 0.3)
 
 
-async def end_with_markers(bootstrap: str) -> None:
+async def end_with_markers(bootstrap: Bootstrap) -> None:
     """Every topic ends with the marker of an aborted transaction."""
     article = raw(ArticleIn(text="This was never published"), "aborted").encode()
     await asyncio.gather(
@@ -193,7 +194,8 @@ async def outcome(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Out
     chance, found = random.Random(SEED), Outcome()
     async with up(data_dir) as system:
         endpoints = json.loads((data_dir / "endpoints.json").read_text())
-        bootstrap, store = endpoints["kafka"], Store(endpoints["redis"])
+        bootstrap = KafkaServers(endpoints["kafka"], **endpoints["kafka_access"])
+        store = Store(endpoints["redis"])
         gateway, worker = system.child("api"), system.child("enrich-1")
         cursor = await system.now()
         await end_with_markers(bootstrap)
@@ -222,7 +224,7 @@ async def outcome(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Out
     yield found
 
 
-async def observe(system: System, bootstrap: str, store: Store, cursor: str, found: Outcome) -> None:
+async def observe(system: System, bootstrap: Bootstrap, store: Store, cursor: str, found: Outcome) -> None:
     """Wait until all ordinary articles are published and counted; then look at everything."""
     wanted = set(found.sent)
 
@@ -256,7 +258,7 @@ async def observe(system: System, bootstrap: str, store: Store, cursor: str, fou
         found.streamed = Counter(event["data"]["id"] for event in events if event["data"]["id"] in wanted)
 
 
-async def _articles(bootstrap: str) -> list[Article]:
+async def _articles(bootstrap: Bootstrap) -> list[Article]:
     """The articles on ``updates`` that can be read."""
     found = []
     for record in await log_of(bootstrap, kafka_topics.UPDATES):

@@ -28,8 +28,6 @@ from services.store.webhooks import Full, Webhook
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only()), Depends(may_ask)])
 
 _MAX_BODY_BYTES: Final = 64 * 1024
-# A client that sends its body slower than this is disconnected from.
-_BODY_SECONDS: Final = 20.0
 # Answers differ by key, so they may not be cached.
 _HEADERS = {"Cache-Control": "no-store"}
 

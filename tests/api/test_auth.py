@@ -333,7 +333,7 @@ async def test_an_open_gateway_answers_for_no_other_name(gateway: Running) -> No
 
 async def test_with_keys_any_host_is_served(start: Start) -> None:
     """A page cannot know a key, so the name by which a gateway is reached does not matter."""
-    async with start(api_keys=("secret",)) as gateway:
+    async with start(api_keys=hashed("secret")) as gateway:
         headers = {"Host": "news.example", "X-API-Key": "secret"}
         assert (await gateway.get("/v1/stories", headers=headers))[0] == 200
 

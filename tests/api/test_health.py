@@ -18,6 +18,7 @@ from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
 from tests.api.conftest import Running, Start, Updates, an_article, count, eventually, ids, publish
+from tests.harness import hashed
 
 
 @asynccontextmanager
@@ -225,7 +226,7 @@ async def test_without_kafka_behind_is_unknown(start: Start, valkey: Valkey) -> 
 async def test_errors_of_checks_are_shown_only_with_a_key(start: Start) -> None:
     """They contain internal names; without a key the answer says only which check failed."""
     url = "http://ingest.internal.invalid:8001"
-    async with start(api_keys=("secret",), ingest_url=url) as gateway:
+    async with start(api_keys=hashed("secret"), ingest_url=url) as gateway:
         body = (await gateway.get("/readyz"))[1]
         assert "ingest.internal" not in str(body)
         assert body["checks"]["ingest"].startswith("failed")

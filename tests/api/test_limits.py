@@ -11,6 +11,7 @@ import pytest
 from api.access.auth import Key, Keys
 from api.access.limits import Addresses, Allowance, Allowances, Quota, Reads, TooMany
 from tests.api.conftest import Start, Updates, an_article, ids
+from tests.harness import hashed
 
 
 class Clock:
@@ -260,7 +261,7 @@ def test_reads_a_minute_are_limited_by_key_and_by_address(clock: Clock) -> None:
 
 async def test_reads_over_the_limit_are_429(start: Start) -> None:
     """Each question of a key counts, whatever it is; ``Retry-After`` says when to ask again. Streams do not count."""
-    async with start(api_keys=("one", "other"), max_reads_per_minute=30) as gateway:
+    async with start(api_keys=hashed("one", "other"), max_reads_per_minute=30) as gateway:
         one, other = {"X-API-Key": "one"}, {"X-API-Key": "other"}
         for path in ("/v1/stories", "/v1/aggregates?by=language", "/v1/webhooks"):
             assert (await gateway.get(path, headers=one))[0] == 200

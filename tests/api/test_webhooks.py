@@ -960,7 +960,7 @@ async def test_slow_names_of_one_owner_delay_nobody_else(monkeypatch: pytest.Mon
 
 async def test_a_body_that_never_ends_is_answered(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Creating a webhook waits for its body for a limited time only: 408."""
-    monkeypatch.setattr("api.webhooks.routes._BODY_SECONDS", 0.2)
+    monkeypatch.setattr("services.request_body.GRACE_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(b"POST /v1/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
     async with asyncio.timeout(5):

@@ -19,6 +19,7 @@ from enrich.group.writer import Writer
 from enrich.stage import RecordProducer
 from services import deadletters, kafka_topics
 from services import kafka as clients
+from services.connections import Bootstrap, client_options
 from services.deadletters import SourceRecord
 from services.embedded.kafka import Kafka
 from services.events import AnnotatedArticle, Article, ArticleIn
@@ -37,9 +38,9 @@ async def own(workers_kafka: Kafka, tmp_path: Path) -> AsyncIterator[Settings]:
     yield Settings(kafka=workers_kafka.bootstrap, redis="redis://127.0.0.1:9", data_dir=tmp_path, session_timeout=2)
 
 
-async def limit(bootstrap: str, topic: str, size: int) -> None:
+async def limit(bootstrap: Bootstrap, topic: str, size: int) -> None:
     """The broker refuses larger records on this topic from now on."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
     await admin.start()
     config = {"max.message.bytes": str(size)}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
@@ -51,7 +52,7 @@ def incompressible(size: int) -> str:
     return "".join(map(chr, np.random.default_rng(7).integers(0x4E00, 0x9000, size // 3)))
 
 
-async def letters(bootstrap: str) -> list[deadletters.DeadLetter]:
+async def letters(bootstrap: Bootstrap) -> list[deadletters.DeadLetter]:
     """All dead letters."""
     return [letter async for letter in deadletters.read(bootstrap)]
 

@@ -102,7 +102,7 @@ async def raw(bootstrap: str, *, partitions: int = 4) -> dict[str, list[RawArtic
     """The records of articles.raw, by key, in order."""
     found: dict[str, list[RawArticle]] = {}
     for record in await on_kafka(bootstrap, kafka_topics.RAW.name, partitions):
-        if not record.key.isascii():
+        if record.key is None or not record.key.isascii():
             continue  # not the key of an article: a record of another test on the shared Kafka
         found.setdefault(record.key.decode(), []).append(RawArticle.model_validate_json(record.value))
     return found

@@ -5,10 +5,11 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services import characters
 from services.events import ArticleIn
 from services.identity import article_id, digest
 
-words = st.text(min_size=1, max_size=30).filter(lambda text: text.strip())
+words = st.text(min_size=1, max_size=30).filter(characters.one_line)
 
 
 @settings(max_examples=50, deadline=None)
