@@ -48,7 +48,7 @@ SMALL = {
         "group --hot --articles 1200 --counted 200", (r"without it: \d", r" 800 articles: +[1-9]\d* µs per article")
     ),
     "hostile": Small(
-        "hostile --seconds 0.6 --settle 0.3 --others 5 --only pings filters",
+        "hostile --seconds 0.6 --settle 0.3 --others 5 --no-limits --only pings filters",
         (r"alone +p50", r"spins: [1-9]", r"pings: .*[1-9][\d,]* pings", r"filters: .*[1-9][\d,]* sub", r"alone again"),
     ),
     "queries": Small(
