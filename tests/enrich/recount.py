@@ -1,7 +1,6 @@
 """Counts the log again in the simplest way, and reads what the store counted."""
 
 import re
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import combinations
@@ -15,7 +14,7 @@ Numbers = dict[tuple[str | int, ...], dict[str, int]]
 
 
 class Budgets:
-    """Which ids of the articles of a log, in its order, are counted as ``other``: those beyond the budgets of new ids."""
+    """Decides for the articles of a log, in its order, which ids exceed the budgets of new ids."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, int, str]] = set()
@@ -69,7 +68,10 @@ def named_ids(article: Article) -> dict[str, set[str]]:
 
 
 def recounted(articles: Iterable[Article], edges: dict[str, int]) -> Numbers:
-    """What the store should hold after a log of these articles when ``edges`` are the newest buckets that have left their windows."""
+    """What the store should hold after a log of these articles.
+
+    ``edges``: the newest buckets that have left their windows.
+    """
     buckets: dict[tuple[str | int, ...], Counter[str]] = defaultdict(Counter)
     budgets = Budgets()
     for article in articles:

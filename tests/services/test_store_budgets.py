@@ -65,7 +65,7 @@ async def test_one_source_cannot_fill_the_store(each_store: Store) -> None:
     keys = [key async for key in each_store.redis.scan_iter(f"{layout.TAG}:names:*")]
     names = [name for key in keys for name in await each_store.redis.hkeys(key)]
     assert len(names) == 1_000 + 100 + 2
-    assert [layout.OTHER] == await each_store.names([("entity", layout.OTHER)])
+    assert await each_store.names([("entity", layout.OTHER)]) == [layout.OTHER]
 
 
 async def test_made_up_sources_cannot_fill_the_store(store: Store) -> None:
