@@ -1,5 +1,6 @@
 """A segment of the log, aggregated before it is applied to the store."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from services.store.layout import DAY, PAIRED, SOURCE_DIGITS, STORY_FACETS, Face
 
 # How long ended trends are kept: longer than any cool-down.
 _KEEP_ENDED = timedelta(hours=48)
+# Of these ids there are as many as the gazetteer has; any other id of an entity is made from a name in a text.
+_WIKIDATA_ID = re.compile("Q[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class _ArticleChange:
-    """The changes that one article makes. ``arrived``: seconds since 1970."""
+    """The changes that one article makes. ``arrived``: seconds since 1970; ``local``: entities without Wikidata id."""
 
     offset: int
     id: str
@@ -26,7 +29,9 @@ class _ArticleChange:
     counts: tuple[tuple[str, tuple[str, ...]], ...]
     names: dict[str, str]
     entities: tuple[str, ...]
+    local: tuple[str, ...]
     source: str
+    source_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,10 @@ class Batch:
         names = {topic.id: topic.label for topic in article.topics}
         names |= {entity.id: entity.name for entity in reversed(article.entities)}
         arrived = int(article.received_at.timestamp())
-        self._records.append(_ArticleChange(offset, article.id, arrived, counts, names, entities, _hashed(source)))
+        local = tuple(entity.id for entity in article.entities if not _WIKIDATA_ID.fullmatch(entity.id))
+        self._records.append(
+            _ArticleChange(offset, article.id, arrived, counts, names, entities, local, source, _hashed(source))
+        )
 
     def add_story(self, offset: int, story: Story, arrived_ms: int, encoded: bytes | None = None) -> None:
         """Set the newest state of a story, and list the story by when that state was published (ms since 1970).
@@ -116,6 +124,15 @@ class Batch:
         rest._records = [record for record in self._records if record.offset > offset]
         return rest
 
+    def split(self) -> tuple["Batch", "Batch"]:
+        """Two batches with half of the articles each. The batch must have at least two articles."""
+        articles = [record.offset for record in self._records if isinstance(record, _ArticleChange)]
+        middle = articles[len(articles) // 2]
+        begin = Batch()
+        begin.first, begin.last = self.first, middle - 1
+        begin._records = [record for record in self._records if record.offset < middle]
+        return begin, self.after(middle - 1)
+
     def encode(self) -> bytes:
         """The JSON argument of ``apply.lua``."""
         articles = [record for record in self._records if isinstance(record, _ArticleChange)]
@@ -127,7 +144,9 @@ class Batch:
                 names.setdefault(*name)
         return to_json(
             {
+                "articles": len(articles),
                 "counts": _counts(articles),
+                "first_named": _first_named(articles),
                 "names": _flat(names),
                 "sources": _sources(articles),
                 "places": self._places(),
@@ -175,11 +194,31 @@ def _counts(articles: list[_ArticleChange]) -> list[tuple[int, dict[str, list[st
     ]
 
 
+def _first_named(articles: list[_ArticleChange]) -> dict[str, list[tuple[int, str, list[str]]]]:
+    """Sources and local entities by the minute and source in which the segment first names them on their day."""
+    sources: dict[int, list[str]] = defaultdict(list)
+    entities: dict[tuple[int, str], list[str]] = defaultdict(list)
+    named: set[tuple[int, str, str]] = set()
+    for article in articles:
+        day, minute = article.arrived // DAY, article.arrived // 60
+        if (day, "source", article.source) not in named:
+            named.add((day, "source", article.source))
+            sources[minute].append(article.source)
+        for entity in article.local:
+            if (day, "entity", entity) not in named:
+                named.add((day, "entity", entity))
+                entities[minute, article.source_digest].append(entity)
+    return {
+        "source": [(minute, "*", ids) for minute, ids in sources.items()],
+        "entity": [(minute, source, ids) for (minute, source), ids in entities.items()],
+    }
+
+
 def _sources(articles: list[_ArticleChange]) -> list[tuple[int, list[str]]]:
     days: dict[int, dict[tuple[str, str], None]] = defaultdict(dict)
     for article in articles:
         for entity in article.entities:
-            days[article.arrived // DAY][(entity, article.source)] = None
+            days[article.arrived // DAY][(entity, article.source_digest)] = None
     return [(day, [word for pair in pairs for word in pair]) for day, pairs in days.items()]
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -19,6 +20,12 @@ from services.store.answers import Completeness, Count, RecordLocation, Series, 
 from services.store.batch import Batch
 from services.store.layout import Dimension, Facet, Span, Window
 from services.store.snapshot import RECENT, SEASONS, Counts, Observation, Snapshot
+
+OVER_BUDGET = Counter(
+    "khabar_store_ids_over_budget_total",
+    "Ids of articles that were counted as other: budgets of new ids",
+    ["dimension"],
+)
 
 _LUA = Path(__file__).with_name("lua")
 # Stories that are read at once: parsing them takes the event loop about 5 ms.
@@ -77,11 +84,13 @@ class Store:
 
         ``now``: where the windows of an empty store end. ``gone_after``: the log no longer has the records between
         this offset and the batch. A store of another log or layout is emptied first, and is incomplete from then on.
+        A batch that exceeds a budget of new ids (``layout.NEW_IDS``) is applied in parts.
         Raises ``Gap`` when any other record before the batch was not applied.
         """
         now_ms = int(now.timestamp() * 1000)
+        new = 0
         while len(batch):
-            outcome, applied = await self._run(
+            outcome, applied, *over = await self._run(
                 "apply",
                 (),
                 log,
@@ -93,14 +102,20 @@ class Store:
             )
             match outcome:
                 case "applied":
-                    return len(batch)
+                    for dimension, ids in zip(("source", "entity"), over, strict=True):
+                        if ids:
+                            OVER_BUDGET.labels(dimension).inc(ids)
+                    return new + len(batch)
                 case "seen":
                     batch = batch.after(int(applied))
                 case "no_windows":
                     await self.roll(now)
+                case "crowded":
+                    begin, batch = batch.split()
+                    new += await self.apply(log, begin, now=now, gone_after=gone_after)
                 case _:
                     raise Gap(int(applied))
-        return 0
+        return new
 
     async def roll(self, now: datetime) -> None:
         """Move the end of all windows to this minute, which must not be before their present end."""

@@ -16,6 +16,8 @@ names:ERA:SHARD                hash   entity or topic id → name
 source:DAY:SHARD               hash   entity id → digests of the sources that named it that day; ``*``: six or more
 sources:DAY:ID                 string HyperLogLog of the sources that named an entity that day, if six or more
 sources:ID                     string HyperLogLog of the sources of a story, if two or more
+new:SPAN:START                 hash   how much of the budgets of new ids is used in a minute or day: source digest → its
+                                      local entities; ``other`` → those of sources counted as that; ``*`` → sources
 place:DAY:SHARD                hash   article or story id → offset of its newest record on ``updates``;
                                       ``=ID`` → offset and story to which an article was moved,
                                       ``>ID`` → offset and story into which a story was merged
@@ -66,6 +68,13 @@ SOURCE_DIGITS: Final = 12
 # How many of an article's entities form its pairs: those that it mentions most.
 PAIRED: Final = 3
 MOST_STORIES: Final = 20_000
+# How many ids that are new on their day are counted per minute and per day: of sources, and of local entities (those
+# without a Wikidata id) of one source. Writers choose both kinds of ids. What exceeds a budget is counted as ``OTHER``.
+NEW_IDS: Final[dict[Literal["source", "entity"], dict[Span, int]]] = {
+    "source": {"m": 1_000, "d": 10_000},
+    "entity": {"m": 1_000, "d": 20_000},
+}
+OTHER: Final = "other"
 # What stories are found by.
 Facet = Literal["entity", "language", "topic"]
 STORY_FACETS: Final[tuple[Facet, ...]] = get_args(Facet)
@@ -135,6 +144,8 @@ LAYOUT: Final[dict[str, Any]] = {
     "source": SOURCE_DIGITS,
     "kept": KEPT,
     "stories": MOST_STORIES,
+    "new": NEW_IDS,
+    "other": OTHER,
     "facets": [*STORY_FACETS],
     "seconds": SECONDS,
     "spans": {

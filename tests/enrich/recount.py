@@ -1,8 +1,10 @@
 """Counts the log again in the simplest way, and reads what the store counted."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import combinations
+from typing import Literal
 
 from services.events import Article
 from services.store import Store, layout
@@ -11,8 +13,48 @@ from services.store import Store, layout
 Numbers = dict[tuple[str | int, ...], dict[str, int]]
 
 
-def counted_ids(article: Article) -> dict[str, set[str]]:
-    """The ids that one article counts for, by dimension."""
+class Budgets:
+    """Decides for the articles of a log, in its order, which ids exceed the budgets of new ids."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, int, str]] = set()
+        self._used: Counter[tuple[str, int, str]] = Counter()
+
+    def within(self, article: Article) -> dict[str, set[str]]:
+        """The ids that the next article of the log counts for, by dimension."""
+        ids = named_ids(article)
+        (source,) = ids["source"]
+        budget = f"entities of {source}"
+        if not self._has_room("source", article, source, "sources"):
+            ids["source"], budget = {layout.OTHER}, "entities of sources beyond the budget"
+        over = {
+            entity.id
+            for entity in article.entities
+            if not re.fullmatch("Q[0-9]+", entity.id) and not self._has_room("entity", article, entity.id, budget)
+        }
+        if over:
+            ids["entity"] = ids["entity"] - over | {layout.OTHER}
+        ids["pair"] = {pair for pair in ids["pair"] if over.isdisjoint(pair.split("+"))}
+        return ids
+
+    def _has_room(self, dimension: Literal["source", "entity"], article: Article, name: str, budget: str) -> bool:
+        new = (dimension, layout.bucket("d", article.received_at), name)
+        if new in self._known:
+            return True
+        budgets = {
+            (span, layout.bucket(span, article.received_at), budget): most
+            for span, most in layout.NEW_IDS[dimension].items()
+        }
+        if any(self._used[key] >= most for key, most in budgets.items()):
+            self._known.add((dimension, layout.bucket("d", article.received_at), layout.OTHER))
+            return False
+        self._used.update(budgets.keys())
+        self._known.add(new)
+        return True
+
+
+def named_ids(article: Article) -> dict[str, set[str]]:
+    """The ids that one article names, by dimension."""
     most = sorted(article.entities, key=lambda entity: (-len(entity.mentions), entity.id))[: layout.PAIRED]
     return {
         "total": {"articles", "duplicates"} if article.duplicate_of else {"articles"},
@@ -26,10 +68,14 @@ def counted_ids(article: Article) -> dict[str, set[str]]:
 
 
 def recounted(articles: Iterable[Article], edges: dict[str, int]) -> Numbers:
-    """What the store should hold when ``edges`` are the newest buckets that have left their windows."""
+    """What the store should hold after a log of these articles.
+
+    ``edges``: the newest buckets that have left their windows.
+    """
     buckets: dict[tuple[str | int, ...], Counter[str]] = defaultdict(Counter)
+    budgets = Budgets()
     for article in articles:
-        for dimension, ids in counted_ids(article).items():
+        for dimension, ids in budgets.within(article).items():
             for span in layout.SPANS[dimension]:
                 number = layout.bucket(span, article.received_at)
                 buckets[dimension, span, number].update(ids)

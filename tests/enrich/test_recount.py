@@ -15,12 +15,14 @@ from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.valkey import Valkey
 from services.events import Article, Entity, Topic
-from services.store import Store
+from services.store import Store, layout
 from tests.enrich.recount import recounted, stored
 from tests.enrich.workers import empty_topics
 from tests.harness import eventually, kept_running, service, updates
 
 KILLS = 10
+# A minute of which more ids arrive than the budgets of new ids allow.
+FLOOD = datetime.now(UTC) - timedelta(minutes=90)
 SEED = 7
 
 
@@ -67,6 +69,8 @@ async def test_every_number_is_that_of_a_recount(
     assert numbers.keys() == wanted.keys()
     for key, counts in wanted.items():
         assert numbers[key] == counts, key
+    for dimension in ("entity", "source"):
+        assert numbers[dimension, "all"][layout.OTHER] > 0
     await _sources_are_right(store, published)
     await store.close()
 
@@ -76,6 +80,8 @@ async def _sources_are_right(store: Store, articles: list[Article]) -> None:
     recent = [one for one in articles if (today - one.received_at.date()).days <= 1]
     # Of entities with few sources one hash collision is already more than the error that is allowed.
     for item in (await store.top("entity", "24h", limit=len(articles) // 2_000, sources=True)).items:
+        if item.id == layout.OTHER:
+            continue
         sources = {one.source for one in recent if item.id in {entity.id for entity in one.entities}}
         assert item.sources == pytest.approx(len(sources), rel=0.03, abs=1)
 
@@ -93,13 +99,24 @@ async def _write(bootstrap: str, numbers: range, chance: random.Random) -> int:
     async with clients.producer(bootstrap) as producer:
         for number in numbers:
             age = timedelta(minutes=chance.paretovariate(0.5) - 1) % timedelta(hours=30)
-            article = _article(number, now - age, chance)
+            article = _flooded(_article(number, now - age, chance), number)
             sent = await producer.send(kafka_topics.UPDATES.name, article.encode(), headers=[("type", b"article")])
         return int((await sent).offset)
 
 
+def _flooded(article: Article, number: int) -> Article:
+    """One of eight articles has a made-up source, one of a hundred 150 made-up names, all in one minute."""
+    if number % 8 == 0:
+        return article.model_copy(update={"source": f"made up {number}", "received_at": FLOOD})
+    if number % 100 == 1:
+        names = [Entity(id=f"x{number}-{name}", name="made up", type="PER") for name in range(150)]
+        return article.model_copy(update={"source": "flood", "received_at": FLOOD, "entities": names})
+    return article
+
+
 def _article(number: int, arrived: datetime, chance: random.Random) -> Article:
-    entities = {min(2_000, int(chance.paretovariate(0.7))) for _ in range(chance.randrange(6))}
+    numbers = {min(2_000, int(chance.paretovariate(0.7))) for _ in range(chance.randrange(6))}
+    ids = [f"{'x' if entity % 3 else 'Q'}{entity}" for entity in sorted(numbers)]
     return Article(
         id=f"a{number}",
         revision=1,
@@ -111,7 +128,7 @@ def _article(number: int, arrived: datetime, chance: random.Random) -> Article:
         received_at=arrived,
         language=chance.choice(["ar", "ar", "ar", "en", "fr"]),
         language_score=1.0,
-        entities=[Entity(id=f"Q{entity}", name=f"name {entity}", type="PER") for entity in sorted(entities)],
+        entities=[Entity(id=entity, name=f"name {entity}", type="PER") for entity in ids],
         topics=[Topic(id=f"medtop:{chance.randrange(17):02}000000", label="topic", score=0.5)],
         duplicate_of="another" if chance.random() < 0.15 else None,
         similarity=None,

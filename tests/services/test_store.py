@@ -269,7 +269,8 @@ async def test_every_key_expires(each_store: Store) -> None:
     keys = [key async for key in each_store.redis.scan_iter()]
     kinds = {key.split(":")[1] for key in keys}
     assert kinds == {
-        *("applied", "state", "n", "top", "names", "source", "sources", "place", "story", "stories", "facets", "trends")
+        *("applied", "state", "n", "new", "top", "names", "source", "sources", "place", "story", "stories"),
+        *("facets", "trends"),
     }
     lives = {key: await each_store.redis.ttl(key) for key in keys}
     assert all(0 < life <= 70 * 24 * 3600 for life in lives.values()), lives

@@ -2,7 +2,10 @@
 -- ARGV[1]: the log; ARGV[2], ARGV[3]: first and last offset of the segment; ARGV[4]: the log no longer has the records
 -- between this offset and the first one (-2: it has all).
 -- ARGV[5]: JSON of the aggregated segment:
+--   articles       the number of articles
 --   counts         list of {minute, {dimension: {id, n, id, n, …}}}
+--   first_named    {dimension: list of {minute, field of the budgets, {id, …}}}: ids for which there are budgets, each
+--                  where the segment first names it on its day
 --   names          {id, name, …} of entities and topics
 --   sources        list of {day, {entity, source, …}}, without repeated pairs
 --   places         list of {day, {field, value, …}}
@@ -11,9 +14,10 @@
 --   expire_before  trends that ended before this time (ms since 1970) are removed
 --   sample         {offset, timestamp} of the last record, if it is known
 --   since          when the first article of the segment arrived (ms since 1970), if there is one
--- Returns {'applied', last}. Otherwise nothing was changed: {'seen', applied} when some or all of the segment was
+-- Returns {'applied', last, 0, 0}. Otherwise nothing was changed: {'seen', applied} when some or all of the segment was
 -- applied before, {'gap', applied} when records before it were not applied, {'no_windows', applied} when the store is
--- empty, so that its windows have no end yet.
+-- empty, so that its windows have no end yet, {'crowded', applied} when a budget of new ids is exceeded, and the segment
+-- must be split until it has one article: then {'applied', last, sources, entities} has how many exceeded a budget.
 -- A store of another layout or log is emptied first. ARGV[6]: now (ms since 1970).
 local log, first, last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 adopt(log, ARGV[6])
@@ -31,6 +35,85 @@ local call = redis.call
 -- Call after a field was added: sets the expiry if the key is new too.
 local function expire_if_new(key, expires)
   if call('HLEN', key) == 1 then call('EXPIREAT', key, expires) end
+end
+
+-- By key and field: how much of the budgets is used after this segment.
+local used = {}
+local function used_in(span, minute, field)
+  local key = string.format('%snew:%s:%d', TAG, span, math.floor(minute * 60 / layout.seconds[span]))
+  local fields = used[key] or {}
+  used[key] = fields
+  fields[field] = fields[field] or tonumber(call('HGET', key, field) or '0')
+  return fields
+end
+
+-- By dimension: the ids that exceed a budget, and their number. An id that its day has already needs no budget, so
+-- the result depends only on the records of that day before this one. In a segment of several articles an id that
+-- exceeds a budget where it is first named may be within that of another source: such a segment is split.
+local over, overs = {source = {}, entity = {}}, {source = 0, entity = 0}
+local function use_budgets(dimension, minute, field, ids)
+  local day, shards, budgets = math.floor(minute / 1440), layout.spans[dimension].d.shards, nil
+  for _, id in ipairs(ids) do
+    if call('HEXISTS', bucket_key(dimension, 'd', day, hash(id) % shards), id) == 0 then
+      if not budgets then
+        budgets = {}
+        for span, most in pairs(layout.new[dimension]) do budgets[#budgets + 1] = {used_in(span, minute, field), most} end
+      end
+      local within = true
+      for _, budget in ipairs(budgets) do within = within and budget[1][field] < budget[2] end
+      if within then
+        for _, budget in ipairs(budgets) do budget[1][field] = budget[1][field] + 1 end
+      else
+        over[dimension][id] = true
+        overs[dimension] = overs[dimension] + 1
+      end
+    end
+  end
+end
+
+for _, named in ipairs(batch.first_named.source) do use_budgets('source', unpack(named)) end
+for _, named in ipairs(batch.first_named.entity) do
+  -- Sources that are counted as one have one budget.
+  use_budgets('entity', named[1], overs.source > 0 and layout.other or named[2], named[3])
+end
+
+-- The pairs of a flat list without ids that exceed the budget; instead of them all, ``other`` with this value.
+local function within_budget(flat, ids, value)
+  local kept, replaced = {}, false
+  for at = 1, #flat, 2 do
+    if ids[flat[at]] then
+      replaced = true
+    else
+      kept[#kept + 1] = flat[at]
+      kept[#kept + 1] = flat[at + 1]
+    end
+  end
+  if replaced then
+    kept[#kept + 1] = layout.other
+    kept[#kept + 1] = value
+  end
+  return kept
+end
+
+if overs.source + overs.entity > 0 then
+  if batch.articles > 1 then return {'crowded', applied} end
+  local counts = batch.counts[1][2]
+  counts.source = within_budget(counts.source, over.source, 1)
+  if counts.entity then counts.entity = within_budget(counts.entity, over.entity, 1) end
+  local pairs_within = {}
+  for at = 1, #(counts.pair or {}), 2 do
+    local one, another = string.match(counts.pair[at], '^(.-)%+(.*)$')
+    if not over.entity[one] and not over.entity[another] then
+      pairs_within[#pairs_within + 1] = counts.pair[at]
+      pairs_within[#pairs_within + 1] = 1
+    end
+  end
+  counts.pair = pairs_within
+  for _, named in ipairs(batch.sources) do named[2] = within_budget(named[2], over.entity, named[2][2]) end
+end
+for key, fields in pairs(used) do
+  for field, number in pairs(fields) do call('HSET', key, field, number) end
+  call('EXPIRE', key, layout.kept)
 end
 
 local edges, changed_windows = {}, {}
@@ -223,4 +306,4 @@ if batch.sample ~= cjson.null then
   call('HSET', STATE, 'sample', string.format('%d:%d', batch.sample[1], batch.sample[2]))
 end
 call('EXPIRE', STATE, 40 * layout.seconds.d)
-return {'applied', last}
+return {'applied', last, overs.source, overs.entity}

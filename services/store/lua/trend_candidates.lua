@@ -103,7 +103,8 @@ end
 for _, kind in ipairs({'entity', 'topic', 'story'}) do
   local often, seen, ids = latest_counts(kind), {}, {}
   local function examine(id)
-    if not seen[id] and not returned[kind .. ':' .. id] then
+    -- ``other`` is not one thing that could trend.
+    if id ~= layout.other and not seen[id] and not returned[kind .. ':' .. id] then
       seen[id] = true
       ids[#ids + 1] = id
     end
