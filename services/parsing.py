@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.events import ArticleIn
 
+_MAX_DIGITS = 4_000  # Python itself refuses integers of more than 4,300
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -157,7 +158,7 @@ def _after_space(body: bytes, start: int) -> int:
 def parse(data: bytes) -> object | InvalidArticle:
     """One JSON value in UTF-8 (a byte-order mark is allowed), or why the data is not one."""
     try:
-        parsed: object = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+        parsed: object = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant, parse_int=_integer)
         return parsed
     except UnicodeDecodeError as error:
         return InvalidArticle(f"not UTF-8: {error.reason} at byte {error.start}", malformed=True)
@@ -184,3 +185,9 @@ def check(value: object) -> ArticleIn | InvalidArticle:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} characters, more than {_MAX_DIGITS}")
+    return int(digits)

@@ -30,6 +30,16 @@ def test_json_bodies() -> None:
     assert len(articles(b"[]", most=10)) == 0
 
 
+def test_long_numbers_are_refused_in_plain_words() -> None:
+    """A number of too many digits is not accepted; the message states the limit and nothing about Python."""
+    body = b'{"text": "a"}\n{"text": "b", "x": -' + b"9" * 100_000 + b'}\n{"text": "c", "x": 123}'
+    assert results(articles(body, lines=True, most=10)) == [
+        (0, "a"),
+        (1, "not JSON: a number has 100001 characters, more than 4000"),
+        (2, "c"),
+    ]
+
+
 def test_lines() -> None:
     """Blank lines are skipped and not counted; a line that is not JSON is malformed, the others are parsed."""
     found = articles(b'\xef\xbb\xbf\r\n{"text": "a"}\r\n\n{\n{"text": "b"}', lines=True, most=10)
