@@ -442,6 +442,19 @@ async def test_a_store_of_another_layout_is_emptied(each_store: Store, monkeypat
         await upgraded.close()
 
 
+async def test_what_a_log_has_lost_is_never_called_complete(each_store: Store) -> None:
+    """An older copy of the log was put back: counted again, the numbers are complete from then on only."""
+    await each_store.apply("updates-0", batch_of(0, article(0), article(1)), now=NOW)
+    later = NOW + timedelta(minutes=5)
+    assert await each_store.adopt("updates-0", now=later, replaced=True) == "log"
+    await each_store.apply("updates-0", batch_of(0, article(0)), now=later)
+    await each_store.end_rebuild()
+    assert (await each_store.state("updates-0")).complete == Completeness(later, rebuilding=False)
+    await each_store.clear()
+    await each_store.apply("updates-0", batch_of(0, article(0)), now=later)
+    assert (await each_store.state("updates-0")).complete.since == later
+
+
 async def test_the_position_of_the_store(store: Store) -> None:
     """No position at first; a rebuild in progress is reported with its goal until it ends."""
     state = await store.state("updates-0")

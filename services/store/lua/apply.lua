@@ -300,7 +300,8 @@ call('EXPIRE', APPLIED, 40 * layout.seconds.d)
 -- All is counted from the first article after the missing records on; until there is one, from now on.
 if first > applied + 1 then call('HSET', STATE, 'unknown_past', 1, 'complete', ARGV[6]) end
 if batch.since ~= cjson.null and call('HDEL', STATE, 'unknown_past') == 1 then
-  call('HSET', STATE, 'complete', string.format('%d', batch.since))
+  local since = math.max(batch.since, tonumber(call('HGET', STATE, 'not_before') or 0))
+  call('HSET', STATE, 'complete', string.format('%d', since))
 end
 if batch.sample ~= cjson.null then
   call('HSET', STATE, 'sample', string.format('%d:%d', batch.sample[1], batch.sample[2]))

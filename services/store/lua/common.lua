@@ -6,14 +6,15 @@ local FACETS = TAG .. 'facets'
 
 -- Remove all keys but the webhooks'. Since when all is counted stays: no rebuild can count what came before that.
 local function clear()
-  local complete = redis.call('HGET', STATE, 'complete')
+  local kept = redis.call('HMGET', STATE, 'complete', 'not_before')
   local cursor, removed = '0', 0
   repeat
     local page = redis.call('SCAN', cursor, 'MATCH', TAG .. '*', 'COUNT', 1000)
     cursor = page[1]
     if #page[2] > 0 then removed = removed + redis.call('UNLINK', unpack(page[2])) end
   until cursor == '0'
-  if complete then redis.call('HSET', STATE, 'complete', complete) end
+  if kept[1] then redis.call('HSET', STATE, 'complete', kept[1]) end
+  if kept[2] then redis.call('HSET', STATE, 'not_before', kept[2]) end
   return removed
 end
 
@@ -28,7 +29,8 @@ local function rebuilding()
 end
 
 -- Empty a store that was written in another layout, or that reflects another log than ``log`` (if given); ``replaced``:
--- in any case. Returns why, or false. ``now``: ms since 1970.
+-- in any case, and nothing before now will ever be complete: what the log has lost was counted and cannot be counted
+-- again. Returns why, or false. ``now``: ms since 1970.
 local function adopt(log, now, replaced)
   local logs = log and redis.call('HLEN', APPLIED) or 0
   local cause = false
@@ -40,6 +42,7 @@ local function adopt(log, now, replaced)
   if not cause then return false end
   clear()
   redis.call('HSET', STATE, 'rebuilding', 1)
+  if replaced then redis.call('HSET', STATE, 'not_before', now) end
   if cause == 'log' then redis.call('HSET', STATE, 'unknown_past', 1, 'complete', now) end
   return cause
 end
