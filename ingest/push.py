@@ -154,9 +154,11 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
     body = await _body(request, pushes.settings.max_body_bytes, claim)
     async with pushes.turn:
         sources = pushes.access.sources(request)
-        work = partial(_read, body, kind, pushes.settings, pushes.intake, packed=packed, sources=sources)
+        work = partial(_result, body, kind, pushes.settings, pushes.intake, packed=packed, sources=sources)
         pushed = await run_in_thread(work, name="push")
     del body, work
+    if isinstance(pushed, Refusal):
+        raise pushed
     claim.hold(pushed.size)
     rejected = pushed.rejected
     if not pushed.prepared:
@@ -186,6 +188,17 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
 def _not_of(sources: Collection[str], source: str | None) -> InvalidArticle:
     cause = f"this API key may push articles of {', '.join(sorted(sources))} only, not of {source or 'no source'}"
     return InvalidArticle(cause, "source", forbidden=True)
+
+
+def _result(  # noqa: PLR0913
+    body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool, sources: Collection[str] | None
+) -> "_Pushed | Refusal":
+    """As ``_read``, but return the refusal, without the frames and errors through which it keeps the body in memory."""
+    try:
+        return _read(body, kind, settings, intake, packed=packed, sources=sources)
+    except Refusal as refusal:
+        refusal.__context__ = refusal.__cause__ = None
+        return refusal.with_traceback(None)
 
 
 def _read(  # noqa: PLR0913

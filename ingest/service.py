@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 
 import structlog
 import uvicorn
@@ -14,6 +15,8 @@ from services.settings import Settings, check_ingest_reach
 log = structlog.get_logger(__name__)
 
 _HEADER_BYTES = 65_536
+# Bodies and feeds are parsed in threads: the longest time for which one keeps the event loop from running.
+_SWITCH_SECONDS = 0.001
 
 
 async def _keep_topics(settings: Settings) -> None:
@@ -29,6 +32,7 @@ async def run(settings: Settings) -> None:
     on, or when the file of feeds is not valid.
     """
     check_ingest_reach(settings)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     telemetry.configure(settings, "ingest")
     polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
     # A host name is looked up as IPv4: the gateway's default address of ingest is 127.0.0.1.

@@ -69,7 +69,7 @@ class _Khabar:
 @asynccontextmanager
 async def _running() -> AsyncIterator[_Khabar]:
     with tempfile.TemporaryDirectory() as folder:
-        with (Path(folder) / "log").open("wb") as log:
+        with (Path(folder) / "up.log").open("wb") as log:
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "services", "up", "--port", "0", "--data-dir", folder),
                 stdout=PIPE,
