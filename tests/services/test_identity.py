@@ -9,7 +9,7 @@ from services import characters
 from services.events import ArticleIn
 from services.identity import article_id, digest
 
-words = st.text(min_size=1, max_size=30).filter(characters.one_line)
+words = st.text(min_size=1, max_size=30).filter(lambda text: characters.one_line(text).strip())
 
 
 @settings(max_examples=50, deadline=None)
