@@ -137,7 +137,7 @@ class Intake:
         return refused
 
     async def _write_by_halves(self, outputs: Sequence[kafka.Output]) -> dict[int, str]:
-        """Write records, each part with a producer of its own; return the places of those refused, and why."""
+        """Write records, each part with a new producer; return the places of those refused, and why."""
         refused: dict[int, str] = {}
         too_large = MAX_VALUE_BYTES + 1  # what has this size or more need not be tried
         parts = [list(range(len(outputs)))]

@@ -365,7 +365,7 @@ async def reader(
         await asyncio.sleep(0)
         yield Reader(consumer, assigned)
     finally:
-        # Without Kafka it may wait for long. It may also raise the CancelledError of a task of its own.
+        # Without Kafka it may wait for long. It may also raise the CancelledError of one of its tasks.
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait({stopping}, timeout=CLOSE_TIMEOUT)
         if stopping.done() and not stopping.cancelled():

@@ -65,7 +65,7 @@ def passage(work: Callable[[Passage], object]) -> Work:
 
 
 def annotate(text: str) -> object:
-    """The whole of annotate, except that names are found by rules: the network has a test of its own."""
+    """The whole of annotate, except that names are found by rules: the network has a separate test."""
     raw = RawArticle(id="1", received_at=NOW, source="s", text=f"a {text}")
     return annotating.annotate(raw, recognizer=_no_recognizer())
 

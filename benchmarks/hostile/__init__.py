@@ -37,7 +37,7 @@ it raises the others' p99 by more than 10 ms over that with ``spins``, or the me
 ``upgrades``     100 WebSocket upgrades at a time with a body, too long or too many headers, or too long a URL
 ``slow_bodies``  100 requests at a time whose body never ends
 
-With ``--whole`` a ``khabar up`` of its own runs, and others push an ordinary article every 250 ms, ask the gateway and
+With ``--whole`` a separate ``khabar up`` runs, and others push an ordinary article every 250 ms, ask the gateway and
 ingest for ``/healthz`` every 10 ms, and subscribe. Printed are p99 of both, p99 from push to the subscriber, and the
 memory of each process. A kind fails when it raises p99 of either ``/healthz`` by more than 10 ms over that with
 ``spins``, or the memory of gateway or ingest by more than 150 MB.

@@ -269,7 +269,7 @@ async def test_the_description_of_the_api_in_a_browser(gateway: Running, tmp_pat
 
 
 async def test_the_description_of_the_api_loads_nothing_from_elsewhere(gateway: Running) -> None:
-    """``/docs`` has a policy and files of its own; ``/redoc`` does not exist."""
+    """``/docs`` has its own policy and files; ``/redoc`` does not exist."""
     async with gateway.http.get(f"{gateway.url}/docs") as response:
         page = await response.text()
         assert "default-src 'none'; script-src 'self';" in response.headers["Content-Security-Policy"]

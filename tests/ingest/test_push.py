@@ -296,7 +296,7 @@ async def test_a_body_of_many_values_takes_no_memory(form: bytes, status: int, u
 
 @contextlib.asynccontextmanager
 async def own_service(**settings: object) -> AsyncIterator[tuple[str, psutil.Process]]:
-    """An ingest service in a process of its own, without Kafka."""
+    """An ingest service in a separate process, without Kafka."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         async with service(
