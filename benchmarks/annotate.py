@@ -32,8 +32,8 @@ from enrich.fingerprint.terms import terms
 from enrich.text import boilerplate, cleaning, language, spacing, tokens
 from enrich.topics import classifier
 from enrich.worker import warm_up
+from services.documents.files import read_articles
 from services.events import RawArticle
-from services.files import read_articles
 from services.settings import Settings
 
 SEEDS = Path(__file__).parent.parent / "seeds" / "articles.jsonl"

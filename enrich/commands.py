@@ -59,8 +59,8 @@ def annotate(paths: tuple[str, ...]) -> None:
     from enrich.fingerprint import embedding
     from enrich.text.boilerplate import BoilerplateDetector
     from services.clock import utc_now
+    from services.documents.files import FilesError, read_articles, read_lines
     from services.events import RawArticle
-    from services.files import FilesError, read_articles, read_lines
     from services.identity import article_id
 
     failed = False

@@ -2,12 +2,10 @@
 
 =========== ========================================================================
 producer    writes articles to Kafka: acknowledged, or an error that says why not
-gzipped     bounded decompression of request bodies
 access      who may speak to ingest: the token, the host
 budget      the memory of the bodies, shared between clients
 push        the HTTP API: ``POST /v1/articles``, health and metrics
 feeds/      polling of RSS and Atom feeds
-feed_parser feed documents → entries, in a child process
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
 service     ``khabar ingest``: the push server and the feed poller in one process

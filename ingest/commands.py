@@ -71,7 +71,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     directories. The exit status is 1 when an article was lost or rejected.
     """
     from ingest import replay as replaying
-    from services.files import FilesError
+    from services.documents.files import FilesError
 
     if sum((rate is not None, speed is not None, unpaced)) > 1:
         raise click.UsageError("choose one of --rate, --speed and --unpaced")

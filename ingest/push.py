@@ -16,10 +16,10 @@ from starlette.requests import ClientDisconnect
 
 from ingest.access import Access, NotAdmitted
 from ingest.budget import BodyBudget, Claim, Exhausted
-from ingest.gzipped import Corrupt, Gunzip, Oversized
 from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
 from services import problems, request_body
 from services.blocking import run_in_thread
+from services.decompression import Corrupt, Gunzip, Oversized
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
 from services.parsing import InvalidArticle, MalformedBody, TooMany, articles
 from services.settings import Settings

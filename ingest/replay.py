@@ -20,9 +20,9 @@ from ingest.producer import Intake, TooLarge, Unavailable
 from services.backoff import Backoff
 from services.clock import utc_now
 from services.connections import KafkaServers
+from services.documents.files import Item, read_articles
 from services.errors import reason
 from services.events import ArticleIn
-from services.files import Item, read_articles
 from services.identity import digest
 from services.progress import counted
 

@@ -4,6 +4,7 @@
 settings      environment variables ``KHABAR_*``, checked once at start
 events        the one definition of every record
 identity      the id of an article, computed from what its publisher sent
+documents/    files, pages and feeds of others → articles and text
 parsing       bytes → checked articles, or the reasons why they are invalid
 characters    characters of foreign text that may not pass
 normalization one spelling of Arabic words
@@ -18,7 +19,7 @@ forwarding    the headers with which the gateway forwards a push to ingest
 request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)
-files         reading articles from files and directories
+decompression bounded decompression of untrusted data
 zstd          Zstandard of the standard library, or its backport
 progress      a progress bar for a person at a terminal
 kafka_topics  the Kafka topics: names, partitions, retention

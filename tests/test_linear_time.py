@@ -29,12 +29,12 @@ from enrich.dates import finder
 from enrich.entities import find, recognition
 from enrich.fingerprint import consonants, numbers, signature
 from enrich.fingerprint.terms import terms
-from enrich.text import cleaning, extraction, language, markup, spacing, tokens
+from enrich.text import cleaning, language, spacing, tokens
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
-from ingest import feed_parser
 from services import arabic, normalization
+from services.documents import feed_parser, html_text, page_extraction
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
@@ -82,9 +82,9 @@ def _no_recognizer() -> Any:
 
 
 STAGES: dict[str, Work] = {
-    "strip_tags": markup.strip_tags,
-    "unescape": markup.unescape,
-    "shorten_tags": extraction.shorten_tags,
+    "strip_tags": html_text.strip_tags,
+    "unescape": html_text.unescape,
+    "shorten_tags": page_extraction.shorten_tags,
     "clean_text": cleaning.clean_text,
     "clean_title": cleaning.clean_title,
     "headline": cleaning.headline,

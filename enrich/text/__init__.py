@@ -2,8 +2,6 @@
 
 =================== ================================================================================
 cleaning            HTML and text as received → text as shown
-markup              HTML → text: in a child process within limits, else all text without its tags
-extraction          the main text of a page, by trafilatura; runs in that child process
 spacing             restores spaces that were lost with a line break
 boilerplate         lines that do not belong to the news, by known phrases or learned from repetition
 boilerplate_history the repeated lines of recent articles, loaded when a worker starts

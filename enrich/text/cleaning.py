@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import regex
 
-from enrich.text.markup import text_of_html, unescape
+from services.documents.html_text import text_of_html, unescape
 from services.events import Span
 from services.normalization import compose
 

@@ -22,7 +22,7 @@ MAX_ENTRIES = 5_000
 PARSERS: Final = 2
 # An ordinary document of the largest size (``MAX_FEED_BYTES``) takes 3 s of CPU time.
 CPU_SECONDS: Final = 10.0
-_PARSER = ChildParser("ingest.feed_parser:read", memory=256 * MEGABYTE, children=PARSERS)
+_PARSER = ChildParser("services.documents.feed_parser:read", memory=256 * MEGABYTE, children=PARSERS)
 
 
 @dataclass(frozen=True)

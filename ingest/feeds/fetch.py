@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from ingest.feeds.feed import Feed, FeedError, without_credentials
-from ingest.gzipped import Corrupt, Gunzip, Oversized
 from services.addresses import PrivateAddress, public_socket
+from services.decompression import Corrupt, Gunzip, Oversized
 
 MAX_FEED_BYTES = 5_000_000
 MAX_REDIRECTS = 5

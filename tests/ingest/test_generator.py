@@ -20,8 +20,8 @@ from ingest.commands import generate
 from ingest.generator import LANGUAGES, START, Stream, Truth
 from ingest.generator.names import invented_entity, known_entities
 from services import zstd
+from services.documents.files import find, read_articles
 from services.events import ArticleIn
-from services.files import find, read_articles
 from services.identity import article_id
 
 COUNT = 2_000

@@ -20,10 +20,10 @@ from ingest import replay
 from ingest.commands import replay as command
 from ingest.producer import Intake
 from ingest.replay import Outcome, Plan, TargetError, schedule
+from services.documents.files import FilesError
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.events import ArticleIn
-from services.files import FilesError
 from services.identity import article_id
 from services.settings import Settings
 from tests.harness import eventually

@@ -1,6 +1,6 @@
 """The main text of a page, by trafilatura.
 
-Its time grows with the square of some pages, so only the child process of ``markup`` imports this module.
+Its time grows with the square of some pages, so only the child process of ``html_text`` imports this module.
 """
 
 import regex

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from enrich.text.cleaning import clean
-from enrich.text.extraction import shorten_tags
-from enrich.text.markup import strip_tags, unescape
+from services.documents.html_text import strip_tags, unescape
+from services.documents.page_extraction import shorten_tags
 
 
 def stripped(cause: str) -> float:

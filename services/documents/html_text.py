@@ -1,4 +1,4 @@
-"""HTML → text: the main text by ``extraction`` in a child process, or, where that fails, all text without its tags."""
+"""HTML → text: by ``page_extraction`` in a child process, or, where that fails, all text without its tags."""
 
 import html
 import time
@@ -16,7 +16,7 @@ STRIPPED = Counter("khabar_annotate_html_stripped_total", "Pages of which all te
 # Ordinary pages take up to 1.3 s of CPU time a million characters; hostile ones may take hours.
 _CPU_SECONDS, _CPU_SECONDS_A_BYTE = 1.0, 2.5e-6
 # Pages of the largest size take up to 500 MB, ordinary ones a tenth of it.
-_EXTRACTOR = ChildParser("enrich.text.extraction:extract", memory=640 * MEGABYTE)
+_EXTRACTOR = ChildParser("services.documents.page_extraction:extract", memory=640 * MEGABYTE)
 
 # In one pass: whatever a branch has read, it consumes. What is not closed goes to the end, as in browsers.
 _MARKUP = regex.compile(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.gzipped import Corrupt, Gunzip, Oversized
+from services.decompression import Corrupt, Gunzip, Oversized
 
 
 @settings(deadline=None)

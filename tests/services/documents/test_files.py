@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services import files, zstd
-from services.files import FilesError, read_articles
+from services import zstd
+from services.documents import files
+from services.documents.files import FilesError, read_articles
 
 
 def line(text: str) -> str:

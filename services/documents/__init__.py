@@ -1,0 +1,10 @@
+"""Documents that others wrote, in the forms in which they come: files, pages, feeds → articles and text.
+
+=============== ==================================================================
+files           reading articles from files and directories
+feed            what a feed document holds: the result of feed_parser
+feed_parser     feed documents → entries, in a child process
+html_text       HTML → text
+page_extraction the main text of a whole page, in a child process
+=============== ==================================================================
+"""
