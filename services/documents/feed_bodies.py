@@ -32,6 +32,10 @@ RANKS: Final[dict[str, Rank]] = {
     **dict.fromkeys(("itunes:summary", "itunes:subtitle", "googleplay:description"), 1),
     **dict.fromkeys(("media:description", "media:text"), 2),
 }
+# Of texts of about one length, these are meant as the article.
+_CONTENTS: Final = frozenset(
+    {"content:encoded", "content", "content_html", "fulltext", "full-text", "yandex:full-text"}
+)
 # Of these, a text that the body does not have is the lead of the article.
 _LEADS: Final = frozenset(
     {"description", "summary", "excerpt:encoded", "dc:description", "dcterms:abstract", "abstract"}
@@ -162,7 +166,7 @@ def choose(bodies: Sequence[Body], title: str | None, *, linked: bool) -> Chosen
         real = [body for body in bodies if body.rank == min(one.rank for one in bodies)]
     if not real:
         return Chosen(teaser=linked)
-    best = max(real, key=lambda body: len(body.visible))
+    best = max(real, key=lambda body: len(body.visible) + (LEAD if body.name in _CONTENTS else 0))
     if _is_teaser(best, linked=linked):
         longer = [body for body in bodies if body.rank == 1 and _holds(body.visible, best.visible)]
         best = max([best, *longer], key=lambda body: len(body.visible))
