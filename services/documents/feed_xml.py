@@ -21,10 +21,12 @@ _PLAIN_ENTITY = re.compile(
 # Numbers that mean letters of windows-1252, as in browsers.
 _WINDOWS_REFERENCE = re.compile(r"&#0{0,3}(12[89]|1[34][0-9]|15[0-9]);")
 
+# A character beyond the first plane, as software writes it that counts in halves.
+_HALVES = re.compile(r"&#(5[56][0-9]{3});&#(5[67][0-9]{3});")
 _START = re.compile(r"""<([A-Za-z_][\w.:-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+)>""")
 _SLOPPY_START = re.compile(r"<([A-Za-z_][\w.:-]*+)([^<>]*+)>")
 _END = re.compile(r"</([A-Za-z_][\w.:-]*+)[^<>]*+>")
-_ATTRIBUTE = re.compile(r"""([A-Za-z_][\w.:-]*+)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
+_ATTRIBUTE = re.compile(r"""(?<![\w.:-])([A-Za-z_][\w.:-]*+)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 _REFERENCE = re.compile(r"&(?:(#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,7}|[A-Za-z][A-Za-z0-9]{1,40});)?")
 _XML_NAMES: Final = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
@@ -89,7 +91,7 @@ def parse_xml(text: str) -> tuple[etree._Element | None, list[str]]:
             problem = "it has halves of characters"
     else:
         problem = "a CDATA section is not closed"
-    text = _OUTSIDE_XML.sub("", text)
+    text = _OUTSIDE_XML.sub("", _HALVES.sub(_whole, text) if "&#5" in text else text)
     entities = {name: first or second for name, first, second in _PLAIN_ENTITY.findall(before[:100_000])}
     root = etree.fromstring(mend(text, entities).encode(), _TOLERANT)
     return root, [f"the XML is broken and was mended: {problem[:200]}"]
@@ -272,6 +274,11 @@ class _Mender:
 
 def _windows_letter(found: re.Match[str]) -> str:
     return bytes([int(found[1])]).decode("cp1252", "ignore")
+
+
+def _whole(found: re.Match[str]) -> str:
+    high, low = int(found[1]) - 0xD800, int(found[2]) - 0xDC00
+    return chr(0x10000 + high * 0x400 + low) if 0 <= high < 0x400 and 0 <= low < 0x400 else ""
 
 
 def _escape(text: str, *, quoted: bool = False) -> str:

@@ -246,6 +246,25 @@ def test_broken_references_keep_their_text() -> None:
     assert entry.url == "https://news.example/?a=1&b=2&copy=3"
 
 
+def test_namespaces_that_are_written_otherwise() -> None:
+    """A namespace with another scheme, without its slash, or of nobody's, means what its prefix says."""
+    fields = f"<item><dc:creator>ليلى</dc:creator><content:encoded>{ONE}</content:encoded></item>"
+    for old, new in (("http://purl", "https://purl"), ("content/", "content"), ("http://purl.org/", "urn:x/")):
+        (entry,) = parse(rss(fields).replace(old, new)).entries
+        assert (entry.text, entry.authors) == (ONE, ["ليلى"])
+    (entry,) = parse(
+        atom(f"<entry><summary>{ONE}</summary></entry>").replace("http://www.w3.org/2005/Atom", "urn:x")
+    ).entries
+    assert entry.text == ONE
+
+
+def test_characters_written_in_halves() -> None:
+    """Two references for one character are one; a half alone is none, also in JSON."""
+    assert item("<title>x &#55357;&#56832; &#55357;y</title>").title == "x 😀 y"
+    (entry,) = parse('{"items": [{"title": "x \\ud83d\\ude00 \\ud83d."}]}').entries
+    assert entry.title == "x 😀 \ufffd."
+
+
 # Bodies
 
 
@@ -424,6 +443,7 @@ def test_teasers(text: str, teaser: bool) -> None:
         ("<atom:link rel='self' href='https://news.example/1.xml'/>", None),
         ("<atom:link rel='replies' href='https://x.example/'/><link>/1</link>", "https://news.example/1"),
         ("<enclosure url='https://news.example/a.mp3'/><comments>https://news.example/c</comments>", None),
+        ("<link>www.news.example/1</link>", "https://www.news.example/1"),
         ("<link>mailto:a@b.example</link>", None),
         ("<link>ftp://news.example/1</link>", None),
     ],
