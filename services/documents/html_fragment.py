@@ -238,8 +238,8 @@ class _Text:
             self._close_to(self._places["p"][-1])
         ends = _IMPLIED_ENDS.get(name)
         if ends is not None:
-            least = max((places[-1] for other in ends[1] if (places := self._places.get(other))), default=-1)
-            found = [place for other in ends[0] for place in self._places.get(other, ())[-1:] if place > least]
+            least = max((self._place(other) for other in ends[1]), default=-1)
+            found = [place for other in ends[0] if (place := self._place(other)) > least]
             if found:
                 self._close_to(min(found))
         if name in ("td", "th") and self._places.get("table") and not self._row_is_open():
@@ -247,8 +247,12 @@ class _Text:
             self._push("tr", hidden=False)
 
     def _row_is_open(self) -> bool:
-        rows, tables = self._places.get("tr"), self._places.get("table")
-        return bool(rows) and (not tables or rows[-1] > tables[-1])
+        return self._place("tr") > self._place("table")
+
+    def _place(self, name: str) -> int:
+        """Where the innermost open element of this name is; -1: nowhere."""
+        places = self._places.get(name)
+        return places[-1] if places else -1
 
     def _close_to(self, place: int) -> None:
         """End the open elements from this place on."""

@@ -37,32 +37,22 @@ _NEVER_NEWS = frozenset(
     )
 )
 _NEVER_NEWS_ROLES = frozenset(("navigation", "search", "dialog", "alertdialog", "contentinfo", "complementary"))
-# Parts of ids and of names of classes: elements that are never the article, and those that may hold it when they are
-# long.
-_BANNERS = frozenset(
-    ["cookie", "cookies", "consent", "gdpr", "ccpa", "onetrust", "didomi", "comments", "disqus", "taboola", "outbrain"]
-)
+# Parts of ids and of names of classes. Where an element of such a name has most of the words, it holds the article.
+_COMMENTS = frozenset(("comments", "commentlist", "respond", "disqus", "taboola", "outbrain"))
+_BANNERS = frozenset(("cookie", "cookies", "consent", "gdpr", "ccpa", "onetrust", "didomi"))
 _CHROME = frozenset(
     (
         *("ad", "ads", "advert", "advertisement", "sponsored", "promo", "breadcrumb", "breadcrumbs", "menu", "navbar"),
         *("nav", "navigation", "masthead", "sidebar", "pagination", "footer", "copyright", "toolbar", "skip"),
-        *(
-            "comment",
-            "commentlist",
-            "respond",
-            "share",
-            "sharing",
-            "social",
-            "addthis",
-            "sharedaddy",
-            "tags",
-            "taglist",
-        ),
+        *("comment", "share", "sharing", "social", "addthis", "sharedaddy", "tags", "taglist"),
         *("related", "recommended", "recommendations", "recirc", "trending", "mostread", "popular", "readmore"),
         *("newsletter", "subscribe", "subscription", "paywall", "regwall", "signup", "login", "popup", "modal"),
     )
 )
-_MOST_CHROME_WORDS, _MOST_CHROME_SHARE = 80, 0.3
+_SUSPICIOUS = _COMMENTS | _BANNERS | _CHROME
+# In letters and digits.
+_LARGEST_BANNER, _LARGEST_CHROME = 900, 450
+_MOST_SHARE, _MOST_SHARE_OF_LONG = 0.5, 0.3
 # What holds the article's text where a page has no <article>.
 _BODY_NAMES = frozenset(
     (
@@ -74,8 +64,10 @@ _FEWEST_LINKS, _LINK_SHARE = 3, 0.7
 _BLOCKS = frozenset(
     ["p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "blockquote", "pre", "dd", "dt", "figcaption", "td", "th"]
 )
-# Of the words that trafilatura finds, the least share that the page's own article has.
+# Of the text that trafilatura finds, the least share that the page's own article has.
 _LEAST_SHARE = 0.4
+# How much longer an article may become by what is between its headline and its text.
+_MOST_OF_LEAD = 1.5
 
 
 def extract(markup: bytes) -> bytes:
@@ -123,37 +115,35 @@ def _article(body: HtmlElement, heading: HtmlElement | None) -> str:
     _remove(list(_chrome(body)))
     _remove(list(_lists_of_links(body)))
     found = _found_by_trafilatura(body)
+    parts = _marked_parts(body)
+    if not parts or sum(map(_size, parts)) < _LEAST_SHARE * sum(map(len, found)):
+        parts = [_around(body, found, heading)]
     if heading is not None:
         _remove([heading])
-    parts = _marked_parts(body)
-    known = sum(_words(part) for part in parts)
-    if known < _LEAST_SHARE * sum(len(_WORD.findall(line)) for line in found):
-        parts = _parts_around(body, found)
     return fragment_text("".join(_serialized(body, parts, found)))
 
 
 def _chrome(body: HtmlElement) -> Iterator[HtmlElement]:
     """The elements that do not belong to the article, by what they are or are named."""
-    total = _words(body)
+    total = _size(body)
     for element in body.iterdescendants():
         tag = element.tag
         if tag in _NEVER_NEWS or element.get("role") in _NEVER_NEWS_ROLES:
             yield element
             continue
         names = _name_parts(element)
-        suspect = tag in ("header", "footer", "aside", "form") or bool(names & (_BANNERS | _CHROME))
-        if not suspect or tag in ("main", "article", "p", "blockquote") or _holds_article(element):
+        suspect = tag in ("header", "footer", "aside", "form") or bool(names & _SUSPICIOUS)
+        if not suspect or tag in ("main", "article", "blockquote") or _holds_article(element, names):
             continue
-        if (
-            tag == "footer"
-            or names & _BANNERS
-            or (tag in ("header", "aside", "form") and not _is_inside_article(element))
-        ):
+        size = _size(element)
+        share = size / total if total else 0
+        if tag == "footer" or names & _COMMENTS or (tag in ("header", "aside") and not _is_inside_article(element)):
             yield element
-        elif names & _CHROME or tag == "form":
-            words = _words(element)
-            if words <= _MOST_CHROME_WORDS or words <= total * _MOST_CHROME_SHARE:
+        elif names & _BANNERS or tag == "form":
+            if size <= _LARGEST_BANNER or share <= _MOST_SHARE:
                 yield element
+        elif names & _CHROME and share <= (_MOST_SHARE if size <= _LARGEST_CHROME else _MOST_SHARE_OF_LONG):
+            yield element
 
 
 def _name_parts(element: HtmlElement) -> set[str]:
@@ -161,8 +151,11 @@ def _name_parts(element: HtmlElement) -> set[str]:
     return set(_NAME_PART.findall(names.lower())) if len(names) > 1 else set()
 
 
-def _holds_article(element: HtmlElement) -> bool:
-    return any(True for _ in element.iterdescendants("h1", "article", "main"))
+def _holds_article(element: HtmlElement, names: set[str]) -> bool:
+    """Whether a suspicious element has the article in it; comments and links to articles may be in ``<article>``."""
+    if any(True for _ in element.iterdescendants("h1", "main")):
+        return True
+    return not names & _COMMENTS and any(not _is_teaser(article) for article in element.iterdescendants("article"))
 
 
 def _is_inside_article(element: HtmlElement) -> bool:
@@ -172,7 +165,7 @@ def _is_inside_article(element: HtmlElement) -> bool:
 def _lists_of_links(body: HtmlElement) -> Iterator[HtmlElement]:
     for element in body.iterdescendants("ul", "ol", "div", "section", "table"):
         links = [link for link in element.iterdescendants("a") if link.get("href")]
-        if len(links) >= _FEWEST_LINKS and sum(map(_words, links)) >= _LINK_SHARE * _words(element) > 0:
+        if len(links) >= _FEWEST_LINKS and sum(map(_size, links)) >= _LINK_SHARE * _size(element) > 0:
             yield element
 
 
@@ -194,12 +187,12 @@ def _found_by_trafilatura(body: HtmlElement) -> set[str]:
 
 def _marked_parts(body: HtmlElement) -> list[HtmlElement]:
     """The parts that the page marks as its articles, in order."""
-    articles = [article for article in _outermost(body.iterdescendants("article")) if _words(article)]
+    articles = [article for article in _outermost(body.iterdescendants("article")) if _size(article)]
     # A headline that is a link leads to another page, unless all are so.
     own = [article for article in articles if not _is_teaser(article)]
     if own:
         return own
-    mains = [main for main in body.xpath(".//main | .//*[@role='main']") if _words(main)]
+    mains = [main for main in body.xpath(".//main | .//*[@role='main']") if _size(main)]
     bodies = [
         element
         for element in body.iterdescendants()
@@ -214,27 +207,39 @@ def _is_teaser(article: HtmlElement) -> bool:
     if heading is None:
         return False
     links = [*heading.iterdescendants("a"), *heading.iterancestors("a")]
-    return any(_words(link) >= _words(heading) for link in links)
+    return any(_size(link) >= _size(heading) > 0 for link in links)
 
 
-def _parts_around(body: HtmlElement, found: set[str]) -> list[HtmlElement]:
-    """The smallest part of the page with all that trafilatura found; of a page without any, all of it."""
+def _around(body: HtmlElement, found: set[str], heading: HtmlElement | None) -> HtmlElement:
+    """The smallest part of the page with all that trafilatura found; of a page without any, all of it.
+
+    With the headline in it, unless that takes in much else: a lead is between the headline and the article.
+    """
     holders = [element for element in body.iterdescendants(*_BLOCKS) if _key(_line(element)) in found]
     if not holders:
-        return [body]
-    common = [body, *_path(holders[0], body)]
-    for holder in holders[1:]:
-        path = [body, *_path(holder, body)]
-        common = [one for one, other in zip(common, path, strict=False) if one is other]
+        return body
+    part = _common(body, holders)
+    if heading is not None and body in heading.iterancestors():
+        wider = _common(body, [heading, *holders])
+        if _size(wider) - _size(heading) <= _MOST_OF_LEAD * _size(part):
+            return wider
+    return part
+
+
+def _common(body: HtmlElement, elements: list[HtmlElement]) -> HtmlElement:
+    """The innermost element that holds all of these and is no paragraph itself."""
+    common = _path(elements[0], body)
+    for element in elements[1:]:
+        common = [one for one, other in zip(common, _path(element, body), strict=False) if one is other]
     while len(common) > 1 and common[-1].tag in _BLOCKS:
         common.pop()
-    return [common[-1]]
+    return common[-1]
 
 
 def _path(element: HtmlElement, body: HtmlElement) -> list[HtmlElement]:
-    """The elements from below ``body`` down to this one."""
+    """The elements from ``body`` down to this one."""
     path = [element, *element.iterancestors()]
-    return path[: path.index(body)][::-1]
+    return path[: path.index(body) + 1][::-1]
 
 
 def _serialized(body: HtmlElement, parts: list[HtmlElement], found: set[str]) -> Iterator[str]:
@@ -269,8 +274,9 @@ def _line(element: HtmlElement) -> str:
     return " ".join(element.text_content().split())
 
 
-def _words(element: HtmlElement) -> int:
-    return len(_WORD.findall(element.text_content()))
+def _size(element: HtmlElement) -> int:
+    """The number of letters and digits."""
+    return len(_key(element.text_content()))
 
 
 def _key(line: str) -> str:
