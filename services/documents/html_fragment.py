@@ -234,8 +234,9 @@ class _Text:
 
     def _close_implied(self, name: str) -> None:
         """End the elements that cannot hold ``name``; begin a row where a cell has none."""
-        if name in _BLOCKS and self._places.get("p"):
-            self._close_to(self._places["p"][-1])
+        paragraph = self._place("p")
+        if name in _BLOCKS and paragraph >= 0 and not self._is_in_hidden_element(after=paragraph):
+            self._close_to(paragraph)
         ends = _IMPLIED_ENDS.get(name)
         if ends is not None:
             least = max((self._place(other) for other in ends[1]), default=-1)
@@ -248,6 +249,11 @@ class _Text:
 
     def _row_is_open(self) -> bool:
         return self._place("tr") > self._place("table")
+
+    def _is_in_hidden_element(self, *, after: int) -> bool:
+        """Whether the hidden part is an element such as ``<template>``, in which a block ends nothing outside."""
+        at = self._hidden_from
+        return at is not None and at > after and self._open[at] in _HIDDEN_ELEMENTS
 
     def _place(self, name: str) -> int:
         """Where the innermost open element of this name is; -1: nowhere."""
