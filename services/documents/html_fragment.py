@@ -3,7 +3,7 @@
 Every word that a browser shows is kept, in order. Left out: what a browser hides (scripts, ``display: none``, ``rt`` of
 ruby), what stands in for other content (``noscript``, text inside ``video``), and readers' comments. The time and the
 memory are linear in the length for any input, because no tree is built: HTML parsers take quadratic time, and some
-memory, on nested formatting. ``benchmarks/html.py`` compares it with libraries.
+memory, on nested formatting.
 
 Blocks become paragraphs, ``<br>`` and rows become lines, the cells of a row are separated by `` | ``, items of lists
 begin with ``• ``. In a table for layout (cells of several lines or long ones) each cell has lines of its own.
@@ -97,7 +97,7 @@ _LONGEST_CELL = 200
 
 _ESCAPED_TAG = regex.compile(
     r"</(?:p|div|span|a|b|i|u|em|strong|h[1-6]|ul|ol|li|table|tr|td|blockquote|figure|font|section|article)\s*+>"
-    r"|<(?:br|hr|img|p|div)(?:\s[^<>]*+|/)?>",
+    r"|<(?:br|hr|img|p|div)(?:\s[^<>]*+|/)?>|<!--|<!\[CDATA\[",
     flags=regex.IGNORECASE,
 )
 _CODE = regex.compile(r"<(?:pre|code|samp|kbd)(?=[\s/>])", flags=regex.IGNORECASE)

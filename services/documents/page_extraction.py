@@ -30,12 +30,8 @@ _CONFIG.set("DEFAULT", "MIN_OUTPUT_SIZE", "0")
 _WORD = regex.compile(r"\w+")
 _NAME_PART = regex.compile(r"[a-z0-9]+")
 
-_NEVER_NEWS = frozenset(
-    (
-        *("script", "style", "noscript", "template", "nav", "dialog", "button", "select", "textarea"),
-        *("iframe", "svg", "amp-ad", "amp-sidebar"),
-    )
-)
+_NO_TEXT = frozenset(("script", "style", "noscript", "template", "iframe", "svg", "amp-ad"))
+_NEVER_NEWS = _NO_TEXT | frozenset(("nav", "dialog", "button", "select", "textarea", "amp-sidebar"))
 _NEVER_NEWS_ROLES = frozenset(("navigation", "search", "dialog", "alertdialog", "contentinfo", "complementary"))
 # Parts of ids and of names of classes. Where an element of such a name has most of the words, it holds the article.
 _COMMENTS = frozenset(("comments", "commentlist", "respond", "disqus", "taboola", "outbrain"))
@@ -64,10 +60,11 @@ _FEWEST_LINKS, _LINK_SHARE = 3, 0.7
 _BLOCKS = frozenset(
     ["p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "blockquote", "pre", "dd", "dt", "figcaption", "td", "th"]
 )
+_CONTAINERS = frozenset(("div", "section", "article", "main", "table", "ul", "ol", "dl", "form", "header", "figure"))
 # Of the text that trafilatura finds, the least share that the page's own article has.
 _LEAST_SHARE = 0.4
-# How much longer an article may become by what is between its headline and its text.
-_MOST_OF_LEAD = 1.5
+# Letters and digits between a headline and the article, above which they are something else.
+_LONGEST_LEAD = 1_500
 
 
 def extract(markup: bytes) -> bytes:
@@ -112,15 +109,21 @@ def _first(page: HtmlElement, *paths: str) -> str:
 
 def _article(body: HtmlElement, heading: HtmlElement | None) -> str:
     """The text of the article, without its heading."""
-    _remove(list(_chrome(body)))
-    _remove(list(_lists_of_links(body)))
+    chrome = list(_chrome(body))
+    _remove(chrome)
+    menus = list(_lists_of_links(body))
+    _remove(menus)
+    if not menus and all(element.tag in _NO_TEXT for element in chrome):
+        # A document without a site around it, such as a letter.
+        _remove([] if heading is None else [heading])
+        return fragment_text(tostring(body, encoding="unicode"))
     found = _found_by_trafilatura(body)
     parts = _marked_parts(body)
     if not parts or sum(map(_size, parts)) < _LEAST_SHARE * sum(map(len, found)):
-        parts = [_around(body, found, heading)]
-    if heading is not None:
+        parts = [_around(body, found)]
+    if heading is not None and not set(parts).isdisjoint(heading.iterancestors()):
         _remove([heading])
-    return fragment_text("".join(_serialized(body, parts, found)))
+    return fragment_text("".join(_serialized(body, parts, found, heading)))
 
 
 def _chrome(body: HtmlElement) -> Iterator[HtmlElement]:
@@ -210,20 +213,10 @@ def _is_teaser(article: HtmlElement) -> bool:
     return any(_size(link) >= _size(heading) > 0 for link in links)
 
 
-def _around(body: HtmlElement, found: set[str], heading: HtmlElement | None) -> HtmlElement:
-    """The smallest part of the page with all that trafilatura found; of a page without any, all of it.
-
-    With the headline in it, unless that takes in much else: a lead is between the headline and the article.
-    """
+def _around(body: HtmlElement, found: set[str]) -> HtmlElement:
+    """The smallest part of the page with all that trafilatura found; of a page without any, all of it."""
     holders = [element for element in body.iterdescendants(*_BLOCKS) if _key(_line(element)) in found]
-    if not holders:
-        return body
-    part = _common(body, holders)
-    if heading is not None and body in heading.iterancestors():
-        wider = _common(body, [heading, *holders])
-        if _size(wider) - _size(heading) <= _MOST_OF_LEAD * _size(part):
-            return wider
-    return part
+    return _common(body, holders) if holders else body
 
 
 def _common(body: HtmlElement, elements: list[HtmlElement]) -> HtmlElement:
@@ -242,17 +235,42 @@ def _path(element: HtmlElement, body: HtmlElement) -> list[HtmlElement]:
     return path[: path.index(body) + 1][::-1]
 
 
-def _serialized(body: HtmlElement, parts: list[HtmlElement], found: set[str]) -> Iterator[str]:
-    """The markup of the parts, and of blocks outside them that trafilatura found, in the page's order."""
+def _serialized(
+    body: HtmlElement, parts: list[HtmlElement], found: set[str], heading: HtmlElement | None
+) -> Iterator[str]:
+    """The markup of the parts and of the lead above them, in the page's order.
+
+    The lead: what is between the headline and the parts, and what trafilatura found outside them.
+    """
     chosen = set(parts)
     pending = [body]
+    # What may be the lead, once the headline has been seen.
+    lead: list[HtmlElement] | None = None
     while pending:
         element = pending.pop()
-        if element in chosen or (element.tag in _BLOCKS and _key(_line(element)) in found):
-            # A division of its own: parts are apart.
-            yield f"<div>{tostring(element, encoding='unicode', with_tail=False)}</div>"
-        else:
+        if element is heading:
+            lead = []
+            continue
+        is_block = element.tag in _BLOCKS or _is_leaf(element)
+        if element in chosen or (is_block and _key(_line(element)) in found):
+            if lead and sum(map(_size, lead)) <= _LONGEST_LEAD:
+                yield from map(_apart, lead)
+            lead = None
+            yield _apart(element)
+        elif not is_block:
             pending.extend(reversed(element))
+        elif lead is not None:
+            lead.append(element)
+
+
+def _apart(element: HtmlElement) -> str:
+    """The markup of an element in a division of its own."""
+    return f"<div>{tostring(element, encoding='unicode', with_tail=False)}</div>"
+
+
+def _is_leaf(element: HtmlElement) -> bool:
+    """Whether a division has only text and inline elements."""
+    return element.tag == "div" and not any(child.tag in _BLOCKS or child.tag in _CONTAINERS for child in element)
 
 
 def _outermost(elements: Iterable[HtmlElement]) -> Iterator[HtmlElement]:

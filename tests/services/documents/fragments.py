@@ -118,7 +118,7 @@ _BLOCKS = st.sampled_from(
             "<address>{}</address>",
             "<div>{}</p></div>",
         ),
-        *("<pre>{}</pre>", "<br>{}<br/>", "{}<hr>", "<ul><li>{}</ul>", "<dl><dt>{}</dl>", "<aside>{}</aside>"),
+        *("<pre>{}</pre>", "<br>{}<br/>", "<hr>{}<hr/>", "<ul><li>{}</ul>", "<dl><dt>{}</dl>", "<aside>{}</aside>"),
         *("<table><tr><td>{}</table>", "<form>{}</form>", '<div class="comment-count">{}</div>', "<main>{}</main>"),
     ]
 )

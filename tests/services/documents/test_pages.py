@@ -100,6 +100,24 @@ def test_names_of_chrome_on_what_holds_the_article() -> None:
     has_only_the_news(read_page(page(site, news, content)).text, site, news.lead, *news.paragraphs)
 
 
+def test_a_lead_outside_the_article_element() -> None:
+    """The lead and the key points between headline and ``<article>`` belong to it."""
+    site, news = SITES["en"], NEWS["en"]
+    points = "".join(f"<li>{text}</li>" for text in news.paragraphs[:2])
+    body = "".join(f"<p>{text}</p>" for text in news.paragraphs[2:])
+    content = f"""<main><h1>{news.headline}</h1><p class="lead">{news.lead}</p><ul>{points}</ul>
+    <article>{body}</article></main>"""
+    has_only_the_news(read_page(page(site, news, content)).text, site, news.lead, *news.paragraphs)
+
+
+def test_a_document_without_a_site_around_it() -> None:
+    """A body in ``<html>``, as some feeds and letters have it: all of its words are kept."""
+    news = NEWS["en"]
+    body = f"{news.lead}<br><div><p>{news.paragraphs[0]}</p><p>{news.paragraphs[1]}</p></div>{news.paragraphs[2]}"
+    text = read_page(f"<html><head><style>p {{}}</style></head><body>{body}</body></html>").text
+    assert text.split("\n\n") == [news.lead, *news.paragraphs[:3]]
+
+
 def test_a_short_flash() -> None:
     """A page with one sentence of news is read."""
     site, news = SITES["ar"], NEWS["ar"]
