@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import regex
 
-_ATTRIBUTES = r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
+_ATTRIBUTES = r"""(?:[^<>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
 # In one pass: whatever a branch has read, it consumes. What is not closed goes to the end, as in browsers.
 _TOKEN = regex.compile(
     rf"""
@@ -22,7 +22,7 @@ _TOKEN = regex.compile(
     | <!\[CDATA\[ | \]\]>
     | <(?P<raw>script|style|title|textarea|iframe|noscript|noembed|noframes)(?=[\s/>]){_ATTRIBUTES}
       (?:(?<=/)>|.*?(?:</(?P=raw)(?=[\s/>])[^>]*+>?|\Z))
-    | <(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:_-]{{0,40}}+)(?P<attributes>{_ATTRIBUTES})>?
+    | <(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:_-]{{0,40}}+)(?P<attributes>{_ATTRIBUTES})(?P<closed>>?)
     | <[!?/][^>]*+>?
     """,
     flags=regex.VERBOSE | regex.DOTALL | regex.IGNORECASE,
@@ -129,9 +129,10 @@ def fragment_text(markup: str) -> str:
 
 @dataclass(slots=True)
 class _Row:
-    """A row of a table that is open: the numbers of the first line of it and of each cell."""
+    """A row of a table that is open: the numbers of its first line and of each cell's, and the breaks before it."""
 
     first: int
+    breaks: int
     cells: list[int] = field(default_factory=list)
     nested: bool = False
 
@@ -162,7 +163,10 @@ class _Text:
             name = token["name"]
             if name is not None:
                 name = name.lower()
-                if token["end"]:
+                if not token["closed"] and at < len(markup) and "=" not in token["attributes"]:
+                    # "a<b", not a tag; a tag has no "<".
+                    self._add(token.group())
+                elif token["end"]:
                     self._end(name)
                 else:
                     self._start(name, token["attributes"])
@@ -226,7 +230,7 @@ class _Text:
 
     def _push(self, name: str, hidden: bool) -> None:
         if name == "tr":
-            self._rows.append(_Row(len(self._lines)))
+            self._rows.append(_Row(len(self._lines), self._break))
         if hidden and self._hidden_from is None:
             self._hidden_from = len(self._open)
         self._places.setdefault(name, []).append(len(self._open))
@@ -292,8 +296,9 @@ class _Text:
             texts.pop()
         first = next(number for number, cell in enumerate(texts) if cell)
         lines[row.first :] = [_SEPARATOR.join(texts[first:])]
-        del self._breaks[row.first + 1 :]
-        self._break = max(self._break, _LINE)
+        # Paragraphs in the cells do not set the row off.
+        self._breaks[row.first :] = [row.breaks]
+        self._break = _LINE
 
     def _add(self, chunk: str) -> None:
         if self._hidden_from is not None:

@@ -111,7 +111,7 @@ _INLINE = st.sampled_from(
 _BLOCKS = st.sampled_from(
     [
         *("<p>{}</p>", "<div>{}</div>", "<h2>{}</h2>", "<blockquote>{}</blockquote>", "<section>{}</section>"),
-        *("<article>{}</article>", "<figure><figcaption>{}</figcaption></figure>", "<center>{}</center>", "<p>{}"),
+        *("<article>{}</article>", "<figure><figcaption>{}</figcaption></figure>", "<center>{}</center>"),
         *(
             "<details><summary>{}</summary></details>",
             "<P dir='rtl'>{}</P>",
@@ -131,6 +131,7 @@ _ROWS = st.sampled_from(
         ("<table>\n<tbody><tr>", "\n<th>", "", "</table>"),
         ("<table>", "<tr><td>", "", "</table>"),
         ("<table border=1>", "<tr><td></td><td>", "</td><td></td></tr>\n", "</table>"),
+        ("<div>", "<p>", "", "</div>"),
         ("<select>", "<option>", "</option>", "</select>"),
     ]
 )
