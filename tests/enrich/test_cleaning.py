@@ -64,6 +64,12 @@ def test_a_headline_is_found_below_page_chrome() -> None:
     assert headline(text) == "محادثات جديدة بين القاهرة والرباط حول الطاقة"
 
 
+def test_items_and_rows_are_no_headlines() -> None:
+    """Lists and tables have short lines without a full stop, too."""
+    html = "<p>The board decided.</p><ul><li>lower fees for all ports</ul><table><tr><td>a b c<td>d e f</table>"
+    assert headline(clean(None, html)) is None
+
+
 def test_a_single_paragraph_has_no_headline() -> None:
     """A paragraph is not mistaken for a headline."""
     assert headline("وصل الوفد إلى القاهرة مساء اليوم بعد رحلة طويلة") is None
