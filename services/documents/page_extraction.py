@@ -57,6 +57,8 @@ _BODY_NAMES = frozenset(
     )
 )
 _FEWEST_LINKS, _LINK_SHARE = 3, 0.7
+# Letters and digits of a section's name, or of a heading above links.
+_LARGEST_LABEL = 60
 _BLOCKS = frozenset(
     ["p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "blockquote", "pre", "dd", "dt", "figcaption", "td", "th"]
 )
@@ -87,14 +89,17 @@ def extract(markup: bytes) -> bytes:
 
 
 def _heading(page: HtmlElement) -> HtmlElement | None:
-    """The only ``<h1>`` besides the site's name."""
+    """The ``<h1>`` of the article: not the site's name; of several the first that the page's title names."""
     site = _first(page, "//meta[@property='og:site_name']/@content")
     headings = [
         heading
         for heading in page.iter("h1")
         if (line := _line(heading)) and line != site and not heading.xpath(".//a[@href='/']")
     ]
-    return headings[0] if len(headings) == 1 else None
+    if len(headings) > 1:
+        title = _key(_named_title(page))
+        headings = [heading for heading in headings if _key(_line(heading)) in title]
+    return headings[0] if headings else None
 
 
 def _named_title(page: HtmlElement) -> str:
@@ -122,7 +127,7 @@ def _article(body: HtmlElement, heading: HtmlElement | None) -> str:
     if not parts or sum(map(_size, parts)) < _LEAST_SHARE * sum(map(len, found)):
         parts = [_around(body, found)]
     if heading is not None and not set(parts).isdisjoint(heading.iterancestors()):
-        _remove([heading])
+        _remove_with_section(heading, parts)
     return fragment_text("".join(_serialized(body, parts, found, heading)))
 
 
@@ -168,8 +173,33 @@ def _is_inside_article(element: HtmlElement) -> bool:
 def _lists_of_links(body: HtmlElement) -> Iterator[HtmlElement]:
     for element in body.iterdescendants("ul", "ol", "div", "section", "table"):
         links = [link for link in element.iterdescendants("a") if link.get("href")]
-        if len(links) >= _FEWEST_LINKS and sum(map(_size, links)) >= _LINK_SHARE * _size(element) > 0:
-            yield element
+        if (
+            len(links) >= _FEWEST_LINKS
+            and sum(map(_size, links)) >= _LINK_SHARE * _size(element) > 0
+            and all(_is_of_links(paragraph) for paragraph in element.iterdescendants("p"))
+        ):
+            yield _with_heading(element)
+
+
+def _is_of_links(paragraph: HtmlElement) -> bool:
+    around = (*paragraph.iterdescendants("a"), *paragraph.iterancestors("a"))
+    return bool(around) or not _size(paragraph)
+
+
+def _with_heading(links: HtmlElement) -> HtmlElement:
+    """A list of links, or what holds nothing but it and a heading."""
+    parent = links.getparent()
+    while (
+        parent.tag in ("div", "section")
+        and _size(parent) - _size(links) <= _LARGEST_LABEL
+        and _paragraphs(parent) == _paragraphs(links)
+    ):
+        links, parent = parent, parent.getparent()
+    return links
+
+
+def _paragraphs(element: HtmlElement) -> int:
+    return sum(1 for _ in element.iter("p", "h1"))
 
 
 def _found_by_trafilatura(body: HtmlElement) -> set[str]:
@@ -280,6 +310,18 @@ def _outermost(elements: Iterable[HtmlElement]) -> Iterator[HtmlElement]:
         if taken.isdisjoint(element.iterancestors()):
             taken.add(element)
             yield element
+
+
+def _remove_with_section(heading: HtmlElement, parts: list[HtmlElement]) -> None:
+    """Remove a headline, and the short lines above it in its part: the section, the date."""
+    above: list[HtmlElement] = []
+    element = heading
+    while element not in parts:
+        above.extend(element.itersiblings(preceding=True))
+        element = element.getparent()
+    if sum(map(_size, above)) <= _LARGEST_LABEL and not any(map(_paragraphs, above)):
+        _remove(above)
+    _remove([heading])
 
 
 def _remove(elements: list[HtmlElement]) -> None:

@@ -100,6 +100,26 @@ def test_names_of_chrome_on_what_holds_the_article() -> None:
     has_only_the_news(read_page(page(site, news, content)).text, site, news.lead, *news.paragraphs)
 
 
+def test_sections_above_a_headline_and_headings_of_links() -> None:
+    """The section's name above the headline goes, and a list of links goes with its heading; short news stays."""
+    site, news = SITES["en"], NEWS["en"]
+    content = f"""<main><div><a href="/t">Shipping</a>|<a href="/o">Oman</a></div><h1>{news.headline}</h1>
+    <div class="txt"><p>{news.paragraphs[0]}</p><div class="x"><h2>Recommended stories</h2>{links(site.related)}</div>
+    <div><p>Ships wait.</p>{links(site.related)}</div></div></main>"""
+    text = read_page(page(site, news, content)).text
+    assert text.split("\n\n") == [news.paragraphs[0], "Ships wait."]
+
+
+def test_the_headline_among_several() -> None:
+    """Of several ``<h1>``, the site's name among them, the headline is what the page's title names; the others stay."""
+    site, news = SITES["en"], NEWS["en"]
+    content = f"""<div><h1><a href="/">{site.name}</a></h1></div><div><h1>{news.headline}</h1>
+    <p>{news.paragraphs[0]}</p><h1>Further down</h1><p>{news.paragraphs[1]}</p></div>"""
+    read = read_page(page(site, news, content))
+    assert read.heading == news.headline
+    has_only_the_news(read.text, site, news.paragraphs[0], "Further down", news.paragraphs[1])
+
+
 def test_a_lead_outside_the_article_element() -> None:
     """The lead and the key points between headline and ``<article>`` belong to it."""
     site, news = SITES["en"], NEWS["en"]
