@@ -70,12 +70,14 @@ _LONGEST_LEAD = 1_500
 
 
 def extract(markup: bytes) -> bytes:
-    """What ``html_text.Page`` holds of an HTML page (UTF-8), as JSON."""
+    """What ``html_text.Page`` holds of an HTML page (UTF-8), as JSON. Raises ``ValueError`` for too deep a page."""
+    parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     page = document_fromstring(
-        shorten_tags(markup.decode("utf-8", "replace")).encode("utf-8"),
-        parser=HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True),
-        ensure_head_body=True,
+        shorten_tags(markup.decode("utf-8", "replace")).encode("utf-8"), parser=parser, ensure_head_body=True
     )
+    if parser.error_log.filter_from_fatals():
+        # The parser skips the rest of a page whose elements are nested too deeply.
+        raise ValueError(parser.error_log.filter_from_fatals()[0].message)
     heading = _heading(page)
     headline = _line(heading) if heading is not None else ""
     result = {
