@@ -3,7 +3,7 @@
 One plain function, called by ``khabar annotate`` and by the Faust agent.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from prometheus_client import Histogram
@@ -19,14 +19,13 @@ from enrich.text import cleaning, language, spacing
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
+from services.clock import is_plausible
 from services.events import AnnotatedArticle, Date, Entity, RawArticle, Span
 
 SECONDS = Histogram(
     "khabar_annotate_seconds", "Time to annotate an article", buckets=(0.005, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 )
 
-# The largest accepted lead of a publisher's clock.
-_CLOCK_LEAD = timedelta(days=1)
 # The longest part of a text that is searched for names, quotations and dates; no news article is longer.
 _SEARCHED = 200_000
 # The largest number of entities of an article; each of them takes memory in the store for weeks.
@@ -85,11 +84,11 @@ def annotate(
 
 
 def _published(raw: RawArticle, text: str, code: str) -> tuple[datetime | None, Literal["given", "text"] | None]:
-    """The time of publication and its basis: given by the publisher, else read from the dateline."""
-    if raw.published_at is not None:
+    """The time of publication and its basis: given by the publisher, else read from the dateline; if plausible."""
+    if raw.published_at is not None and is_plausible(raw.published_at, raw.received_at):
         return raw.published_at, "given"
     stamped = finder.dateline(text, code)
-    return (stamped, "text") if stamped is not None and stamped <= raw.received_at + _CLOCK_LEAD else (None, None)
+    return (stamped, "text") if stamped is not None and is_plausible(stamped, raw.received_at) else (None, None)
 
 
 def _main(named: list[Entity]) -> list[Entity]:

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -174,3 +175,26 @@ def test_decomposed_text_is_the_same_article(form: str) -> None:
     assert len(composed.entities) >= 4
     assert composed.topics
     assert decomposed == composed
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["1970-01-01T00:00:00Z", "1795-11-01T00:00:00Z", "2099-05-03T08:00:00Z", (ARRIVAL + timedelta(days=2)).isoformat()],
+)
+def test_the_date_of_a_broken_clock_counts_as_none(given: str) -> None:
+    """A date before 1971 or more than a day after arrival is dropped; a date in the text is used in its place."""
+    published = datetime.fromisoformat(given)
+    undated = annotated("فتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    dated = annotated("2026.11.05 | 09:30 تونس\n\nفتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    assert undated is not None
+    assert dated is not None
+    assert (undated.published_at, undated.published_basis) == (None, None)
+    assert (dated.published_at, dated.published_basis) == (datetime.fromisoformat("2026-11-05T09:30:00Z"), "text")
+
+
+def test_a_date_of_the_next_day_is_kept() -> None:
+    """Time zones are often wrong: a date up to a day after arrival counts."""
+    published = ARRIVAL + timedelta(hours=20)
+    article = annotated("فتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    assert article is not None
+    assert (article.published_at, article.published_basis) == (published, "given")
