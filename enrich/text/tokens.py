@@ -15,7 +15,7 @@ import Stemmer
 
 from enrich import languages
 from services.events import Span
-from services.normalization import TATWEEL, arabic
+from services.normalization import TATWEEL, arabic, spell_out
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
 _ARABIC = regex.compile(r"\p{Arabic}")
@@ -98,7 +98,7 @@ def _is_mark(character: str) -> bool:
 def form(word: str) -> str:
     """The spelling that all variants of a word share; Cyrillic words are stemmed too."""
     if is_arabic(word):
-        return arabic(word).translate(_VOWEL_CARRIERS)
+        return arabic(spell_out(word)).translate(_VOWEL_CARRIERS)
     folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
     return str(_snowball(_CYRILLIC_STEMMER).stemWord(folded)) if _CYRILLIC.match(folded) else folded
 
