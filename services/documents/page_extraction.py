@@ -22,6 +22,8 @@ _TAG = regex.compile(r"<[A-Za-z][A-Za-z0-9:-]{0,40}")
 # Up to the end of the tag; a quoted value may contain ">".
 _REST_OF_TAG = regex.compile(r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>?""")
 _LONGEST_TAG = 4_000
+# The parser skips what follows these, as it does in some templates and where pages are joined.
+_END = regex.compile(r"</(?:body|html)\s*+>", flags=regex.IGNORECASE)
 
 _CONFIG = use_config()
 _CONFIG.set("DEFAULT", "MIN_EXTRACTED_SIZE", "0")
@@ -72,9 +74,8 @@ _LONGEST_LEAD = 1_500
 def extract(markup: bytes) -> bytes:
     """What ``html_text.Page`` holds of an HTML page (UTF-8), as JSON. Raises ``ValueError`` for too deep a page."""
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
-    page = document_fromstring(
-        shorten_tags(markup.decode("utf-8", "replace")).encode("utf-8"), parser=parser, ensure_head_body=True
-    )
+    text = shorten_tags(_END.sub("", markup.decode("utf-8", "replace")))
+    page = document_fromstring(text.encode("utf-8"), parser=parser, ensure_head_body=True)
     if parser.error_log.filter_from_fatals():
         # The parser skips the rest of a page whose elements are nested too deeply.
         raise ValueError(parser.error_log.filter_from_fatals()[0].message)

@@ -138,6 +138,14 @@ def test_a_document_without_a_site_around_it() -> None:
     assert text.split("\n\n") == [news.lead, *news.paragraphs[:3]]
 
 
+@pytest.mark.parametrize("frame", ["{}", "<nav>menu</nav><article>{}</article>"])
+def test_what_follows_the_end_of_a_page(frame: str) -> None:
+    """Some templates end a page too early, some programs join pages: all of the news is read."""
+    first, second = NEWS["en"].paragraphs[:2]
+    parts = f"<p>{first}</p></body></html>", f"<html><body><p>{second}</p>"
+    assert read_page(f"<html><body>{frame.format(''.join(parts))}</body>").text.split("\n\n") == [first, second]
+
+
 def test_a_short_flash() -> None:
     """A page with one sentence of news is read."""
     site, news = SITES["ar"], NEWS["ar"]
