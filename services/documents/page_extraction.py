@@ -65,6 +65,7 @@ _BLOCKS = frozenset(
     ["p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "blockquote", "pre", "dd", "dt", "figcaption", "td", "th"]
 )
 _CONTAINERS = frozenset(("div", "section", "article", "main", "table", "ul", "ol", "dl", "form", "header", "figure"))
+_DIVISIONS = frozenset(("div", "section", "article", "main", "td", "center"))
 # Of the text that trafilatura finds, the least share that the page's own article has.
 _LEAST_SHARE = 0.4
 # Letters and digits between a headline and the article, above which they are something else.
@@ -253,11 +254,11 @@ def _around(body: HtmlElement, found: set[str]) -> HtmlElement:
 
 
 def _common(body: HtmlElement, elements: list[HtmlElement]) -> HtmlElement:
-    """The innermost element that holds all of these and is no paragraph itself."""
+    """The innermost division that holds all of these."""
     common = _path(elements[0], body)
     for element in elements[1:]:
         common = [one for one, other in zip(common, _path(element, body), strict=False) if one is other]
-    while len(common) > 1 and common[-1].tag in _BLOCKS:
+    while len(common) > 1 and common[-1].tag not in _DIVISIONS:
         common.pop()
     return common[-1]
 

@@ -1,9 +1,15 @@
 """Whole pages: the news is read, all of it and nothing of the site around it."""
 
 import pytest
+import regex
+from hypothesis import given
 
 from services.documents.html_text import is_page, read_page, text_of_html
+from tests.services.documents.fragments import Fragment, fragments, words
 from tests.services.documents.pages import NEWS, SITES, Site, article, broken_lines, divisions, links, page
+
+# Forms of fragments that are no part of an article on a page.
+_CHROME = regex.compile(r"<(?:form|select|aside|main|article|div class=.comment|div id=.comments)")
 
 LANGUAGES = pytest.mark.parametrize("language", SITES)
 
@@ -28,6 +34,17 @@ def test_an_article_without_the_site_around_it(language: str, content: object) -
     assert (read.heading, read.title, read.language) == (news.headline, news.headline, language)
     assert read.canonical == "https://harbour.example/news/salalah-port"
     assert news.headline not in read.text
+
+
+@given(fragments().filter(lambda fragment: not _CHROME.search(fragment.markup)))
+def test_words_of_any_article(fragment: Fragment) -> None:
+    """All words of an article, whatever its markup, on the page of a site and on one without a site around it."""
+    site, news = SITES["en"], NEWS["en"]
+    first, last = news.paragraphs[:2]
+    body = f"<p>{first}</p><div>{fragment.markup}</div><p>{last}</p>"
+    expected = [*first.split(), *fragment.words, *last.split()]
+    assert words(read_page(page(site, news, f"<article>{body}</article>")).text) == expected
+    assert words(read_page(f"<html><body>{body}</body></html>").text) == expected
 
 
 def posts(language: str) -> list[str]:
