@@ -703,6 +703,9 @@ HOSTILE = {
     "bases": '<a xml:base="http://a.example/x/">' * 40_000,
     "items": "<item>" * 250_000,
     "authors": "<item><author>" + "x" * 1_500_000,
+    "bodies": f"<description>{'ب ' * 400_000}</description>{f'<description>{ONE[:50]}</description>' * 5_000}",
+    "links": "<link>javascript:x</link>" * 60_000,
+    "dates": "<pubDate>1 نوفمبر 9999</pubDate>" * 30_000,
     "references": "&" * 1_500_000,
     "prefixes": "".join(f"<p{number}:a/>" for number in range(100_000)),
 }
