@@ -1,12 +1,12 @@
 """Small fields of feeds: titles, authors, languages, guids. What is odd costs the field, and is a problem."""
 
 import hashlib
-import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services import characters
+from services.documents.html_fragment import unescape
 
 # Limits of ``ArticleIn``.
 MAX_TITLE: Final = 2_000
@@ -25,11 +25,7 @@ _TAG = re.compile(
 _COMMENT = re.compile(r"<!--[^<>]{0,1000}-->")
 # What is left of references that were escaped several times; none of these is meant as it is.
 _LEFT = re.compile(r"&(?:amp;)*(?:quot|apos|#0?39|nbsp|laquo|raquo|hellip|[nm]dash|[lr][sd]quo|amp|#8[0-9]{3});")
-_MAIL = re.compile(r"[^\s<>()@:]{1,100}@[^\s<>()@]{1,200}")
-_MAIL_AND_NAME = re.compile(r"(?:mailto:)?[^\s<>()@]{1,100}@[^\s<>()@]{1,200}\s{0,5}\(([^()]{1,300})\)")
-_NAME_AND_MAIL = re.compile(
-    r"([^<>@]{1,300}?)\s{0,5}[<(\[]\s{0,5}(?:mailto:)?[^\s<>()@]{1,100}@[^\s<>()\[\]]{1,200}\s{0,5}[>)\]]"
-)
+_MAIL = re.compile(r"""(?<![^\s<>()\[\]"'])[^\s<>()\[\]@"']{1,100}+@[^\s<>()\[\]@"']{1,200}""")
 _SEPARATOR = re.compile(r"[;؛|،\n]")
 
 
@@ -41,9 +37,7 @@ def read_title(text: str, *, plain: bool = False) -> tuple[str | None, str | Non
     if "<" in short and not (plain and "</" not in short):
         short = _TAG.sub(lambda tag: "" if tag[2].lower() in _INLINE else " ", _COMMENT.sub("", short))
     if "&" in short:
-        short = _LEFT.sub(
-            lambda found: html.unescape(found[0].replace("&amp;", "&").replace("amp;", "")), html.unescape(short)
-        )
+        short = _LEFT.sub(lambda found: unescape(found[0].replace("&amp;", "&").replace("amp;", "")), unescape(short))
     title = " ".join(characters.plain(characters.one_line(short)).split())
     if not title:
         return None, None
@@ -66,7 +60,7 @@ def read_authors(values: Iterable[str]) -> tuple[list[str], list[str]]:
     names: list[str] = []
     problems: list[str] = []
     for value in values:
-        text = html.unescape(_TAG.sub(" ", value[:5_000])) if "<" in value or "&" in value else value[:5_000]
+        text = unescape(_TAG.sub(" ", value[:5_000])) if "<" in value or "&" in value else value[:5_000]
         for part in _parts(text):
             name = " ".join(characters.one_line(_without_mail(part)).split()).strip(" ,;")
             if not name:
@@ -92,11 +86,8 @@ def _parts(text: str) -> Sequence[str]:
 
 
 def _without_mail(text: str) -> str:
-    text = text.strip()
-    for pattern in (_MAIL_AND_NAME, _NAME_AND_MAIL):
-        if found := pattern.fullmatch(text):
-            return found[1].strip(" \"'")
-    return "" if _MAIL.fullmatch(text) else text
+    """The name beside a mail address: "a@b.example (Name)", "Name <a@b.example>"."""
+    return _MAIL.sub("", text).strip(" \t\"'<>()[]") if "@" in text else text
 
 
 def read_language(text: str) -> tuple[str | None, str | None]:

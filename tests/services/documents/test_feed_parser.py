@@ -246,6 +246,32 @@ def test_broken_references_keep_their_text() -> None:
     assert entry.url == "https://news.example/?a=1&b=2&copy=3"
 
 
+def test_namespaces_that_are_written_otherwise() -> None:
+    """A namespace with another scheme, without its slash, or of nobody's, means what its prefix says."""
+    fields = f"<item><dc:creator>ليلى</dc:creator><content:encoded>{ONE}</content:encoded></item>"
+    for old, new in (("http://purl", "https://purl"), ("content/", "content"), ("http://purl.org/", "urn:x/")):
+        (entry,) = parse(rss(fields).replace(old, new)).entries
+        assert (entry.text, entry.authors) == (ONE, ["ليلى"])
+    (entry,) = parse(
+        atom(f"<entry><summary>{ONE}</summary></entry>").replace("http://www.w3.org/2005/Atom", "urn:x")
+    ).entries
+    assert entry.text == ONE
+
+
+@pytest.mark.parametrize("field", ["title", "description", "author", "content:encoded"])
+def test_endless_numbers_are_no_characters(field: str) -> None:
+    """A reference with thousands of digits costs nothing but itself."""
+    entries = parse(rss(f"<item><{field}>x &amp;#{'9' * 6_000}; y</{field}></item>", FIRST)).entries
+    assert [entry.guid for entry in entries] == [None, "1"]
+
+
+def test_characters_written_in_halves() -> None:
+    """Two references for one character are one; a half alone is none, also in JSON."""
+    assert item("<title>x &#55357;&#56832; &#55357;y</title>").title == "x 😀 y"
+    (entry,) = parse('{"items": [{"title": "x \\ud83d\\ude00 \\ud83d."}]}').entries
+    assert entry.title == "x 😀 \ufffd."
+
+
 # Bodies
 
 
@@ -293,6 +319,9 @@ def test_a_lead_that_the_content_lacks_is_kept() -> None:
         )
         assert body(entry) == LONG
         assert entry.origins["html"] == "description + content:encoded"
+    lead, article = f"{LONG} {LONG[::-1]}", f"{FOUR} {FOUR[::-1]} {FOUR}"
+    longer = f"<description>{lead}</description><content:encoded>{cdata(f'<p>{article}</p>')}</content:encoded>"
+    assert body(item(longer)) == f"{lead} {article}"
     plain = entry_of(f"<summary>{ONE}</summary><content>{TWO} {THREE}</content>")
     assert (plain.text, plain.html) == (f"{ONE}\n\n{TWO} {THREE}", None)
 
@@ -424,6 +453,7 @@ def test_teasers(text: str, teaser: bool) -> None:
         ("<atom:link rel='self' href='https://news.example/1.xml'/>", None),
         ("<atom:link rel='replies' href='https://x.example/'/><link>/1</link>", "https://news.example/1"),
         ("<enclosure url='https://news.example/a.mp3'/><comments>https://news.example/c</comments>", None),
+        ("<link>www.news.example/1</link>", "https://www.news.example/1"),
         ("<link>mailto:a@b.example</link>", None),
         ("<link>ftp://news.example/1</link>", None),
     ],
@@ -683,6 +713,9 @@ HOSTILE = {
     "bases": '<a xml:base="http://a.example/x/">' * 40_000,
     "items": "<item>" * 250_000,
     "authors": "<item><author>" + "x" * 1_500_000,
+    "bodies": f"<description>{'ب ' * 400_000}</description>{f'<description>{ONE[:50]}</description>' * 5_000}",
+    "links": "<link>javascript:x</link>" * 60_000,
+    "dates": "<pubDate>1 نوفمبر 9999</pubDate>" * 30_000,
     "references": "&" * 1_500_000,
     "prefixes": "".join(f"<p{number}:a/>" for number in range(100_000)),
 }
