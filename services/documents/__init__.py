@@ -14,7 +14,8 @@ feed_parser     feed documents → entries, in a child process
 feed_sitemap    news sitemaps
 feed_xml        the XML of feeds → a tree, also where it is broken
 files           reading articles from files and directories
-html_text       HTML → text
+html_fragment   HTML fragments → all their words, in linear time
+html_text       HTML → text, of fragments and of pages
 page_extraction the main text of a whole page, in a child process
 =============== ==================================================================
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services import characters
-from services.documents.html_text import unescape
+from services.documents.html_fragment import unescape
 
 # Limits of ``ArticleIn``.
 MAX_TITLE: Final = 2_000
