@@ -4,7 +4,8 @@
 files           reading articles from files and directories
 feed            what a feed document holds: the result of feed_parser
 feed_parser     feed documents → entries, in a child process
-html_text       HTML → text
+html_fragment   HTML fragments → all their words, in linear time
+html_text       HTML → text, of fragments and of pages
 page_extraction the main text of a whole page, in a child process
 =============== ==================================================================
 """
