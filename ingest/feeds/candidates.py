@@ -60,6 +60,14 @@ class Candidate:
         )
 
 
+    def completed(self, feed: Feed, entry: FeedEntry) -> "Candidate":
+        """The same with the full text of its page, if that is a valid article."""
+        entry, article, problems = _checked(feed, entry)
+        if isinstance(article, InvalidArticle):
+            return self
+        return replace(self, entry=entry, article=article, problems=problems)
+
+
 def candidates(feed: Feed, entries: Sequence[FeedEntry], seen: Seen, *, day: int) -> list[Candidate]:
     """The entries of a document of a feed, in its order. Takes long for a large document.
 

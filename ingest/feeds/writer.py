@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -149,7 +149,7 @@ class FeedWriter:
         if self._complete is None or not feed.options.full_text or not candidate.entry.summary_only:
             return candidate
         entry = await self._complete(feed, candidate.entry)
-        return candidate if entry is candidate.entry else replace(candidate, **candidates_fields(feed, entry))
+        return candidate if entry is candidate.entry else candidate.completed(feed, entry)
 
 
 def _prepare(
