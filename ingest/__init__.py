@@ -5,6 +5,7 @@ producer    writes articles to Kafka: acknowledged, or an error that says why no
 access      who may speak to ingest: the token, the host
 budget      the memory of the bodies, shared between clients
 push        the HTTP API: ``POST /v1/articles``, health and metrics
+web         HTTP requests to other people's servers, with limits
 feeds/      polling of RSS and Atom feeds
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
