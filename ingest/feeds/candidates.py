@@ -59,7 +59,6 @@ class Candidate:
             value=value,
         )
 
-
     def completed(self, feed: Feed, entry: FeedEntry) -> "Candidate":
         """The same with the full text of its page, if that is a valid article."""
         entry, article, problems = _checked(feed, entry)
