@@ -105,9 +105,9 @@ class SubscriptionsFile:
         for options in wanted:
             before = there.get(options.id)
             if before is not None:
-                changes = _named(options).items() - _named(before.options).items()
+                changes = dict(_named(options).items() - _named(before.options).items())
                 if before.options.origin == "file" and changes:
-                    await self._feeds.change(before.id, **dict(changes))
+                    await self._feeds.change(before.id, changes)
                 continue
             try:
                 await self._feeds.add(options, most=self._most)
