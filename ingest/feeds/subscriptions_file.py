@@ -107,7 +107,7 @@ class SubscriptionsFile:
             if before is not None:
                 changes = dict(_named(options).items() - _named(before.options).items())
                 if before.options.origin == "file" and changes:
-                    await self._feeds.change(before.id, changes)
+                    await self._feeds.change(before.id, **changes)
                 continue
             try:
                 await self._feeds.add(options, most=self._most)

@@ -389,15 +389,12 @@ class Feeds:
             raise AlreadyThere(outcome)
         return options.id
 
-    async def change(
-        self, feed_id: str, options: Mapping[str, object] | None = None, *, paused: bool | None = None
-    ) -> bool:
+    async def change(self, feed_id: str, *, paused: bool | None = None, **options: Any) -> bool:
         """Set fields of ``FeedOptions`` (all but ``url``); a poll in progress can no longer save its state.
 
         ``paused``: pause it, or resume it (also one that has ended). The feed is due at once. Returns False when there
         is no such feed. Raises ``ValueError`` for an unknown field.
         """
-        options = options or {}
         if unknown := options.keys() - (_OPTION_KINDS.keys() - {"url"}):
             raise ValueError(f"{', '.join(sorted(unknown))}: no option of a feed that can be changed")
         pause = {None: "", True: "yes", False: "no"}[paused]

@@ -119,15 +119,15 @@ async def test_changed_options_end_a_poll_in_progress(each_store: Store) -> None
     feeds = Feeds(each_store.redis)
     feed_id = await added(feeds)
     claim = await claimed(feeds)
-    assert await feeds.change(feed_id, {"source": "New name", "headers": {"A": "b"}, "interval": 60.0})
+    assert await feeds.change(feed_id, source="New name", headers={"A": "b"}, interval=60.0)
     assert await feeds.finish(claim, {"etag": "old"}, status="ok", next_in=100, seen="sent") == "changed"
     again = await claimed(feeds, "two")
     assert (again.feed.options.source, again.feed.options.headers) == ("New name", {"A": "b"})
     assert (again.feed.options.interval, again.feed.state.etag, again.feed.status) == (60.0, "", "new")
     assert await feeds.seen(feed_id) == "sent"
     with pytest.raises(ValueError, match="url"):
-        await feeds.change(feed_id, {"url": "https://other.example/"})
-    assert not await feeds.change("other", {"source": "x"})
+        await feeds.change(feed_id, url="https://other.example/")
+    assert not await feeds.change("other", source="x")
 
 
 async def test_a_paused_feed_is_not_polled(each_store: Store) -> None:
