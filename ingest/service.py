@@ -12,7 +12,9 @@ from ingest.feeds import counts
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
 from ingest.feeds.writer import FeedWriter
+from ingest.pages import Pages
 from ingest.producer import Intake
+from ingest.web import WebClient
 from services import http_server, kafka_topics, telemetry
 from services.settings import Settings, check_ingest_reach
 from services.store import Store
@@ -53,7 +55,9 @@ async def run(settings: Settings) -> None:
     intake = Intake(settings.kafka_servers)
     server = http_server.Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
+    web = WebClient.of(settings)
+    pages = Pages(web, max_bytes=settings.max_page_bytes)
+    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
     running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
     if file is not None:
         running.append(file.run())
@@ -71,6 +75,7 @@ async def run(settings: Settings) -> None:
         for task in (*background, stopping):
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await web.close()
         await intake.close()
         await store.close()
 

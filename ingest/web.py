@@ -266,6 +266,10 @@ class WebClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
         await self.session.close()
 
     async def get(  # noqa: PLR0913
