@@ -1,6 +1,7 @@
 """Whether a page is the article of a feed's entry: it has the words of the entry's summary, and more."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import regex
@@ -14,6 +15,13 @@ Cause = Literal["consent", "paywall", "login", "not_found", "front_page", "other
 # Of the words of the summary, and of the title if there is no summary, the least share that the article has.
 _LEAST_OF_SUMMARY: Final = 0.6
 _LEAST_OF_TITLE: Final = 0.4
+# The same for a page that has the summary in its head only: of its title, and of all words in its text.
+_SAME_TITLE: Final = 0.8
+_LEAST_ABOUT: Final = 0.2
+_DESCRIBED_WORDS: Final = 60
+# Characters that are compared of titles and of descriptions.
+_HEAD: Final = 500
+_DESCRIPTION: Final = 3_000
 # A summary with fewer words says too little.
 _FEWEST_WORDS: Final = 6
 # An article has at least this many words more than its summary, and this many times as many.
@@ -30,6 +38,10 @@ _WORD: Final = regex.compile(
 _LONGEST_MORE: Final = 100
 _MORE: Final = regex.compile(r"(?:\s*+(?:\[?(?:\.{3}|…)\]?|&hellip;))++\s*+[^.!?؟\n]{0,60}+$")
 _NOT_FREE: Final = regex.compile(r'"isAccessibleForFree"\s{0,9}:\s{0,9}"?(?:false|no)\b', regex.IGNORECASE)
+_PAYWALL: Final = regex.compile(
+    r"\b(?:class|id)\s?=\s?[\"']?[^\"'<>]{0,300}(?<![a-z])(?:paywall|regwall|meter-?wall|subscribers?-only)",
+    regex.IGNORECASE,
+)
 _PASSWORD: Final = regex.compile(r"<input\b[^<>]{0,500}\btype\s{0,3}=\s{0,3}[\"']?password", regex.IGNORECASE)
 # Short paragraphs in place of the rest of an article.
 _STOPS_HERE: Final = regex.compile(
@@ -45,7 +57,8 @@ _STOPS_HERE: Final = regex.compile(
     r"|(?:статья|материал) доступ\w+ (?:только )?(?:по подписке|подписчикам)|чтобы (?:читать|прочитать) дальше"
     r"|(?:devamını|tamamını) okumak için (?:abone|üye|giriş)"
     r"|(?:اشترك|سجل|تسجيل الدخول|الاشتراك).{0,40}(?:لمتابعه|لمواصله|لاكمال|لقراءه) (?:ال)?(?:قراءه|مقال|بقيه|باقي|خبر)"
-    r"|(?:لمتابعه|لمواصله|لاكمال) (?:ال)?(?:قراءه|مقال).{0,40}(?:اشترك|سجل|الاشتراك|تسجيل)"
+    r"|(?:لمتابعه|لمواصله|لاكمال|لقراءه|للاطلاع علي) (?:بقيه |باقي |كامل )?(?:ال)?(?:قراءه|مقال|خبر|نص|تقرير|محتوي|ماده)"
+    r".{0,40}(?:اشترك|سجل|الاشتراك|تسجيل)"
     r"|(?:هذا )?(?:المحتوي|المقال|الماده) (?:حصري\w* )?(?:متاح\w* )?(?:فقط )?(?:ل|لل)(?:ال)?مشتركين",
     regex.IGNORECASE,
 )
@@ -78,36 +91,67 @@ def why_not(  # noqa: PLR0913
     words = _words(text)
     if not words:
         return _hint(page, markup, text, found) or "empty"
-    summary_words = _words(normal(without_more(summary)))
-    title_words = _words(normal(title))
-    heading = set(_words(normal(f"{page.heading or ''} {page.title or ''}")))
-    titled = not title_words or _share(title_words, heading) >= _LEAST_OF_TITLE
-    if len(summary_words) >= _FEWEST_WORDS:
-        # A list of articles has the summary of this one, too, but not as its beginning.
-        beginning = words if titled else words[: 2 * len(summary_words) + 100]
-        same = _share(summary_words, set(beginning)) >= _LEAST_OF_SUMMARY
-    else:
-        same = titled and _share(title_words + summary_words, set(words)) >= _LEAST_OF_TITLE
-    if not same:
+    entry = _Entry.of(title, summary)
+    if not _is_about(page, text, words, entry):
         return _hint(page, markup, text, found) or "other_page"
-    paragraphs = [paragraph for paragraph in text.split("\n") if paragraph.strip()]
-    notices = [paragraph for paragraph in paragraphs if _is_notice(paragraph)]
+    notices = [line for line in text.split("\n") if _is_notice(line)]
     rest = len(words) - sum(len(_words(notice)) for notice in notices)
-    if notices or (_NOT_FREE.search(markup) and rest < max(_PREVIEW_WORDS, 3 * len(summary_words))):
+    is_preview = rest < max(_PREVIEW_WORDS, 3 * len(entry.summary))
+    if notices or (is_preview and (_NOT_FREE.search(markup) or _PAYWALL.search(markup))):
         return "paywall"
-    if rest < max(_TIMES_WORDS * len(summary_words), len(summary_words) + _MORE_WORDS):
+    if rest < max(_TIMES_WORDS * len(entry.summary), len(entry.summary) + _MORE_WORDS):
         return "no_longer"
     return None
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """The words of an entry. ``headline``: its title as in a text for comparison."""
+
+    headline: str
+    title: list[str]
+    summary: list[str]
+
+    @classmethod
+    def of(cls, title: str, summary: str) -> "_Entry":
+        words = _words(normal(title))
+        return cls(" ".join(words), words, _words(normal(without_more(summary))))
+
+
+def _is_about(page: Page, text: str, words: list[str], entry: _Entry) -> bool:
+    """Whether a page is about the same as an entry; ``words``: of its ``text``."""
+    head = normal(f"{(page.heading or '')[:_HEAD]} {(page.title or '')[:_HEAD]}")
+    titled = _share(entry.title, set(_words(head)))
+    if titled < _LEAST_OF_TITLE:
+        # An error page, or a list of articles, that has the title and the summary of this one, too.
+        if _NOT_FOUND.search(head) or not page.heading or _holds_phrase(words, entry.headline):
+            return False
+        words = words[: 2 * len(entry.summary) + 100]
+    if len(entry.summary) < _FEWEST_WORDS:
+        return titled >= _LEAST_OF_TITLE and _share([*entry.title, *entry.summary], set(words)) >= _LEAST_OF_TITLE
+    if _share(entry.summary, set(words)) >= _LEAST_OF_SUMMARY:
+        return True
+    # Many pages have the summary in their head only. Then the headline must be the same, and the text about it.
+    described = set(_words(normal((page.description or "")[:_DESCRIPTION])))
+    return (
+        titled >= _SAME_TITLE
+        and _share(entry.summary, described) >= _LEAST_OF_SUMMARY
+        and _share([*entry.title, *entry.summary], set(words)) >= _LEAST_ABOUT
+        and len(words) >= max(2 * len(entry.summary), _DESCRIBED_WORDS)
+        and not _CONSENT.search(text[:2_000])
+    )
+
+
+def _holds_phrase(words: list[str], phrase: str) -> bool:
+    return bool(phrase) and f" {phrase} " in f" {' '.join(words)} "
+
+
 def holds(text: str, summary: str) -> bool:
     """Whether a text has the summary in it, but for its last words and its punctuation."""
-    words, sought = (" ".join(_words(normal(part))) for part in (text, without_more(summary)))
-    if f" {sought} " in f" {words} ":
+    known, parts = _words(normal(text)), _words(normal(without_more(summary)))
+    if _holds_phrase(known, " ".join(parts)):
         return True
-    parts = sought.split()
     threes = list(zip(parts, parts[1:], parts[2:], strict=False))
-    known = words.split()
     found = set(zip(known, known[1:], known[2:], strict=False))
     return bool(threes) and sum(three in found for three in threes) >= 0.8 * len(threes)
 
@@ -129,7 +173,7 @@ def _is_notice(paragraph: str) -> bool:
 
 def _hint(page: Page, markup: str, text: str, found: str) -> Cause | None:
     """What a page is that is not the article, by its words; for the metric."""
-    said = f"{normal((page.heading or '')[:500])} {normal((page.title or '')[:500])} {text[:2_000]}"
+    said = f"{normal((page.heading or '')[:_HEAD])} {normal((page.title or '')[:_HEAD])} {text[:2_000]}"
     if _NOT_FOUND.search(said):
         return "not_found"
     if "consent" in found[:200] or _CONSENT.search(said):

@@ -148,6 +148,7 @@ async def test_pages_that_are_not_the_article(site: Misbehaving, pages: Pages, c
         "Already a subscriber? Sign in.",
         "This article is for subscribers only.",
         '<script type="application/ld+json">{"isAccessibleForFree": "False"}</script>',
+        "</p><div class=paywall><h3>Keep reading for 1 €</h3><a href='/offer'>See offers</a></div><p>",
     ],
 )
 async def test_paywalls(site: Misbehaving, pages: Pages, ending: str) -> None:
@@ -158,6 +159,35 @@ async def test_paywalls(site: Misbehaving, pages: Pages, ending: str) -> None:
     whole = page(ENGLISH_LEAD, *ENGLISH_BODY, "Sign up for our morning newsletter.", title=title)
     done = await pages.complete(replace(ENGLISH, url=site.serve("/1", whole, **HTML)))
     assert ENGLISH_BODY[-1] in (done.text or "")
+
+
+async def test_head_has_the_summary(site: Misbehaving, pages: Pages) -> None:
+    """A page may have the summary in its head only, if its headline is the entry's; a consent page may not."""
+    head = f'<meta property="og:description" content="{ENGLISH_LEAD}">'
+    title = ENGLISH.title or ""
+    text = [*ENGLISH_BODY, "The storm also closed the northern road to the harbour and its railway for some hours."]
+    url = site.serve("/1", page(*text, title=title, head=head), **HTML)
+    assert (await pages.complete(replace(ENGLISH, url=url))).text == "\n\n".join([ENGLISH_LEAD, *text])
+    notice = ["We use cookies to show content on northern ports and other terminals that you may like. " * 3] * 2
+    for other in (page(*text, title="Ports of the north", head=head), page(*notice, title=title, head=head)):
+        site.serve("/1", other, **HTML)
+        assert (await pages.complete(replace(ENGLISH, url=url))).text == ENGLISH_LEAD
+
+
+@pytest.mark.parametrize("heading", ["<h1>Latest news</h1>", "", "<h1>Page not found</h1>"])
+async def test_lists_of_articles(site: Misbehaving, pages: Pages, heading: str) -> None:
+    """A list that begins with the title and the summary of the article is not the article."""
+    teasers = "".join(f"<h2><a href='/{n}'>Story {n}</a></h2><p>{ENGLISH_BODY[n % 3]}</p>" for n in range(9))
+    first = f"<h2><a href='/1'>{ENGLISH.title}</a></h2><p>{ENGLISH_LEAD}</p>"
+    listed = f"<!DOCTYPE html><html><title>News</title><body><main>{heading}{first}{teasers}</main></body></html>"
+    url = site.serve("/1", listed.encode(), **HTML)
+    assert (await pages.complete(replace(ENGLISH, url=url))).text == ENGLISH_LEAD
+
+
+async def test_another_headline(site: Misbehaving, pages: Pages) -> None:
+    """An article whose headline was rewritten is the article: its text begins as the summary."""
+    url = site.serve("/1", page(ENGLISH_LEAD, *ENGLISH_BODY, title="Cranes down, ships away"), **HTML)
+    assert ENGLISH_BODY[-1] in ((await pages.complete(replace(ENGLISH, url=url))).text or "")
 
 
 async def test_front_pages(site: Misbehaving, pages: Pages) -> None:
