@@ -58,6 +58,8 @@ def headline(text: str, boilerplate: Iterable[Span] = ()) -> str | None:
         at = span.end
     lines = [line for line in "".join([*parts, text[at:]]).split("\n") if line]
     for line in lines[:4]:
-        if len(lines) > 1 and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
+        # Items of lists and rows of tables as html_fragment writes them are no headlines.
+        listed = line.startswith("• ") or " | " in line
+        if len(lines) > 1 and not listed and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
             return line
     return None

@@ -30,8 +30,8 @@ class Page:
 
     ``text``: the article without its headline; empty where the page has none (only a menu, a consent banner, a script).
     ``heading``: the headline as the page shows it. ``title``: the same, or what the page's head names as title.
-    ``description``: what the page's head says of it. ``canonical``: the absolute http(s) address that the page names as its own. ``language``: as the page declares it
-    (``ar``, ``en-GB``), not checked.
+    ``description``: what the page's head says of it. ``canonical``: the absolute http(s) address that the page names as
+    its own. ``language``: as the page declares it (``ar``, ``en-GB``), not checked.
     """
 
     text: str
