@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -34,8 +34,8 @@ from services.settings import Settings
 MAX_REDIRECTS: Final = 5
 # Seconds from the turn at the host to the end of the body, redirects included.
 TOTAL_SECONDS: Final = 60.0
-_CONNECT_SECONDS: Final = 10.0
-_READ_SECONDS: Final = 20.0
+# The total is kept by ``_Chain``: a connection has been waited for before.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=20.0)
 # A server that asks for more waits this long.
 MAX_RETRY_AFTER: Final = 24 * 3600.0
 MAX_PER_HOST: Final = 4
@@ -46,6 +46,9 @@ _MAX_HEAD_LINES: Final = 256
 # Bodies up to this size are checked in the event loop unless they are compressed; it takes under a millisecond.
 _SMALL: Final = 262_144
 _UNPACKED_AT_A_TIME: Final = 4
+# Bodies beyond this size take turns: otherwise those of all connections could take all memory.
+_LARGE: Final = 524_288
+_LARGE_AT_A_TIME: Final = 16
 _CHUNK: Final = 65_536
 
 _PERMANENT: Final = frozenset({301, 308})
@@ -255,6 +258,7 @@ class WebClient:
             max_headers=_MAX_HEAD_LINES,
         )
         self.turns = Turns(per_host, total)
+        self.large = asyncio.Semaphore(_LARGE_AT_A_TIME)
         self._unpacking = asyncio.Semaphore(_UNPACKED_AT_A_TIME)
 
     @classmethod
@@ -345,6 +349,8 @@ class _Chain:
 
     def __post_init__(self) -> None:
         self._first = self.at
+        # When the time is over, by the event loop's clock.
+        self._ends = 0.0
 
     async def follow(self) -> WebResponse:
         permanent = True
@@ -385,38 +391,51 @@ class _Chain:
     async def _one(self, headers: CIMultiDict[str]) -> tuple[aiohttp.ClientResponse, bytes] | int:
         """One response with its body, or the status of a redirect that was followed."""
         host = self.at.host or ""
+        now = asyncio.get_running_loop().time
         async with self.client.turns.at(host):
-            began = time.monotonic()
-            timeout = aiohttp.ClientTimeout(
-                total=max(self.left, 0.001), sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
-            )
+            self._ends = now() + max(self.left, 0.0)
             try:
-                request = self.client.session.get(self.at, headers=headers, allow_redirects=False, timeout=timeout)
-                with looking_up_for(host):
-                    async with request as response:
-                        if response.status in _REDIRECTS:
-                            self._redirect(response)
-                            return response.status
-                        if response.status not in {200, 203, 304}:
-                            raise _refused(response)
-                        return response, await self._read(response)
+                async with asyncio.timeout_at(self._ends) as limit:
+                    request = self.client.session.get(self.at, headers=headers, allow_redirects=False, timeout=_TIMEOUT)
+                    with looking_up_for(host):
+                        async with request as response:
+                            if response.status in _REDIRECTS:
+                                self._redirect(response)
+                                return response.status
+                            if response.status not in {200, 203, 304}:
+                                raise _refused(response)
+                            return response, await self._read(response, limit)
             finally:
-                self.left -= time.monotonic() - began
+                self.left = self._ends - now()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> bytes:
         if response.status == 304:
             return b""
         cut = self.cut and "Content-Encoding" not in response.headers
         if (response.content_length or 0) > self.max_bytes and not cut:
             raise self._too_large()
         body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > self.max_bytes:
-                if cut:
-                    return bytes(body[: self.max_bytes])
-                raise self._too_large()
+        async with AsyncExitStack() as stack:
+            is_large = False
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                body += chunk
+                if len(body) > self.max_bytes:
+                    if cut:
+                        return bytes(body[: self.max_bytes])
+                    raise self._too_large()
+                if len(body) > _LARGE and not is_large:
+                    is_large = True
+                    await self._wait_for_room(stack, limit)
         return bytes(body)
+
+    async def _wait_for_room(self, stack: AsyncExitStack, limit: asyncio.Timeout) -> None:
+        """Wait until few other large bodies are being read, which is no failure of this one."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        limit.reschedule(None)
+        await stack.enter_async_context(self.client.large)
+        self._ends += now() - began
+        limit.reschedule(self._ends)
 
     def _too_large(self) -> WebError:
         return WebError("too_large", f"larger than {self.max_bytes} bytes")
@@ -505,7 +524,8 @@ def _explained(error: Exception) -> WebError:  # noqa: PLR0911
         case aiohttp.InvalidURL():
             return WebError("url", f"not a web address: {error}")
         case aiohttp.ClientResponseError():
-            return WebError("protocol", f"not a valid HTTP response: {error.message[:200]}")
+            why = error.message.partition("\n")[0].rstrip(":")[:200]
+            return WebError("protocol", f"not a valid HTTP response: {why}")
         case aiohttp.ServerDisconnectedError():
             return WebError("connection", "the server closed the connection without a response")
         case aiohttp.ClientError() | OSError() | RuntimeError():

@@ -311,6 +311,30 @@ async def test_waiting_for_a_turn_is_no_failure(site: Misbehaving) -> None:
         assert site.most <= 5
 
 
+async def test_large_bodies_take_turns(site: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another large body is being read, one waits, which is no failure; small ones do not wait."""
+    monkeypatch.setattr("ingest.web._LARGE_AT_A_TIME", 1)
+    body = b"<item/>" * 100_000
+
+    async def slow(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body[:600_000]))
+        await asyncio.sleep(1.0)
+        writer.write(body[600_000:])
+
+    site.answers["/slow"] = slow
+    site.serve("/fast", body)
+    site.serve("/small", DOCUMENT)
+    async with WebClient(agent="x", allow_private=True, seconds=0.5) as web:
+        first = asyncio.create_task(web.get(site.url("/slow"), max_bytes=10**6, seconds=5.0))
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(web.get(site.url("/fast"), max_bytes=10**6))
+        await document(web, site.url("/small"))
+        assert not first.done()
+        assert (await second).body == body
+        assert first.done()
+        assert (await first).body == body
+
+
 async def test_a_host_that_is_slow_delays_no_other(site: Misbehaving, web: WebClient) -> None:
     """Feeds that never answer take the turns of their own host only; they fail in time."""
     site.answers["/never"] = site.stall
