@@ -25,6 +25,8 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from ingest import lenient_http
+from ingest.lenient_http import LenientError, LenientResponse
 from services.addresses import public_socket
 from services.blocking import run_in_thread
 from services.decompression import Corrupt, Oversized, UnknownEncoding, unpack
@@ -46,6 +48,8 @@ _MAX_HEAD_LINES: Final = 256
 # Bodies up to this size are checked in the event loop unless they are compressed; it takes under a millisecond.
 _SMALL: Final = 262_144
 _UNPACKED_AT_A_TIME: Final = 4
+# Requests to servers that aiohttp does not understand; each takes a thread.
+_LENIENT_AT_A_TIME: Final = 8
 # Bodies beyond this size take turns: otherwise those of all connections could take all memory.
 _LARGE: Final = 524_288
 _LARGE_AT_A_TIME: Final = 16
@@ -68,6 +72,7 @@ _WEB_ADDRESS: Final = re.compile(r"(https?://[^/?#\s]+)(.*)", re.IGNORECASE | re
 # The user name and the password in a URL.
 _CREDENTIALS: Final = re.compile(r"//[^/?#\s]*@")
 
+_Response = aiohttp.ClientResponse | LenientResponse
 Kind = Literal[
     "status",
     "timeout",
@@ -242,6 +247,7 @@ class WebClient:
     ) -> None:
         self.agent = agent
         self._seconds = seconds
+        self._allow_private = allow_private
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -259,6 +265,7 @@ class WebClient:
         )
         self.turns = Turns(per_host, total)
         self.large = asyncio.Semaphore(_LARGE_AT_A_TIME)
+        self._lenient = asyncio.Semaphore(_LENIENT_AT_A_TIME)
         self._unpacking = asyncio.Semaphore(_UNPACKED_AT_A_TIME)
 
     @classmethod
@@ -319,6 +326,16 @@ class WebClient:
             raise WebError("timeout", why) from error
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             raise _explained(error) from error
+
+    async def lenient(self, url: URL, headers: Mapping[str, str], most: int, seconds: float) -> LenientResponse:
+        """As ``lenient_http.get``. Raises ``WebError``, ``OSError``."""
+        sent = {"User-Agent": self.agent, **headers}
+        work = partial(lenient_http.get, url, sent, most=most, seconds=seconds, allow_private=self._allow_private)
+        async with self._lenient:
+            try:
+                return await run_in_thread(work, name="http", deadline=max(seconds, 0.0))
+            except LenientError as error:
+                raise WebError("cut" if error.is_cut else "protocol", str(error)) from error
 
     async def unpack(self, body: bytes, encoding: str, limit: int) -> bytes:
         """As ``decompression.unpack``, without holding up the event loop."""
@@ -388,7 +405,7 @@ class _Chain:
                 size=len(raw),
             )
 
-    async def _one(self, headers: CIMultiDict[str]) -> tuple[aiohttp.ClientResponse, bytes] | int:
+    async def _one(self, headers: CIMultiDict[str]) -> tuple[_Response, bytes] | int:
         """One response with its body, or the status of a redirect that was followed."""
         host = self.at.host or ""
         now = asyncio.get_running_loop().time
@@ -399,14 +416,25 @@ class _Chain:
                     request = self.client.session.get(self.at, headers=headers, allow_redirects=False, timeout=_TIMEOUT)
                     with looking_up_for(host):
                         async with request as response:
-                            if response.status in _REDIRECTS:
-                                self._redirect(response)
-                                return response.status
-                            if response.status not in {200, 203, 304}:
-                                raise _refused(response)
-                            return response, await self._read(response, limit)
+                            if not self._is_redirect(response):
+                                return response, await self._read(response, limit)
+                            return response.status
+            except aiohttp.ClientResponseError:  # not quite HTTP
+                lenient = await self.client.lenient(self.at, headers, self.max_bytes, self._ends - now())
+                if len(lenient.body) > self.max_bytes and not self.cut:
+                    raise self._too_large() from None
+                return lenient.status if self._is_redirect(lenient) else (lenient, lenient.body[: self.max_bytes])
             finally:
                 self.left = self._ends - now()
+
+    def _is_redirect(self, response: _Response) -> bool:
+        """Whether it is a redirect, which the next request follows. Raises ``WebError`` for a status of a failure."""
+        if response.status in _REDIRECTS:
+            self._redirect(response)
+            return True
+        if response.status not in {200, 203, 304}:
+            raise _refused(response)
+        return False
 
     async def _read(self, response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> bytes:
         if response.status == 304:
@@ -440,7 +468,7 @@ class _Chain:
     def _too_large(self) -> WebError:
         return WebError("too_large", f"larger than {self.max_bytes} bytes")
 
-    def _redirect(self, response: aiohttp.ClientResponse) -> None:
+    def _redirect(self, response: _Response) -> None:
         """Set where the next request goes, and keep the cookies for it. Raises ``WebError``."""
         location = response.headers.get("Location", "").strip()
         if not location:
@@ -470,7 +498,7 @@ class _Chain:
         return headers
 
 
-def _refused(response: aiohttp.ClientResponse) -> WebError:
+def _refused(response: _Response) -> WebError:
     wait = retry_after(response.headers.get("Retry-After"), now=time.time())
     asks = "" if wait is None else f"; the server asks to wait {wait:.0f} s"
     return WebError("status", f"HTTP status {response.status}{asks}", status=response.status, retry_after=wait)
@@ -523,9 +551,8 @@ def _explained(error: Exception) -> WebError:  # noqa: PLR0911
             return WebError("cut", "the response ends before it is complete")
         case aiohttp.InvalidURL():
             return WebError("url", f"not a web address: {error}")
-        case aiohttp.ClientResponseError():
-            why = error.message.partition("\n")[0].rstrip(":")[:200]
-            return WebError("protocol", f"not a valid HTTP response: {why}")
+        case OSError() if error.errno == errno.EACCES:
+            return WebError("private_address", f"refused: {error.strerror}")
         case aiohttp.ServerDisconnectedError():
             return WebError("connection", "the server closed the connection without a response")
         case aiohttp.ClientError() | OSError() | RuntimeError():

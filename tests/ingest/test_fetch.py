@@ -10,10 +10,13 @@ from email.utils import formatdate
 
 import brotli
 import pytest
+from yarl import URL
 
+from ingest import lenient_http
 from ingest.feeds.fetch import FeedDocument, FeedRequest, FetchFailure, NotModified, fetch
 from ingest.web import Access, WebClient, check_headers, fresh_seconds, retry_after, user_agent
 from services import zstd
+from services.addresses import PrivateAddress
 from services.settings import Settings
 from tests.ingest.misbehaving import Misbehaving, Request, chunked, misbehaving
 
@@ -354,6 +357,49 @@ async def test_heads(site: Misbehaving, web: WebClient) -> None:
     assert (await failure(web, site.url("/endless"))).kind == "protocol"
     site.serve("/long", DOCUMENT, X_Padding="y" * 1_000_000)
     assert (await failure(web, site.url("/long"))).kind == "protocol"
+
+
+NOT_QUITE_HTTP = {
+    "length twice": b"Content-Length: %d\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), len(DOCUMENT), DOCUMENT),
+    "length in characters": b"Content-Length: %d\r\n\r\n%b" % (len(DOCUMENT.decode()), DOCUMENT),
+    "length and chunks": b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    % (len(DOCUMENT), DOCUMENT),
+    "no length": b"Content-Length: \r\n\r\n" + DOCUMENT,
+    "no colon": b"Garbage\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT),
+    "space in a name": b"X Powered : ASP\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT),
+}
+
+
+@pytest.mark.parametrize("name", NOT_QUITE_HTTP)
+async def test_not_quite_http(site: Misbehaving, web: WebClient, name: str) -> None:
+    """Responses that browsers accept although they are not valid HTTP are read whole, also after a redirect."""
+    site.answers["/feed"] = b"HTTP/1.1 200 OK\r\nETag: x\r\n" + NOT_QUITE_HTTP[name]
+    site.answers["/moved"] = b"HTTP/1.1 301 X\r\nGarbage\r\nSet-Cookie: a=b\r\nLocation: /feed\r\n\r\n"
+    found = await document(web, site.url("/moved"))
+    assert (found.data, found.etag, found.permanent_url) == (DOCUMENT, "x", site.url("/feed"))
+    assert site.asked("/feed")[-1]["cookie"] == "a=b"
+    assert site.asked("/feed")[-1]["user-agent"] == "Khabar/test"
+
+
+async def test_not_quite_http_is_bounded(site: Misbehaving, web: WebClient) -> None:
+    """The same limits hold for servers that are not quite HTTP: size, time, addresses, a cut body."""
+    bad = b"HTTP/1.1 200 OK\r\nGarbage\r\n"
+    site.answers["/large"] = bad + b"\r\n" + b" " * (LIMIT + 1)
+    assert (await failure(web, site.url("/large"))).kind == "too_large"
+    site.answers["/cut"] = bad + b"Content-Length: 100\r\n\r\n<rss>"
+    assert (await failure(web, site.url("/cut"))).kind == "cut"
+    site.answers["/error"] = b"HTTP/1.1 503 X\r\nGarbage\r\nRetry-After: 90\r\n\r\n"
+    assert (await failure(web, site.url("/error"))).retry_after == 90
+
+    async def stalls(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(bad + b"\r\n<rss>")
+        await site.closing.wait()
+
+    site.answers["/stalls"] = stalls
+    async with WebClient(agent="x", allow_private=True, seconds=0.3) as hasty, asyncio.timeout(2):
+        assert (await failure(hasty, site.url("/stalls"))).kind == "timeout"
+    with pytest.raises(PrivateAddress):
+        await asyncio.to_thread(lenient_http.get, URL(site.url("/")), {}, most=9, seconds=1, allow_private=False)
 
 
 async def test_no_http_at_all(site: Misbehaving, web: WebClient) -> None:
