@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     max_feeds: int = Field(10_000, ge=1, description="maximum feeds, those of the file and of users together")
+    max_feed_entries: int = Field(
+        5_000, ge=1, le=50_000, description="maximum entries that are read of one feed document"
+    )
     feed_interval: float = Field(
         300.0, ge=1, description="seconds between two polls of a feed until it is known how often it changes"
     )
