@@ -6,12 +6,12 @@ The gateway forwards these requests with the token of ingest, as it forwards pus
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -90,16 +90,13 @@ class Refused(Exception):
 
 
 class FeedsApi:
-    """The feeds of the store, and what the requests about them share. ``wake``: called when a feed may be due."""
+    """The feeds of the store, and what the requests about them share. The poller asks the store for due feeds."""
 
-    def __init__(
-        self, settings: Settings, feeds: Feeds, web: WebClient, *, wake: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, settings: Settings, feeds: Feeds, web: WebClient) -> None:
         self.settings = settings
         self.access = Access(settings)
         self._feeds = feeds
         self._web = web
-        self._wake = wake
         self._resolver = ThreadedResolver()
         self._fetching = 0
         self._importing = asyncio.Lock()
@@ -122,7 +119,6 @@ class FeedsApi:
         except TooManyFeeds as error:
             raise Refused(409, str(error), code="too_many_feeds") from None
         log.info("feed_added", feed=options.url, id=feed_id)
-        self._wake()
         return await self.get(feed_id)
 
     async def _options(self, asked: NewFeed) -> FeedOptions:
@@ -175,7 +171,6 @@ class FeedsApi:
             _check_source(sources, str(changed["source"]) or feed.options.host)
         if not await self._feeds.change(feed_id, paused=paused, **changed):
             raise _unknown()
-        self._wake()
         return await self.get(feed_id)
 
     async def remove(self, feed_id: str, sources: Sources) -> None:
@@ -194,7 +189,6 @@ class FeedsApi:
             if feed.status == "paused":
                 raise Refused(409, "this feed is paused: resume it first")
             raise _unknown()
-        self._wake()
         return await self.get(feed_id)
 
     async def _found(self, feed_id: str, sources: Sources = None) -> Feed:
@@ -240,7 +234,6 @@ class FeedsApi:
             imported = [await self._import(outline, sources, names=names) for outline in outlines]
         counts = {outcome: sum(one.outcome == outcome for one in imported) for outcome in ("added", "known", "invalid")}
         log.info("feeds_imported", **counts)
-        self._wake()
         return ImportResult(**counts, feeds=imported)
 
     async def _import(self, outline: Outline, sources: Sources, *, names: bool) -> ImportedFeed:
@@ -355,7 +348,7 @@ def _router(feeds: FeedsApi) -> APIRouter:
         status, url, offset, limit = _query(request)
         found = await _stored(feeds.page(status, url, offset, limit))
         following = urlencode({**request.query_params, "offset": offset + limit})
-        more = 0 < limit and offset + limit < found.total
+        more = limit > 0 and offset + limit < found.total
         return _answer(found, headers={"Link": f'<feeds?{following}>; rel="next"'} if more else None)
 
     @router.get("/v1/feeds.opml")
@@ -416,15 +409,13 @@ def _query(request: Request) -> tuple[str | None, str | None, int, int]:
     numbers = []
     for name, default, most in (("offset", 0, 1_000_000), ("limit", 100, MAX_PAGE)):
         text = given.get(name, str(default))
-        if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 <= int(text) <= most:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > most:
             raise Refused(422, f"{name} must be a whole number from 0 to {most}", field=name)
         numbers.append(int(text))
     return status, given.get("url"), numbers[0], numbers[1]
 
 
-def _options(
-    asked: NewFeed, url: str, *, user: str = "", password: str = "", login: bool = True
-) -> FeedOptions:
+def _options(asked: NewFeed, url: str, *, user: str = "", password: str = "", login: bool = True) -> FeedOptions:
     """The options of a feed with this URL; ``login`` False: without what is secret. Raises ``Refused``."""
     _check_headers(asked.headers)
     try:

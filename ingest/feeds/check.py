@@ -32,16 +32,14 @@ async def check(url: str, web: WebClient, *, access: Access | None, max_bytes: i
     first = found.first
     checked = await run_in_thread(partial(_checked, first.url, first.content, entries), name="check")
     document = first.document
-    error = None
+    why: str | None = None
     if first.content is None:
-        error = first.error
-        if found.feeds:
-            error = "a page, not a feed"
-        elif not found.complete:
-            error += "; not all of its links could be tried"
+        why = "a page, not a feed" if found.feeds else first.error
+        if not found.feeds and not found.complete:
+            why += "; not all of its links could be tried"
     return checked.model_copy(
         update={
-            "error": error,
+            "error": why,
             "url": document.url,
             "moved_to": document.permanent_url,
             "content_type": document.content_type or None,

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final
 
 from prometheus_client import Counter
-from services.documents.feed_parser import PARSERS, parse_feed
 
 from ingest.feeds.candidates import Candidate, candidates
 from ingest.feeds.identity import Seen
@@ -17,6 +16,7 @@ from ingest.producer import Intake, PreparedRecord, TooLarge
 from services.blocking import run_in_thread
 from services.deadletters import SourceRecord
 from services.documents.feed import FeedContent, FeedEntry
+from services.documents.feed_parser import PARSERS, parse_feed
 from services.parsing import InvalidArticle
 from services.store.feeds import DAYS, Claim, Feed, Feeds
 

@@ -1,8 +1,8 @@
 """Lists of feeds: OPML and plain text → subscriptions, and subscriptions → OPML.
 
 The reader takes what feed readers write and what people edit by hand: nested folders, any case of ``xmlUrl``, entities
-of HTML, stray ``&`` and ``<``, missing end tags. So it reads the document as HTML, which has no entities of a document's
-own and no external ones. (``listparser`` does the same, but it garbles Arabic names and drops the settings of a feed.)
+of HTML, stray ``&`` and ``<``, missing end tags. So it reads the document as HTML, which knows no entities that the
+document defines. (``listparser`` does the same, but it garbles Arabic names and drops the settings of a feed.)
 ``read`` runs in a child process (``services.child_parser``).
 """
 
@@ -109,7 +109,8 @@ def write(outlines: list[Outline], *, title: str, created: str) -> bytes:
         }
         ET.SubElement(body, "outline", {key: _UNWRITABLE.sub("", value) for key, value in attributes.items() if value})
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 class _OpmlReader:

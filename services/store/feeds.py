@@ -389,7 +389,7 @@ class Feeds:
             raise AlreadyThere(outcome)
         return options.id
 
-    async def change(self, feed_id: str, *, paused: bool | None = None, **options: object) -> bool:
+    async def change(self, feed_id: str, *, paused: bool | None = None, **options: Any) -> bool:
         """Set fields of ``FeedOptions`` (all but ``url``); a poll in progress can no longer save its state.
 
         ``paused``: pause it, or resume it (also one that has ended). The feed is due at once. Returns False when there

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
-from ingest.feeds import Feed, FeedError, Poller, candidates, poll, poller, read_feeds
+from ingest.feeds import Feed, FeedError, Poller, poll, poller, read_feeds
 from ingest.feeds.poller import POLLS
 from ingest.producer import Intake, Unavailable
 from ingest.web import WebClient
