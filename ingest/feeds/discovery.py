@@ -150,9 +150,23 @@ class _Search:
         self.complete = self.complete and len(wanted) <= room
         wanted = wanted[:room]
         self._asked.update(wanted)
-        answers = await asyncio.gather(*map(self._one, wanted))
+        tasks = [asyncio.create_task(self._one(url)) for url in wanted]
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            # At the end of the time those that are done count.
+            pages = self._take([task.result() for task in tasks if task.done()])
+            for task in tasks:
+                task.cancel()
+        return pages
+
+    def _take(self, answers: Iterable[Found | None]) -> list[Found]:
+        """Keep those that are feeds; return the others that are pages."""
         pages = []
-        for found in filter(None, answers):
+        for found in answers:
+            if found is None:
+                continue
             if found.content is None:
                 pages.append(found)
                 continue
