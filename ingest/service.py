@@ -37,8 +37,8 @@ async def _keep_topics(settings: Settings) -> None:
 async def run(settings: Settings) -> None:
     """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish the requests in progress, within 10 seconds.
 
-    Kafka and the store may be unavailable at the start and at any time: without the store only the polling waits. Raises ``SettingsError`` when an address cannot be listened
-    on, or when the file of feeds is not valid.
+    Kafka and the store may be unavailable at the start and at any time; without the store, polling waits, pushes do
+    not. Raises ``SettingsError`` when an address cannot be listened on, or when the file of feeds is not valid.
     """
     check_ingest_reach(settings)
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,9 @@ from services import kafka_topics
 from services.embedded.process import free_port
 from services.events import RawArticle
 from services.settings import Settings
+from services.store import Store
 from tests.harness import eventually
+from tests.ingest.polling import Polling, Site, polling_with, serving_site
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -88,6 +91,26 @@ async def post(url: str) -> AsyncIterator[Post]:
     """Posts to that push server."""
     async with posting(url) as function:
         yield function
+
+
+@pytest.fixture(scope="session")
+async def site() -> AsyncIterator[Site]:
+    """A running web site."""
+    async with serving_site() as made:
+        yield made
+
+
+@pytest.fixture
+async def polling(settings: Settings, store: Store, intake: Intake) -> AsyncIterator[Polling]:
+    """A process that polls feeds, with an empty store."""
+    async with polling_with(settings, store, intake) as made:
+        yield made
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses."""
+    return uuid.uuid4().hex
 
 
 async def on_kafka(bootstrap: str, topic: str, partitions: int) -> list:
