@@ -34,7 +34,7 @@ _PATHS: Final = (
 )
 _LIST_OF_FEEDS = re.compile(r"(?<![a-z])(?:rss|feeds?)(?![a-z])", re.IGNORECASE)
 # Pages are parsed by a C library in linear time: 5 MB take 0.4 s.
-_PARSER = ChildParser("services.documents.feed_links:read", memory=384 * MEGABYTE)
+_PARSER = ChildParser("services.documents.page_links:read", memory=384 * MEGABYTE)
 _CPU_SECONDS: Final = 5.0
 
 
