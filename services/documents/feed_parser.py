@@ -47,4 +47,4 @@ def parse_feed(  # noqa: PLR0913
     first, *lines = (json.loads(line.decode("utf-8", "surrogatepass")) for line in result.split(b"\n"))
     if first["error"] is not None:
         raise NotAFeed(first["error"])
-    return FeedContent(**first["feed"], entries=[FeedEntry(**line) for line in lines])
+    return FeedContent(**{**first["feed"], "entries": [FeedEntry(**line) for line in lines]})
