@@ -107,8 +107,6 @@ STAGES: dict[str, Work] = {
     "arabic": normalization.arabic,
     "feed_title": feed_fields.read_title,
     "feed_authors": lambda text: feed_fields.read_authors([text]),
-        {"title": text, "title_detail": {"type": "text/html"}, "id": text}
-    ),
     "annotate": annotate,
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from services.subscriptions import CheckedFeed, FoundFeed
+from services.subscriptions import CheckedEntry, CheckedFeed, FoundFeed
 from services.terminal import plain
 
 _EXCERPT: Final = 300
@@ -49,76 +49,62 @@ def found(candidates: Sequence[FoundFeed]) -> Iterator[str]:
 def check(checked: CheckedFeed) -> Iterator[str]:
     """What an address or a file has."""
     yield plain(checked.url)
-    if checked.error:
-        yield from _labelled("error", checked.error)
-    kind = [
-        part
-        for part in (
-            checked.format,
-            checked.encoding,
-            None if checked.size is None else f"{checked.size:,} bytes",
-            checked.content_type,
-        )
-        if part
-    ]
-    if kind:
-        yield from _labelled("document", ", ".join(kind))
+    size = None if checked.size is None else f"{checked.size:,} bytes"
     interval = None if checked.interval is None else f"every {_duration(checked.interval)}, as the feed says"
     for label, value in (
+        ("error", checked.error),
+        ("document", ", ".join(filter(None, (checked.format, checked.encoding, size, checked.content_type)))),
         ("moved to", checked.moved_to),
         ("title", checked.title),
         ("site", checked.site),
         ("language", checked.language),
         ("updates", interval),
         ("hub", checked.hub),
+        *(("problem", problem) for problem in checked.problems),
+        ("entries", _counted(checked) if checked.format else None),
     ):
-        if value:
-            yield from _labelled(label, value)
-    for problem in checked.problems:
-        yield from _labelled("problem", problem)
-    if checked.format:
-        yield from _labelled("entries", _counted(checked))
+        yield from _labelled(label, value)
     if checked.feeds:
         yield "  the page has these feeds:"
         yield from found(checked.feeds)
     for number, entry in enumerate(checked.entries, 1):
         yield ""
-        article = entry.article or {}
-        yield f"{number:>3}  {plain(article.get('title') or '(no title)')}"
-        if entry.error:
-            yield from _labelled("rejected", entry.error)
-        for name in ("published_at", "url", "guid", "language"):
-            if article.get(name):
-                yield from _labelled(_NAMES[name], article[name])
-        if article.get("authors"):
-            yield from _labelled("authors", ", ".join(article["authors"]))
-        text = " ".join(article.get("text", "").split())
-        if text:
-            more = f"… ({article['characters']:,} characters)" if article["characters"] > _EXCERPT else ""
-            yield from _labelled("text", text[:_EXCERPT] + more)
-        origins = ", ".join(f"{name}: {element}" for name, element in entry.origins.items())
-        if origins:
-            yield from _labelled("from", origins)
-        for problem in entry.problems:
-            yield from _labelled("problem", problem)
+        yield from _entry(number, entry)
     if checked.total > len(checked.entries) > 0:
         yield ""
         yield f"     … and {checked.total - len(checked.entries)} more: --entries N"
 
 
-_NAMES: Final = {"published_at": "published", "url": "link", "guid": "guid", "language": "language"}
+def _entry(number: int, entry: CheckedEntry) -> Iterator[str]:
+    article = entry.article or {}
+    title = plain(article.get("title") or "(no title)")
+    yield f"{number:>3}  {title if len(title) <= _EXCERPT else title[:_EXCERPT] + '…'}"
+    text = " ".join(article.get("text", "").split())
+    if len(text) > _EXCERPT:
+        text = f"{text[:_EXCERPT]}… ({article['characters']:,} characters)"
+    for label, value in (
+        ("rejected", entry.error),
+        ("published", article.get("published_at")),
+        ("link", article.get("url")),
+        ("guid", article.get("guid")),
+        ("language", article.get("language")),
+        ("authors", ", ".join(article.get("authors", ()))),
+        ("text", text),
+        ("from", ", ".join(f"{name}: {element}" for name, element in entry.origins.items())),
+        *(("problem", problem) for problem in entry.problems),
+    ):
+        yield from _labelled(label, value)
 
 
 def _counted(checked: CheckedFeed) -> str:
-    parts = [f"{checked.total}: {checked.articles} articles"]
-    repeated = checked.total - checked.articles - checked.rejected
+    parts = [f"{checked.total}: {checked.articles} {'article' if checked.articles == 1 else 'articles'}"]
     for number, what in (
-        (repeated, "repeated"),
+        (checked.total - checked.articles - checked.rejected, "repeated"),
         (checked.rejected, "rejected"),
-        (checked.summaries, "with a summary only"),
+        (checked.summaries - checked.headlines, "with a summary only"),
         (checked.headlines, "with a headline only"),
     ):
-        if number:
+        if number > 0:
             parts.append(f"{number} {what}")
     return ", ".join(parts)
 
@@ -139,9 +125,11 @@ def _row(*cells: str) -> str:
     return f"{status:<8} {rate:>6}  {ago:<12} {following:<12} {rest}".rstrip()
 
 
-def _labelled(label: str, value: str) -> Iterator[str]:
-    """A label and its value, wrapped."""
-    lines = textwrap.wrap(plain(value), _WIDTH, break_on_hyphens=False, break_long_words=False) or [""]
+def _labelled(label: str, value: str | None) -> Iterator[str]:
+    """A label and its value, wrapped; nothing without a value."""
+    if not value:
+        return
+    lines = textwrap.wrap(plain(value), _WIDTH, break_on_hyphens=False, break_long_words=False)
     yield f"     {label:<{_LABEL}} {lines[0]}"
     for line in lines[1:]:
         yield f"     {'':<{_LABEL}} {line}"

@@ -40,7 +40,7 @@ async def test_a_feed_is_itself(site: Site, web: WebClient) -> None:
 
 
 async def test_the_feeds_that_a_page_declares(site: Site, web: WebClient) -> None:
-    """Anywhere on the page, of all formats, resolved against its base; other alternates and dead links are not feeds."""
+    """Anywhere on the page, of all formats, resolved against its base; not other alternates and dead links."""
     main, sport = site.rss("/ar/main.xml", "أ", title="الرئيسية"), site.rss("/ar/sport.xml", "ب", title="رياضة")
     atom = site.serve(
         "/ar/atom",
