@@ -8,11 +8,14 @@ import structlog
 import uvicorn
 
 from ingest import push
+from ingest.feeds import api as feeds_api
 from ingest.feeds import counts
+from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
 from ingest.feeds.writer import FeedWriter
 from ingest.producer import Intake
+from ingest.web import WebClient
 from services import http_server, kafka_topics, telemetry
 from services.settings import Settings, check_ingest_reach
 from services.store import Store
@@ -51,7 +54,8 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
-    server = http_server.Server(config(settings, intake))
+    web = WebClient.of(settings)
+    server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web)))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
     running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
@@ -72,13 +76,17 @@ async def run(settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
         await intake.close()
+        await web.session.close()
         await store.close()
 
 
-def config(settings: Settings, intake: Intake) -> uvicorn.Config:
-    """The configuration of the push server. It uses h11, which limits the size of a request's head."""
+def config(settings: Settings, intake: Intake, feeds: FeedsApi | None = None) -> uvicorn.Config:
+    """The configuration of the HTTP server. It uses h11, which limits the size of a request's head."""
+    app = push.create_app(settings, intake)
+    if feeds is not None:
+        feeds_api.install(app, feeds)
     return uvicorn.Config(
-        push.create_app(settings, intake),
+        app,
         http="h11",
         ws="none",
         lifespan="off",
