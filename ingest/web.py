@@ -229,9 +229,16 @@ class WebClient:
     """
 
     def __init__(
-        self, *, agent: str, allow_private: bool = False, per_host: int = MAX_PER_HOST, total: int = MAX_CONNECTIONS
+        self,
+        *,
+        agent: str,
+        allow_private: bool = False,
+        per_host: int = MAX_PER_HOST,
+        total: int = MAX_CONNECTIONS,
+        seconds: float = TOTAL_SECONDS,
     ) -> None:
         self.agent = agent
+        self._seconds = seconds
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -259,22 +266,30 @@ class WebClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
         await self.session.close()
 
-    async def get(
+    async def get(  # noqa: PLR0913
         self,
         url: str,
         *,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         access: Access | None = None,
-        seconds: float = TOTAL_SECONDS,
+        cut: bool = False,
+        seconds: float | None = None,
     ) -> WebResponse:
         """The response to a GET request, after redirects. Raises ``WebError``, also for any status but 200 and 304.
 
         ``headers`` are sent to every host, ``access`` to the host of ``url`` only. ``max_bytes``: of the body, as it
-        is sent and when it is decompressed. ``seconds``: without the time that the request waits for its turn.
+        is sent and when it is decompressed; with ``cut`` only so much of a larger body is given, if it is not
+        compressed. ``seconds``: without the time that the request waits for its turn;
+        those of the client unless given.
         """
+        seconds = self._seconds if seconds is None else seconds
         try:
             at, login = _split(url)
             owner = _split(access.url)[0] if access and access.url else at
@@ -288,6 +303,7 @@ class WebClient:
             access=access or Access(),
             headers=headers or {},
             max_bytes=max_bytes,
+            cut=cut,
             left=seconds,
         )
         try:
@@ -322,6 +338,7 @@ class _Chain:
     access: Access
     headers: Mapping[str, str]
     max_bytes: int
+    cut: bool
     # Seconds.
     left: float
     cookies: aiohttp.CookieJar = field(default_factory=lambda: aiohttp.CookieJar(unsafe=True))
@@ -389,12 +406,15 @@ class _Chain:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if response.status == 304:
             return b""
-        if (response.content_length or 0) > self.max_bytes:
+        cut = self.cut and "Content-Encoding" not in response.headers
+        if (response.content_length or 0) > self.max_bytes and not cut:
             raise self._too_large()
         body = bytearray()
         async for chunk in response.content.iter_chunked(_CHUNK):
             body += chunk
             if len(body) > self.max_bytes:
+                if cut:
+                    return bytes(body[: self.max_bytes])
                 raise self._too_large()
         return bytes(body)
 

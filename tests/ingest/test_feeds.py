@@ -69,6 +69,38 @@ async def test_the_options_of_a_feed(site: Site, polling: Polling, kafka: Kafka,
     assert "p:w" not in repr(polled.feed)
 
 
+async def test_full_text(site: Site, polling: Polling, kafka: Kafka, name: str) -> None:
+    """With ``full_text`` an entry that is only a summary gets the text of its page; title and id are the feed's."""
+    lead = "أعلنت الوزارة اليوم افتتاح ثلاثة مستشفيات جديدة في المحافظات الشمالية قبل نهاية العام."
+    body = "وقال المتحدث باسم الوزارة إن المستشفيات ستضم أربعمئة سرير وستخدم نحو مليون مواطن في المنطقة كلها. " * 3
+    page = f"<html><body><nav>قائمة</nav><article><h1>عنوان</h1><p>{lead}</p><p>{body}</p></article></body></html>"
+    site.serve("/robots.txt", "", 404)
+    site.serve(f"/{name}/page", page, Content_Type="text/html; charset=utf-8")
+    entries = [item(f"{name}-{n}", f"<p>{lead}</p>", link=site.url(f"/{name}/{n}")) for n in ("page", "gone")]
+    site.serve(f"/{name}/gone", "", 404)
+    polled = await polling.poll(site.rss(f"/{name}", *entries), full_text=True)
+    assert (polled.sent, polled.rejected) == (2, 0)
+    assert any("page was not used" in problem for problem in polled.feed.state.problems)
+    found = await raw(kafka.bootstrap)
+    (whole,) = found[id_of(f"{name}-page", site.url(f"/{name}/page"))]
+    assert (whole.title, whole.text) == ("عنوان & خبر", f"{lead}\n\n{body.strip()}")
+    (summary,) = found[id_of(f"{name}-gone", site.url(f"/{name}/gone"))]
+    assert summary.html == f"<p>{lead}</p>"
+    assert (await polling.poll(site.url(f"/{name}"))).sent == 0
+    assert len(site.requested(f"/{name}/page")) == 1
+
+
+async def test_tracking_parameters(site: Site, polling: Polling, kafka: Kafka, name: str) -> None:
+    """Readers see links without tracking parameters; ids are made from the link of the feed; a campaign is no news."""
+    link = f"https://example.org/{name}?id=1&amp;utm_campaign="
+    feed = site.rss(f"/{name}", item(name, link=f"{link}1"))
+    assert (await polling.poll(feed)).sent == 1
+    site.rss(f"/{name}", item(name, link=f"{link}2"))
+    assert (await polling.poll(feed)).sent == 0
+    (article,) = (await raw(kafka.bootstrap))[id_of(name, f"https://example.org/{name}?id=1&utm_campaign=1")]
+    assert article.url == f"https://example.org/{name}?id=1"
+
+
 @pytest.mark.parametrize("header", ["ETag", "Last_Modified"])
 async def test_conditional(site: Site, polling: Polling, name: str, header: str) -> None:
     """The second poll is a conditional request, and a 304 sends nothing."""
