@@ -58,7 +58,6 @@ async def run(settings: Settings) -> None:
     web = WebClient.of(settings)
     server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web)))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    web = WebClient.of(settings)
     pages = Pages(web, max_bytes=settings.max_page_bytes)
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
     running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
@@ -80,7 +79,6 @@ async def run(settings: Settings) -> None:
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
         await web.close()
         await intake.close()
-        await web.session.close()
         await store.close()
 
 
