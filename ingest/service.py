@@ -8,7 +8,9 @@ import structlog
 import uvicorn
 
 from ingest import push
+from ingest.feeds import api as feeds_api
 from ingest.feeds import counts
+from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
 from ingest.feeds.writer import FeedWriter
@@ -53,9 +55,9 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
-    server = http_server.Server(config(settings, intake))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     web = WebClient.of(settings)
+    server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web)))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     pages = Pages(web, max_bytes=settings.max_page_bytes)
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
     running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
@@ -80,10 +82,13 @@ async def run(settings: Settings) -> None:
         await store.close()
 
 
-def config(settings: Settings, intake: Intake) -> uvicorn.Config:
-    """The configuration of the push server. It uses h11, which limits the size of a request's head."""
+def config(settings: Settings, intake: Intake, feeds: FeedsApi | None = None) -> uvicorn.Config:
+    """The configuration of the HTTP server. It uses h11, which limits the size of a request's head."""
+    app = push.create_app(settings, intake)
+    if feeds is not None:
+        feeds_api.install(app, feeds)
     return uvicorn.Config(
-        push.create_app(settings, intake),
+        app,
         http="h11",
         ws="none",
         lifespan="off",

@@ -37,7 +37,7 @@ from enrich.topics import classifier
 from ingest.pages.addresses import shown_url
 from ingest.pages.article_check import holds, why_not
 from services import arabic, normalization
-from services.documents import feed_document, html_fragment, html_text, page_extraction
+from services.documents import feed_fields, html_fragment, html_text, page_extraction
 from services.documents.html_text import Page
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
@@ -111,9 +111,8 @@ STAGES: dict[str, Work] = {
     "normalize_unicode": arabic.normalize_unicode,
     "compose": normalization.compose,
     "arabic": normalization.arabic,
-    "feed_fields": lambda text: feed_document._fields(
-        {"title": text, "title_detail": {"type": "text/html"}, "id": text}
-    ),
+    "feed_title": feed_fields.read_title,
+    "feed_authors": lambda text: feed_fields.read_authors([text]),
     "shown_url": shown_url,
     "article_check": lambda text: why_not(
         Page(text=text), text, title=text, summary=text, wanted="https://h.example/a", found="https://h.example/b"

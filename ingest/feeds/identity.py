@@ -177,7 +177,7 @@ def identify(entries: Sequence[Entry], seen: Seen, feed: Feed, *, day: int) -> l
     shared_guids = _shared((_key("guid", one.guid) for one in distinct.values() if one.guid), seen, day)
     shared_urls = _shared((_key("url", one.url) for one in distinct.values() if one.url), seen, day)
     both = (_key("guid", one.guid, "url", one.url) for one in distinct.values() if one.guid and one.url)
-    shared_pairs = {key for key, times in Counter(both).items() if times > 1}
+    shared_pairs = _shared(both, seen, day)
 
     found: list[Identity] = []
     keys: set[str] = set()

@@ -143,12 +143,9 @@ class FeedWriter:
         """
         rejected = 0
         for start in range(0, len(changed), _BATCH):
-            # Also shows whether this process still holds the lease, before anything is written.
-            stored = seen.encode() if start else None
-            if await self._feeds.save(claim, {}, seconds=LEASE_SECONDS, seen=stored) != "saved":
-                raise LeaseLost
             batch = await self._completed(claim.feed, changed[start : start + _BATCH])
             changed[start : start + _BATCH] = batch
+            await self._save(claim)  # nothing is sent without the lease
             prepared, letters = await run_in_thread(partial(_prepare, batch, self._intake), name="feed")
             unwritten = await self._intake.write([record for _, record in prepared], way="feed") if prepared else {}
             letters += [(prepared[place][0].dead_letter(), cause) for place, cause in unwritten.items()]
@@ -156,10 +153,17 @@ class FeedWriter:
                 await self._intake.reject(letters, stage="feeds")
             for candidate in batch:
                 seen.put(candidate.identity, day=day)
+            if start + _BATCH < len(changed):
+                await self._save(claim, seen.encode())
             rejected += len(letters)
             ENTRIES.labels("sent").inc(len(batch) - len(letters))
             ENTRIES.labels("rejected").inc(len(letters))
         return rejected
+
+    async def _save(self, claim: Claim, seen: str | None = None) -> None:
+        """Renew the lease and save what was sent. Raises ``LeaseLost``."""
+        if await self._feeds.save(claim, {}, seconds=LEASE_SECONDS, seen=seen) != "saved":
+            raise LeaseLost
 
     async def _completed(self, feed: Feed, batch: list[Candidate]) -> list[Candidate]:
         if self._complete is None or not feed.options.full_text:

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from ingest import service
+from ingest.feeds.api import FeedsApi
 from ingest.producer import Intake
 from services import kafka as kafka_clients
 from services import kafka_topics
@@ -26,9 +27,9 @@ NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
-    """Run the push server with ``intake`` on a free port; yields its URL."""
-    config = service.config(settings, intake)
+async def serving(settings: Settings, intake: Intake, feeds: FeedsApi | None = None) -> AsyncIterator[str]:
+    """Run the HTTP server with ``intake`` on a free port; yields its URL."""
+    config = service.config(settings, intake, feeds)
     config.host, config.port = "127.0.0.1", free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
