@@ -29,7 +29,7 @@ from ingest import lenient_http
 from ingest.lenient_http import LenientError, LenientResponse
 from services.addresses import public_socket
 from services.blocking import run_in_thread
-from services.decompression import Corrupt, Oversized, UnknownEncoding, unpack
+from services.decompression import Corrupt, Oversized, Truncated, UnknownEncoding, unpack
 from services.resolver import ThreadedResolver, looking_up_for
 from services.settings import Settings
 
@@ -393,7 +393,7 @@ class _Chain:
                 except Oversized:
                     raise self._too_large() from None
                 except (Corrupt, UnknownEncoding) as error:
-                    kind: Kind = "cut" if "ends too early" in str(error) else "encoding"
+                    kind: Kind = "cut" if isinstance(error, Truncated) else "encoding"
                     raise WebError(kind, str(error), status=response.status) from error
             url = str(self.at)
             return WebResponse(
