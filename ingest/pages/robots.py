@@ -47,6 +47,12 @@ class _Rules:
     size: int = 0
 
 
+def product(agent: str) -> str:
+    """The name in a ``User-Agent`` by which rules address it: its first word, or the one after "compatible;"."""
+    named = agent.partition("compatible;")[2].strip() or agent
+    return named.partition("/")[0].partition(";")[0].partition(" ")[0]
+
+
 class Robots:
     """The rules of sites for one user agent, fetched when they are needed and kept for a day.
 
@@ -57,8 +63,7 @@ class Robots:
     def __init__(self, web: WebClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._web = web
         self._clock = clock
-        # The product, without version and comments.
-        self._agent = web.agent.partition("/")[0].partition(" ")[0]
+        self._agent = product(web.agent)
         self._rules: OrderedDict[str, _Rules] = OrderedDict()
         self._asking: dict[str, asyncio.Task[_Rules]] = {}
         self._size = 0

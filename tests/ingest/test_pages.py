@@ -11,7 +11,7 @@ from ingest.pages import Pages, shown_url
 from ingest.pages.addresses import leads_to_front, same_site
 from ingest.pages.article_check import holds, without_more
 from ingest.pages.complete import PAGES
-from ingest.pages.robots import Robots
+from ingest.pages.robots import Robots, product
 from ingest.web import WebClient
 from services.documents.feed import FeedEntry
 from tests.ingest.misbehaving import Misbehaving, misbehaving
@@ -214,6 +214,19 @@ async def test_robots(site: Misbehaving, pages: Pages) -> None:
         assert site.asked(path) == []
     assert (await pages.complete(entry(url))).text is not None
     assert len(site.asked("/robots.txt")) == 1
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Khabar/0.1 (news feed reader)", "Khabar"),
+        ("Newsroom (+https://n.example)", "Newsroom"),
+        ("Mozilla/5.0 (compatible; NewsroomBot/1.0; +https://n.example)", "NewsroomBot"),
+    ],
+)
+def test_name_for_robots(agent: str, name: str) -> None:
+    """Rules of robots.txt address the product that the User-Agent names."""
+    assert product(agent) == name
 
 
 @pytest.mark.parametrize(
