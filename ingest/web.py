@@ -331,11 +331,12 @@ class WebClient:
         """As ``lenient_http.get``. Raises ``WebError``, ``OSError``."""
         sent = {"User-Agent": self.agent, **headers}
         work = partial(lenient_http.get, url, sent, most=most, seconds=seconds, allow_private=self._allow_private)
-        async with self._lenient:
-            try:
-                return await run_in_thread(work, name="http", deadline=max(seconds, 0.0))
-            except LenientError as error:
-                raise WebError("cut" if error.is_cut else "protocol", str(error)) from error
+        await self._lenient.acquire()
+        try:
+            # The turn ends with the thread, which cannot be stopped.
+            return await run_in_thread(work, name="http", deadline=max(seconds, 0.0), on_end=self._lenient.release)
+        except LenientError as error:
+            raise WebError("cut" if error.is_cut else "protocol", str(error)) from error
 
     async def unpack(self, body: bytes, encoding: str, limit: int) -> bytes:
         """As ``decompression.unpack``, without holding up the event loop."""

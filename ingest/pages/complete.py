@@ -125,9 +125,10 @@ class Pages:
 
     async def _completed(self, entry: FeedEntry, url: str) -> FeedEntry:
         body, content_type, found = await self._fetch(shown_url(url))
-        async with self._reading:
-            work = partial(_read, entry, body, content_type, found)
-            return await run_in_thread(work, name="page")
+        work = partial(_read, entry, body, content_type, found)
+        await self._reading.acquire()
+        # The turn ends with the thread, which cannot be stopped.
+        return await run_in_thread(work, name="page", on_end=self._reading.release)
 
     async def _fetch(self, url: str) -> tuple[bytes, str, str]:
         """The page, its content type, and where it came from."""
