@@ -39,6 +39,10 @@ WHOLE_WORDS: Final = 150
 # Seconds for one page, and between two pages of a host unless its robots.txt asks for more.
 PAGE_SECONDS: Final = 20.0
 HOST_DELAY: Final = 1.0
+# Seconds for which a host is left alone that is busy, or that did not answer so many times in a row.
+HOST_PAUSE: Final = 600.0
+_HOST_FAILURES: Final = 3
+_MAX_HOSTS: Final = 10_000
 # Seconds for the pages of one document of a feed; entries that would take longer keep the feed's text.
 DOCUMENT_SECONDS: Final = 120.0
 _AT_A_TIME: Final = 16
@@ -136,9 +140,13 @@ class Pages:
                 response = await self._web.get(
                     url, headers={"Accept": _ACCEPT}, max_bytes=self._max_bytes, seconds=PAGE_SECONDS
                 )
+        except _HostPaused:
+            raise _NotTheArticle("late", "its host does not answer, or asks to wait") from None
         except WebError as error:
+            self._hosts.failed(host, error)
             outcome = error.kind if error.kind in {"status", "too_large"} else "unreachable"
             raise _NotTheArticle(outcome, str(error)) from None
+        self._hosts.succeeded(host)
         # A redirect may lead where robots.txt of another site does not allow it.
         if not same_site(response.url, url) and not (await self._robots.permission(response.url)).allowed:
             raise _NotTheArticle("robots")
@@ -180,21 +188,30 @@ def _read(entry: FeedEntry, body: bytes, content_type: str, found: str) -> FeedE
     return replace(entry, url=shown_url(canonical), html=None, text=text, origins=origins, summary_only=False)
 
 
+class _HostPaused(Exception):
+    """The host is left alone for now."""
+
+
 class _Hosts:
-    """Turns at hosts: one request at a time, with a pause after each."""
+    """Turns at hosts: one request at a time, with a pause after each. Hosts that fail are left alone for a while."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, tuple[asyncio.Lock, int]] = {}
+        # By the event loop's clock: when the next request may begin, and until when a host is left alone.
         self._free: dict[str, float] = {}
+        self._paused: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
 
     @asynccontextmanager
     async def turn(self, host: str, delay: float) -> AsyncIterator[None]:
-        """Wait for a turn and hold it; the next one begins ``delay`` seconds after its end."""
+        """Wait for a turn and hold it; the next one begins ``delay`` seconds after its end. Raises ``_HostPaused``."""
         now = asyncio.get_running_loop().time
         lock, users = self._hosts.get(host, (asyncio.Lock(), 0))
         self._hosts[host] = lock, users + 1
         try:
             async with lock:
+                if self._paused.get(host, 0.0) > now():
+                    raise _HostPaused
                 await asyncio.sleep(self._free.get(host, 0.0) - now())
                 try:
                     yield
@@ -206,5 +223,26 @@ class _Hosts:
                 self._hosts[host] = lock, users - 1
             else:
                 del self._hosts[host]
-                for other in [other for other, free in self._free.items() if free <= now()]:
-                    del self._free[other]
+                self._forget_past(now())
+
+    def failed(self, host: str, error: WebError) -> None:
+        """Leave a host alone that is too busy, or that did not answer several times in a row."""
+        busy = error.status in {429, 503}
+        if not busy and error.kind not in {"timeout", "dns", "connection", "tls"}:
+            self.succeeded(host)
+            return
+        self._failures[host] = self._failures.get(host, 0) + 1
+        if busy or self._failures[host] >= _HOST_FAILURES:
+            seconds = max(error.retry_after or 0.0, HOST_PAUSE)
+            self._paused[host] = asyncio.get_running_loop().time() + seconds
+
+    def succeeded(self, host: str) -> None:
+        """The host has answered."""
+        self._failures.pop(host, None)
+
+    def _forget_past(self, now: float) -> None:
+        for times in (self._free, self._paused):
+            for host in [host for host, time in times.items() if time <= now]:
+                del times[host]
+        if len(self._failures) > _MAX_HOSTS:
+            self._failures.clear()

@@ -10,10 +10,13 @@ from email.utils import formatdate
 
 import brotli
 import pytest
+from yarl import URL
 
+from ingest import lenient_http
 from ingest.feeds.fetch import FeedDocument, FeedRequest, FetchFailure, NotModified, fetch
 from ingest.web import Access, WebClient, check_headers, fresh_seconds, retry_after, user_agent
 from services import zstd
+from services.addresses import PrivateAddress
 from services.settings import Settings
 from tests.ingest.misbehaving import Misbehaving, Request, chunked, misbehaving
 
@@ -311,6 +314,30 @@ async def test_waiting_for_a_turn_is_no_failure(site: Misbehaving) -> None:
         assert site.most <= 5
 
 
+async def test_large_bodies_take_turns(site: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another large body is being read, one waits, which is no failure; small ones do not wait."""
+    monkeypatch.setattr("ingest.web._LARGE_AT_A_TIME", 1)
+    body = b"<item/>" * 100_000
+
+    async def slow(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body[:600_000]))
+        await asyncio.sleep(1.0)
+        writer.write(body[600_000:])
+
+    site.answers["/slow"] = slow
+    site.serve("/fast", body)
+    site.serve("/small", DOCUMENT)
+    async with WebClient(agent="x", allow_private=True, seconds=0.5) as web:
+        first = asyncio.create_task(web.get(site.url("/slow"), max_bytes=10**6, seconds=5.0))
+        await asyncio.sleep(0.2)
+        second = asyncio.create_task(web.get(site.url("/fast"), max_bytes=10**6))
+        await document(web, site.url("/small"))
+        assert not first.done()
+        assert (await second).body == body
+        assert first.done()
+        assert (await first).body == body
+
+
 async def test_a_host_that_is_slow_delays_no_other(site: Misbehaving, web: WebClient) -> None:
     """Feeds that never answer take the turns of their own host only; they fail in time."""
     site.answers["/never"] = site.stall
@@ -330,6 +357,49 @@ async def test_heads(site: Misbehaving, web: WebClient) -> None:
     assert (await failure(web, site.url("/endless"))).kind == "protocol"
     site.serve("/long", DOCUMENT, X_Padding="y" * 1_000_000)
     assert (await failure(web, site.url("/long"))).kind == "protocol"
+
+
+NOT_QUITE_HTTP = {
+    "length twice": b"Content-Length: %d\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), len(DOCUMENT), DOCUMENT),
+    "length in characters": b"Content-Length: %d\r\n\r\n%b" % (len(DOCUMENT.decode()), DOCUMENT),
+    "length and chunks": b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    % (len(DOCUMENT), DOCUMENT),
+    "no length": b"Content-Length: \r\n\r\n" + DOCUMENT,
+    "no colon": b"Garbage\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT),
+    "space in a name": b"X Powered : ASP\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT),
+}
+
+
+@pytest.mark.parametrize("name", NOT_QUITE_HTTP)
+async def test_not_quite_http(site: Misbehaving, web: WebClient, name: str) -> None:
+    """Responses that browsers accept although they are not valid HTTP are read whole, also after a redirect."""
+    site.answers["/feed"] = b"HTTP/1.1 200 OK\r\nETag: x\r\n" + NOT_QUITE_HTTP[name]
+    site.answers["/moved"] = b"HTTP/1.1 301 X\r\nGarbage\r\nSet-Cookie: a=b\r\nLocation: /feed\r\n\r\n"
+    found = await document(web, site.url("/moved"))
+    assert (found.data, found.etag, found.permanent_url) == (DOCUMENT, "x", site.url("/feed"))
+    assert site.asked("/feed")[-1]["cookie"] == "a=b"
+    assert site.asked("/feed")[-1]["user-agent"] == "Khabar/test"
+
+
+async def test_not_quite_http_is_bounded(site: Misbehaving, web: WebClient) -> None:
+    """The same limits hold for servers that are not quite HTTP: size, time, addresses, a cut body."""
+    bad = b"HTTP/1.1 200 OK\r\nGarbage\r\n"
+    site.answers["/large"] = bad + b"\r\n" + b" " * (LIMIT + 1)
+    assert (await failure(web, site.url("/large"))).kind == "too_large"
+    site.answers["/cut"] = bad + b"Content-Length: 100\r\n\r\n<rss>"
+    assert (await failure(web, site.url("/cut"))).kind == "cut"
+    site.answers["/error"] = b"HTTP/1.1 503 X\r\nGarbage\r\nRetry-After: 90\r\n\r\n"
+    assert (await failure(web, site.url("/error"))).retry_after == 90
+
+    async def stalls(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(bad + b"\r\n<rss>")
+        await site.closing.wait()
+
+    site.answers["/stalls"] = stalls
+    async with WebClient(agent="x", allow_private=True, seconds=0.3) as hasty, asyncio.timeout(2):
+        assert (await failure(hasty, site.url("/stalls"))).kind == "timeout"
+    with pytest.raises(PrivateAddress):
+        await asyncio.to_thread(lenient_http.get, URL(site.url("/")), {}, most=9, seconds=1, allow_private=False)
 
 
 async def test_no_http_at_all(site: Misbehaving, web: WebClient) -> None:

@@ -262,6 +262,20 @@ async def test_pace(site: Misbehaving) -> None:
         assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize(("status", "times"), [(429, 1), (503, 1), (None, 3), (404, 6)])
+async def test_hosts_that_fail(site: Misbehaving, pages: Pages, status: int | None, times: int) -> None:
+    """A host that is busy, or does not answer three times in a row, is asked no more for a while."""
+    if status is None:
+        site.answers["/news/1"] = b""
+    else:
+        site.serve("/news/1", ARTICLE, status)
+    done = await pages.complete_all([entry(site.url(f"/news/1?{number}")) for number in range(6)])
+    assert [one.text for one in done] == [None] * 6
+    # aiohttp asks once more when a connection is closed without a response.
+    assert len(site.asked("/news/1")) in {times, 2 * times}
+    assert len([one for one in done if "asks to wait" in one.problems[-1]]) == 6 - times
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "body"),
     [

@@ -98,6 +98,13 @@ def test_damage(name: str) -> None:
             whole(decompressor(name, 1_000), broken, 5)
 
 
+def test_a_large_window_is_refused() -> None:
+    """A frame that would take more than 8 MB of memory is refused by name."""
+    packed = zstd.compress(b"news" * 5_000_000, options={zstd.CompressionParameter.window_log: 26})
+    with pytest.raises(Corrupt, match="window"):
+        decompressor("zstd", None).feed(packed)
+
+
 def test_what_follows_gzip() -> None:
     """Zero bytes may follow the last member; anything else only where that is allowed."""
     packed = gzip.compress(b"news")
