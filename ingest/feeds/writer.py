@@ -126,7 +126,7 @@ class FeedWriter:
         sent, known = len(changed) - rejected, len(found) - len(changed)
         ENTRIES.labels("known").inc(known)
         ENTRIES.labels("over_limit").inc(content.over_limit)
-        problems = _problems(content, [*changed, *found], self._max_entries)
+        problems = _problems(content, [*changed, *found])
         return Written(content, sent, known, rejected, content.over_limit, seen.encode(), problems)
 
     def _note_waiting(self, change: int) -> None:
@@ -191,12 +191,7 @@ def _prepare(
     return records, letters
 
 
-def _problems(content: FeedContent, found: Sequence[Candidate], max_entries: int) -> list[str]:
+def _problems(content: FeedContent, found: Sequence[Candidate]) -> list[str]:
     """What was wrong with a document and its entries, each kind once."""
-    over = [f"{content.over_limit} entries are beyond the limit of {max_entries} (KHABAR_MAX_FEED_ENTRIES)"]
-    all_of_them = [
-        *(over if content.over_limit else []),
-        *content.problems,
-        *(problem for candidate in found for problem in candidate.problems),
-    ]
+    all_of_them = [*content.problems, *(problem for candidate in found for problem in candidate.problems)]
     return [*dict.fromkeys(problem[:_MAX_PROBLEM] for problem in all_of_them)][:_MAX_PROBLEMS]

@@ -214,6 +214,7 @@ async def test_without_a_store_polling_waits_and_pushes_do_not(
         aiohttp.ClientSession() as session,
     ):
         await eventually(accepted)
+        await eventually(lambda: "feeds_wait_for_store" in (tmp_path / "log").read_text())
         assert not site.requested(f"/{name}")
         await valkey.start()
         try:
@@ -221,7 +222,6 @@ async def test_without_a_store_polling_waits_and_pushes_do_not(
         finally:
             await valkey.stop()
         assert await accepted()
-    assert "feeds_wait_for_store" in (tmp_path / "log").read_text()
 
 
 def test_read_feeds(tmp_path: Path) -> None:
