@@ -11,11 +11,13 @@ normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
 connections   how to connect to Kafka and to Redis or Valkey: TLS, credentials, Sentinel
 addresses     which network addresses feeds and webhooks may connect to
+resolver      look-up of host names that users chose, in threads of its own
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 child_parser  third-party parsers in child processes, with limits of time and memory
 clock         the current time
-forwarding    the headers with which the gateway forwards a push to ingest
+forwarding    the headers with which the gateway forwards a request to ingest
+subscriptions what the requests and answers of ``/v1/feeds`` hold
 request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)

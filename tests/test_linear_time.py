@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import regex
+from protego import Protego
 
 import api
 import enrich
@@ -33,8 +34,11 @@ from enrich.text import cleaning, language, spacing, tokens
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
+from ingest.pages.addresses import shown_url
+from ingest.pages.article_check import holds, why_not
 from services import arabic, normalization
 from services.documents import feed_fields, html_fragment, html_text, page_extraction
+from services.documents.html_text import Page
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
@@ -54,6 +58,7 @@ SHORT_INPUT = {
     "enrich.text.boilerplate._PLACE_AND_AGENCY": 160,
     "enrich.text.spacing._SENTENCES": 64,
     "services.settings._SERVER": 200,
+    "ingest.pages.article_check._MORE": 100,
 }
 
 Work = Callable[[str], object]
@@ -109,6 +114,12 @@ STAGES: dict[str, Work] = {
     "arabic": normalization.arabic,
     "feed_title": feed_fields.read_title,
     "feed_authors": lambda text: feed_fields.read_authors([text]),
+    "shown_url": shown_url,
+    "article_check": lambda text: why_not(
+        Page(text=text), text, title=text, summary=text, wanted="https://h.example/a", found="https://h.example/b"
+    ),
+    "summary_held": lambda text: holds(text, text),
+    "robots": lambda text: Protego.parse(text).can_fetch("https://h.example/" + text[:2_000], "khabar"),
     "annotate": annotate,
 }
 

@@ -7,6 +7,8 @@ asyncapi   ``/asyncapi.json``
 articles   articles and stories
 aggregates aggregates, time series, trends
 push       ``POST /v1/articles``, forwarded to ingest
+feeds      ``/v1/feeds``, forwarded to ingest
+forwarding what the gateway sends along with what it forwards
 health     ``/healthz``, ``/readyz``, ``/metrics``
 docs       ``/docs``: Swagger UI
 pages      paging of long results

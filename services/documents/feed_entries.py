@@ -171,6 +171,7 @@ def read_feed(  # noqa: PLR0913
             _entry(one, bases=bases, based=based, language=language, authors=feed_authors, now=now, atom=atom)
             for one in elements[:max_entries]
         ],
+        over_limit=max(0, len(elements) - max_entries),
         problems=problems,
     )
 

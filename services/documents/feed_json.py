@@ -36,6 +36,7 @@ def read_json(text: str, url: str, max_entries: int, now: datetime) -> FeedConte
         hub=next((hub for one in hubs if (hub := _resolved(_text(one, "url"), bases))), None),
         topic=_resolved(_text(feed, "feed_url"), bases),
         entries=[_entry(item, feed, bases, language, now) for item in items[:max_entries]],
+        over_limit=max(0, len(items) - max_entries),
         problems=problems,
     )
 

@@ -29,7 +29,11 @@ def read_sitemap(root: etree._Element, max_entries: int, now: datetime) -> FeedC
         problems.append(f"entries: only the first {max_entries} of {len(urls)} are read")
     names = (_text(one) for one in root.iter(etree.Element) if local_name(one.tag) == "name")
     return FeedContent(
-        format="news sitemap", title=next((name for name in names if name), None), entries=entries, problems=problems
+        format="news sitemap",
+        title=next((name for name in names if name), None),
+        entries=entries,
+        over_limit=max(0, len(urls) - max_entries),
+        problems=problems,
     )
 
 

@@ -30,13 +30,14 @@ class Page:
 
     ``text``: the article without its headline; empty where the page has none (only a menu, a consent banner, a script).
     ``heading``: the headline as the page shows it. ``title``: the same, or what the page's head names as title.
-    ``canonical``: the absolute http(s) address that the page names as its own. ``language``: as the page declares it
-    (``ar``, ``en-GB``), not checked.
+    ``description``: what the page's head says of it. ``canonical``: the absolute http(s) address that the page names as
+    its own. ``language``: as the page declares it (``ar``, ``en-GB``), not checked.
     """
 
     text: str
     heading: str | None = None
     title: str | None = None
+    description: str | None = None
     canonical: str | None = None
     language: str | None = None
 
@@ -79,6 +80,7 @@ def read_page(markup: str, url: str | None = None) -> Page:
         text=result["text"],
         heading=result["heading"] or None,
         title=result["title"] or None,
+        description=result["description"] or None,
         canonical=_absolute(url, result["canonical"]),
         language=result["language"] or None,
     )

@@ -85,6 +85,9 @@ def extract(markup: bytes) -> bytes:
     result = {
         "heading": headline,
         "title": headline or _named_title(page),
+        "description": _first(
+            page, "//meta[@property='og:description']/@content", "//meta[@name='description']/@content"
+        ),
         "canonical": _first(page, "//link[@rel='canonical']/@href", "//meta[@property='og:url']/@content"),
         "language": page.get("lang") or page.get("xml:lang") or "",
         "text": _article(page.body, heading),
