@@ -31,6 +31,12 @@ _MOST_LINKS = 10
 _CAPTION_WORDS = 20
 _BEGINNING = 60
 
+_LONGEST_COUNTER = 48
+_WORDS_BESIDE_COUNTER = 8
+_NUMBER = re.compile(r"\d[\d.,:٫٬]*+(?:[kmк]\b)?")
+_WORDS = re.compile(r"[^\W\d_]+")
+_PART = re.compile(r"[|•·]")
+
 _BULLETS = " \t•·*-–—|>»"
 # One letter for its variants; chained replacements are several times faster than a translation table.
 _SPELLING = tuple(zip("أإآٱىة", "ااااي" + "ه", strict=True))
@@ -75,6 +81,8 @@ _AGENCIES = frozenset(_phrases("agencies"))
 _AGENCY_ENDINGS = tuple(sorted(_AGENCIES))
 _BYLINES = _phrases("bylines")
 _STAMPS = _phrases("stamps")
+_COUNTERS = frozenset(_phrases("counters"))
+_COUNTER_UNITS = frozenset(_phrases("counter_units"))
 _BY_WORDS = tuple(f"{word} " for word in _written("by"))
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".bmp", ".mp4")
 
@@ -131,8 +139,6 @@ class BoilerplateDetector:
         marked = set(_with_known_phrases(lines))
         if source is not None:
             marked |= self._learn(source, lines)
-        if all(number in marked or not _has_word(line.text) for number, line in enumerate(lines)):
-            return []
         return _spans(lines, marked)
 
     def learn(self, source: str, text: str) -> None:
@@ -173,16 +179,46 @@ class BoilerplateDetector:
         return False
 
 
+def known_boilerplate(text: str) -> list[Span]:
+    """The boilerplate of an article by known phrases and forms alone: always the same for the same text."""
+    lines = _split(text)
+    return _spans(lines, set(_with_known_phrases(lines)))
+
+
+def without(text: str, spans: Iterable[Span]) -> str:
+    """A text without some of its parts (ascending)."""
+    parts = []
+    at = 0
+    for span in spans:
+        parts.append(text[at : span.start])
+        at = span.end
+    return "".join([*parts, text[at:]])
+
+
 def _split(text: str) -> list[_Line]:
-    """The lines of a text that are not blank, without the space around them."""
+    """The lines of a text that are not blank, without the space around them; a counter after a sentence is its own."""
     lines, at = [], 0
     for whole in text.split("\n"):
         bare = whole.strip()
         if bare:
             start = at + whole.index(bare)
-            lines.append(_Line(start, start + len(bare), bare))
+            end = start + len(bare)
+            ended = _last_sentence_end(bare)
+            if ended and _is_counter(_fold(bare[ended:])):
+                tail = bare[ended:].lstrip()
+                lines.append(_Line(start, start + ended, bare[:ended]))
+                lines.append(_Line(end - len(tail), end, tail))
+            else:
+                lines.append(_Line(start, end, bare))
         at += len(whole) + 1
     return lines
+
+
+def _last_sentence_end(line: str) -> int:
+    """Where the last sentence of a line ends, if what follows is as short as a counter; else 0."""
+    beginning = max(0, len(line) - _LONGEST_COUNTER)
+    ended = max(line.rfind(f"{mark} ", beginning) for mark in ".!؟?…»۔")
+    return ended + 1 if ended > 0 else 0
 
 
 def _outer(count: int) -> Iterable[int]:
@@ -236,6 +272,7 @@ def _with_known_phrases(lines: list[_Line]) -> Iterator[int]:
             folded.startswith(_BEGINNINGS)
             or _is_link(folded)
             or _is_chrome(line.text, folded)
+            or _is_counted(folded)
             or _is_byline(line.text, folded)
             or (line.text[-1] in ")]" and (number + 1) * 2 <= len(lines) and _is_caption(folded))
             # A picture's text repeats the headline above it.
@@ -260,6 +297,26 @@ def _is_chrome(line: str, folded: str) -> bool:
     if folded.startswith(_STAMPS):
         return any(map(str.isdigit, folded)) and _SENTENCE_END.search(folded) is None and len(folded) <= _BEGINNING
     return line[0].isdigit() and _STAMP.fullmatch(line) is not None
+
+
+def _is_counted(folded: str) -> bool:
+    """Whether a line is a counter, or has one beside a name and a date: «بقلم هدى | 12 مشاهدة»."""
+    if _NUMBER.search(folded) is None:
+        return False
+    parts = [part for part in _PART.split(folded) if part.strip()]
+    others = [part for part in parts if not _is_counter(part)]
+    if len(others) == len(parts):
+        return False
+    words = sum(len(_WORDS.findall(part)) for part in others)
+    return words <= _WORDS_BESIDE_COUNTER and not any(map(_SENTENCE_END.search, others))
+
+
+def _is_counter(folded: str) -> bool:
+    """Whether some words only count readers, comments, shares or minutes of reading: «1.2K views», «قراءة 135»."""
+    if len(folded) > _LONGEST_COUNTER or _NUMBER.search(folded) is None:
+        return False
+    words = _WORDS.findall(_NUMBER.sub(" ", folded))
+    return not _COUNTERS.isdisjoint(words) and all(word in _COUNTERS or word in _COUNTER_UNITS for word in words)
 
 
 def _is_byline(line: str, folded: str) -> bool:
@@ -294,6 +351,9 @@ def _links(lines: list[_Line], first: int) -> Iterator[int]:
 
 
 def _spans(lines: list[_Line], marked: set[int]) -> list[Span]:
+    """The marked lines, neighbours in one span; none where no line with a word would be left."""
+    if all(number in marked or not _has_word(line.text) for number, line in enumerate(lines)):
+        return []
     spans: list[Span] = []
     last = -2
     for number in sorted(marked):

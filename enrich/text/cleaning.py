@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import regex
 
 from enrich.text import spacing
+from enrich.text.boilerplate import without
 from services import characters
 from services.documents.html_text import text_of_html, unescape
 from services.events import Span
@@ -32,6 +33,26 @@ _CLOSING = "،؛؟!,;?:»”)]…۔"
 _LONGEST_PART = 20
 _ARABIC_END = regex.compile(r"[\p{Arabic}--\p{P}]++\Z", flags=regex.V1)
 _ARABIC_BEGINNING = regex.compile(r"[\p{Arabic}--\p{P}]++", flags=regex.V1)
+_JOINERS = regex.compile(r"(?<=\p{Arabic})[\u200c\u200d]++(?=\p{Arabic})")
+_PERSIAN_WORD = regex.compile("[پچژگیک]")
+# The two letters that Persian writes with other characters than Arabic.
+_PERSIAN_LETTERS = regex.compile("[یک]")
+_ARABIC_LETTERS = regex.compile("[يك]")
+_AS_ARABIC = str.maketrans("یک", "يك")
+# A tag of HTML as it may stand in a title; «a < b» and «<Ctrl>» are none.
+_TITLE_TAG = regex.compile(
+    r"""
+      <!--.*?-->
+    | <(?P<hidden>script|style)\b[^<>]*+>.*?</(?P=hidden)\s*+>
+    | </?(?:(?P<block>blockquote|br|div|dd|dl|dt|h[1-6]|hr|li|ol|p|table|td|th|tr|ul)|abbr|acronym|a|audio|bdi|bdo|big
+        |body|button|b|center|cite|code|del|embed|em|figure|font|form|head|html|iframe|img|input|ins|i|kbd|label|link
+        |mark|meta|object|q|script|select|small|source|span|strike|strong|style|sub|sup|svg|s|textarea|time|title|tt
+        |u|var|video|wbr)
+      (?=[\s/>])(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>
+    """,
+    flags=regex.VERBOSE | regex.DOTALL | regex.IGNORECASE,
+)
+_ENDLESS_WORD = regex.compile(r"(\S{199})\S{2,}+")
 _SENTENCE_END = (".", "!", "؟", "?", "…", ":", "،", "。")
 
 
@@ -86,9 +107,34 @@ def has_words(text: str) -> bool:
 
 
 def clean_title(title: str | None) -> str | None:
-    """The title on one line, or None."""
-    line = " ".join(clean_text(unescape(title)).split()) if title else ""
-    return line or None
+    """The title on one line without HTML tags, or None. A "word" of over 200 characters is cut."""
+    if not title:
+        return None
+    # Some publishers escape the markup of a title, some do not.
+    line = " ".join(clean_text(_without_tags(unescape(_without_tags(title)))).split())
+    return _ENDLESS_WORD.sub(r"\1…", line) or None
+
+
+def _without_tags(title: str) -> str:
+    return _TITLE_TAG.sub(lambda tag: " " if tag["block"] else "", title) if "<" in title else title
+
+
+def arabic_spelling(text: str) -> str:
+    """A text in Arabic with the letters and joins of Arabic, where its publisher's keyboard is Persian.
+
+    «فی الکویت» → «في الكويت», where that is how the text is written throughout: a quotation in Persian stays as it is.
+    """
+    if len(_PERSIAN_LETTERS.findall(text)) > len(_ARABIC_LETTERS.findall(text)):
+        text = text.translate(_AS_ARABIC)
+    return _JOINERS.sub(_without_joiners, text)
+
+
+def _without_joiners(joiners: regex.Match[str]) -> str:
+    """Nothing, or the joiners inside a word with letters of Persian."""
+    text, start, end = joiners.string, joiners.start(), joiners.end()
+    word = _ARABIC_END.search(text, max(0, start - _LONGEST_PART), start)
+    rest = _ARABIC_BEGINNING.match(text, end, end + _LONGEST_PART)
+    return joiners[0] if any(_PERSIAN_WORD.search(part[0]) for part in (word, rest) if part) else ""
 
 
 def headline(text: str, boilerplate: Iterable[Span] = ()) -> str | None:
@@ -97,12 +143,7 @@ def headline(text: str, boilerplate: Iterable[Span] = ()) -> str | None:
     It is one of the first four lines outside ``boilerplate``, not the only line, and has 4 to 25 words and no full stop
     at its end.
     """
-    parts = []
-    at = 0
-    for span in boilerplate:
-        parts.append(text[at : span.start])
-        at = span.end
-    lines = [line for line in "".join([*parts, text[at:]]).split("\n") if line]
+    lines = [line for line in without(text, boilerplate).split("\n") if line]
     for line in lines[:4]:
         if len(lines) > 1 and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
             return line

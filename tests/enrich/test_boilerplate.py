@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.text.boilerplate import BoilerplateDetector
+from enrich.text.boilerplate import BoilerplateDetector, known_boilerplate, without
 
 BLURB = "يقدم الموقع لقرائه أحدث الأخبار من مراسليه في العواصم العربية والعالمية ويمكنكم متابعته عبر تطبيق الهاتف"
 NEWS = (
@@ -178,3 +178,52 @@ def _rest(text: str, spans: list[tuple[int, int]]) -> list[str]:
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     """One very long line, very many lines, an incomplete byline repeated."""
     assert len(BoilerplateDetector().find("a.example", text)) <= len(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "عدد المشاهدات: 4812",
+        "٤٨١٢ مشاهدة",
+        "المشاهدات 12.5 ألف",
+        "👁 977 قراءة",
+        "مدة القراءة: 4 دقائق",
+        "التعليقات (7)",
+        "14 إعجابا · 3 مشاركات",
+        "3.4K views",
+        "Views: 1,204 | Comments: 3",
+        "5 min read",
+        "Просмотров: 318",
+        "Время чтения: 2 мин.",
+        "Lu 45 fois",
+        "Temps de lecture : 3 min",
+        "45 mal gelesen",
+        "312 visualizações",
+        "1.204 görüntülenme",
+        "۳۲۱ بازدید",
+    ],
+)
+def test_counters_are_boilerplate(line: str) -> None:
+    """A line that counts readers, comments, shares or minutes of reading is no news, in any of the languages."""
+    assert marked(BoilerplateDetector(), None, NEWS[0], line, NEWS[1]) == [line]
+    beside = f"هدى سالم | {line}"
+    assert marked(BoilerplateDetector(), None, NEWS[0], beside, NEWS[1]) == [beside]
+    one_line = f"{NEWS[0]}. {line}"
+    assert without(one_line, known_boilerplate(one_line)).strip() == f"{NEWS[0]}."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "مشاركة 12 دولة في المعرض",
+        "بلغ عدد المشاهدات 4812 مشاهدة في اليوم الأول",
+        "قراءة في كتاب",
+        "The clip had 3 million views in a day",
+        "Turnout: 48 percent",
+        "ارتفع عدد الزوار إلى 300 ألف",
+        "19 قتيلا و40 جريحا",
+    ],
+)
+def test_numbers_of_the_news_are_no_counters(line: str) -> None:
+    """A line that says more than a count is news."""
+    assert marked(BoilerplateDetector(), None, NEWS[0], line, NEWS[1]) == []

@@ -160,3 +160,37 @@ def test_a_ligature_in_a_name_does_not_hide_it() -> None:
     assert entity_ids("وصل الملك عبدﷲ الثاني إلى الرباط صباحا.") == entity_ids(
         "وصل الملك عبدالله الثاني إلى الرباط صباحا."
     )
+
+
+def test_arabic_from_a_persian_keyboard_is_shown_in_arabic_letters() -> None:
+    """Letters of the Persian keyboard and joiners inside words are no spelling of Arabic; of Persian they are."""
+    arabic = "وقال الرئيس الفرنسي إيمانويل ماكرون في باريس إن الحكومة الكويتية تشارك في المؤتمر."
+    received = arabic.replace("ي", "ی").replace("ك", "ک").replace("ماکرون", "ما\u200cکرون").replace("ؤت", "ؤ\u200cت")
+    shown = article(received, "الکویت تشارک فی المؤتمر")
+    assert (shown.title, shown.text) == ("الكويت تشارك في المؤتمر", arabic)
+    assert entity_ids(received) == entity_ids(arabic)
+    persian = "رئیس جمهور ایران گفت که دولت برنامه\u200cهای تازه برای کشاورزان دارد."
+    assert article(persian).text == persian
+    quoting = f"{arabic} وكتب بالفارسية: «می\u200cخواهیم کشور را بسازیم»."
+    assert article(quoting).text == quoting
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("<b>Port</b> strike <img src=x onerror=alert(1)>ends", "Port strike ends"),
+        ("Port strike<script>document.title='x'</script> ends", "Port strike ends"),
+        ("&lt;i&gt;Port&lt;/i&gt; strike ends &amp;amp; begins", "Port strike ends &amp; begins"),
+        ("Strike<br/>ends", "Strike ends"),
+        ("If a < b and c > d", "If a < b and c > d"),
+        ("2 &lt; 3 &amp; 5 > 4", "2 < 3 & 5 > 4"),
+        ("Press <Ctrl> in x<y", "Press <Ctrl> in x<y"),
+        ("one\ntwo\x00three\x07\x1b[31mred", "one two three red"),
+        ("\u202egnp.exe\u202c bill \u2066x\u2069", "gnp.exe bill x"),
+        ("A" + "\u0335" * 300 + " b", "A" + "\u0335" * 8 + " b"),
+        ("W" * 1_500 + " end", "W" * 199 + "… end"),
+    ],
+)
+def test_a_title_is_plain_text(title: str, shown: str) -> None:
+    """Tags of HTML are removed, with what they hide; signs that only look like tags stay; nothing is endless."""
+    assert clean_title(title) == shown
