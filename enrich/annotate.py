@@ -54,7 +54,7 @@ def annotate(
     if code == _ARABIC:
         given_title, text = given_title and cleaning.arabic_spelling(given_title), cleaning.arabic_spelling(text)
     text = spacing.split_glued(text)
-    spans = (boilerplate or BoilerplateDetector()).find(raw.source, text)
+    spans = (boilerplate or BoilerplateDetector()).find(raw.source, text, given_title)
     title = given_title or cleaning.headline(text, spans)
     published, basis = _published(raw, text, code)
     heading, body = Passage(title or ""), Passage(text)
@@ -81,7 +81,7 @@ def annotate(
         boilerplate=spans,
         # Without boilerplate, whose changes (a counter of views, links to other news) make no revision; but without
         # anything learned, so that the same content always has the same digest.
-        fingerprint=signature.content_digest(given_title, without(text, known_boilerplate(text))),
+        fingerprint=signature.content_digest(given_title, without(text, known_boilerplate(text, given_title))),
         **fingerprint(heading, news, code, features.shared(named, spans, numbers.numbers(beginning.text))),
         vector=encoder.vector(title, text, spans) if encoder else None,
     )

@@ -24,13 +24,14 @@ OPTIONAL_MARKS = TATWEEL + HARAKAT + DAGGER_ALEF
 WORD_MARKS = OPTIONAL_MARKS + HAMZA_MARKS + _FURTHER_VOWELS
 ALL_MARKS = WORD_MARKS + _QURANIC_MARKS
 
-# camel-tools' dediac_ar removes diacritics too, but loads 30 MB of character sets.
-_WITHOUT_MARKS = dict.fromkeys(map(ord, OPTIONAL_MARKS))
+# camel-tools' dediac_ar removes diacritics too, but loads 30 MB of character sets. Persian keyboards have a yeh and a
+# kaf of their own.
+_SPELLING: dict[int, str | None] = {**dict.fromkeys(map(ord, OPTIONAL_MARKS)), ord("ی"): "ي", ord("ک"): "ك"}
 
 
 def arabic(text: str) -> str:
-    """The text without diacritics and tatweel; all alefs are ا, alef maksura is ي, teh marbuta is ه."""
-    return _arabic.letters(text.translate(_WITHOUT_MARKS))
+    """The text without diacritics and tatweel; all alefs are ا, all yehs and alef maksura ي, teh marbuta is ه."""
+    return _arabic.letters(text.translate(_SPELLING))
 
 
 # Letters in the form that they have in one place of a word, and ligatures: as some PDFs and old systems store them. The

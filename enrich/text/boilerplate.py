@@ -7,7 +7,7 @@ languages); the rest is learned: a line that one source repeats in articles whic
 import re
 import tomllib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -107,7 +107,17 @@ class _Line(NamedTuple):
     text: str
 
 
-Sketch = frozenset[int]
+Edges = frozenset[int]
+
+
+class Sketch(NamedTuple):
+    """An article as it is recognised again: the edges of its longest lines, and those of its title and first line.
+
+    ``head`` is empty where no title is known.
+    """
+
+    edges: Edges
+    head: Edges
 
 
 @dataclass(slots=True)
@@ -130,43 +140,46 @@ class BoilerplateDetector:
         self._lines = lines
         self._histories: OrderedDict[str, _SourceHistory] = OrderedDict()
 
-    def find(self, source: str | None, text: str) -> list[Span]:
+    def find(self, source: str | None, text: str, title: str | None = None) -> list[Span]:
         """Find the boilerplate of an article and learn from it: ascending spans, neighbouring lines in one.
 
-        Without a source only known phrases are found. If no line with a word would be left, none is marked.
+        Without a source only known phrases are found. If no line with a word would be left, none is marked, unless
+        there is a title, which is then the news: «Read the full article on our site» under a headline.
         """
         lines = _split(text)
         marked = set(_with_known_phrases(lines))
         if source is not None:
-            marked |= self._learn(source, lines)
-        return _spans(lines, marked)
+            marked |= self._learn(source, lines, title)
+        return _spans(lines, marked, title)
 
-    def learn(self, source: str, text: str) -> None:
+    def learn(self, source: str, text: str, title: str | None = None) -> None:
         """Learn from an older article, as ``find`` does."""
-        self._learn(source, _split(text))
+        self._learn(source, _split(text), title)
 
-    def _learn(self, source: str, lines: list[_Line]) -> set[int]:
+    def _learn(self, source: str, lines: list[_Line], title: str | None) -> set[int]:
         """Add the lines of an article to the history; returns the numbers of those learned as boilerplate so far."""
         history = self._histories.setdefault(source, _SourceHistory())
         self._histories.move_to_end(source)
         while len(self._histories) > self._sources:
             self._histories.popitem(last=False)
         found = set()
-        sketch = _sketch(line.text for line in lines)
-        for number in _outer(len(lines)):
+        outer = _outer(len(lines))
+        sketch = _sketch([line.text for line in lines], title)
+        everywhere = frozenset().union(*(_edges(lines[number].text) for number in outer), sketch.head)
+        for number in outer:
             line = lines[number].text
-            if len(line) <= _LONGEST_LEARNED and self._is_repeated(history, line, sketch):
+            if len(line) <= _LONGEST_LEARNED and self._is_repeated(history, line, sketch, everywhere):
                 found.add(number)
         return found
 
-    def _is_repeated(self, history: _SourceHistory, line: str, sketch: Sketch) -> bool:
+    def _is_repeated(self, history: _SourceHistory, line: str, sketch: Sketch, everywhere: Edges) -> bool:
         key = hash(line)
         if key in history.known:
             history.known.move_to_end(key)
             return True
         articles = history.candidates.pop(key, ())
-        own = _edges(line) if articles else sketch
-        if not any(_related(sketch, article, own) for article in articles):
+        own = _edges(line) if articles else frozenset()
+        if not any(_related(sketch, article, own, everywhere) for article in articles):
             articles = (*articles, sketch)
         if len(articles) >= _LEARNED_AFTER:
             history.known[key] = None
@@ -179,10 +192,10 @@ class BoilerplateDetector:
         return False
 
 
-def known_boilerplate(text: str) -> list[Span]:
+def known_boilerplate(text: str, title: str | None = None) -> list[Span]:
     """The boilerplate of an article by known phrases and forms alone: always the same for the same text."""
     lines = _split(text)
-    return _spans(lines, set(_with_known_phrases(lines)))
+    return _spans(lines, set(_with_known_phrases(lines)), title)
 
 
 def without(text: str, spans: Iterable[Span]) -> str:
@@ -221,29 +234,39 @@ def _last_sentence_end(line: str) -> int:
     return ended + 1 if ended > 0 else 0
 
 
-def _outer(count: int) -> Iterable[int]:
+def _outer(count: int) -> Sequence[int]:
     """The numbers of the lines to learn from: of very long articles only the first and the last."""
     if count <= _MOST_LINES:
         return range(count)
     return (*range(_MOST_LINES // 2), *range(count - _MOST_LINES // 2, count))
 
 
-def _edges(line: str) -> Sketch:
+def _edges(line: str) -> Edges:
     """Beginning and end of a line: when it is edited, one of the two mostly stays."""
     # The keyed 64-bit hash of str differs between processes, but the history is never sent to another one.
     return frozenset((hash(line[:_EDGE]), ~hash(line[-_EDGE:])))
 
 
-def _sketch(lines: Iterable[str]) -> Sketch:
+def _sketch(lines: Sequence[str], title: str | None) -> Sketch:
     longest = sorted(set(lines), key=lambda line: (-len(line), line))[:_SKETCHED_LINES]
-    return frozenset().union(*map(_edges, longest))
+    head = _edges(title).union(*map(_edges, lines[:1])) if title else frozenset[int]()
+    return Sketch(frozenset[int]().union(*map(_edges, longest)), head)
 
 
-def _related(one: Sketch, other: Sketch, own: Sketch) -> bool:
-    """Whether two articles that share a line are one article (a repost, a correction): they share most of the rest."""
-    one, other = one - own, other - own
-    rest = min(len(one), len(other))
-    shared = len(one & other)
+def _related(one: Sketch, other: Sketch, own: Edges, everywhere: Edges) -> bool:
+    """Whether two articles that share a line are one article: a repost, a correction, the next state of a live blog.
+
+    They share most of the rest. ``own`` are the edges of the line, ``everywhere`` those of all lines of ``one``. An
+    article whose title and first line are not in the other is another one, whatever the two share: a newsletter, a
+    notice in place of the text.
+    """
+    if one.head and other.head and other.head - own and everywhere.isdisjoint(other.head - own):
+        return False
+    mine, theirs = one.edges - own, other.edges - own
+    if len(theirs & everywhere) * 2 > len(theirs):
+        return True
+    rest = min(len(mine), len(theirs))
+    shared = len(mine & theirs)
     # Of an article that is this line and another, one edge of that other is enough.
     return rest == 0 or shared * 2 > rest or (rest <= 2 and shared > 0)
 
@@ -350,9 +373,11 @@ def _links(lines: list[_Line], first: int) -> Iterator[int]:
     yield from links[:_MOST_LINKS]
 
 
-def _spans(lines: list[_Line], marked: set[int]) -> list[Span]:
-    """The marked lines, neighbours in one span; none where no line with a word would be left."""
-    if all(number in marked or not _has_word(line.text) for number, line in enumerate(lines)):
+def _spans(lines: list[_Line], marked: set[int], title: str | None) -> list[Span]:
+    """The marked lines, neighbours in one span; without a title none where no line with a word would be left."""
+    if not (title and _has_word(title)) and all(
+        number in marked or not _has_word(line.text) for number, line in enumerate(lines)
+    ):
         return []
     spans: list[Span] = []
     last = -2

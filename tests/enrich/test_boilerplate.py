@@ -147,6 +147,33 @@ def test_the_history_is_bounded_and_the_least_recently_seen_is_evicted() -> None
     assert marked(finder, "a.example", NEWS[3], BLURB) == []
 
 
+def test_a_notice_in_place_of_the_text_is_learned_under_different_titles() -> None:
+    """From the third article on it is boilerplate, though nothing else is left: the news is the title."""
+    finder = BoilerplateDetector()
+    found = [finder.find("a.example", BLURB, title) != [] for title in NEWS]
+    assert found == [False, False, True, True]
+    again = BoilerplateDetector()
+    assert not any(again.find("a.example", BLURB, NEWS[0]) for _ in range(5))
+
+
+def test_the_closing_paragraphs_of_a_newsletter_are_learned() -> None:
+    """Most of each issue is the same, but title and lead are not."""
+    finder = BoilerplateDetector()
+    closing = [f"{BLURB} {number}" for number in range(4)]
+    texts = ["\n".join([news, *closing]) for news in NEWS]
+    spans = [finder.find("a.example", text, f"{number} نشرة") for number, text in enumerate(texts)]
+    assert [without(text, found).strip() for text, found in zip(texts, spans, strict=True)] == [*texts[:2], *NEWS[2:]]
+
+
+def test_the_older_posts_of_a_live_blog_are_news() -> None:
+    """A live blog grows at its beginning and changes its title; what was posted before is repeated, and stays news."""
+    finder = BoilerplateDetector()
+    posts: list[str] = []
+    for number in range(12):
+        posts.insert(0, f"{number}:00 {NEWS[number % 4]} في الساعة {number}")
+        assert finder.find("a.example", "\n".join(posts), f"{posts[0][:20]} مباشر") == []
+
+
 LINES = st.sampled_from([*NEWS, BLURB, "اقرأ أيضاً", "+A", "By Jane Doe", "(رويترز)", "", " ", "• ", "a.jpg", "©"])
 TEXTS = st.lists(LINES | st.text(max_size=30), max_size=12).map("\n".join)
 
