@@ -3,8 +3,9 @@
 Candidates share a band of their MinHash (locality-sensitive hashing: likely where much is shared) or a low hash of
 their sketches (likely where a short text is part of a long one). Each candidate is then verified: an article is a
 near-duplicate when most of its three-word shingles occur in the earlier text. The threshold is lower the more names
-and numbers the two share. An article that contains an earlier one and adds as much again is not a near-duplicate; it
-is a development.
+and numbers the two share, and much higher where each has several that the other lacks: the prices of another day, the
+weather of another town in the same phrases. An article that contains an earlier one and adds as much again is not a
+near-duplicate; it is a development.
 """
 
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from enrich.fingerprint.signature import PERMUTATIONS, SKETCH
 from enrich.group.arrays import unique_counts
-from enrich.group.columns import NO_HASH
+from enrich.group.columns import NO_HASH, SHARED
 from enrich.group.index import RecentIndex
 from enrich.group.similarity import Similarity
-from enrich.group.window import Numbers, Window
+from enrich.group.window import Numbers, PendingArticle, Window
+from enrich.text.tokens import tokens
 
 # 42 bands of 3 rows: of pairs that share 0.45 of their shingles 98% become candidates, of those that share 0.1 4%.
 _ROWS = 3
@@ -31,6 +33,16 @@ _MIN_HITS = 3
 # The containment that makes a near-duplicate: this much where the two share no names, less the more they share.
 _BASE_THRESHOLD = 0.70
 _SHARED_DISCOUNT = 0.22
+# Two texts of nearly one length come from a template if each has so many names and numbers that the other lacks, as a
+# part of all: from the first figure on the containment must be higher, from the second on it must be _SAME_TEXT. The
+# outlets of an agency round its numbers and spell names in their own ways; one outlet does not. Titles that are alike
+# but for some words («Weather in Leeds», «Weather in York») are a sign of a template too.
+_OTHER_FACTS, _FEW_OTHER_FACTS = (0.35, 0.5), (0.15, 0.35)
+_MIN_OTHER_FACTS, _MIN_FEW_OTHER_FACTS = 2, 1
+# A notice that an outlet sends in place of the text is shorter.
+_LONGEST_NOTICE = 60
+_SAME_LENGTH = 0.8
+_SAME_TEXT = 0.97
 # Texts with fewer shingles than this have their own threshold.
 _SHORT_TEXT = 12
 _SHORT_THRESHOLD = 0.9
@@ -66,9 +78,9 @@ class Duplicates:
         self._bands = RecentIndex(6 * window.capacity)
         self._sketches = RecentIndex(4 * window.capacity)
 
-    def find(self, row: NDArray[np.void], keys: LookupKeys, before: int) -> DuplicateMatch | None:
+    def find(self, article: PendingArticle, keys: LookupKeys, before: int) -> DuplicateMatch | None:
         """The best match among articles first seen before number ``before``; among equals the first-seen one."""
-        window = self._window
+        window, row = self._window, article.row
         bands, sketches = self._bands.find(keys.bands), self._sketches.find(keys.sketch)
         hit = np.concatenate([bands[bands >= window.oldest], sketches[sketches >= window.oldest]])
         numbers, hits = unique_counts(hit)
@@ -85,7 +97,8 @@ class Duplicates:
         numbers = self._originals(numbers[likely], before)
         slots = window.slots(numbers)
         contained = containment(row, window.rows[slots])
-        matches = np.flatnonzero(contained >= self.threshold(row, slots))
+        source = window.source_names.find(article.source) if article.source else 0
+        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots))
         if not len(matches):
             return None
         best = matches[np.lexsort((window.firsts[slots[matches]], -contained[matches]))[0]]
@@ -112,12 +125,59 @@ class Duplicates:
         self._bands.build(keys.bands, numbers)
         self._sketches.build(keys.sketch[:, :_INDEXED_HASHES], numbers)
 
-    def threshold(self, row: NDArray[np.void], slots: NDArray[np.intp]) -> NDArray[np.float64]:
-        """The containment from which an article is a near-duplicate of each of some others, (slots,)."""
+    def threshold(self, row: NDArray[np.void], source: int, title: str, slots: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The containment from which an article is a near-duplicate of each of some others, (slots,).
+
+        ``source`` is the number of its source, 0 for none. More than 1 is never reached.
+        """
+        window = self._window
+        others = window.rows[slots]
         if row["shingles"] < _SHORT_TEXT:
-            return np.full(len(slots), _SHORT_THRESHOLD)
-        shared = self._similarity.cosines(row, slots)[0]
-        return _BASE_THRESHOLD - _SHARED_DISCOUNT * shared.astype(np.float64)
+            threshold = np.full(len(slots), _SHORT_THRESHOLD)
+        else:
+            shared = self._similarity.cosines(row, slots)[0]
+            threshold = _BASE_THRESHOLD - _SHARED_DISCOUNT * shared.astype(np.float64)
+        one_source = (window.sources[slots] == source) & (source != 0)
+        words = _title_words(title)
+        titles = [_title_words(window.title(int(slot))) for slot in slots]
+        one_form = np.array([_have_one_form(words, other) for other in titles], bool)
+        template = np.where(
+            one_source | one_form,
+            _templated(row, others, _FEW_OTHER_FACTS, _MIN_FEW_OTHER_FACTS),
+            _templated(row, others, _OTHER_FACTS, _MIN_OTHER_FACTS),
+        )
+        threshold += (_SAME_TEXT - threshold) * template
+        # One outlet has one short text under titles without a common word where it sends a notice in place of the text.
+        retitled = np.array([bool(words and other) and words.isdisjoint(other) for other in titles], bool)
+        return np.where(one_source & retitled & (row["shingles"] < _LONGEST_NOTICE), np.inf, threshold)
+
+
+def _title_words(title: str) -> set[str]:
+    return {word.form for word in tokens(title)}
+
+
+def _have_one_form(words: set[str], others: set[str]) -> bool:
+    """Whether titles, as their words, have most words in common, and each has one that the other lacks."""
+    common = len(words & others)
+    return common * 2 >= max(len(words), len(others)) and common < min(len(words), len(others))
+
+
+def _templated(
+    row: NDArray[np.void], others: NDArray[np.void], limits: tuple[float, float], least: int
+) -> NDArray[np.float64]:
+    """How certainly an article and each of some others are from one template, 0 to 1, (others,).
+
+    Decided by the names and numbers that each has alone: where one has only what the other has, it is an excerpt.
+    """
+    own, theirs = row["features"][:SHARED], others["features"][:, :SHARED]
+    own = own[own != 0]
+    known = theirs != 0
+    common = (np.isin(theirs, own) & known).sum(axis=1)
+    fewer = np.minimum(len(own), known.sum(axis=1))
+    alone = (fewer - common) / np.maximum(fewer, 1)
+    lengths = np.minimum(others["shingles"], row["shingles"]) / np.maximum(others["shingles"], row["shingles"])
+    certain = np.clip((alone - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    return np.where((lengths >= _SAME_LENGTH) & (fewer - common >= least), certain, 0.0)
 
 
 def containment(row: NDArray[np.void], others: NDArray[np.void]) -> NDArray[np.float64]:

@@ -111,7 +111,7 @@ class Grouper:
         previous = self._window.newest(annotated.id)
         pending.enter(self._window)
         keys = lookup_keys(pending.row)
-        match = self._duplicates.find(pending.row, keys, self._window.last + 1 - pending.age)
+        match = self._duplicates.find(pending, keys, self._window.last + 1 - pending.age)
         if match is not None:
             pending.original = self._window.original(match.number) or self._window.id(match.number)
         story, merging = self._choose_story(pending, previous, match)
@@ -176,11 +176,12 @@ class Grouper:
         slots = window.slots(np.array([first], np.uint32))
         row = window.rows[window.slot(later)]
         shared, terms = similarity.cosines(row, slots)
+        source = int(window.sources[window.slot(later)])
         return Comparison(
             first=window.id(first),
             later=window.id(later),
             containment=float(containment(row, window.rows[slots])[0]),
-            threshold=float(self._duplicates.threshold(row, slots)[0]),
+            threshold=float(self._duplicates.threshold(row, source, window.title(later), slots)[0]),
             shared=float(shared[0]),
             terms=float(terms[0]),
             similarity=float(similarity.matrix(window.slots(np.array([first, later], np.uint32)))[0, 1]),

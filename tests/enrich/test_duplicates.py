@@ -267,3 +267,71 @@ def test_a_caption_with_another_title_is_an_original() -> None:
     other = process(grouper, article("other", "بلاتر", "أشهر صعبة تنتظر رئيس الفيفا قبل الرحيل", "b.example"))
     again = process(grouper, article("again", "بلاتر", "بلاتر يصل إلى موسكو في أول زيارة منذ بدء الأزمة", "c.example"))
     assert (one.duplicate_of, other.duplicate_of, again.duplicate_of) == (None, None, "one")
+
+
+TOWN_WEATHER = (
+    "يتوقع خبراء الأرصاد أن تشهد مدينة {} غدا طقسا {} مع رياح نشطة تثير الأتربة في المناطق المكشوفة، وأن تبلغ درجة "
+    "الحرارة العظمى {} درجة والصغرى {} درجة. ونصح الخبراء السكان بشرب الماء بكثرة وتجنب الوقوف تحت أشعة الشمس في "
+    "ساعات الظهيرة ومتابعة النشرات التي تصدر كل ست ساعات."
+)
+MARKET = (
+    "أغلقت أسعار السلع في سوق {} اليوم {} على تباين، إذ بلغ سعر كيلو الطماطم {} دينارا والبطاطا {} دينارا والبصل {} "
+    "دينارا والتفاح {} دينارا، فيما بقيت أسعار اللحوم على حالها. وتختلف الأسعار من محل إلى آخر بحسب النوع وكلفة "
+    "النقل، ويعيدها التجار إلى حركة العرض والطلب في الأسواق المركزية."
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "titles"),
+    [
+        (
+            TOWN_WEATHER.format("حلب", "حارا", 39, 26),
+            TOWN_WEATHER.format("دمشق", "معتدلا", 33, 19),
+            ("الطقس غدا في حلب", "الطقس غدا في دمشق"),
+        ),
+        (
+            MARKET.format("عمان", "السبت", 1.25, 0.85, 0.62, 2.4),
+            MARKET.format("عمان", "الأحد", 1.45, 0.95, 0.66, 2.1),
+            ("أسعار الخضار السبت", "أسعار الخضار الأحد"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("sources", [("a.example", "a.example"), ("a.example", "b.example")])
+def test_the_same_report_of_another_day_or_place_is_no_copy(
+    one: str, other: str, titles: tuple[str, str], sources: tuple[str, str]
+) -> None:
+    """Two texts of one template with other names and numbers are two articles; the same report elsewhere is a copy."""
+    grouper = Grouper(WINDOW, 1_000)
+    process(grouper, article("one", one, titles[0], sources[0]))
+    assert process(grouper, article("other", other, titles[1], sources[1])).duplicate_of is None
+    assert process(grouper, article("copy", f"وكالات - {one}", titles[0], "c.example")).duplicate_of == "one"
+
+
+def test_two_flashes_are_no_copies_and_one_flash_of_two_outlets_is() -> None:
+    """Another place makes another flash; the same headline from another outlet is a copy."""
+    grouper = Grouper(WINDOW, 1_000)
+    flash = "عاجل: انقطاع التيار الكهربائي عن مدينة {} بالكامل بعد عطل في محطة التحويل الرئيسية"
+    for number, place in enumerate(["الرقة", "حمص", "إدلب"]):
+        text = flash.format(place)
+        assert process(grouper, article(f"f{number}", text, text, "a.example")).duplicate_of is None
+    again = flash.format("حمص")
+    assert process(grouper, article("b", again, again, "b.example")).duplicate_of == "f1"
+    assert process(grouper, article("c", again, None, "c.example")).duplicate_of == "f1"
+
+
+def test_one_notice_under_different_headlines_makes_no_copies() -> None:
+    """An outlet that sends one text under each headline has as many articles as headlines; a repost is still a copy."""
+    grouper = Grouper(WINDOW, 1_000)
+    notice = "تجدون تفاصيل ما جرى وصوره وآراء المتابعين في تطبيق الصحيفة على الهاتف وفي عددها المطبوع صباح الغد"
+    for number, title in enumerate(["فيضان النيل يغمر قرى", "انتخاب عمدة لندن", "فوز الترجي بالكأس"]):
+        assert process(grouper, article(f"n{number}", notice, title, "a.example")).duplicate_of is None
+    assert process(grouper, article("again", notice, "فيضان النيل يغمر القرى", "a.example")).duplicate_of == "n0"
+
+
+def test_digits_of_another_script_do_not_hide_a_copy() -> None:
+    """The same report with Arabic-Indic digits is a copy."""
+    grouper = Grouper(WINDOW, 1_000)
+    text = "بلغ عجز الميزان 3.4 مليارات في 2025 مقابل 2.9 مليار في 2024 وارتفعت الصادرات 12 في المئة إلى 41.7 مليارا"
+    process(grouper, article("one", text))
+    digits = str.maketrans("0123456789.", "٠١٢٣٤٥٦٧٨٩٫")
+    assert process(grouper, article("other", text.translate(digits))).duplicate_of == "one"
