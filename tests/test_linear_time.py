@@ -87,6 +87,7 @@ STAGES: dict[str, Work] = {
     "shorten_tags": page_extraction.shorten_tags,
     "clean_text": cleaning.clean_text,
     "clean_title": cleaning.clean_title,
+    "arabic_spelling": cleaning.arabic_spelling,
     "headline": cleaning.headline,
     "split_glued": spacing.split_glued,
     "boilerplate": lambda text: BoilerplateDetector().find("source", text),
@@ -120,6 +121,14 @@ LINES = (
     "Related\n",
     "\u0651\u064e",
     "Путин сказал, что Москва a a. ",
+    "كلمة\u2060كلمة\u200b",
+    "می\u200cخواهم",
+    "\U0001f3f4\U000e0067",
+    "\ufe91\u0640",
+    "ڏ ڠ وچ لر ",
+    "<b a='<script>",
+    "120 views | ",
+    "6ر19 2-1 5:07 ",
 )
 
 
