@@ -7,6 +7,7 @@ are in its script: an Arabic article with English names in it scores less than o
 
 import copy
 import functools
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ import regex
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from enrich.languages import LANGUAGES, files
+from enrich.text.tokens import form
+from enrich.text.word_counts import word_counts
 
 UNDETERMINED = "und"
 
@@ -141,6 +144,10 @@ _PERSIAN_KEYS, _ARABIC_KEYS = regex.compile("[یک]"), regex.compile("[يك]")
 _ARABIC_WORDS = regex.compile(r"(?<!\p{L})و?ال\p{L}{3,20}+|\p{L}{0,20}[ةأإى]\p{L}{0,20}+")
 _NOT_ARABIC = regex.compile("[ٹڈڑےںہەېۆێۇ]")
 _TRAITS_SHARE = 0.25
+_NOT_ARABIC_SPELLING = regex.compile("[یکپچژگٹڈڑےںہە]")
+# How often a word of a short headline was counted in Arabic news.
+_KNOWN = 3
+_GIVEN_NAMES = Path(__file__).parent.parent / "entities" / "gazetteer" / "given_names.tsv"
 _AS_ARABIC = str.maketrans("یک", "يك")
 
 
@@ -349,8 +356,24 @@ def _is_name(text: str, script: str) -> bool:
         # «الترجي 2 - 1 الوداد» is no name either.
         if len(words) > _ARABIC_WORDS_OF_A_NAME or (any(map(str.isdigit, text)) and _ARABIC_WORDS.search(text)):
             return False
-        return _sentence_words().isdisjoint(words)
+        return not _is_arabic_phrase(words)
     return False
+
+
+def _is_arabic_phrase(words: list[str]) -> bool:
+    """Whether one or two words in Arabic script are more than a name: Arabic words of the news, not a given name."""
+    if not _sentence_words().isdisjoint(words):
+        return True
+    forms = [form(word) for word in words]
+    known = word_counts("ar")
+    counted = [known.get(one, 0) >= _KNOWN for one in forms]
+    return _NOT_ARABIC_SPELLING.search("".join(words)) is None and all(counted) and _given_names().isdisjoint(forms)
+
+
+@functools.cache
+def _given_names() -> frozenset[str]:
+    lines = _GIVEN_NAMES.read_text(encoding="utf-8").splitlines()[1:]
+    return frozenset(form(line.split("\t")[0]) for line in lines)
 
 
 @functools.cache
