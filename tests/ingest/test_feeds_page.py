@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ async def _says(page: Page, part: str) -> None:
 
 async def _press(page: Page, feed_id: str, text: str) -> None:
     buttons = f"[...document.querySelectorAll('#feed-{feed_id} button')]"
-    await page.until(f"{buttons}.some((it) => it.textContent === {json.dumps(text)} && !it.hidden)")
+    await page.until(f"{buttons}.some((it) => it.textContent === {json.dumps(text)} && !it.hidden && !it.disabled)")
     await page.value(f"{buttons}.find((it) => it.textContent === {json.dumps(text)}).click()")
 
 
@@ -85,7 +86,7 @@ async def test_feeds_are_added_and_managed_on_the_page(
         await page.until("document.querySelectorAll('.feed').length === 1")
         (feed,) = await feeds.all()
 
-        urls = [site.rss(f"/{n}.xml", str(n), title=_HOSTILE) for n in range(2)]
+        urls = [site.rss(f"/{n}.xml", str(n), title=escape(escape(_HOSTILE))) for n in range(2)]
         site.serve("/", "".join(f'<a href="{url}">RSS</a>' for url in urls))
         await _add(page, site.url("/"))
         await page.until("document.querySelectorAll('#choice input').length === 2")
@@ -116,7 +117,8 @@ async def test_feeds_are_added_and_managed_on_the_page(
         assert await page.value("[document.documentElement.lang, document.documentElement.dir]") == ["ar", "rtl"]
         await page.until(f"document.querySelector('#feed-{feed.id} .feed-status').textContent === 'متعثرة'")
         await page.value(
-            "(it => { it.value = 'failing'; it.dispatchEvent(new Event('change')) })(document.getElementById('feed-status'))"
+            "(it => { it.value = 'failing'; it.dispatchEvent(new Event('change')) })"
+            "(document.getElementById('feed-status'))"
         )
         await page.until("document.querySelectorAll('.feed').length === 1")
         await _press(page, feed.id, "حذف")
@@ -125,7 +127,8 @@ async def test_feeds_are_added_and_managed_on_the_page(
         await _press(page, feed.id, "تأكيد الحذف")
         await page.until("document.querySelectorAll('.feed').length === 0")
         assert len(await feeds.all()) == 1
-        assert page.errors == []
+        # The browser itself reports the refusal of the site with several feeds.
+        assert [error for error in page.errors if "status of 409" not in error] == []
 
 
 async def test_lists_go_in_and_out_on_the_page(gateway: Running, feeds: Feeds, tmp_path: Path) -> None:
