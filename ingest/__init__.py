@@ -6,7 +6,9 @@ access      who may speak to ingest: the token, the host
 budget      the memory of the bodies, shared between clients
 push        the HTTP API: ``POST /v1/articles``, health and metrics
 web         HTTP requests to other people's servers, with limits
+lenient_http one request to a server that is not quite HTTP
 feeds/      polling of RSS and Atom feeds
+pages/      the full text of articles from their pages, where a feed has only a summary
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
 service     ``khabar ingest``: the push server and the feed poller in one process

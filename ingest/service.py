@@ -14,6 +14,7 @@ from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
 from ingest.feeds.writer import FeedWriter
+from ingest.pages import Pages
 from ingest.producer import Intake
 from ingest.web import WebClient
 from services import http_server, kafka_topics, telemetry
@@ -57,7 +58,8 @@ async def run(settings: Settings) -> None:
     web = WebClient.of(settings)
     server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web)))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
+    pages = Pages(web, max_bytes=settings.max_page_bytes)
+    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
     running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
     if file is not None:
         running.append(file.run())
@@ -75,8 +77,8 @@ async def run(settings: Settings) -> None:
         for task in (*background, stopping):
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await web.close()
         await intake.close()
-        await web.session.close()
         await store.close()
 
 

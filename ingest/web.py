@@ -12,7 +12,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -25,17 +25,19 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from ingest import lenient_http
+from ingest.lenient_http import LenientError, LenientResponse
 from services.addresses import public_socket
 from services.blocking import run_in_thread
-from services.decompression import Corrupt, Oversized, UnknownEncoding, unpack
+from services.decompression import Corrupt, Oversized, Truncated, UnknownEncoding, unpack
 from services.resolver import ThreadedResolver, looking_up_for
 from services.settings import Settings
 
 MAX_REDIRECTS: Final = 5
 # Seconds from the turn at the host to the end of the body, redirects included.
 TOTAL_SECONDS: Final = 60.0
-_CONNECT_SECONDS: Final = 10.0
-_READ_SECONDS: Final = 20.0
+# The total is kept by ``_Chain``: a connection has been waited for before.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=20.0)
 # A server that asks for more waits this long.
 MAX_RETRY_AFTER: Final = 24 * 3600.0
 MAX_PER_HOST: Final = 4
@@ -46,6 +48,11 @@ _MAX_HEAD_LINES: Final = 256
 # Bodies up to this size are checked in the event loop unless they are compressed; it takes under a millisecond.
 _SMALL: Final = 262_144
 _UNPACKED_AT_A_TIME: Final = 4
+# Requests to servers that aiohttp does not understand; each takes a thread.
+_LENIENT_AT_A_TIME: Final = 8
+# Bodies beyond this size take turns: otherwise those of all connections could take all memory.
+_LARGE: Final = 524_288
+_LARGE_AT_A_TIME: Final = 16
 _CHUNK: Final = 65_536
 
 _PERMANENT: Final = frozenset({301, 308})
@@ -65,6 +72,7 @@ _WEB_ADDRESS: Final = re.compile(r"(https?://[^/?#\s]+)(.*)", re.IGNORECASE | re
 # The user name and the password in a URL.
 _CREDENTIALS: Final = re.compile(r"//[^/?#\s]*@")
 
+_Response = aiohttp.ClientResponse | LenientResponse
 Kind = Literal[
     "status",
     "timeout",
@@ -229,9 +237,17 @@ class WebClient:
     """
 
     def __init__(
-        self, *, agent: str, allow_private: bool = False, per_host: int = MAX_PER_HOST, total: int = MAX_CONNECTIONS
+        self,
+        *,
+        agent: str,
+        allow_private: bool = False,
+        per_host: int = MAX_PER_HOST,
+        total: int = MAX_CONNECTIONS,
+        seconds: float = TOTAL_SECONDS,
     ) -> None:
         self.agent = agent
+        self._seconds = seconds
+        self._allow_private = allow_private
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -248,6 +264,8 @@ class WebClient:
             max_headers=_MAX_HEAD_LINES,
         )
         self.turns = Turns(per_host, total)
+        self.large = asyncio.Semaphore(_LARGE_AT_A_TIME)
+        self._lenient = asyncio.Semaphore(_LENIENT_AT_A_TIME)
         self._unpacking = asyncio.Semaphore(_UNPACKED_AT_A_TIME)
 
     @classmethod
@@ -259,22 +277,30 @@ class WebClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
         await self.session.close()
 
-    async def get(
+    async def get(  # noqa: PLR0913
         self,
         url: str,
         *,
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         access: Access | None = None,
-        seconds: float = TOTAL_SECONDS,
+        cut: bool = False,
+        seconds: float | None = None,
     ) -> WebResponse:
         """The response to a GET request, after redirects. Raises ``WebError``, also for any status but 200 and 304.
 
         ``headers`` are sent to every host, ``access`` to the host of ``url`` only. ``max_bytes``: of the body, as it
-        is sent and when it is decompressed. ``seconds``: without the time that the request waits for its turn.
+        is sent and when it is decompressed; with ``cut`` only so much of a larger body is given, if it is not
+        compressed. ``seconds``: without the time that the request waits for its turn;
+        those of the client unless given.
         """
+        seconds = self._seconds if seconds is None else seconds
         try:
             at, login = _split(url)
             owner = _split(access.url)[0] if access and access.url else at
@@ -288,6 +314,7 @@ class WebClient:
             access=access or Access(),
             headers=headers or {},
             max_bytes=max_bytes,
+            cut=cut,
             left=seconds,
         )
         try:
@@ -299,6 +326,16 @@ class WebClient:
             raise WebError("timeout", why) from error
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             raise _explained(error) from error
+
+    async def lenient(self, url: URL, headers: Mapping[str, str], most: int, seconds: float) -> LenientResponse:
+        """As ``lenient_http.get``. Raises ``WebError``, ``OSError``."""
+        sent = {"User-Agent": self.agent, **headers}
+        work = partial(lenient_http.get, url, sent, most=most, seconds=seconds, allow_private=self._allow_private)
+        async with self._lenient:
+            try:
+                return await run_in_thread(work, name="http", deadline=max(seconds, 0.0))
+            except LenientError as error:
+                raise WebError("cut" if error.is_cut else "protocol", str(error)) from error
 
     async def unpack(self, body: bytes, encoding: str, limit: int) -> bytes:
         """As ``decompression.unpack``, without holding up the event loop."""
@@ -322,12 +359,15 @@ class _Chain:
     access: Access
     headers: Mapping[str, str]
     max_bytes: int
+    cut: bool
     # Seconds.
     left: float
     cookies: aiohttp.CookieJar = field(default_factory=lambda: aiohttp.CookieJar(unsafe=True))
 
     def __post_init__(self) -> None:
         self._first = self.at
+        # When the time is over, by the event loop's clock.
+        self._ends = 0.0
 
     async def follow(self) -> WebResponse:
         permanent = True
@@ -353,7 +393,7 @@ class _Chain:
                 except Oversized:
                     raise self._too_large() from None
                 except (Corrupt, UnknownEncoding) as error:
-                    kind: Kind = "cut" if "ends too early" in str(error) else "encoding"
+                    kind: Kind = "cut" if isinstance(error, Truncated) else "encoding"
                     raise WebError(kind, str(error), status=response.status) from error
             url = str(self.at)
             return WebResponse(
@@ -365,43 +405,70 @@ class _Chain:
                 size=len(raw),
             )
 
-    async def _one(self, headers: CIMultiDict[str]) -> tuple[aiohttp.ClientResponse, bytes] | int:
+    async def _one(self, headers: CIMultiDict[str]) -> tuple[_Response, bytes] | int:
         """One response with its body, or the status of a redirect that was followed."""
         host = self.at.host or ""
+        now = asyncio.get_running_loop().time
         async with self.client.turns.at(host):
-            began = time.monotonic()
-            timeout = aiohttp.ClientTimeout(
-                total=max(self.left, 0.001), sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
-            )
+            self._ends = now() + max(self.left, 0.0)
             try:
-                request = self.client.session.get(self.at, headers=headers, allow_redirects=False, timeout=timeout)
-                with looking_up_for(host):
-                    async with request as response:
-                        if response.status in _REDIRECTS:
-                            self._redirect(response)
+                async with asyncio.timeout_at(self._ends) as limit:
+                    request = self.client.session.get(self.at, headers=headers, allow_redirects=False, timeout=_TIMEOUT)
+                    with looking_up_for(host):
+                        async with request as response:
+                            if not self._is_redirect(response):
+                                return response, await self._read(response, limit)
                             return response.status
-                        if response.status not in {200, 203, 304}:
-                            raise _refused(response)
-                        return response, await self._read(response)
+            except aiohttp.ClientResponseError:  # not quite HTTP
+                lenient = await self.client.lenient(self.at, headers, self.max_bytes, self._ends - now())
+                if len(lenient.body) > self.max_bytes and not self.cut:
+                    raise self._too_large() from None
+                return lenient.status if self._is_redirect(lenient) else (lenient, lenient.body[: self.max_bytes])
             finally:
-                self.left -= time.monotonic() - began
+                self.left = self._ends - now()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    def _is_redirect(self, response: _Response) -> bool:
+        """Whether it is a redirect, which the next request follows. Raises ``WebError`` for a status of a failure."""
+        if response.status in _REDIRECTS:
+            self._redirect(response)
+            return True
+        if response.status not in {200, 203, 304}:
+            raise _refused(response)
+        return False
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> bytes:
         if response.status == 304:
             return b""
-        if (response.content_length or 0) > self.max_bytes:
+        cut = self.cut and "Content-Encoding" not in response.headers
+        if (response.content_length or 0) > self.max_bytes and not cut:
             raise self._too_large()
         body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > self.max_bytes:
-                raise self._too_large()
+        async with AsyncExitStack() as stack:
+            is_large = False
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                body += chunk
+                if len(body) > self.max_bytes:
+                    if cut:
+                        return bytes(body[: self.max_bytes])
+                    raise self._too_large()
+                if len(body) > _LARGE and not is_large:
+                    is_large = True
+                    await self._wait_for_room(stack, limit)
         return bytes(body)
+
+    async def _wait_for_room(self, stack: AsyncExitStack, limit: asyncio.Timeout) -> None:
+        """Wait until few other large bodies are being read, which is no failure of this one."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        limit.reschedule(None)
+        await stack.enter_async_context(self.client.large)
+        self._ends += now() - began
+        limit.reschedule(self._ends)
 
     def _too_large(self) -> WebError:
         return WebError("too_large", f"larger than {self.max_bytes} bytes")
 
-    def _redirect(self, response: aiohttp.ClientResponse) -> None:
+    def _redirect(self, response: _Response) -> None:
         """Set where the next request goes, and keep the cookies for it. Raises ``WebError``."""
         location = response.headers.get("Location", "").strip()
         if not location:
@@ -431,7 +498,7 @@ class _Chain:
         return headers
 
 
-def _refused(response: aiohttp.ClientResponse) -> WebError:
+def _refused(response: _Response) -> WebError:
     wait = retry_after(response.headers.get("Retry-After"), now=time.time())
     asks = "" if wait is None else f"; the server asks to wait {wait:.0f} s"
     return WebError("status", f"HTTP status {response.status}{asks}", status=response.status, retry_after=wait)
@@ -484,8 +551,8 @@ def _explained(error: Exception) -> WebError:  # noqa: PLR0911
             return WebError("cut", "the response ends before it is complete")
         case aiohttp.InvalidURL():
             return WebError("url", f"not a web address: {error}")
-        case aiohttp.ClientResponseError():
-            return WebError("protocol", f"not a valid HTTP response: {error.message[:200]}")
+        case OSError() if error.errno == errno.EACCES:
+            return WebError("private_address", f"refused: {error.strerror}")
         case aiohttp.ServerDisconnectedError():
             return WebError("connection", "the server closed the connection without a response")
         case aiohttp.ClientError() | OSError() | RuntimeError():

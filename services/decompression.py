@@ -11,7 +11,7 @@ import brotli
 
 from services import zstd
 
-# The largest piece that a decompressor makes at a time.
+# About how much a decompressor makes at a time.
 PIECE: Final = 65_536
 # The most memory that a zstd frame may ask for; RFC 8878 recommends 8 MB for what is sent over HTTP (RFC 9659).
 _ZSTD_WINDOW_LOG: Final = 23
@@ -32,6 +32,10 @@ class Corrupt(Exception):
     """The data are not in the format that was announced, damaged, or truncated."""
 
 
+class Truncated(Corrupt):
+    """The data end too early."""
+
+
 class UnknownEncoding(Exception):
     """The content encoding is not supported; the message names it."""
 
@@ -40,7 +44,7 @@ class Decompressor(Protocol):
     """Decompresses a body that arrives in chunks."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Decompress a chunk, in pieces of at most ``PIECE`` bytes: memory stays constant.
+        """Decompress a chunk, in pieces of about ``PIECE`` bytes, at most twice that: memory stays constant.
 
         The iterator must be used up before the next call. Raises ``Oversized`` or ``Corrupt``.
         """
@@ -49,7 +53,7 @@ class Decompressor(Protocol):
         """Decompress a chunk. Raises ``Oversized`` or ``Corrupt``."""
 
     def finish(self) -> None:
-        """Call at the end of the body. Raises ``Corrupt`` when it is truncated."""
+        """Call at the end of the body. Raises ``Truncated``, or ``Corrupt`` for what follows it."""
 
 
 class _Bounded:
@@ -131,7 +135,7 @@ class Gunzip(_Bounded):
     def finish(self) -> None:
         """The end of the body."""
         if not self._empty and not self._member.eof:
-            raise Corrupt("the gzip body ends too early")
+            raise Truncated("the gzip body ends too early")
         if self._next and not self._trailing:
             raise Corrupt("not gzip: other bytes follow the last member")
 
@@ -167,7 +171,7 @@ class Inflate(_Bounded):
     def finish(self) -> None:
         """The end of the body."""
         if self._head or (self._stream is not None and not self._stream.eof):
-            raise Corrupt("the deflate body ends too early")
+            raise Truncated("the deflate body ends too early")
 
 
 class Brotli(_Bounded):
@@ -194,7 +198,7 @@ class Brotli(_Bounded):
     def finish(self) -> None:
         """The end of the body."""
         if not self._empty and not self._stream.is_finished():
-            raise Corrupt("the brotli body ends too early")
+            raise Truncated("the brotli body ends too early")
 
 
 class Unzstd(_Bounded):
@@ -217,6 +221,8 @@ class Unzstd(_Bounded):
             try:
                 piece = self._frame.decompress(data, PIECE)
             except zstd.ZstdError as error:
+                if "memory" in str(error):
+                    raise Corrupt(f"the zstd window is larger than {1 << _ZSTD_WINDOW_LOG} bytes") from error
                 raise Corrupt(f"not zstd: {error}") from error
             data = self._frame.unused_data if self._frame.eof else b""
             yield piece
@@ -224,7 +230,7 @@ class Unzstd(_Bounded):
     def finish(self) -> None:
         """The end of the body."""
         if self._started and not self._frame.eof:
-            raise Corrupt("the zstd body ends too early")
+            raise Truncated("the zstd body ends too early")
 
 
 class _Chain(_Bounded):

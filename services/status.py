@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -17,8 +18,11 @@ from services.groups import GROUP, deleted_unread, lags, stable_members
 from services.instances import endpoints
 from services.settings import Settings
 from services.store import WINDOWS, Store
+from services.store.feeds import STATUSES, Feeds
 
 _MEASURED_SECONDS = 1.0
+# Failing feeds that are shown.
+_MAX_FAILING = 20
 
 
 async def collect(settings: Settings) -> dict[str, Any]:
@@ -106,11 +110,36 @@ async def _store(settings: Settings) -> dict[str, Any]:
             "windows": windows,
             "complete_since": None if top.complete.since is None else top.complete.since.isoformat(),
             "rebuilding": top.complete.rebuilding,
+            "feeds": await _feeds(store),
         }
     except (RedisError, OSError) as error:
         return {"url": shown_redis_url(settings.redis_url), "reachable": False, "error": reason(error)}
     finally:
         await store.close()
+
+
+async def _feeds(store: Store) -> dict[str, Any]:
+    """The number of feeds by status, and those that have failed for longest."""
+    summary = await Feeds(store.redis).summary(most=_MAX_FAILING)
+    return {
+        "counts": summary.counts,
+        "failing": [
+            {
+                "id": feed.id,
+                "url": feed.url,
+                "status": feed.status,
+                "error": feed.state.error,
+                "failures": feed.state.failures,
+                "last_success": _time(feed.state.succeeded),
+                "next_poll": _time(feed.state.next_poll),
+            }
+            for feed in summary.failing
+        ],
+    }
+
+
+def _time(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
 
 
 def _processes(settings: Settings) -> list[dict[str, Any]]:
@@ -162,11 +191,23 @@ def render(found: dict[str, Any]) -> str:
         lines.append(f"            numbers: {_completeness(gateway.get('aggregates') or {}, store)}")
     if store["reachable"] and store["writable"] != conditions.OK:
         lines.append(f"            writes: {store['writable']}")
+    lines += _feed_lines(store.get("feeds") or {})
     lines += [f"WRONG     {name}: {state}" for name, state in found["conditions"].items() if state != conditions.OK]
     for process in found["processes"]:
         memory = "gone" if process["rss_mb"] is None else f"{process['rss_mb']} MB"
         lines.append(f"process   {process['name']:<10} pid {process['pid']:<8} {memory}{_restarts(process)}")
     return "\n".join(lines)
+
+
+def _feed_lines(feeds: dict[str, Any]) -> list[str]:
+    counts = {status: feeds["counts"].get(status, 0) for status in STATUSES} if feeds else {}
+    if not any(counts.values()):
+        return []
+    lines = ["feeds     " + "   ".join(f"{status} {number}" for status, number in counts.items() if number)]
+    for feed in feeds["failing"]:
+        since = f"since {feed['last_success']}" if feed["last_success"] else "never read"
+        lines.append(f"            {feed['status']} {since}: {feed['url']}   {feed['error']}")
+    return lines
 
 
 def _restarts(process: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def test_only_the_gateway_is_published(compose: dict[str, Any]) -> None:
         networks = set(services[target]["networks"])
         return {name for name, service in services.items() if networks & set(service["networks"])} - {target}
 
-    assert who_reaches("valkey") == {"enrich", "api"}
+    assert who_reaches("valkey") == {"ingest", "enrich", "api"}
     assert who_reaches("kafka") == {"ingest", "enrich", "api"}
     assert set(services["demo"]["networks"]) == {"edge"}
 

@@ -13,10 +13,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import regex
+from protego import Protego
 
 import api
 import enrich
@@ -33,8 +34,11 @@ from enrich.text import cleaning, language, spacing, tokens
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
+from ingest.pages.addresses import shown_url
+from ingest.pages.article_check import holds, why_not
 from services import arabic, normalization
-from services.documents import feed_fields, html_text, page_extraction
+from services.documents import feed_fields, html_fragment, html_text, page_extraction
+from services.documents.html_text import Page
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
@@ -54,6 +58,7 @@ SHORT_INPUT = {
     "enrich.text.boilerplate._PLACE_AND_AGENCY": 160,
     "enrich.text.spacing._SENTENCES": 64,
     "services.settings._SERVER": 200,
+    "ingest.pages.article_check._MORE": 100,
 }
 
 Work = Callable[[str], object]
@@ -82,8 +87,9 @@ def _no_recognizer() -> Any:
 
 
 STAGES: dict[str, Work] = {
-    "strip_tags": html_text.strip_tags,
-    "unescape": html_text.unescape,
+    "fragment_text": html_fragment.fragment_text,
+    "unescape": html_fragment.unescape,
+    "is_page": html_text.is_page,
     "shorten_tags": page_extraction.shorten_tags,
     "clean_text": cleaning.clean_text,
     "clean_title": cleaning.clean_title,
@@ -107,6 +113,12 @@ STAGES: dict[str, Work] = {
     "arabic": normalization.arabic,
     "feed_title": feed_fields.read_title,
     "feed_authors": lambda text: feed_fields.read_authors([text]),
+    "shown_url": shown_url,
+    "article_check": lambda text: why_not(
+        Page(text=text), text, title=text, summary=text, wanted="https://h.example/a", found="https://h.example/b"
+    ),
+    "summary_held": lambda text: holds(text, text),
+    "robots": lambda text: Protego.parse(text).can_fetch("https://h.example/" + text[:2_000], "khabar"),
     "annotate": annotate,
 }
 
@@ -123,6 +135,42 @@ LINES = (
     "Путин сказал, что Москва a a. ",
 )
 
+# Markup in which elements are nested, end in the wrong order or not at all: each pair first in turns, then in runs.
+NESTED = (
+    ("<div>x", "</div>"),
+    ("<table><tr><td>x<td>y", "</td></tr></table>"),
+    ("<table><td>x<td>", "</tr>"),
+    ("<table><tr><td>", "<td>x"),
+    ("<ul><li>x", "</ul>"),
+    ("<section>", "<li></li>"),
+    ("<li><div>", "</li>"),
+    ("<dl><dt>x", "<dd>y"),
+    ("<b><p>x", "</b></p>"),
+    ("<span hidden>x", "</span>"),
+    ("<p><template>", "<p>"),
+    ("<ruby>x<rt>y", "</ruby>"),
+    ("<pre>\n", "</pre>"),
+    ("&lt;p&gt;", "&lt;/p&gt;"),
+    ('<a b="', '">'),
+    ("<a b='", '<a b="'),
+    ('<a class="hidden ', 'hidden" '),
+    ("<x ", "= <"),
+    ("<script>", "</scrip"),
+    ("\n \n", "x"),
+)
+
+
+class Runs(NamedTuple):
+    """A text of many openings, then as many closings."""
+
+    opening: str
+    closing: str
+
+    def text(self, length: int) -> str:
+        """The text with (nearly) this many characters."""
+        count = length // (len(self.opening) + len(self.closing))
+        return self.opening * count + self.closing * count
+
 
 @pytest.fixture(autouse=True)
 def _no_collection() -> Iterator[None]:
@@ -138,7 +186,7 @@ def seconds(work: Work, text: str) -> float:
     return time.thread_time() - began
 
 
-def grows(work: Work, shape: Shape, limit: float = SLOW) -> str | None:
+def grows(work: Work, shape: Shape | Runs, limit: float = SLOW) -> str | None:
     """What is measured where the time of some work clearly grows faster than the length of its text; else None."""
     long = shape.text(LONG)
     if seconds(work, long) < limit * LONG:
@@ -162,6 +210,13 @@ def test_stages_take_linear_time(stage: str) -> None:
     """Four times as long a text takes a stage about four times as long, whatever is repeated in it."""
     chosen = [*all_shapes()[:: 1 if NIGHT else 8], *(Shape("", lines) for lines in LINES)]
     found = [worse for shape in chosen if (worse := grows(STAGES[stage], shape))]
+    assert not found, "\n".join(found)
+
+
+def test_html_takes_linear_time() -> None:
+    """The same for markup whose elements are nested deeply or not closed."""
+    texts = [shape for pair in NESTED for shape in (Runs(*pair), Runs(*reversed(pair)), Shape("", "".join(pair)))]
+    found = [worse for shape in texts if (worse := grows(html_fragment.fragment_text, shape))]
     assert not found, "\n".join(found)
 
 

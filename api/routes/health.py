@@ -1,6 +1,7 @@
 """Liveness, readiness and metrics; none of them needs a key."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from services import conditions, kafka_topics
 from services.errors import reason
 from services.groups import GROUP, StallWatch, deleted_unread
 from services.store import State
+from services.store.feeds import Feeds, FeedStatus
 
 log = structlog.get_logger(__name__)
 
@@ -68,13 +70,15 @@ class Ready(BaseModel):
 
     ``stages`` is there while one stands still, ``disk`` and ``processes`` under ``khabar up``. A reason that may
     contain internal names is only given with a key that may read; the log has it in any case. ``lost``: by topic, how
-    many records Kafka has deleted before they were read.
+    many records Kafka has deleted before they were read. ``feeds``: how many have which status; failing ones do not
+    make the gateway unready.
     """
 
     ready: bool
     checks: dict[str, str]
     aggregates: Counting
     lost: dict[str, int] = {}
+    feeds: dict[FeedStatus, int] = {}
 
 
 @dataclass
@@ -98,6 +102,7 @@ class Readiness:
         self._stalls = StallWatch(gateway.settings.kafka_servers, _STAGES, time.monotonic)
         self._stalled: list[str] = []
         self._lost: dict[str, int] = {}
+        self._feeds: dict[FeedStatus, int] = {}
         self._stages_checked_at = float("-inf")
 
     async def run(self) -> None:
@@ -133,7 +138,9 @@ class Readiness:
                 checks = dict(zip(names, reasons, strict=True)) | other
                 ready = checks["kafka"] == checks["ingest"] == _OK
                 counting = await self._counting(found)
-                self._report = Ready(ready=ready, checks=checks, aggregates=counting, lost=self._lost)
+                self._report = Ready(
+                    ready=ready, checks=checks, aggregates=counting, lost=self._lost, feeds=self._feeds
+                )
                 self._checked_at = time.monotonic()
             return self._report
 
@@ -158,6 +165,10 @@ class Readiness:
                     self._lost = await deleted_unread(self._gateway.settings.kafka_servers, GROUP)
             except (KafkaError, OSError, TimeoutError):
                 self._stalled = []  # the check of Kafka says so
+            with contextlib.suppress(RedisError, TimeoutError):  # the check of the store says so
+                async with asyncio.timeout(_TIMEOUT):
+                    counts = (await Feeds(self._gateway.store.redis).summary(most=0)).counts
+                    self._feeds = {status: number for status, number in counts.items() if number}
         stages = {"stages": "; ".join(self._stalled)} if self._stalled else {}
         return stages | await asyncio.to_thread(conditions.checks, self._gateway.settings)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import regex
 
-from services.documents.html_text import text_of_html, unescape
+from services.documents.html_fragment import unescape
+from services.documents.html_text import text_of_html
 from services.events import Span
 from services.normalization import compose
 
@@ -27,9 +28,12 @@ def clean_text(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def clean(text: str | None, markup: str | None) -> str:
-    """The text that is shown. Raises ``EmptyText`` when there is none."""
-    body = clean_text(text) if text and text.strip() else clean_text(text_of_html(markup or ""))
+def clean(text: str | None, markup: str | None, title: str | None = None) -> str:
+    """The text that is shown, without the headline of a page where it is the ``title``.
+
+    Raises ``EmptyText`` when there is none.
+    """
+    body = clean_text(text) if text and text.strip() else clean_text(text_of_html(markup or "", title))
     if not _WORDS.search(body):
         raise EmptyText("no readable text is left after cleaning")
     return body
@@ -54,6 +58,8 @@ def headline(text: str, boilerplate: Iterable[Span] = ()) -> str | None:
         at = span.end
     lines = [line for line in "".join([*parts, text[at:]]).split("\n") if line]
     for line in lines[:4]:
-        if len(lines) > 1 and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
+        # Items of lists and rows of tables as html_fragment writes them are no headlines.
+        listed = line.startswith("• ") or " | " in line
+        if len(lines) > 1 and not listed and 4 <= len(_WORDS.findall(line)) <= 25 and not line.endswith(_SENTENCE_END):
             return line
     return None

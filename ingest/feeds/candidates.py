@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingest.feeds.identity import Identity, Seen, identify
+from ingest.pages.addresses import shown_url
 from ingest.producer import MAX_VALUE_BYTES
 from services import kafka_topics
 from services.clock import utc_now
@@ -64,7 +65,7 @@ class Candidate:
         entry, article, problems = _checked(feed, entry)
         if isinstance(article, InvalidArticle):
             return self
-        return replace(self, entry=entry, article=article, problems=problems)
+        return replace(self, entry=entry, article=_shown(article), problems=problems)
 
 
 def candidates(feed: Feed, entries: Sequence[FeedEntry], seen: Seen, *, day: int) -> list[Candidate]:
@@ -76,9 +77,16 @@ def candidates(feed: Feed, entries: Sequence[FeedEntry], seen: Seen, *, day: int
     named = [_named(entry, article) for entry, article, _ in checked]
     identities = identify(named, seen, feed, day=day)
     return [
-        Candidate(entry, article, problems, identity)
+        Candidate(entry, _shown(article), problems, identity)
         for (entry, article, problems), identity in zip(checked, identities, strict=True)
     ]
+
+
+def _shown(article: ArticleIn | InvalidArticle) -> ArticleIn | InvalidArticle:
+    """The article with the address that readers see; its id is made before, from the address that the feed has."""
+    if isinstance(article, InvalidArticle) or not article.url:
+        return article
+    return article.model_copy(update={"url": shown_url(article.url)})
 
 
 def _checked(feed: Feed, entry: FeedEntry) -> tuple[FeedEntry, ArticleIn | InvalidArticle, list[str]]:

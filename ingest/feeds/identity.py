@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from ingest.pages.addresses import shown_url
 from services.identity import digest, make_id
 from services.store.feeds import Feed
 
@@ -176,7 +177,7 @@ def identify(entries: Sequence[Entry], seen: Seen, feed: Feed, *, day: int) -> l
     shared_guids = _shared((_key("guid", one.guid) for one in distinct.values() if one.guid), seen, day)
     shared_urls = _shared((_key("url", one.url) for one in distinct.values() if one.url), seen, day)
     both = (_key("guid", one.guid, "url", one.url) for one in distinct.values() if one.guid and one.url)
-    shared_pairs = {key for key, times in Counter(both).items() if times > 1}
+    shared_pairs = _shared(both, seen, day)
 
     found: list[Identity] = []
     keys: set[str] = set()
@@ -229,7 +230,9 @@ def _key(*parts: str | None) -> str:
 def _content(entry: Entry) -> str:
     html = None if entry.html is None else without_counters(_TAG.sub("", _BLOCK.sub("\n", entry.html)))
     text = None if entry.text is None else without_counters(entry.text)
-    return digest(entry.title, html, text, entry.url)[:_CONTENT]
+    # Another campaign in the address is no revision.
+    url = None if entry.url is None else shown_url(entry.url)
+    return digest(entry.title, html, text, url)[:_CONTENT]
 
 
 def without_counters(text: str) -> str:

@@ -133,7 +133,9 @@ def next_poll(  # noqa: PLR0913
     """
     chance = 2 * rng() - 1
     if not pace.failures:
-        return now + interval(pace, bounds, now=now, own=own, max_age=max_age) * (1 + _JITTER * chance)
+        wanted = interval(pace, bounds, now=now, own=own, max_age=max_age) * (1 + _JITTER * chance)
+        # Sooner a cache would give the same response again.
+        return now + (wanted if own else max(wanted, min(max_age or 0.0, bounds.most)))
     base = own or bounds.start
     if retry_after is not None:
         return now + max(retry_after, base) * (1 + _JITTER * abs(chance))

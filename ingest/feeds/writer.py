@@ -37,8 +37,8 @@ _MAX_PROBLEM: Final = 300
 _MAX_NAME: Final = 500
 _DAY_SECONDS: Final = 86_400
 
-Complete = Callable[[Feed, FeedEntry], Awaitable[FeedEntry]]
-"""Gets the full text of an entry of a feed with ``full_text``."""
+Complete = Callable[[Sequence[FeedEntry]], Awaitable[Sequence[FeedEntry]]]
+"""Gets the full text of entries of a feed with ``full_text``, in their order: the same object for one left as it is."""
 
 
 class LeaseLost(Exception):
@@ -126,7 +126,7 @@ class FeedWriter:
         sent, known = len(changed) - rejected, len(found) - len(changed)
         ENTRIES.labels("known").inc(known)
         ENTRIES.labels("over_limit").inc(content.over_limit)
-        problems = _problems(content, found, self._max_entries)
+        problems = _problems(content, [*changed, *found])
         return Written(content, sent, known, rejected, content.over_limit, seen.encode(), problems)
 
     def _note_waiting(self, change: int) -> None:
@@ -136,15 +136,16 @@ class FeedWriter:
         else:
             self._free.clear()
 
-    async def _send(self, claim: Claim, changed: Sequence[Candidate], seen: Seen, day: int) -> int:
-        """Write articles and dead letters, in batches, and remember each batch; return how many were rejected."""
+    async def _send(self, claim: Claim, changed: list[Candidate], seen: Seen, day: int) -> int:
+        """Write articles and dead letters, in batches, and remember each batch; return how many were rejected.
+
+        ``changed`` becomes what was written, with the full text of pages.
+        """
         rejected = 0
         for start in range(0, len(changed), _BATCH):
-            # Also shows whether this process still holds the lease, before anything is written.
-            stored = seen.encode() if start else None
-            if await self._feeds.save(claim, {}, seconds=LEASE_SECONDS, seen=stored) != "saved":
-                raise LeaseLost
-            batch = [await self._completed(claim.feed, one) for one in changed[start : start + _BATCH]]
+            batch = await self._completed(claim.feed, changed[start : start + _BATCH])
+            changed[start : start + _BATCH] = batch
+            await self._save(claim)  # nothing is sent without the lease
             prepared, letters = await run_in_thread(partial(_prepare, batch, self._intake), name="feed")
             unwritten = await self._intake.write([record for _, record in prepared], way="feed") if prepared else {}
             letters += [(prepared[place][0].dead_letter(), cause) for place, cause in unwritten.items()]
@@ -152,16 +153,25 @@ class FeedWriter:
                 await self._intake.reject(letters, stage="feeds")
             for candidate in batch:
                 seen.put(candidate.identity, day=day)
+            if start + _BATCH < len(changed):
+                await self._save(claim, seen.encode())
             rejected += len(letters)
             ENTRIES.labels("sent").inc(len(batch) - len(letters))
             ENTRIES.labels("rejected").inc(len(letters))
         return rejected
 
-    async def _completed(self, feed: Feed, candidate: Candidate) -> Candidate:
-        if self._complete is None or not feed.options.full_text or not candidate.entry.summary_only:
-            return candidate
-        entry = await self._complete(feed, candidate.entry)
-        return candidate if entry is candidate.entry else candidate.completed(feed, entry)
+    async def _save(self, claim: Claim, seen: str | None = None) -> None:
+        """Renew the lease and save what was sent. Raises ``LeaseLost``."""
+        if await self._feeds.save(claim, {}, seconds=LEASE_SECONDS, seen=seen) != "saved":
+            raise LeaseLost
+
+    async def _completed(self, feed: Feed, batch: list[Candidate]) -> list[Candidate]:
+        if self._complete is None or not feed.options.full_text:
+            return batch
+        entries = await self._complete([one.entry for one in batch])
+        return [
+            one if entry is one.entry else one.completed(feed, entry) for one, entry in zip(batch, entries, strict=True)
+        ]
 
 
 def _prepare(
@@ -181,12 +191,7 @@ def _prepare(
     return records, letters
 
 
-def _problems(content: FeedContent, found: Sequence[Candidate], max_entries: int) -> list[str]:
+def _problems(content: FeedContent, found: Sequence[Candidate]) -> list[str]:
     """What was wrong with a document and its entries, each kind once."""
-    over = [f"{content.over_limit} entries are beyond the limit of {max_entries} (KHABAR_MAX_FEED_ENTRIES)"]
-    all_of_them = [
-        *(over if content.over_limit else []),
-        *content.problems,
-        *(problem for candidate in found for problem in candidate.problems),
-    ]
+    all_of_them = [*content.problems, *(problem for candidate in found for problem in candidate.problems)]
     return [*dict.fromkeys(problem[:_MAX_PROBLEM] for problem in all_of_them)][:_MAX_PROBLEMS]

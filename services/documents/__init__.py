@@ -16,7 +16,8 @@ feed_xml        the XML of feeds → a tree, also where it is broken
 files           reading articles from files and directories
 page_links      the feeds that a page links to
 opml            lists of feeds: OPML, or one URL a line
-html_text       HTML → text
+html_fragment   HTML fragments → all their words, in linear time
+html_text       HTML → text, of fragments and of pages
 page_extraction the main text of a whole page, in a child process
 =============== ==================================================================
 """

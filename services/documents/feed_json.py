@@ -17,9 +17,9 @@ def read_json(text: str, url: str, max_entries: int, now: datetime) -> FeedConte
         # Numbers are kept as written: ids may be long ones.
         feed = json.loads(text, strict=False, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
-        raise NotAFeed(f"neither XML nor valid JSON: {error}") from None
+        raise NotAFeed(f"not a feed: no valid JSON: {error}") from None
     if not isinstance(feed, dict) or not isinstance(feed.get("items"), list):
-        raise NotAFeed("JSON, but not a JSON Feed: it has no items")
+        raise NotAFeed("not a feed, but JSON without items")
     version = _text(feed, "version").rstrip("/").rpartition("/")[2]
     bases = [one for one in (_text(feed, "home_page_url"), _text(feed, "feed_url"), url) if one]
     language, problem = feed_fields.read_language(_text(feed, "language"))
@@ -36,6 +36,7 @@ def read_json(text: str, url: str, max_entries: int, now: datetime) -> FeedConte
         hub=next((hub for one in hubs if (hub := _resolved(_text(one, "url"), bases))), None),
         topic=_resolved(_text(feed, "feed_url"), bases),
         entries=[_entry(item, feed, bases, language, now) for item in items[:max_entries]],
+        over_limit=max(0, len(items) - max_entries),
         problems=problems,
     )
 

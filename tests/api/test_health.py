@@ -1,6 +1,7 @@
 """Readiness: the parts that articles need, and how complete the numbers are."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from services.embedded.process import free_port
 from services.embedded.valkey import Valkey
 from services.settings import Settings
 from services.store import Store
+from services.store.feeds import FeedOptions, Feeds
 from tests.api.conftest import Running, Start, Updates, an_article, count, eventually, ids, publish
 from tests.harness import hashed
 
@@ -69,6 +71,7 @@ async def test_numbers_are_complete_when_all_is_counted(
                 "checks": {"kafka": "ok", "ingest": "ok", "store": "ok"},
                 "aggregates": {"state": "complete", "complete_since": None, "behind": 0},
                 "lost": {},
+                "feeds": {},
             },
         )
         offsets = await updates.send(an_article(), an_article())
@@ -289,6 +292,31 @@ async def test_status_shows_what_the_store_counts(
     assert found["store"]["rebuilding"] is False
     assert found["gateway"]["aggregates"]["state"] == "complete"
     assert "numbers: complete" in status.render(found)
+
+
+async def test_failing_feeds_are_reported(start: Start, settings: Settings, store: Store) -> None:
+    """By readyz, which stays ready, in numbers; by status with their URLs and causes, never with passwords."""
+    feeds = Feeds(store.redis)
+    for path, status_of, error in (("a", "ok", ""), ("b", "failing", "HTTP status 500"), ("c", "gone", "410")):
+        options = FeedOptions(url=f"https://ann:secret@news.example/{path}")
+        await feeds.add(options, most=9)
+        claim = await feeds.claim(options.id, "x", seconds=9)
+        await feeds.finish(claim, {"error": error, "succeeded": 1.8e9}, status=status_of, next_in=60)
+    async with _ingest() as ingest, start(ingest_url=ingest) as gateway:
+        status_code, body = await _asked(gateway)
+        assert (status_code, body["ready"]) == (200, True)
+        assert body["feeds"] == {"ok": 1, "failing": 1, "gone": 1}
+        found = await status.collect(settings.model_copy(update={"host": "127.0.0.1", "port": gateway.port}))
+    shown = found["store"]["feeds"]
+    assert shown["counts"] == {"new": 0, "ok": 1, "failing": 1, "gone": 1, "paused": 0}
+    assert {(feed["url"], feed["error"]) for feed in shown["failing"]} == {
+        ("https://news.example/b", "HTTP status 500"),
+        ("https://news.example/c", "410"),
+    }
+    text = status.render(found)
+    assert "feeds     ok 1   failing 1   gone 1" in text
+    assert "failing since 2027-01-15T08:00:00+00:00: https://news.example/b   HTTP status 500" in text
+    assert "secret" not in json.dumps(shown) + text
 
 
 async def test_a_store_that_is_full_or_read_only_is_reported(start: Start, settings: Settings, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ingest.feeds.poller import Poller
 from ingest.feeds.writer import FeedWriter
+from ingest.pages import Pages
 from ingest.producer import Intake
 from ingest.web import WebClient
 from services.embedded.process import free_port
@@ -171,7 +172,8 @@ async def polling_with(settings: Settings, store: Store, intake: Intake, **chang
     """A process that polls feeds of this machine; ``changes``: of the settings."""
     settings = settings.model_copy(update={"allow_private_addresses": True, **changes})
     feeds = Feeds(store.redis)
-    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
-    poller = Poller(settings, feeds, intake, writer, rng=lambda: 0.5)
     async with WebClient.of(settings) as client:
+        pages = Pages(client, max_bytes=settings.max_page_bytes, delay=0.0)
+        writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
+        poller = Poller(settings, feeds, intake, writer, rng=lambda: 0.5)
         yield Polling(settings, feeds, poller, writer, client)

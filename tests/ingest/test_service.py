@@ -17,9 +17,11 @@ from ingest.producer import Intake, Unavailable
 from services import kafka_topics
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
+from services.embedded.valkey import Valkey
 from services.events import ArticleIn
 from services.identity import article_id
 from services.settings import Settings
+from services.store import Store
 from tests.harness import eventually
 from tests.ingest.conftest import Post, posting, raw, serving
 
@@ -40,7 +42,7 @@ async def spare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka
     await node.stop()
 
 
-async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None:
+async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka, valkey: Valkey, store: Store) -> None:
     """It starts without Kafka, creates the topics when Kafka is available, serves, and stops cleanly on SIGTERM."""
     port, metrics = free_port(), free_port()
     feeds = tmp_path / "feeds.txt"
@@ -50,6 +52,7 @@ async def test_start_before_kafka_and_stop(tmp_path: Path, spare: Kafka) -> None
         [KHABAR, "ingest"],
         env=environment(
             kafka=spare.bootstrap,
+            redis=valkey.url,
             ingest_port=port,
             metrics_port=metrics,
             raw_partitions=3,
