@@ -13,10 +13,9 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-# Before it, no publisher had a feed or a site: an earlier date is that of a clock that was not set.
-EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
-# How far a true date may be ahead: a zone that is wrong, a clock that is fast, an article of tomorrow's paper.
-AHEAD: Final = timedelta(days=1)
+from services.clock import is_plausible
+
+# A longer text is no date.
 _LONGEST: Final = 200
 
 _DIGITS = {
@@ -140,25 +139,21 @@ _HIJRI_DATE = re.compile(
     rf"(?<!\d)(\d{{1,2}})\s{{0,3}}(?:من\s)?({_HIJRI_NAMES})(?!\w)\s{{0,3}}(?:سنه|عام)?\s{{0,3}}(1[345]\d\d)(?!\d)"
 )
 # The years of Hijri dates, which are never those of the common era.
+_RECENT: Final = 20
 _HIJRI_YEARS: Final = range(1343, 1501)
 
 
 def read_date(text: str, now: datetime) -> datetime | None:
-    """The moment that a publisher's date means, with a zone; None where there is none that can be true (see
-    ``plausible``), such as one of a clock that was not set.
+    """The moment that a publisher's date means, with a zone; None where there is none that can be true at
+    ``now`` (``services.clock.is_plausible``), such as one of a clock that was not set.
     """
     text = text.strip()
     if not text or len(text) > _LONGEST:
         return None
     for reading in _readings(text, now):
-        if plausible(reading, now):
+        if is_plausible(reading, now):
             return reading
     return None
-
-
-def plausible(moment: datetime, now: datetime) -> bool:
-    """Whether an article can have been published at this moment."""
-    return EARLIEST <= moment <= now + AHEAD
 
 
 def _readings(text: str, now: datetime) -> Iterator[datetime]:
@@ -205,7 +200,7 @@ def _words(text: str, written: str, now: datetime) -> Iterator[datetime]:
     # "29 Nov EET 2026"
     rest = _BETWEEN.sub(lambda found: " " if found[1].upper() in _ZONES else found[0], rest)
     zone = _NUMBERS.sub(" ", written)
-    for year, month, day in (*_dates(rest, now), *_hijri_dates(rest)):
+    for year, month, day in (*_dates(rest, now), *_hijri_dates(rest, now)):
         yield from _moment(year, month, day, time, zone)
 
 
@@ -231,15 +226,15 @@ def _dates(text: str, now: datetime) -> Iterator[tuple[int, int, int]]:
             yield _full_year(found[3], now), months[found[1]], int(found[2])
 
 
-def _hijri_dates(text: str) -> Iterator[tuple[int, int, int]]:
+def _hijri_dates(text: str, now: datetime) -> Iterator[tuple[int, int, int]]:
     for found in _HIJRI_DATE.finditer(text):
         yield from _gregorian(int(found[3]), _HIJRI_MONTHS[found[2]], int(found[1]))
     for found in _NUMBERS.finditer(text):
         first, second, third = map(int, found.groups())
-        if first in _HIJRI_YEARS:
-            yield from _gregorian(first, second, third)
-        elif third in _HIJRI_YEARS:
-            yield from _gregorian(third, second, first)
+        year, day = (first, third) if first in _HIJRI_YEARS else (third, first)
+        if year in _HIJRI_YEARS:
+            # Numbers may also be of the Persian calendar, whose years are 43 less.
+            yield from (one for one in _gregorian(year, second, day) if one[0] > now.year - _RECENT)
 
 
 def _gregorian(year: int, month: int, day: int) -> Iterator[tuple[int, int, int]]:

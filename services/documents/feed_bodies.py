@@ -27,7 +27,9 @@ RANKS: Final[dict[str, Rank]] = {
     **dict.fromkeys(
         ("content:encoded", "content", "description", "summary", "xhtml:body", "xhtml:div", "fulltext", "full-text"), 0
     ),
-    **dict.fromkeys(("yandex:full-text", "body", "content_html", "content_text", "text", "story", "abstract"), 0),
+    **dict.fromkeys(
+        ("yandex:full-text", "turbo:content", "body", "content_html", "content_text", "text", "story", "abstract"), 0
+    ),
     **dict.fromkeys(("excerpt:encoded", "dc:description", "dcterms:abstract"), 0),
     **dict.fromkeys(("itunes:summary", "itunes:subtitle", "googleplay:description"), 1),
     **dict.fromkeys(("media:description", "media:text"), 2),

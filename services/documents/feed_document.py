@@ -13,7 +13,7 @@ from services.documents import encodings, feed_json, feed_sitemap, feed_xml
 from services.documents.feed import FeedContent, NotAFeed
 from services.documents.feed_entries import read_feed
 
-_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)(?=[\s>])", re.IGNORECASE)
+_HTML = re.compile(r"<(?:!doctype\s+html|html)(?=[\s>])", re.IGNORECASE)
 _ELEMENT = re.compile(r"<([A-Za-z][\w.:-]{0,40})")
 
 
@@ -83,4 +83,8 @@ def _what_it_is(text: str, page: bool) -> str:
 def _lines(*values: object) -> bytes:
     # A line for each entry, so that the parent never decodes all of them in one step.
     lines = "\n".join(json.dumps(value, ensure_ascii=False) for value in values)
-    return lines.encode("utf-8", "surrogatepass")
+    try:
+        return lines.encode()
+    except UnicodeEncodeError:
+        # Halves of characters, which JSON can have.
+        return lines.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
@@ -14,39 +14,30 @@ from services.documents.feed import FeedContent, FeedEntry, NotAFeed
 from services.documents.feed_bodies import RANKS, Body, choose, make_body
 from services.documents.feed_xml import inner_markup, local_name
 
-_ATOM: Final = "http://www.w3.org/2005/Atom"
 _ATOM_03: Final = "http://purl.org/atom/ns#"
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-# Namespaces → the prefixes by which fields are named here. The elements of the formats themselves have none.
+# Namespaces (see ``_plain``) → the prefixes by which fields are named here. The formats themselves have none.
 _PREFIXES: Final = {
-    "": "",
-    _ATOM: "",
-    _ATOM_03: "",
-    "http://purl.org/rss/1.0/": "",
-    "http://my.netscape.com/rdf/simple/0.9/": "",
-    "http://channel.netscape.com/rdf/simple/0.9/": "",
-    "http://backend.userland.com/rss2": "",
-    "http://backend.userland.com/rss": "",
-    "http://blogs.law.harvard.edu/tech/rss": "",
-    "http://cyber.law.harvard.edu/rss/rss.html": "",
-    "http://purl.org/net/rss1.1#": "",
-    "http://purl.org/rss/1.0/modules/content/": "content",
-    "http://purl.org/rss/1.0/modules/syndication/": "sy",
-    "http://purl.org/dc/elements/1.1/": "dc",
-    "http://purl.org/dc/elements/1.0/": "dc",
-    "http://purl.org/dc/terms/": "dcterms",
-    "http://search.yahoo.com/mrss/": "media",
-    "http://search.yahoo.com/mrss": "media",
-    "https://search.yahoo.com/mrss/": "media",
-    "http://www.itunes.com/dtds/podcast-1.0.dtd": "itunes",
-    "http://www.itunes.com/DTDs/PodCast-1.0.dtd": "itunes",
-    "http://www.google.com/schemas/play-podcasts/1.0": "googleplay",
-    "http://rssnamespace.org/feedburner/ext/1.0": "feedburner",
-    "http://wordpress.org/export/1.2/excerpt/": "excerpt",
-    "http://news.yandex.ru": "yandex",
-    "http://www.w3.org/1999/xhtml": "xhtml",
-    "http://www.w3.org/2005/atom-link": "atomlink",
-    _RDF: "rdf",
+    "www.w3.org/2005/atom": "",
+    "purl.org/atom/ns": "",
+    "purl.org/rss/1.0": "",
+    "my.netscape.com/rdf/simple/0.9": "",
+    "channel.netscape.com/rdf/simple/0.9": "",
+    "purl.org/net/rss1.1": "",
+    "purl.org/rss/1.0/modules/content": "content",
+    "purl.org/rss/1.0/modules/syndication": "sy",
+    "purl.org/dc/elements/1.1": "dc",
+    "purl.org/dc/elements/1.0": "dc",
+    "purl.org/dc/terms": "dcterms",
+    "search.yahoo.com/mrss": "media",
+    "www.itunes.com/dtds/podcast-1.0.dtd": "itunes",
+    "www.google.com/schemas/play-podcasts/1.0": "googleplay",
+    "rssnamespace.org/feedburner/ext/1.0": "feedburner",
+    "wordpress.org/export/1.2/excerpt": "excerpt",
+    "news.yandex.ru": "yandex",
+    "turbo.yandex.ru": "turbo",
+    "www.w3.org/1999/xhtml": "xhtml",
+    "www.w3.org/1999/02/22-rdf-syntax-ns": "rdf",
 }
 _XML: Final = "{http://www.w3.org/XML/1998/namespace}"
 # Dates of publication before those of changes.
@@ -70,20 +61,28 @@ _SHOWN: Final = {"pubdate": "pubDate", "lastbuilddate": "lastBuildDate"}
 _MEDIA: Final = frozenset({"media:group", "media:content"})
 
 
-@cache
-def _name(tag: str) -> str:
+def _name(element: etree._Element) -> str:
     """The name of an element with the prefix that its namespace usually has, in lower case."""
+    return _named(element.tag, element.prefix)
+
+
+@lru_cache(maxsize=1_000)
+def _named(tag: str, written: str | None) -> str:
     if tag.startswith("{"):
         namespace, _, local = tag[1:].partition("}")
-        prefix = _PREFIXES.get(namespace.strip())
-        if prefix is None:
-            prefix = namespace.removeprefix("prefix:") if namespace.startswith("prefix:") else namespace
+        # A namespace that nobody knows is as good as its prefix.
+        prefix = _PREFIXES.get(_plain(namespace), written or "")
     else:
         # A prefix without a declaration is part of the name.
         prefix, _, local = tag.rpartition(":")
     if prefix in {"atom", "a10", "rss"}:
         prefix = ""
     return f"{prefix}:{local}".lower() if prefix else local.lower()
+
+
+def _plain(namespace: str) -> str:
+    """A namespace without what feeds get wrong in it."""
+    return namespace.strip().lower().removeprefix("https://").removeprefix("http://").rstrip("/#")
 
 
 @dataclass
@@ -102,11 +101,11 @@ class _Fields:
         for child in element:
             if not isinstance(child.tag, str):
                 continue
-            name = _name(child.tag)
+            name = _name(child)
             fields.children.setdefault(name, []).append(child)
             if name in _MEDIA:
                 for inner in child.iter(etree.Element):
-                    if inner is not child and (deeper := _name(inner.tag)) in RANKS:
+                    if inner is not child and (deeper := _name(inner)) in RANKS:
                         fields.children.setdefault(deeper, []).append(inner)
         return fields
 
@@ -134,7 +133,7 @@ def read_feed(  # noqa: PLR0913
     channel_element = root if kind.startswith("Atom") or local_name(root.tag) == "channel" else _channel(root)
     channel = _Fields.of(channel_element)
     # ``iter`` also finds items outside of the channel, and those that broken markup put into others.
-    elements = [one for one in root.iter(etree.Element) if _name(one.tag) in {"item", "entry"} and one is not root]
+    elements = [one for one in root.iter(etree.Element) if _name(one) in {"item", "entry"} and one is not root]
     if not elements and "title" not in channel.children and "link" not in channel.children and len(root) < 1:
         raise NotAFeed(f"not a feed: {kind} without a channel and without entries")
     outer = _bases(channel_element, based)

@@ -25,11 +25,7 @@ _TAG = re.compile(
 _COMMENT = re.compile(r"<!--[^<>]{0,1000}-->")
 # What is left of references that were escaped several times; none of these is meant as it is.
 _LEFT = re.compile(r"&(?:amp;)*(?:quot|apos|#0?39|nbsp|laquo|raquo|hellip|[nm]dash|[lr][sd]quo|amp|#8[0-9]{3});")
-_MAIL = re.compile(r"[^\s<>()@:]{1,100}@[^\s<>()@]{1,200}")
-_MAIL_AND_NAME = re.compile(r"(?:mailto:)?[^\s<>()@]{1,100}@[^\s<>()@]{1,200}\s{0,5}\(([^()]{1,300})\)")
-_NAME_AND_MAIL = re.compile(
-    r"([^<>@]{1,300}?)\s{0,5}[<(\[]\s{0,5}(?:mailto:)?[^\s<>()@]{1,100}@[^\s<>()\[\]]{1,200}\s{0,5}[>)\]]"
-)
+_MAIL = re.compile(r"""(?<![^\s<>()\[\]"'])[^\s<>()\[\]@"']{1,100}+@[^\s<>()\[\]@"']{1,200}""")
 _SEPARATOR = re.compile(r"[;؛|،\n]")
 
 
@@ -92,11 +88,8 @@ def _parts(text: str) -> Sequence[str]:
 
 
 def _without_mail(text: str) -> str:
-    text = text.strip()
-    for pattern in (_MAIL_AND_NAME, _NAME_AND_MAIL):
-        if found := pattern.fullmatch(text):
-            return found[1].strip(" \"'")
-    return "" if _MAIL.fullmatch(text) else text
+    """The name beside a mail address: "a@b.example (Name)", "Name <a@b.example>"."""
+    return _MAIL.sub("", text).strip(" \t\"'<>()[]") if "@" in text else text
 
 
 def read_language(text: str) -> tuple[str | None, str | None]:

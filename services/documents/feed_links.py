@@ -11,7 +11,8 @@ from services import characters
 MAX_URL: Final = 2_048
 # White space inside an address is a line break of the XML.
 _BREAKS = re.compile(r"[\t\n\r]+\s*")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:")
+_WITHOUT_SCHEME = re.compile(r"www\.[A-Za-z0-9-]{1,63}\.[A-Za-z]")
 _LINK = re.compile(r"<([^<>]{1,2048})>((?:\s*;[^,<>]{0,500})*)")
 _REL = re.compile(r"""rel\s*=\s*["']?([^"';,]{1,100})""", re.IGNORECASE)
 
@@ -23,6 +24,8 @@ def resolve(link: str, bases: Sequence[str]) -> str:
     link = _BREAKS.sub("", link.strip())
     if not link:
         raise ValueError("is empty")
+    if _WITHOUT_SCHEME.match(link):
+        link = f"//{link}"
     if not _SCHEME.match(link):
         base = _base(bases)
         if base is None:

@@ -44,7 +44,7 @@ def parse_feed(  # noqa: PLR0913
         result = _PARSER.parse(json.dumps(head).encode() + b"\n" + data, cpu_seconds=CPU_SECONDS)
     except ParserFailed as error:
         raise NotAFeed(f"not parsed: {error}") from error
-    first, *lines = (json.loads(line.decode("utf-8", "surrogatepass")) for line in result.split(b"\n"))
+    first, *lines = (json.loads(line) for line in result.split(b"\n"))
     if first["error"] is not None:
         raise NotAFeed(first["error"])
     return FeedContent(**{**first["feed"], "entries": [FeedEntry(**line) for line in lines]})

@@ -21,15 +21,23 @@ _PLAIN_ENTITY = re.compile(
 # Numbers that mean letters of windows-1252, as in browsers.
 _WINDOWS_REFERENCE = re.compile(r"&#0{0,3}(12[89]|1[34][0-9]|15[0-9]);")
 
+# A character beyond the first plane, as software writes it that counts in halves.
+_HALVES = re.compile(r"&#(5[56][0-9]{3});&#(5[67][0-9]{3});")
 _START = re.compile(r"""<([A-Za-z_][\w.:-]*+)((?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+)>""")
 _SLOPPY_START = re.compile(r"<([A-Za-z_][\w.:-]*+)([^<>]*+)>")
+# A tag of the frame that breaks off, as no text does.
+_UNFINISHED = re.compile(
+    r"<((?:[A-Za-z]\w{0,20}:)?(?:rss|feed|rdf|channel|item|entry)(?![\w.:-]))([^<>]*+)(?=<)", re.IGNORECASE
+)
 _END = re.compile(r"</([A-Za-z_][\w.:-]*+)[^<>]*+>")
-_ATTRIBUTE = re.compile(r"""([A-Za-z_][\w.:-]*+)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
+_ATTRIBUTE = re.compile(r"""(?<![\w.:-])([A-Za-z_][\w.:-]*+)\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++)""")
 _REFERENCE = re.compile(r"&(?:(#[0-9]{1,8}|#[xX][0-9A-Fa-f]{1,7}|[A-Za-z][A-Za-z0-9]{1,40});)?")
 _XML_NAMES: Final = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 
 _ENTRIES: Final = frozenset({"item", "entry"})
+_ROOTS: Final = frozenset({"rss", "feed", "rdf", "channel"})
+_FRAME: Final = _ENTRIES | _ROOTS
 # Elements of a feed that hold text alone: the next of them closes one that was left open.
 _LEAVES: Final = frozenset(
     {
@@ -49,6 +57,9 @@ _LEAVES: Final = frozenset(
 )
 _VOID: Final = frozenset({"br", "img", "hr", "wbr", "input"})
 _DEEPEST: Final = 100
+_DECLARED = re.compile(r"xmlns:([\w.-]{1,40})\s{0,9}=")
+# Further ones stay undeclared, so that their elements are read by their whole names.
+_MOST_PREFIXES: Final = 50
 
 _STRICT: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, collect_ids=False
@@ -86,7 +97,7 @@ def parse_xml(text: str) -> tuple[etree._Element | None, list[str]]:
             problem = "it has halves of characters"
     else:
         problem = "a CDATA section is not closed"
-    text = _OUTSIDE_XML.sub("", text)
+    text = _OUTSIDE_XML.sub("", _HALVES.sub(_whole, text) if "&#5" in text else text)
     entities = {name: first or second for name, first, second in _PLAIN_ENTITY.findall(before[:100_000])}
     root = etree.fromstring(mend(text, entities).encode(), _TOLERANT)
     return root, [f"the XML is broken and was mended: {problem[:200]}"]
@@ -157,7 +168,7 @@ class _Mender:
             if found := _END.match(text, at):
                 self._end(found[1])
                 return found.end()
-        elif found := _START.match(text, at) or _SLOPPY_START.match(text, at):
+        elif found := _START.match(text, at) or _SLOPPY_START.match(text, at) or _UNFINISHED.match(text, at):
             self._start(found[1], found[2])
             return found.end()
         self._out.append("&lt;")
@@ -176,6 +187,9 @@ class _Mender:
 
     def _cdata(self, begin: int) -> int:
         text = self._text
+        if not self._open or local_name(self._open[-1]) in _FRAME:
+            # No text stands between the elements of an entry.
+            return begin
         end = -1 if self._no_cdata_end else text.find(_CDATA_END, begin)
         self._no_cdata_end = end < 0
         following = text.find(_CDATA, begin)
@@ -207,7 +221,7 @@ class _Mender:
             if not (key.startswith("xmlns:") and not value):
                 seen.setdefault(self._named(key), self._characters(value).replace('"', "&quot;").replace("<", "&lt;"))
         attributes = "".join(f' {key}="{value}"' for key, value in seen.items())
-        closed = rest.endswith("/") or local in _VOID
+        closed = (rest.endswith("/") and local not in _ROOTS) or local in _VOID
         self._out.append(f"<{name}{attributes}{'/' if closed else ''}>")
         if not closed:
             self._open.append(name)
@@ -216,6 +230,9 @@ class _Mender:
         wanted = self._named(name).lower()
         for place in range(len(self._open) - 1, -1, -1):
             one = self._open[place].lower()
+            if one == wanted and place == 0:
+                # What follows the end of the document belongs to it all the same.
+                return
             if one == wanted:
                 while len(self._open) > place:
                     self._close()
@@ -253,19 +270,24 @@ class _Mender:
         return _escape(character) if character else f"&amp;{name};"
 
     def _declared(self, text: str) -> str:
-        missing = [one for one in self._prefixes - {"xml", "xmlns"} if f"xmlns:{one}=" not in self._text]
+        missing = sorted(self._prefixes - {"xml", "xmlns"} - set(_DECLARED.findall(self._text)))[:_MOST_PREFIXES]
         if not missing:
             return text
         # After the name of the root. Names are looked up with their prefixes where the namespace is not known.
         root = _START.match(text)
         if root is None:
             return text
-        declarations = "".join(f' xmlns:{one}="prefix:{one}"' for one in sorted(missing))
+        declarations = "".join(f' xmlns:{one}="prefix:{one}"' for one in missing)
         return text[: root.end(1)] + declarations + text[root.end(1) :]
 
 
 def _windows_letter(found: re.Match[str]) -> str:
     return bytes([int(found[1])]).decode("cp1252", "ignore")
+
+
+def _whole(found: re.Match[str]) -> str:
+    high, low = int(found[1]) - 0xD800, int(found[2]) - 0xDC00
+    return chr(0x10000 + high * 0x400 + low) if 0 <= high < 0x400 and 0 <= low < 0x400 else ""
 
 
 def _escape(text: str, *, quoted: bool = False) -> str:
