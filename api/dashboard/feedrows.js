@@ -57,21 +57,24 @@ function timePart(key, moment) {
 function wrongParts(feed) {
   const parts = [];
   if (feed.error) {
-    const error = element('p', 'error');
-    error.append(contentElement('span', '', feed.error, 'en'));
+    const error = line('error', contentElement('span', '', feed.error, 'en'));
     if (feed.failures > 1) error.append(' ', uiElement('span', 'count', t('failures', { n: feed.failures })));
     parts.push(error);
   }
   if (feed.movedTo) {
-    const moved = uiElement('p', '', `${t('movedTo')} `);
     const link = makeLink(feed.movedTo, feed.movedTo);
     link.dir = 'ltr';
-    moved.append(link);
-    parts.push(moved);
+    parts.push(line('', uiElement('span', '', t('movedTo')), ' ', link));
   }
-  if (feed.rejected) parts.push(uiElement('p', '', t('rejectedEntries', { n: feed.rejected })));
-  for (const problem of feed.problems) parts.push(contentElement('p', '', problem, 'en'));
-  return parts;
+  if (feed.rejected) parts.push(line('', uiElement('span', '', t('rejectedEntries', { n: feed.rejected }))));
+  return [...parts, ...feed.problems.map((problem) => line('', contentElement('span', '', problem, 'en')))];
+}
+
+// A line in the direction of the page, whatever the direction of what is in it.
+function line(className, ...children) {
+  const paragraph = element('p', className);
+  paragraph.append(...children);
+  return paragraph;
 }
 
 function makeButtons(actions, current) {
