@@ -106,7 +106,7 @@ async def test_feeds_are_added_and_managed_on_the_page(
         claim = await feeds.claim(feed.id, "test", seconds=30)
         assert claim is not None
         state = {"title": "قاسيون", "error": "HTTP status 500", "failures": 3, "succeeded": 1.7e9, "polled": 1.7e9}
-        await feeds.finish(claim, state, status="failing", next_in=600)
+        await feeds.finish(claim, state, status="failing", next_in=630)
         await page.until(f"document.getElementById('feed-{feed.id}').dataset.status === 'failing'")
         shown = await page.value(f"document.getElementById('feed-{feed.id}').innerText")
         for part in ("قاسيون", "failing", "HTTP status 500", "(3 times in a row)", "next poll in 10 min"):
