@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from services.documents.html_fragment import fragment_text
+from services.documents.html_fragment import fragment_text, unescape
 
 # Longer bodies are cut: those of ``ArticleIn``.
 MAX_HTML: Final = 2_000_000
@@ -156,7 +156,7 @@ def make_body(name: str, value: str, kind: str = "") -> Body | None:
         is_html = _TAG.search(value) is not None
         if not is_html and "&" in value:
             is_html = _ESCAPED_TAG.search(value) is not None
-            value = html.unescape(value)
+            value = unescape(value)
     return Body(name, value, is_html, RANKS[name])
 
 
@@ -169,6 +169,10 @@ def choose(bodies: Sequence[Body], title: str | None, *, linked: bool) -> Chosen
     if not real:
         return Chosen(teaser=linked)
     best = max(real, key=lambda body: len(body.visible) + (LEAD if body.name in _CONTENTS else 0))
+    for other in real:
+        # A short lead may be longer than the article; both are kept.
+        if other.name in _CONTENTS and len(other.visible) >= TEASER and not _holds(best.visible, other.visible):
+            best = other
     if _is_teaser(best, linked=linked):
         longer = [body for body in bodies if body.rank == 1 and _holds(body.visible, best.visible)]
         best = max([best, *longer], key=lambda body: len(body.visible))

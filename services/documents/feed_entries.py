@@ -58,6 +58,8 @@ _PUBLISHED: Final = (
 _AUTHORS: Final = ("author", "dc:creator", "dcterms:creator", "creator", "itunes:author", "dc:contributor")
 _PERIODS: Final = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000, "yearly": 31_536_000}
 _SHOWN: Final = {"pubdate": "pubDate", "lastbuilddate": "lastBuildDate"}
+# Further elements of one name are left out: an entry compares its bodies, links and dates.
+_MOST_ALIKE: Final = 50
 _MEDIA: Final = frozenset({"media:group", "media:content"})
 
 
@@ -102,12 +104,17 @@ class _Fields:
             if not isinstance(child.tag, str):
                 continue
             name = _name(child)
-            fields.children.setdefault(name, []).append(child)
+            fields._add(name, child)
             if name in _MEDIA:
                 for inner in child.iter(etree.Element):
                     if inner is not child and (deeper := _name(inner)) in RANKS:
-                        fields.children.setdefault(deeper, []).append(inner)
+                        fields._add(deeper, inner)
         return fields
+
+    def _add(self, name: str, element: etree._Element) -> None:
+        found = self.children.setdefault(name, [])
+        if len(found) < _MOST_ALIKE:
+            found.append(element)
 
     def first(self, *names: str) -> str:
         """The text of the first of these elements that has one, or ""."""

@@ -1,12 +1,12 @@
 """Small fields of feeds: titles, authors, languages, guids. What is odd costs the field, and is a problem."""
 
 import hashlib
-import html
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services import characters
+from services.documents.html_fragment import unescape
 
 # Limits of ``ArticleIn``.
 MAX_TITLE: Final = 2_000
@@ -37,9 +37,7 @@ def read_title(text: str, *, plain: bool = False) -> tuple[str | None, str | Non
     if "<" in short and not (plain and "</" not in short):
         short = _TAG.sub(lambda tag: "" if tag[2].lower() in _INLINE else " ", _COMMENT.sub("", short))
     if "&" in short:
-        short = _LEFT.sub(
-            lambda found: html.unescape(found[0].replace("&amp;", "&").replace("amp;", "")), html.unescape(short)
-        )
+        short = _LEFT.sub(lambda found: unescape(found[0].replace("&amp;", "&").replace("amp;", "")), unescape(short))
     title = " ".join(characters.plain(characters.one_line(short)).split())
     if not title:
         return None, None
@@ -62,7 +60,7 @@ def read_authors(values: Iterable[str]) -> tuple[list[str], list[str]]:
     names: list[str] = []
     problems: list[str] = []
     for value in values:
-        text = html.unescape(_TAG.sub(" ", value[:5_000])) if "<" in value or "&" in value else value[:5_000]
+        text = unescape(_TAG.sub(" ", value[:5_000])) if "<" in value or "&" in value else value[:5_000]
         for part in _parts(text):
             name = " ".join(characters.one_line(_without_mail(part)).split()).strip(" ,;")
             if not name:

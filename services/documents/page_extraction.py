@@ -22,6 +22,8 @@ _TAG = regex.compile(r"<[A-Za-z][A-Za-z0-9:-]{0,40}")
 # Up to the end of the tag; a quoted value may contain ">".
 _REST_OF_TAG = regex.compile(r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>?""")
 _LONGEST_TAG = 4_000
+# The parser skips what follows these, as it does in some templates and where pages are joined.
+_END = regex.compile(r"</(?:body|html)\s*+>", flags=regex.IGNORECASE)
 
 _CONFIG = use_config()
 _CONFIG.set("DEFAULT", "MIN_EXTRACTED_SIZE", "0")
@@ -57,10 +59,13 @@ _BODY_NAMES = frozenset(
     )
 )
 _FEWEST_LINKS, _LINK_SHARE = 3, 0.7
+# Letters and digits of a section's name, or of a heading above links.
+_LARGEST_LABEL = 60
 _BLOCKS = frozenset(
     ["p", "h1", "h2", "h3", "h4", "h5", "h6", "li", "blockquote", "pre", "dd", "dt", "figcaption", "td", "th"]
 )
 _CONTAINERS = frozenset(("div", "section", "article", "main", "table", "ul", "ol", "dl", "form", "header", "figure"))
+_DIVISIONS = frozenset(("div", "section", "article", "main", "td", "center"))
 # Of the text that trafilatura finds, the least share that the page's own article has.
 _LEAST_SHARE = 0.4
 # Letters and digits between a headline and the article, above which they are something else.
@@ -68,12 +73,13 @@ _LONGEST_LEAD = 1_500
 
 
 def extract(markup: bytes) -> bytes:
-    """What ``html_text.Page`` holds of an HTML page (UTF-8), as JSON."""
-    page = document_fromstring(
-        shorten_tags(markup.decode("utf-8", "replace")).encode("utf-8"),
-        parser=HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True),
-        ensure_head_body=True,
-    )
+    """What ``html_text.Page`` holds of an HTML page (UTF-8), as JSON. Raises ``ValueError`` for too deep a page."""
+    parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
+    text = shorten_tags(_END.sub("", markup.decode("utf-8", "replace")))
+    page = document_fromstring(text.encode("utf-8"), parser=parser, ensure_head_body=True)
+    if parser.error_log.filter_from_fatals():
+        # The parser skips the rest of a page whose elements are nested too deeply.
+        raise ValueError(parser.error_log.filter_from_fatals()[0].message)
     heading = _heading(page)
     headline = _line(heading) if heading is not None else ""
     result = {
@@ -90,14 +96,17 @@ def extract(markup: bytes) -> bytes:
 
 
 def _heading(page: HtmlElement) -> HtmlElement | None:
-    """The only ``<h1>`` besides the site's name."""
+    """The ``<h1>`` of the article: not the site's name; of several the first that the page's title names."""
     site = _first(page, "//meta[@property='og:site_name']/@content")
     headings = [
         heading
         for heading in page.iter("h1")
         if (line := _line(heading)) and line != site and not heading.xpath(".//a[@href='/']")
     ]
-    return headings[0] if len(headings) == 1 else None
+    if len(headings) > 1:
+        title = _key(_named_title(page))
+        headings = [heading for heading in headings if _key(_line(heading)) in title]
+    return headings[0] if headings else None
 
 
 def _named_title(page: HtmlElement) -> str:
@@ -125,7 +134,7 @@ def _article(body: HtmlElement, heading: HtmlElement | None) -> str:
     if not parts or sum(map(_size, parts)) < _LEAST_SHARE * sum(map(len, found)):
         parts = [_around(body, found)]
     if heading is not None and not set(parts).isdisjoint(heading.iterancestors()):
-        _remove([heading])
+        _remove_with_section(heading, parts)
     return fragment_text("".join(_serialized(body, parts, found, heading)))
 
 
@@ -171,8 +180,33 @@ def _is_inside_article(element: HtmlElement) -> bool:
 def _lists_of_links(body: HtmlElement) -> Iterator[HtmlElement]:
     for element in body.iterdescendants("ul", "ol", "div", "section", "table"):
         links = [link for link in element.iterdescendants("a") if link.get("href")]
-        if len(links) >= _FEWEST_LINKS and sum(map(_size, links)) >= _LINK_SHARE * _size(element) > 0:
-            yield element
+        if (
+            len(links) >= _FEWEST_LINKS
+            and sum(map(_size, links)) >= _LINK_SHARE * _size(element) > 0
+            and all(_is_of_links(paragraph) for paragraph in element.iterdescendants("p"))
+        ):
+            yield _with_heading(element)
+
+
+def _is_of_links(paragraph: HtmlElement) -> bool:
+    around = (*paragraph.iterdescendants("a"), *paragraph.iterancestors("a"))
+    return bool(around) or not _size(paragraph)
+
+
+def _with_heading(links: HtmlElement) -> HtmlElement:
+    """A list of links, or what holds nothing but it and a heading."""
+    parent = links.getparent()
+    while (
+        parent.tag in ("div", "section")
+        and _size(parent) - _size(links) <= _LARGEST_LABEL
+        and _paragraphs(parent) == _paragraphs(links)
+    ):
+        links, parent = parent, parent.getparent()
+    return links
+
+
+def _paragraphs(element: HtmlElement) -> int:
+    return sum(1 for _ in element.iter("p", "h1"))
 
 
 def _found_by_trafilatura(body: HtmlElement) -> set[str]:
@@ -223,11 +257,11 @@ def _around(body: HtmlElement, found: set[str]) -> HtmlElement:
 
 
 def _common(body: HtmlElement, elements: list[HtmlElement]) -> HtmlElement:
-    """The innermost element that holds all of these and is no paragraph itself."""
+    """The innermost division that holds all of these."""
     common = _path(elements[0], body)
     for element in elements[1:]:
         common = [one for one, other in zip(common, _path(element, body), strict=False) if one is other]
-    while len(common) > 1 and common[-1].tag in _BLOCKS:
+    while len(common) > 1 and common[-1].tag not in _DIVISIONS:
         common.pop()
     return common[-1]
 
@@ -283,6 +317,18 @@ def _outermost(elements: Iterable[HtmlElement]) -> Iterator[HtmlElement]:
         if taken.isdisjoint(element.iterancestors()):
             taken.add(element)
             yield element
+
+
+def _remove_with_section(heading: HtmlElement, parts: list[HtmlElement]) -> None:
+    """Remove a headline, and the short lines above it in its part: the section, the date."""
+    above: list[HtmlElement] = []
+    element = heading
+    while element not in parts:
+        above.extend(element.itersiblings(preceding=True))
+        element = element.getparent()
+    if sum(map(_size, above)) <= _LARGEST_LABEL and not any(map(_paragraphs, above)):
+        _remove(above)
+    _remove([heading])
 
 
 def _remove(elements: list[HtmlElement]) -> None:

@@ -169,3 +169,8 @@ def fragments() -> st.SearchStrategy[Fragment]:
     """Fragments of text, inline and block elements, lists, tables and hidden parts, in each other."""
     hidden = _HIDDEN_RAW.map(lambda markup: Fragment(markup, " " if markup.endswith(" ") else ""))
     return st.recursive(st.one_of(_text(), _text(), _text(), hidden), _larger, max_leaves=12)
+
+
+def words(text: str) -> list[str]:
+    """The words of a converted text, without the signs that stand for items and cells."""
+    return [word for word in text.split() if word not in ("•", "|")]

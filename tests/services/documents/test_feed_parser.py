@@ -258,6 +258,13 @@ def test_namespaces_that_are_written_otherwise() -> None:
     assert entry.text == ONE
 
 
+@pytest.mark.parametrize("field", ["title", "description", "author", "content:encoded"])
+def test_endless_numbers_are_no_characters(field: str) -> None:
+    """A reference with thousands of digits costs nothing but itself."""
+    entries = parse(rss(f"<item><{field}>x &amp;#{'9' * 6_000}; y</{field}></item>", FIRST)).entries
+    assert [entry.guid for entry in entries] == [None, "1"]
+
+
 def test_characters_written_in_halves() -> None:
     """Two references for one character are one; a half alone is none, also in JSON."""
     assert item("<title>x &#55357;&#56832; &#55357;y</title>").title == "x 😀 y"
@@ -312,6 +319,9 @@ def test_a_lead_that_the_content_lacks_is_kept() -> None:
         )
         assert body(entry) == LONG
         assert entry.origins["html"] == "description + content:encoded"
+    lead, article = f"{LONG} {LONG[::-1]}", f"{FOUR} {FOUR[::-1]} {FOUR}"
+    longer = f"<description>{lead}</description><content:encoded>{cdata(f'<p>{article}</p>')}</content:encoded>"
+    assert body(item(longer)) == f"{lead} {article}"
     plain = entry_of(f"<summary>{ONE}</summary><content>{TWO} {THREE}</content>")
     assert (plain.text, plain.html) == (f"{ONE}\n\n{TWO} {THREE}", None)
 
@@ -703,6 +713,9 @@ HOSTILE = {
     "bases": '<a xml:base="http://a.example/x/">' * 40_000,
     "items": "<item>" * 250_000,
     "authors": "<item><author>" + "x" * 1_500_000,
+    "bodies": f"<description>{'ب ' * 400_000}</description>{f'<description>{ONE[:50]}</description>' * 5_000}",
+    "links": "<link>javascript:x</link>" * 60_000,
+    "dates": "<pubDate>1 نوفمبر 9999</pubDate>" * 30_000,
     "references": "&" * 1_500_000,
     "prefixes": "".join(f"<p{number}:a/>" for number in range(100_000)),
 }

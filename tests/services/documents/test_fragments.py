@@ -7,12 +7,7 @@ from hypothesis import given
 
 from enrich.text.cleaning import clean_text
 from services.documents.html_fragment import fragment_text
-from tests.services.documents.fragments import Fragment, fragments
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, without the signs that stand for items and cells."""
-    return [word for word in text.split() if word not in ("•", "|")]
+from tests.services.documents.fragments import Fragment, fragments, words
 
 
 @given(fragments())

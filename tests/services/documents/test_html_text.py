@@ -5,7 +5,7 @@ import time
 import pytest
 from prometheus_client import REGISTRY
 
-from enrich.text.cleaning import clean
+from enrich.text.cleaning import EmptyText, clean
 from services.documents.html_fragment import fragment_text, unescape
 from services.documents.page_extraction import shorten_tags
 
@@ -45,6 +45,18 @@ def test_a_page_that_would_take_minutes_is_stripped_and_the_next_does_not_wait()
     assert clean(None, "<html><p>وصل الوفد إلى القاهرة</p>") == "وصل الوفد إلى القاهرة"
     assert time.monotonic() - began < 15
     assert stripped("slow") == before + 1
+
+
+def test_all_text_is_taken_of_a_page_that_cannot_be_read() -> None:
+    """Elements nested more deeply than the parser reads, or no element at all: an error, counted, and no word lost."""
+    before = stripped("error")
+    deep = (
+        f"<html><nav>menu</nav><article><p>lead</p>{'<div>' * 3_000}<p>deep</p>{'</div>' * 3_000}<p>end</p></article>"
+    )
+    assert clean(None, deep).split() == ["menu", "lead", "deep", "end"]
+    with pytest.raises(EmptyText):
+        clean(None, "<!doctype html>")
+    assert stripped("error") == before + 2
 
 
 def test_stripping_keeps_blocks_apart_and_inline_tags_together() -> None:

@@ -1,9 +1,15 @@
 """Whole pages: the news is read, all of it and nothing of the site around it."""
 
 import pytest
+import regex
+from hypothesis import given
 
 from services.documents.html_text import is_page, read_page, text_of_html
+from tests.services.documents.fragments import Fragment, fragments, words
 from tests.services.documents.pages import NEWS, SITES, Site, article, broken_lines, divisions, links, page
+
+# Forms of fragments that are no part of an article on a page.
+_CHROME = regex.compile(r"<(?:form|select|aside|main|article|div class=.comment|div id=.comments)")
 
 LANGUAGES = pytest.mark.parametrize("language", SITES)
 
@@ -28,6 +34,17 @@ def test_an_article_without_the_site_around_it(language: str, content: object) -
     assert (read.heading, read.title, read.language) == (news.headline, news.headline, language)
     assert read.canonical == "https://harbour.example/news/salalah-port"
     assert news.headline not in read.text
+
+
+@given(fragments().filter(lambda fragment: not _CHROME.search(fragment.markup)))
+def test_words_of_any_article(fragment: Fragment) -> None:
+    """All words of an article, whatever its markup, on the page of a site and on one without a site around it."""
+    site, news = SITES["en"], NEWS["en"]
+    first, last = news.paragraphs[:2]
+    body = f"<p>{first}</p><div>{fragment.markup}</div><p>{last}</p>"
+    expected = [*first.split(), *fragment.words, *last.split()]
+    assert words(read_page(page(site, news, f"<article>{body}</article>")).text) == expected
+    assert words(read_page(f"<html><body>{body}</body></html>").text) == expected
 
 
 def posts(language: str) -> list[str]:
@@ -100,6 +117,26 @@ def test_names_of_chrome_on_what_holds_the_article() -> None:
     has_only_the_news(read_page(page(site, news, content)).text, site, news.lead, *news.paragraphs)
 
 
+def test_sections_above_a_headline_and_headings_of_links() -> None:
+    """The section's name above the headline goes, and a list of links goes with its heading; short news stays."""
+    site, news = SITES["en"], NEWS["en"]
+    content = f"""<main><div><a href="/t">Shipping</a>|<a href="/o">Oman</a></div><h1>{news.headline}</h1>
+    <div class="txt"><p>{news.paragraphs[0]}</p><div class="x"><h2>Recommended stories</h2>{links(site.related)}</div>
+    <div><p>Ships wait.</p>{links(site.related)}</div></div></main>"""
+    text = read_page(page(site, news, content)).text
+    assert text.split("\n\n") == [news.paragraphs[0], "Ships wait."]
+
+
+def test_the_headline_among_several() -> None:
+    """Of several ``<h1>``, the site's name among them, the headline is what the page's title names; the others stay."""
+    site, news = SITES["en"], NEWS["en"]
+    content = f"""<div><h1><a href="/">{site.name}</a></h1></div><div><h1>{news.headline}</h1>
+    <p>{news.paragraphs[0]}</p><h1>Further down</h1><p>{news.paragraphs[1]}</p></div>"""
+    read = read_page(page(site, news, content))
+    assert read.heading == news.headline
+    has_only_the_news(read.text, site, news.paragraphs[0], "Further down", news.paragraphs[1])
+
+
 def test_a_lead_outside_the_article_element() -> None:
     """The lead and the key points between headline and ``<article>`` belong to it."""
     site, news = SITES["en"], NEWS["en"]
@@ -116,6 +153,14 @@ def test_a_document_without_a_site_around_it() -> None:
     body = f"{news.lead}<br><div><p>{news.paragraphs[0]}</p><p>{news.paragraphs[1]}</p></div>{news.paragraphs[2]}"
     text = read_page(f"<html><head><style>p {{}}</style></head><body>{body}</body></html>").text
     assert text.split("\n\n") == [news.lead, *news.paragraphs[:3]]
+
+
+@pytest.mark.parametrize("frame", ["{}", "<nav>menu</nav><article>{}</article>"])
+def test_what_follows_the_end_of_a_page(frame: str) -> None:
+    """Some templates end a page too early, some programs join pages: all of the news is read."""
+    first, second = NEWS["en"].paragraphs[:2]
+    parts = f"<p>{first}</p></body></html>", f"<html><body><p>{second}</p>"
+    assert read_page(f"<html><body>{frame.format(''.join(parts))}</body>").text.split("\n\n") == [first, second]
 
 
 def test_a_short_flash() -> None:
