@@ -17,7 +17,7 @@ from ingest.feeds.writer import FeedWriter
 from ingest.pages import Pages
 from ingest.producer import Intake
 from ingest.web import WebClient
-from services import http_server, kafka_topics, telemetry
+from services import connections, http_server, kafka_topics, telemetry
 from services.settings import Settings, check_ingest_reach
 from services.store import Store
 from services.store.feeds import Feeds
@@ -30,8 +30,11 @@ _SWITCH_SECONDS = 0.001
 
 
 async def _keep_topics(settings: Settings) -> None:
-    """Create missing topics once Kafka is available. Ends only with an error: ``SettingsError``."""
-    await kafka_topics.wait_for(settings)
+    """Check the access to the store, and create missing topics once Kafka is available.
+
+    Ends only with an error: ``SettingsError``.
+    """
+    await asyncio.gather(connections.check_redis(settings.redis_url), kafka_topics.wait_for(settings))
     await asyncio.Event().wait()
 
 

@@ -34,10 +34,12 @@ from enrich.text import cleaning, language, spacing, tokens
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
+from ingest.feeds import identity
 from ingest.pages.addresses import shown_url
 from ingest.pages.article_check import holds, why_not
 from services import arabic, normalization
 from services.documents import feed_fields, html_fragment, html_text, page_extraction
+from services.documents.feed import FeedEntry
 from services.documents.html_text import Page
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
@@ -111,6 +113,7 @@ STAGES: dict[str, Work] = {
     "normalize_unicode": arabic.normalize_unicode,
     "compose": normalization.compose,
     "arabic": normalization.arabic,
+    "feed_entry": lambda text: identity._content(FeedEntry(html=text, title=text)),
     "feed_title": feed_fields.read_title,
     "feed_authors": lambda text: feed_fields.read_authors([text]),
     "shown_url": shown_url,
