@@ -53,6 +53,13 @@ class _Assets(StaticFiles):
         return response
 
 
+def _page(name: str) -> Response:
+    page = _DASHBOARD / name
+    if not page.exists():
+        raise HTTPException(404, "the dashboard is not installed")
+    return FileResponse(page, headers=PAGE_HEADERS)
+
+
 def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> FastAPI:
     """The application. It starts and stays up without Kafka, store and ingest; ``/readyz`` reports what is missing.
 
@@ -101,10 +108,11 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
 
     @app.get("/", include_in_schema=False)
     async def dashboard() -> Response:
-        page = _DASHBOARD / "index.html"
-        if not page.exists():
-            raise HTTPException(404, "the dashboard is not installed")
-        return FileResponse(page, headers=PAGE_HEADERS)
+        return _page("index.html")
+
+    @app.get("/feeds", include_in_schema=False)
+    async def feeds_page() -> Response:
+        return _page("feeds.html")
 
     @app.get("/dashboard/filters.json", include_in_schema=False)
     async def filter_table(request: Request) -> Response:

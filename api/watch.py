@@ -14,7 +14,6 @@ __all__ = ["Refused", "Watcher", "as_json", "as_text"]
 _ENTITIES = 8
 _FIRST_WORDS = 16
 _PHASES = {"start": "begins to rise", "grow": "rises further", "end": "rises no more"}
-_ISOLATE, _POP = "\u2068", "\u2069"
 
 
 def as_json(envelope: dict[str, Any]) -> str:
@@ -29,7 +28,7 @@ def as_text(envelope: dict[str, Any]) -> str:
     if envelope["type"] == "article":
         first_words = " ".join(str(data.get("text") or "").split()[:_FIRST_WORDS])
         mark = " (duplicate)" if data.get("duplicate_of") else ""
-        about = f"{data.get('language')}  {_isolated(data.get('source') or 'unknown')}{mark}  "
+        about = f"{data.get('language')}  {terminal.isolated(data.get('source') or 'unknown')}{mark}  "
         title = data.get("title") or first_words
     elif envelope["type"] == "story":
         about = f"{','.join(data.get('languages') or [])}  {_story(data)}  "
@@ -37,10 +36,10 @@ def as_text(envelope: dict[str, Any]) -> str:
     else:
         about = f"{_trend(data)}  "
         title = data.get("name") or ""
-    lines = [f"{time}  {terminal.plain(about)}{_isolated(title)}"]
+    lines = [f"{time}  {terminal.plain(about)}{terminal.isolated(title)}"]
     names = dict.fromkeys(entity["name"] for entity in data.get("entities") or [])
     if names:
-        lines.append("          " + " · ".join(_isolated(name) for name in list(names)[:_ENTITIES]))
+        lines.append("          " + " · ".join(terminal.isolated(name) for name in list(names)[:_ENTITIES]))
     return "\n".join(lines)
 
 
@@ -57,11 +56,6 @@ def _trend(data: dict[str, Any]) -> str:
     expected = data.get("expected")
     instead = f" instead of {expected:.1f}" if isinstance(expected, int | float) else ""
     return f"{phase}: {data.get('kind')}, {data.get('count')} in {data.get('window')}{instead}"
-
-
-def _isolated(text: str) -> str:
-    """The text isolated from the writing direction of the text around it."""
-    return f"{_ISOLATE}{terminal.plain(text)}{_POP}"
 
 
 class Watcher:

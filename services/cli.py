@@ -69,7 +69,9 @@ def cli() -> None:
 @click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Directory of data and logs (.khabar)."
 )
-@click.option("--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Feed URLs, one a line.")
+@click.option(
+    "--feeds", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="OPML, or feed URLs, one a line."
+)
 @click.option("--demo", is_flag=True, help="Replay seeds/ in a loop, by default with a temporary data directory.")
 def up(port: int | None, workers: int, data_dir: Path | None, feeds: Path | None, demo: bool) -> None:
     """Run everything in this terminal; Ctrl-C stops it."""

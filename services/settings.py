@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     max_webhooks: int = Field(100, ge=1, le=1_000, description="maximum webhooks of one key")
     webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for this long is paused")
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
-    feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
+    feeds: Path | None = Field(None, description="file of feeds, OPML or one URL a line")
     max_feeds: int = Field(10_000, ge=1, description="maximum feeds, those of the file and of users together")
     max_feed_entries: int = Field(
         5_000, ge=1, le=50_000, description="maximum entries that are read of one feed document"

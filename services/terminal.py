@@ -18,6 +18,11 @@ def plain(text: str) -> str:
     return _TURN.sub("", _SEPARATE.sub(" ", text))
 
 
+def isolated(text: str) -> str:
+    """As ``plain``, isolated from the writing direction of the text around it."""
+    return f"\u2068{plain(text)}\u2069"
+
+
 def escaped(text: str, *, lines: bool = False) -> str:
     r"""The text with control characters and direction marks visible, as in ``\x1b`` and ``\u202e``.
 

@@ -1,17 +1,19 @@
-// The live page: articles from the stream, numbers and stories over REST. This module starts the others.
+// The live page: articles from the stream, numbers and stories over REST. This module starts the others. The page of
+// feeds (feeds.html) is started by feeds.js.
 //
 // A module imports only from the lines above its own. Changes go through state.js, whose events the others listen to.
 //
 //   words  storage  clock  parse  state  table   texts; browser storage; timers; JSON to objects; what the page knows; filters
 //   i18n  events                          the page's language and formats; server-sent events
 //   connection                            the connection to the stream
-//   numbers  dom                          REST requests; elements of the page
+//   numbers  subscriptions  dom           REST requests, for numbers and for feeds; elements of the page
 //   rows  status  key  filters  panels    an article's row; header and banner; API key; tools; side column
+//   feedrows                              a feed's row
 //   articles                              the list of rows
-//   dashboard
+//   dashboard  feeds
 //
-// Pure modules (words, parse, state, table, i18n, events, connection, numbers) are tested under Node in tests/dashboard/. There is no
-// build step. index.html names every module in a modulepreload link, so that all are requested at once.
+// Pure modules (words, parse, state, table, i18n, events, connection, numbers, subscriptions) are tested under Node in tests/dashboard/. There is no
+// build step. Each page names its modules in modulepreload links, so that all are requested at once.
 
 import { startArticles, updateTimes } from './articles.js';
 import { Connection } from './connection.js';

@@ -1,11 +1,11 @@
-// The page's elements, and how new ones are made.
+// The page's elements (of index.html; feeds.html has some of them), and how new ones are made.
 // Text from outside enters the page through textContent only.
 
 import { directionOf, otherUiLanguage, t, ui } from './i18n.js';
 
 const RTL_LETTER = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Thaana}]/u;
 
-const byId = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 
 export const page = {
   status: byId('status'),

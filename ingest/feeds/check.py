@@ -90,7 +90,9 @@ def _entry(candidate: Candidate) -> CheckedEntry:
     article = candidate.article
     shown: dict[str, Any] | None = None
     if isinstance(article, ArticleIn):
-        text = article.text if article.text and article.text.strip() else text_of_html(article.html or "")
+        text = (
+            article.text if article.text and article.text.strip() else text_of_html(article.html or "", article.title)
+        )
         shown = {
             "id": candidate.id,
             **article.model_dump(mode="json", exclude={"text", "html"}),

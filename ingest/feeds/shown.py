@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.subscriptions import CheckedEntry, CheckedFeed, FoundFeed
-from services.terminal import plain
+from services.terminal import isolated, plain
 
 _EXCERPT: Final = 300
 _WIDTH: Final = 100
@@ -19,7 +19,7 @@ def feeds(listed: Sequence[Mapping[str, Any]], *, now: datetime | None = None) -
     now = now or datetime.now(UTC)
     yield _row(*_HEAD)
     for feed in listed:
-        name = plain(feed["title"] or feed["source"] or "")
+        name = isolated(feed["title"] or feed["source"])
         ago = _ago(feed["succeeded"], now)
         following = _ago(feed["next_poll"], now)
         yield _row(feed["status"], f"{feed['articles_per_day']:g}", ago, following, f"{plain(feed['url'])}  {name}")
@@ -43,7 +43,8 @@ def found(candidates: Sequence[FoundFeed]) -> Iterator[str]:
     for number, feed in enumerate(candidates, 1):
         newest = "" if feed.newest is None else f", newest {feed.newest:%Y-%m-%d}"
         yield f"  {number:>2}  {plain(feed.url)}"
-        yield f"      {plain(feed.format)}, {feed.entries} entries{newest}  {plain(feed.title or '')}".rstrip()
+        title = f"  {isolated(feed.title)}" if feed.title else ""
+        yield f"      {plain(feed.format)}, {feed.entries} entries{newest}{title}"
 
 
 def check(checked: CheckedFeed) -> Iterator[str]:
@@ -77,8 +78,8 @@ def check(checked: CheckedFeed) -> Iterator[str]:
 
 def _entry(number: int, entry: CheckedEntry) -> Iterator[str]:
     article = entry.article or {}
-    title = plain(article.get("title") or "(no title)")
-    yield f"{number:>3}  {title if len(title) <= _EXCERPT else title[:_EXCERPT] + '…'}"
+    title = article.get("title") or "(no title)"
+    yield f"{number:>3}  {isolated(title if len(title) <= _EXCERPT else f'{title[:_EXCERPT]}…')}"
     text = " ".join(article.get("text", "").split())
     if len(text) > _EXCERPT:
         text = f"{text[:_EXCERPT]}… ({article['characters']:,} characters)"

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 _CHECK_SECONDS: Final = 3.0
 _MAX_BYTES: Final = 20_000_000
+# The options that a file can give.
+_GIVEN: Final = ("source", "user", "password", "language", "interval", "full_text")
 
 
 def read_feeds(path: Path) -> list[FeedOptions]:
@@ -45,6 +47,7 @@ def read_feeds(path: Path) -> list[FeedOptions]:
         try:
             options = FeedOptions(
                 url=outline.url,
+                source=outline.source or "",
                 language=outline.language or "",
                 interval=outline.interval or 0.0,
                 full_text=bool(outline.full_text),
@@ -122,5 +125,5 @@ class SubscriptionsFile:
 
 def _named(options: FeedOptions) -> dict[str, Any]:
     """The options that a file can give, as far as it does: all others are what a user has chosen since."""
-    given = {name: getattr(options, name) for name in ("user", "password", "language", "interval", "full_text")}
+    given = {name: getattr(options, name) for name in _GIVEN}
     return {name: value for name, value in given.items() if value}

@@ -11,6 +11,8 @@ from urllib.parse import urljoin, urlsplit
 from lxml import etree
 
 MAX_LINKS: Final = 100
+# Further ones of a page are ignored, those that are declared and those that are not.
+_MAX_FOUND: Final = 1_000
 _MAX_TITLE: Final = 300
 
 _FEED_TYPES: Final = frozenset(
@@ -53,8 +55,8 @@ class _LinkReader:
         self._has_base = False
         self._title: list[str] = []
         self._in_title = False
-        # (declared, address as written, title)
-        self._found: list[tuple[bool, str, str]] = []
+        # By whether they are declared: address as written, title.
+        self._found: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
         # The address of the open link, and its text so far.
         self._anchor: str | None = None
         self._text: list[str] = []
@@ -67,10 +69,11 @@ class _LinkReader:
     def links(self) -> list[dict[str, object]]:
         """What was found, each address once."""
         found: dict[str, dict[str, object]] = {}
-        for declared, written, title in sorted(self._found, key=lambda one: not one[0]):
-            url = _absolute(self._base, written)
-            if url is not None and url not in found:
-                found[url] = {"url": url, "title": title[:_MAX_TITLE] or None, "declared": declared}
+        for declared, links in self._found.items():
+            for written, title in links:
+                url = _absolute(self._base, written)
+                if url is not None and url not in found:
+                    found[url] = {"url": url, "title": title[:_MAX_TITLE] or None, "declared": declared}
         return [*found.values()][:MAX_LINKS]
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -109,6 +112,10 @@ class _LinkReader:
         """The end of the page, which may end a link."""
         self._end_anchor()
 
+    def _note(self, declared: bool, address: str, title: str) -> None:
+        if len(self._found[declared]) < _MAX_FOUND:
+            self._found[declared].append((address, title))
+
     def _link(self, given: dict[str, str]) -> None:
         address, title = given.get("href", ""), " ".join(given.get("title", "").split())
         kind = given.get("type", "").partition(";")[0].strip().lower()
@@ -116,7 +123,7 @@ class _LinkReader:
             return
         says_feed = "feed" in given.get("rel", "").lower().split()
         if kind in _FEED_TYPES or says_feed or (kind in _OTHER_TYPES and _LOOKS_LIKE_FEED.search(f"{address} {title}")):
-            self._found.append((True, address, title))
+            self._note(True, address, title)
 
     def _end_anchor(self) -> None:
         if self._anchor is None:
@@ -124,7 +131,7 @@ class _LinkReader:
         text = " ".join(" ".join(self._text).split())
         looks = _LOOKS_LIKE_FEED.search(self._anchor) or _LOOKS_LIKE_FEED.search(text)
         if looks and not _NO_FEED.search(self._anchor):
-            self._found.append((False, self._anchor, text))
+            self._note(False, self._anchor, text)
         self._anchor = None
 
 

@@ -22,7 +22,11 @@ from tests.harness import hashed
 _FOLDER = Path(api.__file__).with_name("dashboard")
 _MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("*.js"))}
 _SCRIPT = "\n".join(text for name, text in _MODULES.items() if name != "words")
-_PAGE = (_FOLDER / "index.html").read_text(encoding="utf-8")
+# Each page by the module that starts it.
+_PAGES = {
+    "dashboard": (_FOLDER / "index.html").read_text(encoding="utf-8"),
+    "feeds": (_FOLDER / "feeds.html").read_text(encoding="utf-8"),
+}
 _ROOT = Path(__file__).parents[2]
 _NODE_TESTS = sorted((_ROOT / "tests" / "dashboard").glob("*.test.mjs"))
 _HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><b>bold</b>"
@@ -40,15 +44,17 @@ def test_every_text_is_there_in_both_languages() -> None:
     assert english.keys() == arabic.keys()
     for name, text in english.items():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", arabic[name])), name
-    named = {*re.findall(r'data-(?:text|label)="(\w+)"', _PAGE), *re.findall(r"\bt\('(\w+)'", _SCRIPT)}
+    pages = "".join(_PAGES.values())
+    named = {*re.findall(r'data-(?:text|label)="(\w+)"', pages), *re.findall(r"\bt\('(\w+)'", _SCRIPT)}
     assert len(named) > 30
     assert named <= english.keys()
 
 
-def test_the_page_has_the_english_texts_before_the_script_runs() -> None:
+@pytest.mark.parametrize("page", _PAGES.values(), ids=_PAGES)
+def test_the_page_has_the_english_texts_before_the_script_runs(page: str) -> None:
     """So that nothing moves when it does."""
     english = _words("en")
-    shown = re.findall(r'data-text="(\w+)"[^>]*>([^<]+)<', _PAGE)
+    shown = re.findall(r'data-text="(\w+)"[^>]*>([^<]+)<', page)
     assert len(shown) > 20
     for name, text in shown:
         assert text == english[name]
@@ -61,16 +67,22 @@ def test_no_module_parses_text_as_html() -> None:
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|srcdoc", text
         ), name
     assert "textContent" in _MODULES["dom"]
-    assert "<script>" not in _PAGE and "onclick" not in _PAGE
+    for page in _PAGES.values():
+        assert "<script>" not in page and not re.search(r"\son\w+=|\sstyle=", page)
 
 
 def test_every_element_that_a_module_looks_for_is_on_the_page() -> None:
-    """By its id; panels by theirs."""
-    ids = set(re.findall(r'\bid="([\w-]+)"', _PAGE))
-    wanted = set(re.findall(r"byId\('([\w-]+)'\)", _SCRIPT))
+    """By its id; panels by theirs. Of those in dom.js, the page of feeds has those that its modules use."""
+    ids = {name: set(re.findall(r'\bid="([\w-]+)"', page)) for name, page in _PAGES.items()}
+    wanted = {name: set(re.findall(r"byId\('([\w-]+)'\)", text)) for name, text in _MODULES.items()}
     panels = re.findall(r"(?:barPanel|listPanel)\('(\w+)'", _SCRIPT)
-    assert len(wanted) > 10 and len(panels) >= 6
-    assert wanted | {f"panel-{name}" for name in [*panels, "minutes"]} <= ids
+    assert len(wanted["dom"]) > 10 and len(panels) >= 6
+    assert wanted["dom"] | {f"panel-{name}" for name in [*panels, "minutes"]} <= ids["dashboard"]
+    elements = dict(re.findall(r"^  (\w+): byId\('([\w-]+)'\)", _MODULES["dom"], re.MULTILINE))
+    script = "".join(_MODULES[name] for name in _needed("feeds"))
+    used = {elements[name] for name in re.findall(r"\bpage\.(\w+)", script)}
+    assert len(wanted["feeds"]) > 10
+    assert wanted["feeds"] | used <= ids["feeds"]
 
 
 def _imports(name: str) -> set[str]:
@@ -105,11 +117,17 @@ def test_each_module_says_what_it_does() -> None:
         assert text.startswith("// "), name
 
 
-def test_the_page_asks_for_all_modules_at_once() -> None:
-    """index.html preloads every module that the entry needs: none waits for another one to be read."""
-    assert _needed("dashboard") == set(_MODULES)
-    preloaded = re.findall(r'<link rel="modulepreload" href="dashboard/(\w+)\.js">', _PAGE)
-    assert sorted([*preloaded, "dashboard"]) == sorted(_MODULES)
+@pytest.mark.parametrize("entry", _PAGES)
+def test_the_page_asks_for_all_modules_at_once(entry: str) -> None:
+    """Each page preloads every module that its entry needs: none waits for another one to be read."""
+    preloaded = re.findall(r'<link rel="modulepreload" href="dashboard/(\w+)\.js">', _PAGES[entry])
+    assert sorted([*preloaded, entry]) == sorted(_needed(entry))
+    assert f'<script type="module" src="dashboard/{entry}.js"></script>' in _PAGES[entry]
+
+
+def test_every_module_is_of_a_page() -> None:
+    """None is left over."""
+    assert set().union(*map(_needed, _PAGES)) == set(_MODULES)
 
 
 @pytest.mark.parametrize("name", [*_MODULES])

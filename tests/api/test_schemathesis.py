@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -15,17 +16,25 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from ingest.feeds.api import FeedsApi
+from ingest.producer import Intake
+from ingest.web import WebClient
+from services.settings import Settings
 from services.store import Store
+from services.store.feeds import Feeds
 from tests.api.conftest import Start, Updates, a_story, a_trend, an_article, an_entity, publish
+from tests.ingest.conftest import serving
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-# Streams do not end; pushes need an ingest service, whose absence /readyz reports as 503. They have their own tests.
+# Streams do not end, pushes write to Kafka, and /readyz reports what is missing as 503. They have their own tests.
 _SKIPPED = {"/v1/events", "/v1/stream", "/v1/articles", "/readyz"}
 _EXAMPLES = 15
 
 
 @pytest.mark.timeout(90)
-async def test_generated_requests_are_answered_as_described(start: Start, store: Store, updates: Updates) -> None:
+async def test_generated_requests_are_answered_as_described(
+    start: Start, store: Store, updates: Updates, settings: Settings
+) -> None:
     """Valid and invalid parameters and bodies of every REST endpoint, some of them with ids that exist."""
     await publish(
         store,
@@ -34,11 +43,17 @@ async def test_generated_requests_are_answered_as_described(start: Start, store:
         a_story(id="s-known", articles=["a-known"], entities=[an_entity("Q1")]),
         a_trend(),
     )
-    async with start() as gateway:
+    intake = Intake(settings.kafka_servers)
+    async with (
+        WebClient.of(settings) as web,
+        serving(settings, intake, FeedsApi(settings, Feeds(store.redis), web)) as ingest,
+        start(ingest_url=ingest) as gateway,
+    ):
         schema = schemathesis.openapi.from_dict((await gateway.get("/openapi.json"))[1])
         schema.config.update(base_url=gateway.url)
         # The gateway runs in this loop, so the requests are sent from a thread.
         problems = await asyncio.to_thread(_problems, schema)
+    await intake.close()
     assert problems == []
 
 
@@ -53,7 +68,7 @@ def _problems(schema: Any) -> list[str]:
             operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
         )
 
-        @settings(
+        @hypothesis_settings(
             max_examples=_EXAMPLES,
             deadline=timedelta(seconds=5),
             database=None,

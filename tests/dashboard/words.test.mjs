@@ -1,4 +1,4 @@
-// words.js: every text in both languages; and the texts that index.html and the modules ask for.
+// words.js: every text in both languages; and the texts that the pages and the modules ask for.
 
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -7,7 +7,8 @@ import test from 'node:test';
 import { WORDS } from '../../api/dashboard/words.js';
 
 const folder = new URL('../../api/dashboard/', import.meta.url);
-const page = readFileSync(new URL('index.html', folder), 'utf8');
+const pages = readdirSync(folder).filter((name) => name.endsWith('.html'));
+const page = pages.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n');
 const modules = readdirSync(folder).filter((name) => name.endsWith('.js') && name !== 'words.js');
 const code = modules.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n');
 const placeholders = (text) => (text.match(/\{\w+\}/g) ?? []).sort();
@@ -27,12 +28,12 @@ test('Arabic texts are Arabic', () => {
   }
 });
 
-test('every key that the page or a module names exists, and every key is used', () => {
+test('every key that a page or a module names exists, and every key is used', () => {
   const named = new Set([...page.matchAll(/data-(?:text|label)="(\w+)"/g), ...code.matchAll(/\bt\('(\w+)'/g)].map((match) => match[1]));
   assert.ok(named.size > 30);
   for (const key of named) assert.ok(key in WORDS.en, key);
-  // The names of filters are looked up by the gateway's table.
-  const keys = Object.keys(WORDS.en).filter((key) => !key.startsWith('filter_'));
+  // The names of filters are looked up by the gateway's table, those of states by the state of a feed.
+  const keys = Object.keys(WORDS.en).filter((key) => !/^(filter|status)_/.test(key));
   const unused = keys.filter((key) => !named.has(key) && !new RegExp(`\\b${key}\\b`).test(code));
   assert.deepEqual(unused, []);
 });

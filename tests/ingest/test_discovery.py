@@ -1,10 +1,11 @@
 """Finding the feeds of a site on a local web server."""
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from ingest.feeds.discovery import Discovery, Unreachable, described, discover
+from ingest.feeds.discovery import Discovery, Unreachable, described, discover, links_of
 from ingest.web import WebClient
 from tests.ingest.sites import Site, running_site
 
@@ -119,6 +120,21 @@ async def test_what_cannot_be_read_says_why(site: Site, web: WebClient) -> None:
     for url, cause in ((site.url("/missing"), "404"), (large, "larger than 1000 bytes")):
         with pytest.raises(Unreachable, match=cause):
             await discover(url, web, max_bytes=1_000)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["<a href=/rss>", "<a href=x ", "<link rel=feed href=/x>", "<base href=/a/>", "<!--", "<title>", "<div>", "rss "],
+)
+async def test_a_hostile_page_takes_no_long_time(site: Site, web: WebClient, shape: str) -> None:
+    """A page of the largest size is searched within the limits of its parser."""
+    url = site.serve("/", "<a href=/feed>" + shape * (1_000_000 // len(shape)))
+    site.rss("/feed", "خبر")
+    page = (await discover(url, web, max_bytes=2 * _MAX, seconds=0.0)).first.document
+    started = time.monotonic()
+    assert page.url == url
+    assert len(await links_of(page)) <= 100
+    assert time.monotonic() - started < 5
 
 
 async def test_slow_links_take_no_longer_than_the_limit(site: Site, web: WebClient) -> None:

@@ -259,6 +259,12 @@ async def test_feeds_come_in_pages(api: Api) -> None:
     first = await api("GET", "?limit=3")
     second = await api("GET", "?limit=3&offset=3")
     assert [one["url"] for one in first["feeds"] + second["feeds"]] == [f"https://n{n}.example/" for n in range(6)]
+    async with api.http.get(f"{api.url}/v1/feeds?status=new&limit=3&offset=1", headers=_AS_GATEWAY) as response:
+        following = response.links["next"]["url"]
+        assert str(following) == f"{api.url}/v1/feeds?status=new&limit=3&offset=4"
+    async with api.http.get(following, headers=_AS_GATEWAY) as response:
+        assert "next" not in response.links
+        assert len((await response.json())["feeds"]) == 2
     assert (first["total"], first["counts"]["paused"], first["counts"]["new"]) == (7, 1, 6)
     paused = await api("GET", "?status=paused")
     assert ([one["id"] for one in paused["feeds"]], paused["total"]) == ([third.id], 1)
