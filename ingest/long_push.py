@@ -19,7 +19,7 @@ from services.decompression import Corrupt
 from services.events import ArticleIn
 from services.parsing import InvalidArticle, articles
 
-# So many bytes of lines are written at one time, unless a single line is longer.
+# The most bytes that are written at one time, unless a single line is longer.
 SLICE_BYTES: Final = 1_000_000
 # Compressed, so many bytes are taken at one time.
 _PACKED_BYTES: Final = 256 * 1024
@@ -60,7 +60,8 @@ class Slice:
 class LineReader:
     """Cuts a body into slices of lines. Its memory is that of two slices, or of the longest line.
 
-    ``most``: the maximum number of lines of a slice; ``longest``: the maximum length of a line, in bytes.
+    ``slice_bytes``: the length of a slice, unless a single line is longer. ``most``: the maximum number of its lines.
+    ``longest``: the maximum length of a line, in bytes.
     """
 
     def __init__(self, encoding: str, intake: Intake, check: Check, *, most: int, longest: int) -> None:
@@ -69,7 +70,8 @@ class LineReader:
         self._check = check
         self._most = most
         self._longest = longest
-        self._slice = min(SLICE_BYTES, longest)
+        # A push holds a few slices, and its client may hold two of the longest lines.
+        self.slice_bytes = min(SLICE_BYTES, longest // 4)
         self._buffer = bytearray()
         self._searched = 0
         self._skipping = False
@@ -97,7 +99,7 @@ class LineReader:
         """
         lines = self._cut()
         if lines is None:
-            plain = self._unpacking.take(self._slice)
+            plain = self._unpacking.take(self.slice_bytes)
             self._buffer += plain
             lines = self._cut()
             if lines is None and not plain:
@@ -119,15 +121,15 @@ class LineReader:
             last = buffer.find(b"\n")
             self._skipping = last < 0
             del buffer[: len(buffer) if self._skipping else last + 1]
-        if (last := buffer.rfind(b"\n", self._searched, self._slice)) >= 0:
+        if (last := buffer.rfind(b"\n", self._searched, self.slice_bytes)) >= 0:
             return self._take(self._few(last + 1))
-        if (last := buffer.find(b"\n", max(self._searched, self._slice - 1), self._longest + 1)) >= 0:
+        if (last := buffer.find(b"\n", max(self._searched, self.slice_bytes - 1), self._longest + 1)) >= 0:
             return self._take(last + 1)
         self._searched = len(buffer)
         if len(buffer) <= self._longest:
             return None
         self._skipping = True
-        return self._take(len(buffer))
+        return self._take(self._longest + 1)
 
     def _few(self, end: int) -> int:
         """The end of the lines before ``end``, of the first ``most`` of them."""
@@ -147,7 +149,7 @@ class LineReader:
     def _read(self, body: bytes) -> Slice:
         """Parse and check lines."""
         found = Slice(self._index, len(body))
-        if len(body) > self._longest + 1:
+        if self._skipping:  # its first part
             cause = f"the line has more than {self._longest} bytes"
             found.rejected.append((self._index, InvalidArticle(cause, too_long=True)))
             self._index += 1
@@ -186,7 +188,7 @@ class LongPush:
         self._claim = claim
         self._intake = intake
         self._turn = turn
-        self._block = SLICE_BYTES if encoding == "identity" else _PACKED_BYTES
+        self._block = reader.slice_bytes if encoding == "identity" else min(_PACKED_BYTES, reader.slice_bytes)
         self._window = ZSTD_WINDOW if encoding == "zstd" else 0
         self._writing: asyncio.Task[dict[int, str]] | None = None
         self._slice = Slice(0, 0)
@@ -242,6 +244,8 @@ class LongPush:
         now = asyncio.get_running_loop().time
         started = now()
         async for chunk in body:
+            if self._reader.held > 2 * self._reader.slice_bytes:
+                await self._settle()  # a long line: not two of them at one time
             self._hold(len(block) + len(chunk))
             block += chunk
             if len(block) < self._block and now() - started < _SLICE_SECONDS:
