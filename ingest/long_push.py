@@ -1,9 +1,10 @@
 """Pushes of NDJSON of any length: read, checked and written in slices while the body arrives, in constant memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,10 +13,9 @@ from ingest.budget import Claim, Exhausted
 from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
 from ingest.refusal import CLOSE, LATER, MAYBE_ACCEPTED, NOTHING_ACCEPTED, Refusal, refuse
 from ingest.results import Results
-from ingest.unpacking import ZSTD_WINDOW, Unpacking
 from services import request_body
 from services.blocking import run_in_thread
-from services.decompression import Corrupt
+from services.decompression import Corrupt, decompressor
 from services.events import ArticleIn
 from services.parsing import InvalidArticle, articles
 
@@ -23,6 +23,8 @@ from services.parsing import InvalidArticle, articles
 SLICE_BYTES: Final = 1_000_000
 # Compressed, so many bytes are taken at one time.
 _PACKED_BYTES: Final = 256 * 1024
+# The memory of a zstd decompressor besides that.
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
 # What has arrived is written after so many seconds at the latest, when more arrives.
 _SLICE_SECONDS: Final = 1.0
 _BOM: Final = b"\xef\xbb\xbf"
@@ -65,7 +67,8 @@ class LineReader:
     """
 
     def __init__(self, encoding: str, intake: Intake, check: Check, *, most: int, longest: int) -> None:
-        self._unpacking = Unpacking(encoding)
+        self._decompressor = decompressor(encoding, None)
+        self._pieces: Iterator[bytes] = iter(())
         self._intake = intake
         self._check = check
         self._most = most
@@ -90,7 +93,7 @@ class LineReader:
 
     def add(self, chunk: bytes) -> None:
         """Take a part of the body, as it was sent."""
-        self._unpacking.add(chunk)
+        self._pieces = chain(self._pieces, self._decompressor.pieces(chunk))
 
     def next(self, *, end: bool = False) -> Slice | None:
         """The next lines that are complete, possibly none of them an article; None when the body has to go on first.
@@ -99,17 +102,25 @@ class LineReader:
         """
         lines = self._cut()
         if lines is None:
-            plain = self._unpacking.take(self.slice_bytes)
-            self._buffer += plain
+            arrived = self._unpack()
             lines = self._cut()
-            if lines is None and not plain:
+            if lines is None and not arrived:
                 if not end:
                     return None
-                self._unpacking.finish()
+                self._decompressor.finish()
                 if not self._buffer:
                     return None
                 lines = self._take(len(self._buffer))
         return Slice(self._index, 0) if lines is None else self._read(lines)
+
+    def _unpack(self) -> bool:
+        """Decompress about a slice; return whether there was anything left."""
+        before = len(self._buffer)
+        for piece in self._pieces:
+            self._buffer += piece
+            if len(self._buffer) - before >= self.slice_bytes:
+                break
+        return len(self._buffer) > before
 
     def _cut(self) -> bytes | None:
         """The next complete lines, those of a slice or a longer one; None when there is none.
@@ -189,7 +200,7 @@ class LongPush:
         self._intake = intake
         self._turn = turn
         self._block = reader.slice_bytes if encoding == "identity" else min(_PACKED_BYTES, reader.slice_bytes)
-        self._window = ZSTD_WINDOW if encoding == "zstd" else 0
+        self._window = _ZSTD_WINDOW if encoding == "zstd" else 0
         self._writing: asyncio.Task[dict[int, str]] | None = None
         self._slice = Slice(0, 0)
         self._blocks = 0

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 from ingest import long_push, push
 from ingest.long_push import LineReader
 from ingest.producer import Intake
-from ingest.unpacking import Unpacking, unpacked
 from services import request_body, zstd
-from services.decompression import Corrupt
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.events import ArticleIn
@@ -260,30 +258,9 @@ def test_lines_are_those_of_the_whole_body(body: list[bytes], sizes: list[int], 
     assert [cause.too_long for _, cause in found] == [len(one) > 25 for one in wanted]
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_bodies_are_unpacked_in_bounded_steps(encoding: str) -> None:
-    """Several members in chunks of any size give the whole body, never more than asked for; a cut is an error."""
-    plain = b"".join(number.to_bytes(4, "big") for number in range(20_000)) + b" " * 500_000
-    packed = PACK[encoding](plain) + PACK[encoding](b"") + PACK[encoding](b"end")
-    for chunk, most in ((7, 100_000), (5_000, 1_000), (len(packed), 1)):
-        unpacking = Unpacking(encoding)
-        out = []
-        for at in range(0, len(packed), chunk):
-            unpacking.add(packed[at : at + chunk])
-            while part := unpacking.take(most):
-                assert len(part) <= most
-                out.append(part)
-        unpacking.finish()
-        assert b"".join(out) == plain + b"end"
-    for cut in (1, 5, 100, len(packed) - 1):
-        with pytest.raises(Corrupt, match="too early"):
-            unpacked(packed[:cut], encoding, 1_000_000)
-    with pytest.raises(Corrupt, match=f"not {encoding}"):
-        unpacked(packed + b"junk", encoding, 1_000_000)
-
-
-def test_a_large_window_is_refused() -> None:
+async def test_a_large_window_is_refused(post: Post) -> None:
     """A zstd frame may make its reader allocate as much as it says: more than 8 MB is refused, as RFC 9659 has it."""
     frame = b"\x28\xb5\x2f\xfd\x00" + bytes([(27 - 10) << 3]) + b"\x01\x00\x00"
-    with pytest.raises(Corrupt, match="not zstd"):
-        unpacked(frame, "zstd", 1_000)
+    for kind in (NDJSON, "application/json"):
+        answer = await post(frame, kind, Content_Encoding="zstd")
+        assert (answer.status, answer.body["detail"].partition(":")[0]) == (400, "not zstd")
