@@ -145,6 +145,31 @@ def _json_elements(body: bytes, most: int) -> list[_Element]:
     return [_Element(0, len(body), _too_complex(depth) if values > MAX_VALUES else None)]
 
 
+def array_elements(body: bytes) -> Iterator[bytes]:
+    """The elements of a JSON array, one after the other and not parsed; also those before damage.
+
+    Raises ``MalformedBody`` where the array does not end, or something follows it.
+    """
+    start = _after_space(body, len(_BOM) if body.startswith(_BOM) else 0) + 1
+    depth = found = 0
+    for token in _TOKEN.finditer(body, start - 1):
+        depth += _STEPS.get(token[0], 0)
+        if depth > 1 or (depth == 1 and token[0] != b","):
+            continue
+        element = body[start : token.start()]
+        start = token.end()
+        if depth or found or element.strip():
+            found += 1
+            yield element
+        if not depth:
+            if _after_space(body, start) < len(body):
+                raise MalformedBody("not JSON: the array does not end the file")
+            return
+    if body[start:].strip():
+        yield body[start:]
+    raise MalformedBody("not JSON: the array does not end")
+
+
 def _too_complex(depth: int) -> InvalidArticle:
     if depth > MAX_DEPTH:
         return InvalidArticle("not JSON: nested too deeply", malformed=True)

@@ -2,6 +2,10 @@
 
 =============== ==================================================================
 files           reading articles from files and directories
+file_kinds      the kind of a file, by its name or content
+lines           the lines of a file in any encoding, in bounded memory
+warc            web archives → articles
+page_articles   a whole web page → the fields of an article
 encodings       bytes → text, whatever encoding is declared
 feed            what a feed document holds: the result of feed_parser
 feed_document   a feed document → its content: the work of feed_parser's child process
