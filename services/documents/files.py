@@ -171,7 +171,8 @@ class _Reading(io.RawIOBase):
         return len(data)
 
     def _next(self, size: int) -> bytes:
-        return getattr(self._stream, "read1", self._stream.read)(size)
+        data: bytes = getattr(self._stream, "read1", self._stream.read)(size)
+        return data
 
 
 def _read(  # noqa: PLR0913
@@ -203,7 +204,7 @@ def _open(path: Path) -> Iterator[_Reading]:
 
 
 @contextlib.contextmanager
-def _unpacked(file: io.BufferedReader, name: str) -> Iterator[_Reading]:
+def _unpacked(file: "io.BufferedReader[Any]", name: str) -> Iterator[_Reading]:
     packing = file_kinds.packing_of(name)
     head = file.peek(4)
     if packing == ".gz" or (not packing and head.startswith(file_kinds.GZIP)):
@@ -217,7 +218,7 @@ def _unpacked(file: io.BufferedReader, name: str) -> Iterator[_Reading]:
         yield _Reading(file)
 
 
-def _read_lines(file: io.BufferedReader, head: bytes, name: str) -> Iterator[Item]:
+def _read_lines(file: io.BufferedIOBase, head: bytes, name: str) -> Iterator[Item]:
     read = lines.Lines(file, head, longest=MAX_LINE_BYTES)
     number = 0
     while True:
@@ -238,7 +239,7 @@ def _read_lines(file: io.BufferedReader, head: bytes, name: str) -> Iterator[Ite
             yield _item(place, parse(line.encode("utf-8", "surrogatepass")), bad=line.count("\ufffd"))
 
 
-def _read_document(file: io.BufferedReader, place: str, name: str, kind: Kind) -> Iterator[Item]:
+def _read_document(file: io.BufferedIOBase, place: str, name: str, kind: Kind) -> Iterator[Item]:
     """A file that is read as a whole."""
     limit = MAX_JSON_BYTES if kind == "json" else MAX_LINE_BYTES
     try:
@@ -312,14 +313,11 @@ def _fields(entry: FeedEntry, content: FeedContent, *, shared: bool) -> dict[str
     return {
         "guid": None if shared and entry.url else entry.guid,
         "source": source_of(content.site) or source_of(entry.url),
-        **{
-            name: getattr(entry, name)
-            for name in ("url", "title", "html", "text", "published_at", "authors", "language")
-        },
+        **{name: getattr(entry, name) for name in same},
     }
 
 
-def _read_warc(file: io.BufferedReader, place: str) -> Iterator[Item]:
+def _read_warc(file: io.BufferedIOBase, place: str) -> Iterator[Item]:
     skipped: Counter[str] = Counter()
     try:
         for number, _, fields in warc.read_pages(file, skipped):

@@ -1,9 +1,10 @@
 """Web archives (WARC) → articles: the HTML pages in them."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from warcio.archiveiterator import ArchiveIterator
 from warcio.bufferedreaders import BufferedReader
@@ -21,7 +22,7 @@ class Damaged(Exception):
     """The archive cannot be read any further; the message says why."""
 
 
-def read_pages(file: IO[bytes], skipped: "Counter[str]") -> Iterator[tuple[int, str, dict[str, Any]]]:
+def read_pages(file: io.BufferedIOBase, skipped: "Counter[str]") -> Iterator[tuple[int, str, dict[str, Any]]]:
     """The pages that have an article: number of the record from 1 on, address, and the fields of ``ArticleIn``.
 
     ``file`` is not compressed. Of each record at most ``MAX_PAGE`` is in memory. Counts all others in ``skipped`` by
