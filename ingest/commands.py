@@ -51,6 +51,7 @@ def ingest() -> None:
 @click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is published now.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here as JSON.")
 @click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+@options.input_format
 @options.data_dir
 def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths: tuple[Path, ...],
@@ -63,18 +64,22 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     rebase: bool,
     report: Path | None,
     api_key: str | None,
+    input_format: Any,
     data_dir: Path | None,
 ) -> None:
     """Send articles from files to a running Khabar.
 
-    Without --to they go to the gateway of the running khabar up. Reads .jsonl (also .gz and .zst), .json and .txt, and
-    directories. The exit status is 1 when an article was lost or rejected.
+    Without --to they go to the gateway of the running khabar up. Reads .jsonl, .json, .txt, .html, feeds (.xml, .rss,
+    .atom), .warc, all of them also with .gz or .zst; directories; and - for stdin. The exit status is 1 when an
+    article was lost or rejected.
     """
     from ingest import replay as replaying
     from services.documents.files import FilesError
 
     if sum((rate is not None, speed is not None, unpaced)) > 1:
         raise click.UsageError("choose one of --rate, --speed and --unpaced")
+    if Path("-") in paths and (repeat != 1 or rebase):
+        raise click.UsageError("stdin (-) can be read once only: without --repeat and --rebase")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no directory {report.parent}")
     settings = settings_module.load_running(data_dir)
@@ -88,6 +93,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         repeat=repeat,
         limit=limit,
         rebase=rebase,
+        input_format=input_format,
         api_key=api_key or settings.key_for(to),
     )
     try:

@@ -20,6 +20,7 @@ from ingest.producer import Intake, TooLarge, Unavailable
 from services.backoff import Backoff
 from services.clock import utc_now
 from services.connections import KafkaServers
+from services.documents.file_kinds import Kind
 from services.documents.files import Item, read_articles
 from services.errors import reason
 from services.events import ArticleIn
@@ -69,6 +70,8 @@ class Plan:
     rebase: bool = False
     api_key: str | None = None
     max_wait: float = MAX_WAIT
+    input_format: Kind | None = None
+    """What standard input, the path ``-``, holds; None: its beginning shows it."""
     kafka_access: Mapping[str, Any] = field(default_factory=dict)
     """TLS and user for a target ``kafka://``: ``KafkaServers.access``."""
 
@@ -113,6 +116,11 @@ class Outcome:
         if self.rejected or self.lost or self.failure:
             return 1
         return _INTERRUPTED if self.interrupted else 0
+
+    def remark(self, place: str, note: str) -> None:
+        """List what is no rejection, unless too much is listed already."""
+        if len(self.complaints) < _MAX_COMPLAINTS:
+            self.complaints.append(f"{place}: {note}")
 
     def reject(self, place: str, cause: str) -> None:
         """Count a rejected article, and list it unless too many are listed already."""
@@ -351,7 +359,7 @@ def schedule(plan: Plan, outcome: Outcome) -> Iterator[ScheduledArticle]:
 
     Raises ``FilesError`` at once, not during iteration.
     """
-    first = read_articles(plan.paths)  # raises before anything is sent
+    first = _items(plan)  # raises before anything is sent
     return _schedule(plan, outcome, first)
 
 
@@ -367,10 +375,12 @@ def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[S
         pass_start = at
         before = sent
         for item in items:
+            if number == 1 and item.note is not None:
+                outcome.remark(item.place, item.note)
             if item.article is None:
-                if number == 1:
+                if number == 1 and item.error is not None:
                     outcome.unreadable += 1
-                    outcome.reject(item.place, item.error or "")
+                    outcome.reject(item.place, item.error)
                 continue
             article = item.article
             if plan.rate is not None:
@@ -385,14 +395,18 @@ def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[S
                 return
         if number == plan.repeat or sent == before:
             return  # the second condition: there is nothing to repeat
-        items = read_articles(plan.paths)
+        items = _items(plan)
+
+
+def _items(plan: Plan) -> Iterator[Item]:
+    return read_articles(plan.paths, stdin=plan.input_format)
 
 
 def _newest(plan: Plan) -> datetime | None:
     """The latest date of the articles of one pass. Reads all files."""
     newest: datetime | None = None
     count = 0
-    for item in read_articles(plan.paths):
+    for item in _items(plan):
         if item.article is None:
             continue
         moment = item.article.published_at

@@ -6,16 +6,16 @@ from typing import Final, Literal
 
 from services.documents.encodings import decode
 
-Kind = Literal["lines", "json", "text", "page", "feed", "warc"]
+Kind = Literal["jsonl", "json", "text", "html", "feed", "warc"]
 
 NAMES: Final[dict[str, Kind]] = {
-    ".jsonl": "lines",
-    ".ndjson": "lines",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
     ".json": "json",
     ".txt": "text",
-    ".html": "page",
-    ".htm": "page",
-    ".xhtml": "page",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
     ".xml": "feed",
     ".rss": "feed",
     ".atom": "feed",
@@ -61,15 +61,15 @@ def of_content(head: bytes) -> Kind | None:
         return "json"
     if text.startswith("{"):
         line, end, _ = text.partition("\n")
-        return "json" if end and not line.rstrip().endswith("}") else "lines"
+        return "json" if end and not line.rstrip().endswith("}") else "jsonl"
     if text.startswith("<") and (root := _ROOT.search(text)):
-        return "feed" if root["feed"] else "page"
+        return "feed" if root["feed"] else "html"
     return None
 
 
 def refined(kind: Kind, head: bytes) -> Kind:
     """The kind by name, corrected where the content is surely another: a page or feed that was saved as text."""
-    if kind not in {"text", "page"}:
+    if kind not in {"text", "html"}:
         return kind
     found = of_content(head)
-    return found if found in {"page", "feed"} and found is not None else kind
+    return found if found in {"html", "feed"} and found is not None else kind

@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import os
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from services.documents.page_articles import page_article, source_of
 from services.events import ArticleIn
 from services.parsing import InvalidArticle, MalformedBody, array_elements, check, parse
 
+STDIN: Final = Path("-")
 MAX_LINE_BYTES = 16_000_000
 # The largest JSON document, which is in memory as a whole; JSONL may have any size.
 MAX_JSON_BYTES = 256_000_000
@@ -57,21 +59,28 @@ class Item:
     note: str | None = None
 
 
-def read_articles(paths: Sequence[Path]) -> Iterator[Item]:
-    """Every article of the files, and of the directories recursively in sorted order.
+def read_articles(paths: Sequence[Path], *, stdin: Kind | None = None) -> Iterator[Item]:
+    """Every article of the files, and of the directories recursively in sorted order; ``-`` is standard input.
 
-    Raises ``FilesError`` at once for a path that is missing or of an unknown kind; what is wrong inside a
-    file is an item with an error, and reading continues after it.
+    ``stdin``: what standard input holds, unless its beginning shows it. Raises ``FilesError`` at once for a path that
+    is missing or of an unknown kind; what is wrong inside a file is an item with an error, and reading continues after
+    it.
     """
     files = find(paths)
-    return (item for path in files for item in read_file(path))
+    return (item for path in files for item in (_read_stdin(stdin) if path == STDIN else read_file(path)))
+
+
+def _read_stdin(kind: Kind | None) -> Iterator[Item]:
+    return read_stream(sys.stdin.buffer, kind=kind)
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
     """The files that ``read_articles`` reads, in its order. Raises ``FilesError``."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if path == STDIN:
+            found.append(path)
+        elif path.is_dir():
             inside = [file for file in _walk(path) if _holds_articles(file)]
             if not inside:
                 raise FilesError(f"{path}: no articles in this directory ({KINDS})")
@@ -135,7 +144,7 @@ def read_stream(stream: BinaryIO, name: str = "-", kind: Kind | None = None) -> 
     reading = _Reading(stream)
     reading.look(4, wait=False)
     with _unpacked(io.BufferedReader(reading, _HEAD_BYTES), "") as content:
-        yield from _read(content, name, "", kind or "lines", sniff=kind is None, wait=False)
+        yield from _read(content, name, "", kind or "jsonl", sniff=kind is None, wait=False)
 
 
 class _Reading(io.RawIOBase):
@@ -183,7 +192,7 @@ def _read(  # noqa: PLR0913
     file = io.BufferedReader(reading, _HEAD_BYTES)
     if found is None:
         yield Item(f"{place}:1", error=_unknown(name))
-    elif found == "lines":
+    elif found == "jsonl":
         yield from _read_lines(file, head, place)
     elif found == "warc":
         yield from _read_warc(file, place)
@@ -218,7 +227,7 @@ def _unpacked(file: "io.BufferedReader[Any]", name: str) -> Iterator[_Reading]:
         yield _Reading(file)
 
 
-def _read_lines(file: io.BufferedIOBase, head: bytes, name: str) -> Iterator[Item]:
+def _read_lines(file: "io.BufferedReader[Any]", head: bytes, name: str) -> Iterator[Item]:
     read = lines.Lines(file, head, longest=MAX_LINE_BYTES)
     number = 0
     while True:
@@ -239,7 +248,7 @@ def _read_lines(file: io.BufferedIOBase, head: bytes, name: str) -> Iterator[Ite
             yield _item(place, parse(line.encode("utf-8", "surrogatepass")), bad=line.count("\ufffd"))
 
 
-def _read_document(file: io.BufferedIOBase, place: str, name: str, kind: Kind) -> Iterator[Item]:
+def _read_document(file: "io.BufferedReader[Any]", place: str, name: str, kind: Kind) -> Iterator[Item]:
     """A file that is read as a whole."""
     limit = MAX_JSON_BYTES if kind == "json" else MAX_LINE_BYTES
     try:
@@ -254,7 +263,7 @@ def _read_document(file: io.BufferedIOBase, place: str, name: str, kind: Kind) -
         yield from _read_json(data, place)
     elif kind == "feed":
         yield from _read_feed(data, place)
-    elif kind == "page":
+    elif kind == "html":
         fields = page_article(data)
         if fields is None:
             yield Item(f"{place}:1", error="no article on this page")
@@ -317,7 +326,7 @@ def _fields(entry: FeedEntry, content: FeedContent, *, shared: bool) -> dict[str
     }
 
 
-def _read_warc(file: io.BufferedIOBase, place: str) -> Iterator[Item]:
+def _read_warc(file: "io.BufferedReader[Any]", place: str) -> Iterator[Item]:
     skipped: Counter[str] = Counter()
     try:
         for number, _, fields in warc.read_pages(file, skipped):

@@ -1,7 +1,7 @@
 """The lines of a file in any encoding, as UTF-8, one at a time and in bounded memory."""
 
 import io
-from typing import Final
+from typing import Any, Final
 
 from services.documents.encodings import decode
 
@@ -20,7 +20,7 @@ class Lines:
     there become U+FFFD.
     """
 
-    def __init__(self, file: io.BufferedIOBase, head: bytes, *, longest: int) -> None:
+    def __init__(self, file: "io.BufferedReader[Any]", head: bytes, *, longest: int) -> None:
         """``longest``: the maximum length of a line in bytes; of UTF-16, in characters."""
         self._longest = longest
         self._encoding = decode(head)[1]
