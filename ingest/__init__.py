@@ -12,6 +12,7 @@ web         HTTP requests to other people's servers, with limits
 feeds/      polling of RSS and Atom feeds
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
+watch       ``khabar ingest watch``: sends the files that appear in a directory
 service     ``khabar ingest``: the push server and the feed poller in one process
 commands    the commands of this package
 =========== ========================================================================

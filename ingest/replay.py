@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import re
 import signal
 import time
@@ -261,8 +262,8 @@ async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] 
     total = plan.limit if plan.limit is not None and plan.repeat == 0 else None
     started = time.monotonic()
     with counted(total, "articles", shown=progress) as count:
-        async with _open(plan) as target, _until_interrupted(outcome) as stop:
-            sender = _Sender(plan, target, outcome, stop, count, say)
+        async with open_target(plan) as target, _until_interrupted(outcome) as stop:
+            sender = Sender(plan, target, outcome, stop, count=count, say=say)
             try:
                 await sender.send_all(items, started)
             except TargetError as error:
@@ -271,19 +272,20 @@ async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] 
     return outcome
 
 
-class _Sender:
+class Sender:
     """Sends articles that are due in batches, in order, one batch at a time.
 
     Several batches at a time could overtake each other: the same input would not give the same result.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a run is made of
+    def __init__(  # noqa: PLR0913
         self,
         plan: Plan,
         target: Target,
         outcome: Outcome,
         stop: asyncio.Event,
-        count: Callable[[int], None],
+        *,
+        count: Callable[[int], None] = lambda number: None,
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
@@ -339,8 +341,8 @@ class _Sender:
                     raise TargetUnavailable(f"gave up: {error}") from error
                 if not waiting:
                     waiting = True
-                    limit = f"{self._plan.max_wait:.0f} s"
-                    self._say(f"{self._plan.target} does not accept articles: {error}; retrying for up to {limit}")
+                    limit = f" for up to {self._plan.max_wait:.0f} s" if math.isfinite(self._plan.max_wait) else ""
+                    self._say(f"{self._plan.target} does not accept articles: {error}; retrying{limit}")
                 await self._sleep_until(time.monotonic() + wait)
             except TargetError:
                 self._outcome.rejected += len(batch)
@@ -360,10 +362,11 @@ def schedule(plan: Plan, outcome: Outcome) -> Iterator[ScheduledArticle]:
     Raises ``FilesError`` at once, not during iteration.
     """
     first = _items(plan)  # raises before anything is sent
-    return _schedule(plan, outcome, first)
+    return schedule_items(plan, outcome, first)
 
 
-def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[ScheduledArticle]:
+def schedule_items(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[ScheduledArticle]:
+    """As ``schedule``; ``items``: what is in the files, for the first pass."""
     newest = _newest(plan) if plan.rebase else None
     sent = 0
     at = 0.0
@@ -439,7 +442,7 @@ def _for_pass(article: ArticleIn, number: int) -> ArticleIn:
 
 
 @contextlib.asynccontextmanager
-async def _open(plan: Plan) -> AsyncIterator[Target]:
+async def open_target(plan: Plan) -> AsyncIterator[Target]:
     """The target of a plan. Raises ``TargetError``."""
     parts = _address(plan.target)
     if parts.scheme == "kafka":
