@@ -141,9 +141,7 @@ def read_stream(stream: BinaryIO, name: str = "-", kind: Kind | None = None) -> 
 
     Each line of JSONL is read when it arrives. Lines of JSON are assumed where nothing shows another kind.
     """
-    reading = _Reading(stream)
-    reading.look(4, wait=False)
-    with _unpacked(io.BufferedReader(reading, _HEAD_BYTES), "") as content:
+    with _unpacked(io.BufferedReader(_Reading(stream), _HEAD_BYTES), "") as content:
         yield from _read(content, name, "", kind or "jsonl", sniff=kind is None, wait=False)
 
 
