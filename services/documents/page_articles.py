@@ -1,13 +1,12 @@
 """A whole web page → an article: its news, title, address, language and date."""
 
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from services.child_parser import ParserFailed
 from services.clock import utc_now
+from services.documents.dates import read_date
 from services.documents.encodings import decode, labels
 from services.documents.html_text import read_page
 
@@ -22,7 +21,6 @@ _DATED = re.compile(
 )
 _DATA = re.compile(r'"datePublished"\s{0,9}:\s{0,9}"([^"]{8,40})"')
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
-_EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 def page_article(data: bytes, *, content_type: str = "", url: str | None = None) -> dict[str, Any] | None:
@@ -59,26 +57,13 @@ def source_of(url: str | None) -> str | None:
 
 def _published(markup: str) -> str | None:
     """When the page says that it was published, as RFC 3339."""
+    now = utc_now()
     for tag in _META.finditer(markup):
         attributes = {name.lower(): one or other for name, one, other in _ATTRIBUTE.findall(tag[0])}
         name = attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or ""
-        if _DATED.fullmatch(name) and (found := _moment(attributes.get("content", ""))):
-            return found
+        if _DATED.fullmatch(name) and (found := read_date(attributes.get("content", ""), now)):
+            return found.isoformat()
     for data in _DATA.finditer(markup):
-        if found := _moment(data[1]):
-            return found
+        if found := read_date(data[1], now):
+            return found.isoformat()
     return None
-
-
-def _moment(text: str) -> str | None:
-    text = text.strip()
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-    # A day, or a time of an unknown zone, is better than none.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.isoformat() if _EARLIEST < moment < utc_now() + timedelta(days=1) else None

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import ClientSession, web
 
 from ingest.feeds import Feed, FeedError, Poller, poll, poller, read_feeds
-from ingest.feeds.poller import POLLS
 from ingest.producer import Intake, Unavailable
 from ingest.web import WebClient
 from services import deadletters
@@ -170,7 +169,7 @@ async def test_same_guid_twice_in_one_feed(site: Site, session, intake: Intake, 
 
 async def test_entry_without_body(site: Site, session, intake: Intake, kafka: Kafka, name: str) -> None:
     """Invalid entries become dead letters, each once, complete and retryable; the other entries are accepted."""
-    feed = site.rss("/bodiless", item(f"{name}-1", ""), item(f"{name}-2", " "), item(f"{name}-3"))
+    feed = site.rss("/bodiless", item(f"{name}-1", "", title=""), item(f"{name}-2", " ", title=" "), item(f"{name}-3"))
     outcome = await poll(feed, session, intake)
     assert (outcome.accepted, outcome.refused) == (1, 2)
     assert (await poll(feed, session, intake)).refused == 0
@@ -241,8 +240,8 @@ async def test_entity_bomb(site: Site, session, intake: Intake, kafka: Kafka, na
     async with asyncio.timeout(10):
         assert (await poll(feed, session, intake)).accepted == 1
     (article,) = (await raw(kafka.bootstrap))[id_of(f"urn:{name}")]
-    assert len(article.html) < 100
-    assert socket.gethostname() not in article.html
+    assert len(article.text) < 100
+    assert socket.gethostname() not in article.text
 
 
 def hostile_feeds() -> dict[str, str]:
@@ -264,17 +263,15 @@ def hostile_feeds() -> dict[str, str]:
 
 
 async def test_hostile_feeds_delay_nobody(  # noqa: PLR0913, PLR0917
-    site: Site, url: str, intake: Intake, kafka: Kafka, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+    site: Site, url: str, intake: Intake, kafka: Kafka, settings: Settings, name: str
 ) -> None:
-    """Feeds that a parser would take minutes for are errors of their own: others and pushes do not wait for them."""
-    monkeypatch.setattr(feed_parser, "CPU_SECONDS", 0.7)
+    """Feeds that a parser would take minutes for are read or are errors: others and pushes do not wait for them."""
     hostile = []
     for path, document in hostile_feeds().items():
         site.serve(path, document)
         hostile.append(Feed(site.url(path)))
     good = site.rss("/between", item(f"{name}-1"))
     often = settings.model_copy(update={"feed_interval": 0.3, "allow_private_addresses": True})
-    before = POLLS.labels("failed")._value.get()
     task = asyncio.create_task(Poller([*hostile, good], often, intake).run())
     slowest = 0.0
     try:
@@ -289,8 +286,6 @@ async def test_hostile_feeds_delay_nobody(  # noqa: PLR0913, PLR0917
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert slowest < 0.5
-    assert hostile[-1].failures > 0  # the creator, which takes 5 s
-    assert POLLS.labels("failed")._value.get() > before
     assert id_of(f"{name}-1") in await raw(kafka.bootstrap)
 
 
