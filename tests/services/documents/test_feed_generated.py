@@ -18,7 +18,7 @@ import pytest
 
 from services.documents.feed import FeedEntry
 from services.documents.feed_parser import parse_feed
-from services.documents.html_text import strip_tags
+from services.documents.html_fragment import fragment_text
 
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
 URL = "https://news.example/feed"
@@ -219,7 +219,7 @@ def damaged(rng: random.Random, document: str) -> str:
 
 def words(entry: FeedEntry) -> list[str]:
     """The words of an entry's text, in order."""
-    return (html.unescape(strip_tags(entry.html)) if entry.html else entry.text or "").split()
+    return (fragment_text(entry.html) if entry.html else entry.text or "").split()
 
 
 def documents() -> list[tuple[int, str, str, str]]:
