@@ -272,6 +272,9 @@ def _read_document(file: "io.BufferedReader[Any]", place: str, name: str, kind: 
     else:
         # A whole file as one article without a title; the file's name is its guid.
         text, _, problems = decode(data)
+        if "\0" in text:
+            yield Item(f"{place}:1", error="not a text: it holds zero bytes")
+            return
         yield _item(f"{place}:1", {"text": text, "guid": file_kinds.stem_of(name) or None}, note="; ".join(problems))
 
 

@@ -179,6 +179,9 @@ def test_no_articles(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
         (item,) = read_articles([tmp_path / name])
         assert hint in item.error
+    (tmp_path / "photo.txt").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)))
+    (item,) = read_articles([tmp_path / "photo.txt"])
+    assert item.error == "not a text: it holds zero bytes"
     (tmp_path / "c.opml").write_text("<opml/>")
     with pytest.raises(FilesError, match=r"c\.opml: a list of feeds"):
         read_articles([tmp_path / "c.opml"])
