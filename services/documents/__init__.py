@@ -1,6 +1,11 @@
 """Documents that others wrote, in the forms in which they come: files, pages, feeds → articles and text.
 
 =============== ==================================================================
+files           reading articles from files and directories
+file_kinds      the kind of a file, by its name or content
+lines           the lines of a file in any encoding, in bounded memory
+warc            web archives → articles
+page_articles   a whole web page → the fields of an article
 dates           dates as publishers write them → moments
 encodings       bytes → text, whatever encoding is declared
 feed            what a feed document holds: the result of feed_parser
