@@ -18,7 +18,6 @@ feed_links      addresses in feeds
 feed_parser     feed documents → entries, in a child process
 feed_sitemap    news sitemaps
 feed_xml        the XML of feeds → a tree, also where it is broken
-files           reading articles from files and directories
 page_links      the feeds that a page links to
 opml            lists of feeds: OPML, or one URL a line
 html_fragment   HTML fragments → all their words, in linear time
