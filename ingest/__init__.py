@@ -3,8 +3,12 @@
 =========== ========================================================================
 producer    writes articles to Kafka: acknowledged, or an error that says why not
 access      who may speak to ingest: the token, the host
-budget      the memory of the bodies, shared between clients
+budget      the bytes that requests hold, shared between clients
 push        the HTTP API: ``POST /v1/articles``, health and metrics
+long_push   pushes of NDJSON of any length, written while they arrive
+unpacking   decompression of a body in bounded steps
+results     the results of a long push, kept in files until they are sent
+refusal     answers that refuse a push
 feeds/      polling of RSS and Atom feeds
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate

@@ -1,8 +1,12 @@
-"""The memory of all bodies: one client cannot take all of it, and small bodies always find room."""
+"""The bytes that all requests hold: one client cannot take all of them, and small requests always find room.
+
+There is one budget for bodies, in memory, and one for the results of long pushes, on disk.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 # Of each body so much is free: with the limit of connections it is bounded by itself.
 FREE_BYTES = 65_536
@@ -14,8 +18,13 @@ class Exhausted(Exception):
     """There is no room. ``client``: because of this client's own requests; else because of all clients'."""
 
     def __init__(self, *, client: bool) -> None:
-        super().__init__("too many large requests at one time")
+        super().__init__(f"too many large requests at one time{' of this client' if client else ''}")
         self.client = client
+
+    @property
+    def status(self) -> HTTPStatus:
+        """The status of the response."""
+        return HTTPStatus.TOO_MANY_REQUESTS if self.client else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(slots=True)
@@ -25,7 +34,7 @@ class _Use:
 
 
 class BodyBudget:
-    """``size`` bytes for the bodies of at most ``requests`` requests, from reading them to the end of the request."""
+    """``size`` bytes for at most ``requests`` requests at one time, until the end of each."""
 
     def __init__(self, size: int, requests: int) -> None:
         self._size = size
@@ -67,8 +76,8 @@ class Claim:
         self.taken = 0
 
     def hold(self, size: int) -> None:
-        """Hold ``size`` bytes in all, if that is more than before. Raises ``Exhausted``."""
-        more = size - FREE_BYTES - self.taken
-        if more > 0:
+        """Hold ``size`` bytes in all, instead of as many as before. Raises ``Exhausted``."""
+        more = max(0, size - FREE_BYTES) - self.taken
+        if more:
             self._budget._take(self._use, more)
             self.taken += more

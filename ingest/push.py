@@ -16,10 +16,14 @@ from starlette.requests import ClientDisconnect
 
 from ingest.access import Access, NotAdmitted
 from ingest.budget import BodyBudget, Claim, Exhausted
-from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
+from ingest.long_push import LineReader, LongPush, prepare
+from ingest.producer import REFUSED, Intake, PreparedRecord, Unavailable
+from ingest.refusal import CLOSE, LATER, MAYBE_ACCEPTED, NOTHING_ACCEPTED, Refusal, refuse, refuse_all
+from ingest.results import Results, ResultsResponse
+from ingest.unpacking import ENCODINGS, unpacked
 from services import problems, request_body
 from services.blocking import run_in_thread
-from services.decompression import Corrupt, Gunzip, Oversized
+from services.decompression import Corrupt, Oversized
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
 from services.parsing import InvalidArticle, MalformedBody, TooMany, articles
 from services.settings import Settings
@@ -33,20 +37,8 @@ _NDJSON = "application/x-ndjson"
 _BODIES = 8
 # Further connections get a 503.
 CONNECTIONS = 1_000
-# A refused body is not read to its end.
-_CLOSE = {"Connection": "close"}
-# In the detail of a 503: whether articles may have been accepted.
-_NOTHING_ACCEPTED = "nothing was accepted"
-_MAYBE_ACCEPTED = "some or all may still have been accepted; sending all of them again is safe"
-
-
-class Refusal(Exception):
-    """The request is refused: the response is this problem document."""
-
-    def __init__(self, problem: Problem, headers: dict[str, str] | None = None) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-        self.headers = headers or {}
+# The results of all long pushes: one of them has room for 1.2 million articles.
+_RESULT_BYTES = 128_000_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,7 @@ class _Pushes:
         self.intake = intake
         self.access = Access(settings)
         self.budget = BodyBudget(settings.max_body_bytes * _BODIES, CONNECTIONS)
+        self.results = BodyBudget(_RESULT_BYTES, CONNECTIONS)
         self.turn = asyncio.Lock()
 
 
@@ -82,7 +75,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
         try:
             pushes.access.check_host(request)
         except NotAdmitted as refused:
-            return problems.response(problems.problem(refused.status, str(refused)), _CLOSE)
+            return problems.response(problems.problem(refused.status, str(refused)), CLOSE)
         return await serve(request)
 
     @app.exception_handler(Refusal)
@@ -102,7 +95,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
         """Accept articles: one JSON object, an array, or one object a line (NDJSON)."""
         with SECONDS.time():
             try:
-                result = await _push(request, pushes)
+                answer = await _push(request, pushes)
             except Refusal as refusal:
                 REQUESTS.labels(refusal.problem.status).inc()
                 raise
@@ -110,7 +103,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
                 REQUESTS.labels("gone").inc()
                 return Response(status_code=400)  # the client has disconnected and will not read it
             REQUESTS.labels(202).inc()
-            return Response(result.encode(), status_code=202, media_type=_JSON)
+            return answer
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -123,7 +116,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
         try:
             await intake.check()
         except Unavailable as error:
-            _refuse(503, f"not ready: {error}", headers={"Retry-After": "5"})
+            refuse(503, f"not ready: {error}", headers=LATER)
         return {"status": "ready"}
 
     @app.get("/metrics", include_in_schema=False)
@@ -133,28 +126,52 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
     return app
 
 
-async def _push(request: Request, pushes: _Pushes) -> PushResult:
+async def _push(request: Request, pushes: _Pushes) -> Response:
     try:
         pushes.access.check_token(request)
     except NotAdmitted as refused:
-        _refuse(refused.status, str(refused), headers={**_CLOSE, **(refused.headers or {})})
+        refuse(refused.status, str(refused), headers={**CLOSE, **(refused.headers or {})})
+    kind, encoding = _content_type(request), _content_encoding(request)
     try:
         with pushes.budget.request(pushes.access.client(request)) as claim:
-            return await _accept(request, pushes, claim)
+            if kind == _NDJSON:
+                return await _accept_lines(request, pushes, claim, encoding)
+            result = await _accept(request, pushes, claim, encoding)
+            return Response(result.encode(), status_code=202, media_type=_JSON)
     except Exhausted as error:
-        of = " of this client" if error.client else ""
-        detail = f"{_NOTHING_ACCEPTED}: {error}{of}"
-        _refuse(429 if error.client else 503, detail, headers={**_CLOSE, "Retry-After": "1"})
+        refuse(error.status, f"{NOTHING_ACCEPTED}: {error}", headers={**CLOSE, "Retry-After": "1"})
 
 
-async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult:
-    """Read, check and write the articles of a request. Raises ``Refusal`` or ``Exhausted``."""
-    kind = _content_type(request)
-    packed = _content_encoding(request) != "identity"
+async def _accept_lines(request: Request, pushes: _Pushes, claim: Claim, encoding: str) -> Response:
+    """Read, check and write articles while they arrive, one a line. Raises ``Refusal`` or ``Exhausted``."""
+    settings, sources = pushes.settings, pushes.access.sources(request)
+    reader = LineReader(
+        encoding,
+        pushes.intake,
+        lambda article: _not_of(sources, article.source),
+        most=settings.max_articles,
+        longest=settings.max_body_bytes,
+    )
+    results = Results(pushes.results, pushes.access.client(request))
+    try:
+        push = LongPush(reader, results, claim, pushes.intake, pushes.turn, encoding=encoding)
+        await push.accept(request)
+        if not results.accepted:
+            if push.first_rejected is None:
+                refuse(422, "the request holds no article")
+            refuse_all(*push.first_rejected, count=results.rejected)
+    except BaseException:
+        results.close()
+        raise
+    return ResultsResponse(results, status_code=202, media_type=_JSON)
+
+
+async def _accept(request: Request, pushes: _Pushes, claim: Claim, encoding: str) -> PushResult:
+    """Read, check and write the articles of a JSON document. Raises ``Refusal`` or ``Exhausted``."""
     body = await _body(request, pushes.settings.max_body_bytes, claim)
     async with pushes.turn:
         sources = pushes.access.sources(request)
-        work = partial(_result, body, kind, pushes.settings, pushes.intake, packed=packed, sources=sources)
+        work = partial(_result, body, pushes.settings, pushes.intake, encoding=encoding, sources=sources)
         pushed = await run_in_thread(work, name="push")
     del body, work
     if isinstance(pushed, Refusal):
@@ -163,14 +180,14 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
     rejected = pushed.rejected
     if not pushed.prepared:
         REFUSED.labels("push").inc(len(rejected))
-        _refuse_all(*rejected[0], count=len(rejected))
+        refuse_all(*rejected[0], count=len(rejected))
     try:
         refused = await pushes.intake.write([prepared for _, prepared in pushed.prepared], way="push")
     except asyncio.CancelledError:
         # A request is cancelled only when the service stops.
-        _refuse(503, f"{_MAYBE_ACCEPTED}: the service stopped before Kafka acknowledged", headers={"Retry-After": "5"})
+        refuse(503, f"{MAYBE_ACCEPTED}: the service stopped before Kafka acknowledged", headers=LATER)
     except Unavailable as error:
-        _refuse(503, f"{_MAYBE_ACCEPTED if error.sent else _NOTHING_ACCEPTED}: {error}", headers={"Retry-After": "5"})
+        refuse(503, f"{MAYBE_ACCEPTED if error.sent else NOTHING_ACCEPTED}: {error}", headers=LATER)
     accepted = [one for place, one in enumerate(pushed.prepared) if place not in refused]
     rejected = sorted(
         rejected + [(pushed.prepared[place][0], InvalidArticle(cause, "text")) for place, cause in refused.items()],
@@ -178,64 +195,60 @@ async def _accept(request: Request, pushes: _Pushes, claim: Claim) -> PushResult
     )
     REFUSED.labels("push").inc(len(rejected))
     if not accepted:
-        _refuse_all(*rejected[0], count=len(rejected))
+        refuse_all(*rejected[0], count=len(rejected))
     return PushResult(
         accepted=[Accepted(index=index, id=prepared.id) for index, prepared in accepted],
         rejected=[Rejected(index=index, error=str(invalid)) for index, invalid in rejected],
     )
 
 
-def _not_of(sources: Collection[str], source: str | None) -> InvalidArticle:
+def _not_of(sources: Collection[str] | None, source: str | None) -> InvalidArticle | None:
+    """Why this client, who may push articles of ``sources`` (None: of any), may not push one of ``source``."""
+    if sources is None or source in sources:
+        return None
     cause = f"this API key may push articles of {', '.join(sorted(sources))} only, not of {source or 'no source'}"
     return InvalidArticle(cause, "source", forbidden=True)
 
 
-def _result(  # noqa: PLR0913
-    body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool, sources: Collection[str] | None
+def _result(
+    body: bytes, settings: Settings, intake: Intake, *, encoding: str, sources: Collection[str] | None
 ) -> "_Pushed | Refusal":
     """As ``_read``, but return the refusal, without the frames and errors through which it keeps the body in memory."""
     try:
-        return _read(body, kind, settings, intake, packed=packed, sources=sources)
+        return _read(body, settings, intake, encoding=encoding, sources=sources)
     except Refusal as refusal:
         refusal.__context__ = refusal.__cause__ = None
         return refusal.with_traceback(None)
 
 
-def _read(  # noqa: PLR0913
-    body: bytes, kind: str, settings: Settings, intake: Intake, *, packed: bool, sources: Collection[str] | None
+def _read(
+    body: bytes, settings: Settings, intake: Intake, *, encoding: str, sources: Collection[str] | None
 ) -> _Pushed:
     """Unpack, parse and check a body, one article after the other; ``sources``: None or those that are allowed.
 
     Raises ``Refusal``.
     """
-    if packed:
-        try:
-            unpacking = Gunzip(settings.max_body_bytes)
-            body = unpacking.feed(body)
-            unpacking.finish()
-        except Oversized:
-            _too_large(settings.max_body_bytes)
-        except Corrupt as error:
-            _refuse(400, str(error))
+    try:
+        body = unpacked(body, encoding, settings.max_body_bytes)
+    except Oversized:
+        _too_large(settings.max_body_bytes)
+    except Corrupt as error:
+        refuse(400, str(error))
     pushed = _Pushed([], [], len(body))
     try:
-        found = articles(body, lines=kind == _NDJSON, most=settings.max_articles)
+        found = articles(body, most=settings.max_articles)
         if not len(found):
-            _refuse(422, "the request holds no article")
+            refuse(422, "the request holds no article")
         for index, article in found:
-            if isinstance(article, ArticleIn) and sources is not None and article.source not in sources:
-                article = _not_of(sources, article.source)  # noqa: PLW2901
-            if isinstance(article, InvalidArticle):
-                pushed.rejected.append((index, article))
-                continue
-            try:
-                pushed.prepared.append((index, intake.prepare(article)))
-            except TooLarge as error:
-                pushed.rejected.append((index, InvalidArticle(error.cause, error.field)))
+            record = prepare(article, intake, lambda one: _not_of(sources, one.source))
+            if isinstance(record, InvalidArticle):
+                pushed.rejected.append((index, record))
+            else:
+                pushed.prepared.append((index, record))
     except MalformedBody as error:
-        _refuse(400, str(error))
+        refuse(400, str(error))
     except TooMany as error:
-        _refuse(413, str(error))
+        refuse(413, str(error))
     return pushed
 
 
@@ -245,16 +258,16 @@ def _content_type(request: Request) -> str:
     charset = next((p.split("=", 1)[1].strip(' "') for p in parameters if p.strip().startswith("charset=")), "utf-8")
     if kind.strip() not in {_JSON, _NDJSON} or charset not in {"utf-8", "utf8", "us-ascii"}:
         detail = f"send {_JSON} or {_NDJSON} in UTF-8"
-        _refuse(415, detail, field="Content-Type", headers={"Accept": f"{_JSON}, {_NDJSON}"})
+        refuse(415, detail, field="Content-Type", headers={"Accept": f"{_JSON}, {_NDJSON}"})
     return kind.strip()
 
 
 def _content_encoding(request: Request) -> str:
-    """The content encoding, ``identity`` or gzip; any other is refused."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        detail = f"{encoding} is not understood; send gzip or no encoding"
-        _refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": "gzip"})
+    """The content encoding, ``identity``, ``gzip`` or ``zstd``; any other is refused."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower().removeprefix("x-")
+    if encoding not in {"identity", *ENCODINGS}:
+        detail = f"{encoding} is not understood; send {' or '.join(ENCODINGS)} or no encoding"
+        refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": ", ".join(ENCODINGS)})
     return encoding
 
 
@@ -273,23 +286,12 @@ async def _body(request: Request, limit: int, claim: Claim) -> bytes:
     try:
         await request_body.receive(request.stream(), take)
     except request_body.TooSlow as error:
-        _refuse(408, str(error), headers=_CLOSE)
+        refuse(408, str(error), headers=CLOSE)
     return bytes(body)
 
 
-def _refuse_all(index: int, invalid: InvalidArticle, *, count: int) -> NoReturn:
-    """Refuse a request in which all articles are invalid; ``index`` and ``invalid``: the first of them."""
-    of = f" (none of {count} articles is acceptable)" if count > 1 else ""
-    status = 403 if invalid.forbidden else 400 if invalid.malformed else 422
-    _refuse(status, f"index {index}: {invalid}{of}", field=invalid.field)
-
-
 def _too_large(limit: int) -> NoReturn:
-    _refuse(413, f"a body may have {limit} bytes, decompressed too", headers=_CLOSE)
-
-
-def _refuse(status: int, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None) -> NoReturn:
-    raise Refusal(problems.problem(status, detail, field), headers)
+    refuse(413, f"a body may have {limit} bytes, decompressed too", headers=CLOSE)
 
 
 _PROBLEM = {"content": {problems.MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
@@ -305,7 +307,7 @@ _OPENAPI: dict[str, Any] = {
     "responses": {
         "403": {"description": "the client may not push articles of this source", **_PROBLEM},
         "401": {"description": "the token of this service is missing or wrong", **_PROBLEM},
-        "400": {"description": "not JSON, not UTF-8, not gzip", **_PROBLEM},
+        "400": {"description": "not JSON, not UTF-8, not as Content-Encoding says", **_PROBLEM},
         "408": {"description": "the body arrived too slowly", **_PROBLEM},
         "413": {"description": "too large, or too many articles or values", **_PROBLEM},
         "415": {"description": "another content type or encoding", **_PROBLEM},

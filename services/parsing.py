@@ -29,12 +29,13 @@ _LINE = re.compile(rb"\s++|\S[^\n]*+")
 
 @dataclass(frozen=True)
 class InvalidArticle:
-    """Why a value is not an article. ``malformed``: it is not even JSON; ``forbidden``: it is one, but who
-    sent it may not; ``field``: the wrong field, if it is one."""
+    """Why a value is not an article. ``malformed``: it is not even JSON; ``too_long``: it was not read;
+    ``forbidden``: it is one, but who sent it may not; ``field``: the wrong field, if it is one."""
 
     cause: str
     field: str | None = None
     malformed: bool = False
+    too_long: bool = False
     forbidden: bool = False
 
     def __str__(self) -> str:

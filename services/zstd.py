@@ -6,6 +6,7 @@ if sys.version_info >= (3, 14):
     from compression.zstd import (
         CompressionParameter,
         DecompressionParameter,
+        ZstdDecompressor,
         ZstdError,
         ZstdFile,
         compress,
@@ -16,6 +17,7 @@ else:
     from backports.zstd import (
         CompressionParameter,
         DecompressionParameter,
+        ZstdDecompressor,
         ZstdError,
         ZstdFile,
         compress,
@@ -26,6 +28,7 @@ else:
 __all__ = [
     "CompressionParameter",
     "DecompressionParameter",
+    "ZstdDecompressor",
     "ZstdError",
     "ZstdFile",
     "compress",

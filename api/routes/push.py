@@ -1,5 +1,7 @@
 """``POST /v1/articles``: forwarded to ingest, whose answer is returned unchanged."""
 
+import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +11,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from api.access.auth import Key, Writer, owner_of
 from api.access.limits import Allowances, TooMany
@@ -24,6 +27,11 @@ _FORWARDED = ("content-type", "content-encoding", "content-length")
 _RETURNED = ("content-type", "retry-after")
 # Ingest answers once Kafka has acknowledged, for which its producer waits at most 15 s.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
+_NDJSON = "application/x-ndjson"
+# A longer answer, that to many articles, is passed on while it arrives.
+_SHORT_ANSWER = 1_000_000
+# A client that reads nothing of it for so many seconds is disconnected.
+_READ_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +49,33 @@ _BODY = {
 }
 
 
+class _LongAnswer(Response):
+    """An answer of ingest that is passed on while it arrives; it has begun with ``content``."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, content: bytes, headers: dict[str, str]) -> None:
+        super().__init__(status_code=answer.status, headers=headers)
+        del self.headers["content-length"]
+        self._answer = answer
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ``Response``, in chunks."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._content, "more_body": True})
+            self._content = b""
+            async for chunk in self._answer.content.iter_any():
+                async with asyncio.timeout(_READ_SECONDS):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._answer.close()
+
+
 class _Body:
     """The body of a push on its way to ingest, and how it ended."""
 
-    def __init__(self, request: Request, limit: int) -> None:
+    def __init__(self, request: Request, limit: float) -> None:
         self._request = request
         self._limit = limit
         self.begun = False
@@ -105,7 +136,9 @@ def _about(request: Request, key: Key | None) -> dict[str, str]:
 
 
 async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) -> Response:
-    limit = gateway.settings.max_body_bytes
+    # NDJSON may have any length: ingest handles it while it arrives, and limits each line.
+    lines = request.headers.get("content-type", "").lower().partition(";")[0].strip() == _NDJSON
+    limit = math.inf if lines else gateway.settings.max_body_bytes
     too_large = ProblemError(413, f"the body has more than {limit} bytes")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -118,10 +151,18 @@ async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) ->
     body = _Body(request, limit)
     url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
     try:
-        async with gateway.http.post(url, data=body.chunks(), headers=headers, timeout=_TIMEOUT) as answer:
-            content = await answer.read()
-            returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
-            return Response(content, answer.status, headers=returned)
+        answer = await gateway.http.post(url, data=body.chunks(), headers=headers, timeout=_TIMEOUT)
+        returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
+        try:
+            content = b""
+            async for chunk in answer.content.iter_any():
+                content += chunk
+                if len(content) > _SHORT_ANSWER:
+                    return _LongAnswer(answer, content, headers=returned)
+        except BaseException:
+            answer.close()
+            raise
+        return Response(content, answer.status, headers=returned)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         if body.too_large:
             raise too_large from None
