@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for this long is paused")
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
+    max_feeds: int = Field(10_000, ge=1, description="maximum feeds, those of the file and of users together")
     feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
     allow_private_addresses: bool = Field(False, description="let feeds and webhooks connect to private addresses")
     raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")

@@ -1,28 +1,23 @@
 """The entries of a feed document, converted to the fields of an article and checked."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from ingest.feeds.feed import Feed, FeedError, is_web_url
 from ingest.feeds.fetch import FeedDocument
 from ingest.producer import MAX_VALUE_BYTES
 from services import kafka_topics
-from services.child_parser import MEGABYTE, ChildParser, ParserFailed
 from services.clock import utc_now
 from services.deadletters import SourceRecord
+from services.documents.feed import FeedEntry, NotAFeed
+from services.documents.feed_parser import MAX_ENTRIES, PARSERS, parse_feed
 from services.events import ArticleIn
 from services.identity import article_id, digest, make_id
 from services.parsing import InvalidArticle, check
 
-# Further entries of a feed document are ignored: the first ones are usually the newest.
-MAX_ENTRIES = 5_000
-# Documents that are parsed at the same time.
-PARSERS: Final = 2
-# An ordinary document of the largest size (``MAX_FEED_BYTES``) takes 3 s of CPU time.
-CPU_SECONDS: Final = 10.0
-_PARSER = ChildParser("services.documents.feed_parser:read", memory=256 * MEGABYTE, children=PARSERS)
+__all__ = ["MAX_ENTRIES", "PARSERS", "Candidate", "read_candidates"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class Candidate:
             entry=entry,
             fields=fields,
             id=article_id(article) if isinstance(article, ArticleIn) else _make_id(fields),
-            content=digest(fields["title"], fields["html"], fields["url"]),
+            content=digest(fields["title"], fields["html"], fields["text"], fields["url"]),
             article=article,
         )
 
@@ -76,15 +71,27 @@ class Candidate:
 
 def read_candidates(feed: Feed, document: FeedDocument) -> list[Candidate]:
     """The entries of a document, in its order. Blocks, for seconds if the document is hostile. Raises ``FeedError``."""
-    head = {"content_type": document.content_type, "url": document.url, "max_entries": MAX_ENTRIES}
     try:
-        result = _PARSER.parse(json.dumps(head).encode() + b"\n" + document.data, cpu_seconds=CPU_SECONDS)
-    except ParserFailed as error:
-        raise FeedError(f"not parsed: {error}") from error
-    first, *lines = (json.loads(line.decode("utf-8", "surrogatepass")) for line in result.split(b"\n"))
-    if first["error"] is not None:
-        raise FeedError(f"not a feed: {first['error']}")
-    return [Candidate.of(line["entry"], line["fields"], feed.source, first["language"]) for line in lines]
+        content = parse_feed(document.data, content_type=document.content_type, url=document.url)
+    except NotAFeed as error:
+        raise FeedError(str(error)) from error
+    return [Candidate.of(_entry(entry), _fields(entry), feed.source, entry.language) for entry in content.entries]
+
+
+def _fields(entry: FeedEntry) -> dict[str, Any]:
+    return {
+        "title": entry.title,
+        "url": entry.url,
+        "guid": entry.guid,
+        "html": entry.html,
+        "text": entry.text,
+        "published_at": entry.published_at,
+        "authors": entry.authors,
+    }
+
+
+def _entry(entry: FeedEntry) -> dict[str, Any]:
+    return {**asdict(entry), "link": entry.url}
 
 
 def _check(fields: dict[str, Any]) -> ArticleIn | InvalidArticle:

@@ -3,6 +3,7 @@
 =============== ==================================================================
 files           reading articles from files and directories
 feed            what a feed document holds: the result of feed_parser
+feed_document   a feed document → its content: the work of feed_parser's child process
 feed_parser     feed documents → entries, in a child process
 html_text       HTML → text
 page_extraction the main text of a whole page, in a child process

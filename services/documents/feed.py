@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 
+class NotAFeed(Exception):
+    """A document cannot be read as a feed; the message says why in a sentence."""
+
+
 @dataclass(frozen=True)
 class FeedEntry:
     """One entry, as it becomes an article.

@@ -1,4 +1,4 @@
-"""The store (Redis or Valkey): live aggregates, record locations, stories, trends, webhooks.
+"""The store (Redis or Valkey): live aggregates, record locations, stories, trends, webhooks, feeds.
 
 ======== ============================================================================
 layout   all keys; what is counted by minute, hour and day, and the windows over that
@@ -7,6 +7,7 @@ client   ``Store``: all reads and writes of the aggregates
 answers  the types that the store returns
 snapshot the counts that the trend detector reads
 webhooks ``Webhooks``: reads and writes of webhooks, which no rebuild touches
+feeds    ``Feeds``: feeds, their state and leases, which no rebuild touches
 lua/     the scripts that write and read; ``common.lua`` is prepended to each of them
 ======== ============================================================================
 """

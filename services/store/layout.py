@@ -28,7 +28,8 @@ facets                         hash   story id → its FACET:VALUE, one a line; 
 trends                         hash   KIND:WINDOW:ID → last event of a trend, active or recently ended, as JSON
 ============================== ====== ===========================================================================
 
-Webhooks are in the same slot, under keys that do not begin with the tag (``services/store/webhooks.py``).
+Webhooks and feeds are in the same slot, under keys that do not begin with the tag (``services/store/webhooks.py``,
+``services/store/feeds.py``).
 
 Hashes of many small fields are split into shards, so that each stays in the compact encoding that servers use for up
 to some hundred fields: a count then takes some 20 bytes instead of 70.

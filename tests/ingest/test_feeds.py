@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ingest.feeds import Feed, FeedError, Poller, candidates, open_session, poll, poller, read_feeds
+from ingest.feeds import Feed, FeedError, Poller, open_session, poll, poller, read_feeds
 from ingest.feeds.poller import POLLS
 from ingest.producer import Intake, Unavailable
 from services import deadletters
 from services.addresses import is_public
+from services.documents import feed_parser
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
 from services.errors import SettingsError
@@ -265,7 +266,7 @@ async def test_hostile_feeds_delay_nobody(  # noqa: PLR0913, PLR0917
     site: Site, url: str, intake: Intake, kafka: Kafka, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Feeds that a parser would take minutes for are errors of their own: others and pushes do not wait for them."""
-    monkeypatch.setattr(candidates, "CPU_SECONDS", 0.7)
+    monkeypatch.setattr(feed_parser, "CPU_SECONDS", 0.7)
     hostile = []
     for path, document in hostile_feeds().items():
         site.serve(path, document)

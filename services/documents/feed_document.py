@@ -38,8 +38,13 @@ def read(request: bytes) -> bytes:
         return _lines({"error": repr(error)[:300]})
     if not parsed.entries and (not parsed.get("version") or parsed.get("bozo")):
         return _lines({"error": str(parsed.get("bozo_exception", "neither RSS nor Atom"))[:300]})
-    entries = [{"fields": _fields(entry), "entry": entry} for entry in parsed.entries[: options["max_entries"]]]
-    return _lines({"error": None, "language": parsed.feed.get("language")}, *entries)
+    entries = [
+        {**_fields(entry), "language": parsed.feed.get("language")}
+        for entry in parsed.entries[: options["max_entries"]]
+    ]
+    return _lines(
+        {"error": None, "feed": {"format": parsed.version, "language": parsed.feed.get("language")}}, *entries
+    )
 
 
 def _fields(entry: Any) -> dict[str, Any]:
