@@ -2,6 +2,7 @@
 
 =============== ==================================================================
 files           reading articles from files and directories
+encodings       bytes → text, whatever encoding is declared
 feed            what a feed document holds: the result of feed_parser
 feed_document   a feed document → its content: the work of feed_parser's child process
 feed_parser     feed documents → entries, in a child process

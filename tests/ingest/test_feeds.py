@@ -430,7 +430,7 @@ async def test_memory_is_bounded(
     site: Site, session, intake: Intake, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first entries of a feed with too many are accepted, and the oldest seen entries are evicted."""
-    monkeypatch.setattr(candidates, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(feed_parser, "MAX_ENTRIES", 3)
     monkeypatch.setattr(poller, "MAX_SEEN", 4)
     feed = site.rss("/many", *(item(f"{name}-{number}") for number in range(9)))
     assert (await poll(feed, session, intake)).accepted == 3
