@@ -9,6 +9,7 @@ long_push   pushes of NDJSON of any length, written while they arrive
 unpacking   decompression of a body in bounded steps
 results     the results of a long push, kept in files until they are sent
 refusal     answers that refuse a push
+web         HTTP requests to other people's servers, with limits
 feeds/      polling of RSS and Atom feeds
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate

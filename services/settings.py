@@ -100,7 +100,21 @@ class Settings(BaseSettings):
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
     feeds: Path | None = Field(None, description="file with one feed URL a line, polled by ingest")
     max_feeds: int = Field(10_000, ge=1, description="maximum feeds, those of the file and of users together")
-    feed_interval: float = Field(300.0, ge=1, description="seconds between two polls of a feed")
+    max_feed_entries: int = Field(
+        5_000, ge=1, le=50_000, description="maximum entries that are read of one feed document"
+    )
+    feed_interval: float = Field(
+        300.0, ge=1, description="seconds between two polls of a feed until it is known how often it changes"
+    )
+    feed_interval_min: float = Field(
+        60.0, ge=1, description="a feed that changes often is polled after this many seconds"
+    )
+    feed_interval_max: float = Field(3_600.0, ge=1, description="a feed that seldom changes: after this many seconds")
+    max_feed_bytes: int = Field(5_000_000, ge=10_000, description="largest feed document, decompressed")
+    max_page_bytes: int = Field(5_000_000, ge=10_000, description="largest page of an article, decompressed")
+    user_agent: str | None = Field(
+        None, min_length=1, max_length=200, description="User-Agent of requests for feeds and pages"
+    )
     allow_private_addresses: bool = Field(False, description="let feeds and webhooks connect to private addresses")
     raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
     replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
@@ -145,6 +159,7 @@ class Settings(BaseSettings):
         "api_key",
         "api_keys_file",
         "feeds",
+        "user_agent",
         "ingest_token",
         "ner_model",
         mode="before",
@@ -165,6 +180,13 @@ class Settings(BaseSettings):
             if one not in {"*", "null"} and not _ORIGIN.fullmatch(one.lower()):
                 raise ValueError(f"{one!r} is not an origin such as https://news.example or http://127.0.0.1:3000")
         return tuple(one.lower() for one in value)
+
+    @field_validator("user_agent")
+    @classmethod
+    def _header_value(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[!-~][ -~]*", value):
+            raise ValueError("must be printable ASCII characters")
+        return value
 
     @field_validator("kafka")
     @classmethod

@@ -7,7 +7,6 @@ assignment which gateway delivers which webhook
 delivery   one webhook: read, send, retry, save its position
 sender     one event as a signed request (Standard Webhooks)
 targets    which URLs a webhook may have
-resolver   look-up of host names that users chose
 ========== =====================================================
 
 ``services/store/webhooks.py`` stores them.

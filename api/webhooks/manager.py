@@ -33,8 +33,8 @@ from api.access.limits import Allowances
 from api.gateway import Gateway
 from api.webhooks.assignment import assigned_gateway
 from api.webhooks.delivery import Delivery, DeliveryPolicy
-from api.webhooks.resolver import ThreadedResolver
 from api.webhooks.sender import Sender
+from services.resolver import ThreadedResolver
 from services.store.webhooks import MOST, Lease, Webhooks
 
 # Webhooks that one gateway delivers, which is also its number of concurrent requests: none waits for another.

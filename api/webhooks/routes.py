@@ -20,9 +20,9 @@ from api.stream.filters import Filter, FilterError
 from api.stream.subscription import StreamError, Subscription
 from api.webhooks import sender, targets
 from api.webhooks.manager import DeliveryManager
-from api.webhooks.resolver import looking_up_for
 from api.webhooks.targets import BadTarget
 from services import request_body
+from services.resolver import looking_up_for
 from services.store.webhooks import Full, Webhook
 
 router = APIRouter(tags=["webhooks"], dependencies=[Depends(only()), Depends(may_ask)])

@@ -19,9 +19,9 @@ from typing import Final
 import aiohttp
 
 from api.stream.stream_event import Event
-from api.webhooks.resolver import ThreadedResolver, looking_up_for
 from services.addresses import PrivateAddress, public_socket
 from services.clock import utc_now
+from services.resolver import ThreadedResolver, looking_up_for
 from services.store.webhooks import Webhook
 
 _PREFIX: Final = "whsec_"

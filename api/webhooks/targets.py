@@ -5,8 +5,8 @@ from typing import Final
 
 from yarl import URL
 
-from api.webhooks.resolver import ThreadedResolver
 from services.addresses import is_public, is_web_port
+from services.resolver import ThreadedResolver
 
 _MAX_URL_CHARACTERS: Final = 2_000
 _RESOLVE_SECONDS: Final = 3.0

@@ -3,6 +3,7 @@
 ========== ====================================================================
 feed       a feed and its state between polls; reading the file of feeds
 fetch      one conditional HTTP request for a feed
+schedule   when a feed is polled next; circuit breaker for hosts
 candidates the entries of a feed document, converted to the fields of an article
 poller     polls every feed at its own pace
 ========== ====================================================================
@@ -12,7 +13,6 @@ sent again, with the same ids. Nothing is marked as sent before Kafka has acknow
 """
 
 from ingest.feeds.feed import Feed, FeedError, read_feeds
-from ingest.feeds.fetch import open_session
 from ingest.feeds.poller import Poller, PollResult, poll
 
-__all__ = ["Feed", "FeedError", "PollResult", "Poller", "open_session", "poll", "read_feeds"]
+__all__ = ["Feed", "FeedError", "PollResult", "Poller", "poll", "read_feeds"]

@@ -1,54 +1,42 @@
 """The entries of a feed document, converted to the fields of an article and checked."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from ingest.feeds.feed import Feed, FeedError, is_web_url
-from ingest.feeds.fetch import FeedDocument
+from ingest.feeds.identity import Identity, Seen, identify
 from ingest.producer import MAX_VALUE_BYTES
 from services import kafka_topics
 from services.clock import utc_now
 from services.deadletters import SourceRecord
-from services.documents.feed import FeedEntry, NotAFeed
-from services.documents.feed_parser import MAX_ENTRIES, PARSERS, parse_feed
+from services.documents.feed import FeedEntry
 from services.events import ArticleIn
-from services.identity import article_id, digest, make_id
+from services.identity import digest
 from services.parsing import InvalidArticle, check
+from services.store.feeds import Feed
 
-__all__ = ["MAX_ENTRIES", "PARSERS", "Candidate", "read_candidates"]
+# What an entry can do without: a wrong value costs the field, not the article.
+_OPTIONAL: Final = ("language", "authors", "guid", "url", "published_at", "title")
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A feed entry that may become an article.
 
-    ``fields``: the fields of ``ArticleIn`` as in the entry, unchecked. ``id``: the article id. ``content``: a hash of
-    the content, which changes when the entry is revised. ``article``: the checked article, or why it is invalid.
+    ``article``: the checked article, or why it is invalid. ``problems``: of the entry, a sentence for each.
     """
 
-    entry: Any
-    fields: dict[str, Any]
-    id: str
-    content: str
+    entry: FeedEntry
     article: ArticleIn | InvalidArticle
+    problems: list[str]
+    identity: Identity
 
-    @classmethod
-    def of(cls, entry: Any, fields: dict[str, Any], source: str, language: str | None) -> "Candidate":
-        """Check the fields of one entry; ``source`` and ``language`` are those of its feed."""
-        url = fields["url"]
-        if url and url == fields["guid"] and not is_web_url(url):
-            url = None  # feedparser uses a guid as the link unless the feed says that it is not a permalink
-        fields = {**fields, "url": url, "source": source, "language": language}
-        article = _check(fields)
-        return cls(
-            entry=entry,
-            fields=fields,
-            id=article_id(article) if isinstance(article, ArticleIn) else _make_id(fields),
-            content=digest(fields["title"], fields["html"], fields["text"], fields["url"]),
-            article=article,
-        )
+    @property
+    def id(self) -> str:
+        """The id of the article."""
+        return self.identity.id
 
     def dead_letter(self) -> SourceRecord:
         """The entry as the source record of a dead letter: shaped like a raw article, so that a retry can send it.
@@ -56,26 +44,65 @@ class Candidate:
         The record has never been on Kafka. Dead letters are identified by the position of their source record, so it
         gets a negative offset that is a hash of its id and content.
         """
-        article = {**self.fields, "id": self.id, "received_at": utc_now()}
-        value = _json({**article, "entry": dict(self.entry)})
+        fields = _fields(self.entry)
+        if isinstance(self.article, ArticleIn):
+            fields |= self.article.model_dump()
+        article = {**fields, "id": self.id, "received_at": utc_now()}
+        value = _json({**article, "entry": asdict(self.entry)})
         if len(value) > MAX_VALUE_BYTES:
             value = _json(article)
         return SourceRecord(
             topic=kafka_topics.RAW.name,
             partition=-1,
-            offset=-2 - int(digest(self.id, self.fields["title"], self.fields["html"]), 36) % 2**53,
+            offset=-2 - int(digest(self.id, self.identity.content), 36) % 2**53,
             key=self.id.encode(),
             value=value,
         )
 
 
-def read_candidates(feed: Feed, document: FeedDocument) -> list[Candidate]:
-    """The entries of a document, in its order. Blocks, for seconds if the document is hostile. Raises ``FeedError``."""
-    try:
-        content = parse_feed(document.data, content_type=document.content_type, url=document.url)
-    except NotAFeed as error:
-        raise FeedError(str(error)) from error
-    return [Candidate.of(_entry(entry), _fields(entry), feed.source, entry.language) for entry in content.entries]
+    def completed(self, feed: Feed, entry: FeedEntry) -> "Candidate":
+        """The same with the full text of its page, if that is a valid article."""
+        entry, article, problems = _checked(feed, entry)
+        if isinstance(article, InvalidArticle):
+            return self
+        return replace(self, entry=entry, article=article, problems=problems)
+
+
+def candidates(feed: Feed, entries: Sequence[FeedEntry], seen: Seen, *, day: int) -> list[Candidate]:
+    """The entries of a document of a feed, in its order. Takes long for a large document.
+
+    ``day``: days since 1970. Notes in ``seen`` which guids and links are shared.
+    """
+    checked = [_checked(feed, entry) for entry in entries]
+    named = [_named(entry, article) for entry, article, _ in checked]
+    options = feed.options
+    identities = identify(named, seen, feed=feed.id, host=options.host, source=options.source_name, day=day)
+    return [
+        Candidate(entry, article, problems, identity)
+        for (entry, article, problems), identity in zip(checked, identities, strict=True)
+    ]
+
+
+def _checked(feed: Feed, entry: FeedEntry) -> tuple[FeedEntry, ArticleIn | InvalidArticle, list[str]]:
+    """An entry with the source and language of its feed; its article, or why there is none; its problems."""
+    if not (entry.html or "").strip() and not (entry.text or "").strip() and entry.title:
+        entry = replace(entry, html=None, text=entry.title)
+    entry = replace(entry, language=feed.options.language or entry.language)
+    fields = _fields(entry) | {"source": feed.options.source_name}
+    problems = [*entry.problems]
+    article = check(fields)
+    for _ in _OPTIONAL:
+        if not isinstance(article, InvalidArticle) or article.field not in _OPTIONAL:
+            break
+        problems.append(str(article))
+        fields[article.field] = [] if article.field == "authors" else None
+        article = check(fields)
+    return entry, article, problems
+
+
+def _named(entry: FeedEntry, article: ArticleIn | InvalidArticle) -> FeedEntry:
+    """What identifies an entry: its own guid, and its link as the article has it, as a push with this link would."""
+    return replace(entry, guid=(entry.guid or "").strip() or None, url=getattr(article, "url", entry.url))
 
 
 def _fields(entry: FeedEntry) -> dict[str, Any]:
@@ -87,26 +114,8 @@ def _fields(entry: FeedEntry) -> dict[str, Any]:
         "text": entry.text,
         "published_at": entry.published_at,
         "authors": entry.authors,
+        "language": entry.language,
     }
-
-
-def _entry(entry: FeedEntry) -> dict[str, Any]:
-    return {**asdict(entry), "link": entry.url}
-
-
-def _check(fields: dict[str, Any]) -> ArticleIn | InvalidArticle:
-    """The article with these fields; an invalid language or invalid authors are left out, not rejected."""
-    article = check(fields)
-    for _ in range(2):
-        if isinstance(article, InvalidArticle) and article.field in {"language", "authors"}:
-            fields = {**fields, article.field: None}
-            article = check(fields)
-    return article
-
-
-def _make_id(fields: dict[str, Any]) -> str:
-    content = (fields["title"], fields["html"])
-    return make_id(source=fields["source"], guid=fields["guid"], url=fields["url"], content=content)
 
 
 def _json(value: object) -> bytes:

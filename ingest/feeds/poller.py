@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-import aiohttp
 import structlog
 from prometheus_client import Counter
 
 from ingest.feeds.candidates import MAX_ENTRIES, PARSERS, Candidate, read_candidates
 from ingest.feeds.feed import Feed, FeedError, without_credentials
-from ingest.feeds.fetch import fetch, open_session
+from ingest.feeds.fetch import FeedRequest, FetchFailure, NotModified, fetch
 from ingest.producer import Intake, PreparedRecord, TooLarge, Unavailable
+from ingest.web import WebClient
 from services import backoff
 from services.blocking import run_in_thread
 from services.deadletters import SourceRecord
@@ -27,6 +27,7 @@ POLLS = Counter("khabar_ingest_feed_polls_total", "Polls of feeds by their outco
 
 # How many sent entries of a feed are kept in memory.
 MAX_SEEN = 2 * MAX_ENTRIES
+MAX_FEED_BYTES = 5_000_000
 _BATCH = 200
 _MAX_DELAY = 6 * 3600.0
 
@@ -42,9 +43,10 @@ class PollResult:
 
 async def poll(
     feed: Feed,
-    session: aiohttp.ClientSession,
+    web: WebClient,
     intake: Intake,
     *,
+    max_bytes: int = MAX_FEED_BYTES,
     turn: AbstractAsyncContextManager[object] | None = None,
 ) -> PollResult:
     """Fetch a feed once and send its new and changed entries.
@@ -52,8 +54,11 @@ async def poll(
     ``turn`` is held while the document is parsed. Raises ``FeedError`` when the feed cannot be read and ``Unavailable``
     when Kafka does not acknowledge. In either case entries that were not sent are not marked as seen.
     """
-    document = await fetch(feed, session)
-    if document is None:
+    request = FeedRequest(feed.url, etag=feed.etag, modified=feed.modified)
+    document = await fetch(request, web, max_bytes=max_bytes)
+    if isinstance(document, FetchFailure):
+        raise FeedError(document.message)
+    if isinstance(document, NotModified):
         return PollResult(changed=False)
     async with turn or nullcontext():
         candidates = await run_in_thread(partial(read_candidates, feed, document), name="feed")
@@ -134,22 +139,21 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        private = self._settings.allow_private_addresses
-        async with open_session(allow_private=private) as session, asyncio.TaskGroup() as group:
+        async with WebClient.of(self._settings) as web, asyncio.TaskGroup() as group:
             for feed in self._feeds:
-                group.create_task(self._follow(feed, session))
+                group.create_task(self._follow(feed, web))
 
-    async def _follow(self, feed: Feed, session: aiohttp.ClientSession) -> None:
+    async def _follow(self, feed: Feed, web: WebClient) -> None:
         # A random delay, so that many feeds do not all start at the same moment.
         await asyncio.sleep(self._rng() * min(self._settings.feed_interval, 0.05 * len(self._feeds)))
         while True:
-            await self.poll_once(feed, session)
+            await self.poll_once(feed, web)
             await asyncio.sleep(self.delay(feed))
 
-    async def poll_once(self, feed: Feed, session: aiohttp.ClientSession) -> None:
+    async def poll_once(self, feed: Feed, web: WebClient) -> None:
         """Poll once; never raises. A failing feed is logged at its first failure and when it recovers."""
         try:
-            result = await poll(feed, session, self._intake, turn=self._turn)
+            result = await poll(feed, web, self._intake, max_bytes=self._settings.max_feed_bytes, turn=self._turn)
         except Unavailable as error:
             POLLS.labels("kafka_away").inc()
             log.debug("feed_waits_for_kafka", feed=feed.name, cause=str(error))

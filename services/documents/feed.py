@@ -39,7 +39,8 @@ class FeedContent:
     ``format``: such as ``RSS 2.0``, ``Atom 1.0``, ``RSS 1.0 (RDF)``, ``JSON Feed 1.1``, ``news sitemap``. ``encoding``:
     in which the document was read. ``interval``: seconds between updates as the feed announces them (``ttl``,
     ``sy:updatePeriod``), or None. ``hub``, ``topic``: WebSub's hub and the feed's own address for it, or None.
-    ``entries``: in the order of the document. ``problems``: of the document as a whole.
+    ``entries``: in the order of the document. ``over_limit``: the number of further entries, beyond the maximum.
+    ``problems``: of the document as a whole.
     """
 
     format: str
@@ -51,4 +52,5 @@ class FeedContent:
     hub: str | None = None
     topic: str | None = None
     entries: list[FeedEntry] = field(default_factory=list)
+    over_limit: int = 0
     problems: list[str] = field(default_factory=list)

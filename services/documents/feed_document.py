@@ -43,7 +43,15 @@ def read(request: bytes) -> bytes:
         for entry in parsed.entries[: options["max_entries"]]
     ]
     return _lines(
-        {"error": None, "feed": {"format": parsed.version, "language": parsed.feed.get("language")}}, *entries
+        {
+            "error": None,
+            "feed": {
+                "format": parsed.version,
+                "language": parsed.feed.get("language"),
+                "over_limit": len(parsed.entries) - len(entries),
+            },
+        },
+        *entries,
     )
 
 

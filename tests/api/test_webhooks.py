@@ -27,13 +27,13 @@ from api.server import Server, listen
 from api.stream.subscription import StreamTimeouts
 from api.webhooks import DeliveryPolicy
 from api.webhooks.assignment import assigned_gateway
-from api.webhooks.resolver import ThreadedResolver, looking_up_for
 from api.webhooks.sender import secret_bytes, sign
 from services import kafka as kafka_clients
 from services import kafka_topics, request_body
 from services.embedded.kafka import Kafka
 from services.embedded.process import Process, free_port
 from services.embedded.valkey import Valkey
+from services.resolver import ThreadedResolver, looking_up_for
 from services.settings import Settings
 from services.store import Store
 from services.store.webhooks import GATEWAYS, Full, Lease, Webhook, Webhooks

@@ -1,8 +1,8 @@
 """Look-up of host names that users chose, separate from all other look-ups.
 
 The event loop has few threads for look-ups, and Kafka and the store need them too: a name server that never answers
-must not block these, nor the end of the process. Hence daemon threads. Their number is limited, also for each owner of
-webhooks: names that one owner chose to be slow do not make another owner wait.
+must not block these, nor the end of the process. Hence daemon threads. Their number is limited, also for each owner (of
+webhooks, of a host with feeds): names that one owner chose to be slow do not make another owner wait.
 """
 
 import asyncio
