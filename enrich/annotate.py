@@ -49,7 +49,7 @@ def annotate(
     output. ``encoder`` computes the article's vector; without it there is none. Raises ``cleaning.EmptyText`` when no
     readable text is left.
     """
-    text = spacing.split_glued(cleaning.clean(raw.text, raw.html))
+    text = spacing.split_glued(cleaning.clean(raw.text, raw.html, raw.title))
     spans = (boilerplate or BoilerplateDetector()).find(raw.source, text)
     given_title = cleaning.clean_title(raw.title)
     title = given_title or cleaning.headline(text, spans)

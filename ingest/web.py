@@ -229,9 +229,16 @@ class WebClient:
     """
 
     def __init__(
-        self, *, agent: str, allow_private: bool = False, per_host: int = MAX_PER_HOST, total: int = MAX_CONNECTIONS
+        self,
+        *,
+        agent: str,
+        allow_private: bool = False,
+        per_host: int = MAX_PER_HOST,
+        total: int = MAX_CONNECTIONS,
+        seconds: float = TOTAL_SECONDS,
     ) -> None:
         self.agent = agent
+        self._seconds = seconds
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
@@ -268,13 +275,15 @@ class WebClient:
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         access: Access | None = None,
-        seconds: float = TOTAL_SECONDS,
+        seconds: float | None = None,
     ) -> WebResponse:
         """The response to a GET request, after redirects. Raises ``WebError``, also for any status but 200 and 304.
 
         ``headers`` are sent to every host, ``access`` to the host of ``url`` only. ``max_bytes``: of the body, as it
-        is sent and when it is decompressed. ``seconds``: without the time that the request waits for its turn.
+        is sent and when it is decompressed. ``seconds``: without the time that the request waits for its turn;
+        those of the client unless given.
         """
+        seconds = self._seconds if seconds is None else seconds
         try:
             at, login = _split(url)
             owner = _split(access.url)[0] if access and access.url else at

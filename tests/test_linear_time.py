@@ -35,6 +35,7 @@ from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from services import arabic, normalization
 from services.documents import feed_document, html_text, page_extraction
+from services.documents import feed_parser, html_fragment, html_text, page_extraction
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
@@ -82,8 +83,9 @@ def _no_recognizer() -> Any:
 
 
 STAGES: dict[str, Work] = {
-    "strip_tags": html_text.strip_tags,
-    "unescape": html_text.unescape,
+    "fragment_text": html_fragment.fragment_text,
+    "unescape": html_fragment.unescape,
+    "is_page": html_text.is_page,
     "shorten_tags": page_extraction.shorten_tags,
     "clean_text": cleaning.clean_text,
     "clean_title": cleaning.clean_title,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import regex
 
-from services.documents.html_text import text_of_html, unescape
+from services.documents.html_fragment import unescape
+from services.documents.html_text import text_of_html
 from services.events import Span
 from services.normalization import compose
 
@@ -27,9 +28,12 @@ def clean_text(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def clean(text: str | None, markup: str | None) -> str:
-    """The text that is shown. Raises ``EmptyText`` when there is none."""
-    body = clean_text(text) if text and text.strip() else clean_text(text_of_html(markup or ""))
+def clean(text: str | None, markup: str | None, title: str | None = None) -> str:
+    """The text that is shown, without the headline of a page where it is the ``title``.
+
+    Raises ``EmptyText`` when there is none.
+    """
+    body = clean_text(text) if text and text.strip() else clean_text(text_of_html(markup or "", title))
     if not _WORDS.search(body):
         raise EmptyText("no readable text is left after cleaning")
     return body

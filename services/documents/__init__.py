@@ -6,7 +6,8 @@ encodings       bytes → text, whatever encoding is declared
 feed            what a feed document holds: the result of feed_parser
 feed_document   a feed document → its content: the work of feed_parser's child process
 feed_parser     feed documents → entries, in a child process
-html_text       HTML → text
+html_fragment   HTML fragments → all their words, in linear time
+html_text       HTML → text, of fragments and of pages
 page_extraction the main text of a whole page, in a child process
 =============== ==================================================================
 """

@@ -1,13 +1,16 @@
-"""HTML → text: by ``page_extraction`` in a child process, or, where that fails, all text without its tags."""
+"""HTML → text. Fragments: all their words (``html_fragment``). Whole pages: their news (``page_extraction``)."""
 
-import html
+import json
 import time
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 import regex
 import structlog
 from prometheus_client import Counter
 
 from services.child_parser import MEGABYTE, ChildParser, ParserFailed
+from services.documents.html_fragment import fragment_text
 
 log = structlog.get_logger(__name__)
 
@@ -18,52 +21,77 @@ _CPU_SECONDS, _CPU_SECONDS_A_BYTE = 1.0, 2.5e-6
 # Pages of the largest size take up to 500 MB, ordinary ones a tenth of it.
 _EXTRACTOR = ChildParser("services.documents.page_extraction:extract", memory=640 * MEGABYTE)
 
-# In one pass: whatever a branch has read, it consumes. What is not closed goes to the end, as in browsers.
-_MARKUP = regex.compile(
-    r"""
-      <!--(?:-?>|.*?(?:--!?>|\Z))
-    | <(?P<hidden>script|style|title|textarea|iframe)(?=[\s/>]).*?(?:</(?P=hidden)\b[^<>]*+>?|\Z)
-    | </?(?P<name>[A-Za-z][A-Za-z0-9:-]{0,40}+)(?:[^>"']++|"[^"]*+"|'[^']*+')*+>?
-    | <[!?/][^>]*+>?
-    """,
-    flags=regex.VERBOSE | regex.DOTALL | regex.IGNORECASE,
-)
-_INLINE = frozenset(
-    (
-        *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
-        *("ins", "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time"),
-        *("tt", "u", "var", "wbr"),
-    )
-)
-_LONG_REFERENCE = regex.compile(r"&#[0-9]{20,}+;?")
+_PAGE = regex.compile(r"<(?:!doctype\s++html|html|head|body|frameset)(?=[\s/>])", flags=regex.IGNORECASE)
 
 
-def text_of_html(markup: str) -> str:
-    """The main text of an HTML page or fragment, with blank lines between paragraphs."""
-    data = markup.encode("utf-8", "replace")
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a whole page says: its news without the site around it.
+
+    ``text``: the article without its headline; empty where the page has none (only a menu, a consent banner, a script).
+    ``heading``: the headline as the page shows it. ``title``: the same, or what the page's head names as title.
+    ``canonical``: the absolute http(s) address that the page names as its own. ``language``: as the page declares it
+    (``ar``, ``en-GB``), not checked.
+    """
+
+    text: str
+    heading: str | None = None
+    title: str | None = None
+    canonical: str | None = None
+    language: str | None = None
+
+
+def is_page(markup: str) -> bool:
+    """Whether the markup is a whole page, not a fragment."""
+    return _PAGE.search(markup) is not None
+
+
+def text_of_html(markup: str, title: str | None = None) -> str:
+    """The text of an HTML page or fragment, with blank lines between paragraphs.
+
+    Of a fragment every visible word; of a page the headline, unless it is the ``title`` that is known, and the article.
+    """
+    if not is_page(markup):
+        return fragment_text(markup)
     started = time.monotonic()
     try:
-        text = _EXTRACTOR.parse(data, cpu_seconds=_CPU_SECONDS + len(data) * _CPU_SECONDS_A_BYTE).decode("utf-8")
+        page = read_page(markup)
     except ParserFailed as error:
         STRIPPED.labels(error.cause).inc()
         seconds = round(time.monotonic() - started, 3)
-        log.warning("html_stripped", cause=str(error), bytes=len(data), seconds=seconds)
-        text = strip_tags(markup)
-    return unescape(text).replace("\n", "\n\n")
+        log.warning("html_stripped", cause=str(error), characters=len(markup), seconds=seconds)
+        return fragment_text(markup)
+    if not page.text:
+        return fragment_text(markup)
+    if page.heading and _words(page.heading) != _words(title or ""):
+        return f"{page.heading}\n\n{page.text}"
+    return page.text
 
 
-def strip_tags(markup: str) -> str:
-    """All text of a page or fragment without its tags, a line for each block. The time is linear in the length."""
-    text = _MARKUP.sub(_separator, markup)
-    return "\n".join(line for line in (" ".join(line.split()) for line in text.split("\n")) if line)
+def read_page(markup: str, url: str | None = None) -> Page:
+    """The article of a whole page and what the page says of itself. ``url``: where it was found.
+
+    Runs in a child process; blocks. Raises ``ParserFailed`` where the page is too slow or too large to read.
+    """
+    data = markup.encode("utf-8", "replace")
+    result = json.loads(_EXTRACTOR.parse(data, cpu_seconds=_CPU_SECONDS + len(data) * _CPU_SECONDS_A_BYTE))
+    return Page(
+        text=result["text"],
+        heading=result["heading"] or None,
+        title=result["title"] or None,
+        canonical=_absolute(url, result["canonical"]),
+        language=result["language"] or None,
+    )
 
 
-def _separator(tag: regex.Match[str]) -> str:
-    name = tag["name"]
-    return "" if name is None or name.lower() in _INLINE else "\n"
+def _words(line: str) -> list[str]:
+    return regex.findall(r"\w+", line.casefold())
 
 
-def unescape(text: str) -> str:
-    """The text with character references resolved."""
-    # html.unescape raises ValueError for a number of thousands of digits.
-    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+def _absolute(base: str | None, link: str) -> str | None:
+    try:
+        address = urljoin(base or "", link.strip())
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return address if link and parts.scheme in ("http", "https") and parts.hostname else None

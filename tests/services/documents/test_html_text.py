@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from enrich.text.cleaning import clean
-from services.documents.html_text import strip_tags, unescape
+from services.documents.html_fragment import fragment_text, unescape
 from services.documents.page_extraction import shorten_tags
 
 
@@ -40,8 +40,8 @@ def test_ordinary_tags_are_unchanged() -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        f"<p>{'a<em>b</em>' * 15_000}</p>",
-        f"<p>{'<span>x</span> ' * 15_000}</p>",
+        f"<html><p>{'a<em>b</em>' * 15_000}</p>",
+        f"<html><p>{'<span>x</span> ' * 15_000}</p>",
     ],
 )
 def test_a_page_that_would_take_minutes_is_stripped_and_the_next_does_not_wait(page: str) -> None:
@@ -64,13 +64,13 @@ def test_stripping_keeps_blocks_apart_and_inline_tags_together() -> None:
     """Blocks have lines of their own, emphasis cuts no word; scripts, comments, titles, declarations are left out."""
     markup = """<!DOCTYPE html><title>A > B</title><style>p {}</style><script>if (a < b) "</p>"</script>
     <p class="a > b">One<b>word</b>, <a href='x">'>a link</a>.<P>Two<br>lines<!-- > --> here</p>1 < 2 &amp; 3"""
-    assert strip_tags(markup).split("\n") == ["Oneword, a link.", "Two", "lines here", "1 < 2 &amp; 3"]
+    assert fragment_text(markup).split("\n") == ["Oneword, a link.", "", "Two", "lines here", "", "1 < 2 & 3"]
 
 
 @pytest.mark.parametrize("markup", ["<p>a<!-- b", "<p>a<script>b", "<p>a<title>b", "<p>a<b", "<p>a<!b"])
 def test_what_is_not_closed_hides_the_rest(markup: str) -> None:
     """As in a browser, an unclosed comment, script or tag goes to the end of the page."""
-    assert strip_tags(markup) == "a"
+    assert fragment_text(markup) == "a"
 
 
 def test_references_of_any_length_are_resolved() -> None:
