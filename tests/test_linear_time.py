@@ -34,8 +34,7 @@ from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from services import arabic, normalization
-from services.documents import feed_document, html_text, page_extraction
-from services.documents import feed_parser, html_fragment, html_text, page_extraction
+from services.documents import feed_document, html_fragment, html_text, page_extraction
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
