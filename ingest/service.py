@@ -7,10 +7,16 @@ import sys
 import structlog
 import uvicorn
 
-from ingest import feeds, push
+from ingest import push
+from ingest.feeds import counts
+from ingest.feeds.poller import Poller
+from ingest.feeds.subscriptions_file import SubscriptionsFile
+from ingest.feeds.writer import FeedWriter
 from ingest.producer import Intake
 from services import http_server, kafka_topics, telemetry
 from services.settings import Settings, check_ingest_reach
+from services.store import Store
+from services.store.feeds import Feeds
 
 log = structlog.get_logger(__name__)
 
@@ -28,13 +34,15 @@ async def _keep_topics(settings: Settings) -> None:
 async def run(settings: Settings) -> None:
     """Serve pushes and poll feeds until SIGTERM or SIGINT; then finish the requests in progress, within 10 seconds.
 
-    Kafka may be unavailable at the start and at any time. Raises ``SettingsError`` when an address cannot be listened
-    on, or when the file of feeds is not valid.
+    Kafka and the store may be unavailable at the start and at any time; without the store, polling waits, pushes do
+    not. Raises ``SettingsError`` when an address cannot be listened on, or when the file of feeds is not valid.
     """
     check_ingest_reach(settings)
     sys.setswitchinterval(_SWITCH_SECONDS)
     telemetry.configure(settings, "ingest")
-    polled = feeds.read_feeds(settings.feeds) if settings.feeds else []
+    store = Store(settings.redis_url)
+    feeds = Feeds(store.redis)
+    file = SubscriptionsFile(settings.feeds, feeds, most=settings.max_feeds) if settings.feeds else None
     # A host name is looked up as IPv4: the gateway's default address of ingest is 127.0.0.1.
     family = socket.AF_INET6 if ":" in settings.ingest_host else socket.AF_INET
     host = settings.ingest_host or "0.0.0.0"  # noqa: S104
@@ -45,11 +53,13 @@ async def run(settings: Settings) -> None:
     intake = Intake(settings.kafka_servers)
     server = http_server.Server(config(settings, intake))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    background = [asyncio.create_task(_keep_topics(settings))]
-    if polled:
-        background.append(asyncio.create_task(feeds.Poller(polled, settings, intake).run()))
+    writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
+    running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
+    if file is not None:
+        running.append(file.run())
+    background = [asyncio.create_task(one) for one in running]
     host, port = listening.getsockname()[:2]
-    log.info("ingest_listening", host=host, port=port, feeds=len(polled))
+    log.info("ingest_listening", host=host, port=port)
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
@@ -62,6 +72,7 @@ async def run(settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
         await intake.close()
+        await store.close()
 
 
 def config(settings: Settings, intake: Intake) -> uvicorn.Config:

@@ -59,7 +59,6 @@ class Candidate:
             value=value,
         )
 
-
     def completed(self, feed: Feed, entry: FeedEntry) -> "Candidate":
         """The same with the full text of its page, if that is a valid article."""
         entry, article, problems = _checked(feed, entry)
@@ -75,8 +74,7 @@ def candidates(feed: Feed, entries: Sequence[FeedEntry], seen: Seen, *, day: int
     """
     checked = [_checked(feed, entry) for entry in entries]
     named = [_named(entry, article) for entry, article, _ in checked]
-    options = feed.options
-    identities = identify(named, seen, feed=feed.id, host=options.host, source=options.source_name, day=day)
+    identities = identify(named, seen, feed, day=day)
     return [
         Candidate(entry, article, problems, identity)
         for (entry, article, problems), identity in zip(checked, identities, strict=True)

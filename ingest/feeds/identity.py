@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from services.identity import digest, make_id
+from services.store.feeds import Feed
 
 # Entries that are no longer in the document are remembered: this many, and as many again as the document has now.
 MAX_FORMER: Final = 500
@@ -163,12 +164,12 @@ class Seen:
         self._entries[key] = seen
 
 
-def identify(entries: Sequence[Entry], seen: Seen, *, feed: str, host: str, source: str, day: int) -> list[Identity]:
+def identify(entries: Sequence[Entry], seen: Seen, feed: Feed, *, day: int) -> list[Identity]:
     """The identity of each entry of a document of a feed. Takes long for a large document.
 
-    ``feed``: the id of the feed; ``host``: of its URL; ``source``: the name of its source. Notes in ``seen`` which
-    guids and links are shared, but not the entries.
+    ``day``: days since 1970. Notes in ``seen`` which guids and links are shared, but not the entries.
     """
+    host, source = feed.options.host, feed.options.source_name
     contents = [_content(entry) for entry in entries]
     # An entry that is listed twice, without a difference, shares nothing with itself.
     distinct = {(entry.guid, entry.url, content): entry for entry, content in zip(entries, contents, strict=True)}
@@ -184,14 +185,14 @@ def identify(entries: Sequence[Entry], seen: Seen, *, feed: str, host: str, sour
         unique_url = bool(url) and _key("url", url) not in shared_urls
         pair = _key("guid", guid, "url", url)
         if guid and (key := _key("guid", guid)) not in shared_guids:
-            made = _of_guid(host, guid, url) if unique_url else digest("feed", feed, "guid", guid)
+            made = _of_guid(host, guid, url) if unique_url else digest("feed", feed.id, "guid", guid)
         elif guid and url and pair not in shared_pairs:
             key, made = pair, _of_guid(host, guid, url)
         elif not guid and unique_url:
             key, made = _key("url", url), make_id(source=source, guid=None, url=url, content=())
         else:
-            key, made = _key("content", content), digest("feed", feed, "content", content)
-        before = seen.find(key, made) or seen.unchanged(content, _former_ids(entry, feed, host, source))
+            key, made = _key("content", content), digest("feed", feed.id, "content", content)
+        before = seen.find(key, made) or seen.unchanged(content, _former_ids(entry, feed.id, host, source))
         article_id = made if before is None else before.id
         known = key in keys or (before is not None and before.content == content)
         keys.add(key)

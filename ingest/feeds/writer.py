@@ -29,6 +29,8 @@ ENTRIES = Counter(
 #: A lease lasts this many seconds, and is renewed long before.
 LEASE_SECONDS: Final = 60.0
 _BATCH: Final = 200
+# While this many documents wait to be parsed, no further ones are fetched.
+_MOST_WAITING: Final = 32
 # What is shown of the problems of a document.
 _MAX_PROBLEMS: Final = 20
 _MAX_PROBLEM: Final = 300
@@ -87,12 +89,15 @@ class FeedWriter:
         self._complete = complete
         # Documents wait here, and not in threads.
         self._turn = asyncio.Semaphore(PARSERS)
-        #: The number of documents that wait or are parsed.
-        self.waiting = 0
+        self._waiting = 0
+        self._free = asyncio.Event()
+        self._free.set()
 
-    async def write(
-        self, claim: Claim, data: bytes, *, content_type: str, url: str, whole: bool = True
-    ) -> Written:
+    async def until_free(self) -> None:
+        """Wait while many documents wait to be parsed: each takes memory."""
+        await self._free.wait()
+
+    async def write(self, claim: Claim, data: bytes, *, content_type: str, url: str, whole: bool = True) -> Written:
         """Parse a document, write its new and changed entries to Kafka, and dead letters for those that are not valid.
 
         ``url``: where the document came from. ``whole``: it is the feed's whole document, not only what is new in it.
@@ -101,13 +106,13 @@ class FeedWriter:
         Raises ``NotAFeed``; ``Unavailable`` when Kafka does not acknowledge; ``LeaseLost``; ``redis.RedisError``. In
         each case what was not acknowledged is not remembered: the next poll sends it.
         """
-        self.waiting += 1
+        parse = partial(parse_feed, data, content_type=content_type, url=url, max_entries=self._max_entries)
+        self._note_waiting(1)
         try:
             async with self._turn:
-                parse = partial(parse_feed, data, content_type=content_type, url=url, max_entries=self._max_entries)
                 content = await run_in_thread(parse, name="feed")
         finally:
-            self.waiting -= 1
+            self._note_waiting(-1)
         day = int(time.time() // _DAY_SECONDS)
         seen = Seen(await self._feeds.seen(claim.feed.id), day=day)
         found = await run_in_thread(partial(candidates, claim.feed, content.entries, seen, day=day), name="feed")
@@ -123,6 +128,13 @@ class FeedWriter:
         ENTRIES.labels("over_limit").inc(content.over_limit)
         problems = _problems(content, found, self._max_entries)
         return Written(content, sent, known, rejected, content.over_limit, seen.encode(), problems)
+
+    def _note_waiting(self, change: int) -> None:
+        self._waiting += change
+        if self._waiting < _MOST_WAITING:
+            self._free.set()
+        else:
+            self._free.clear()
 
     async def _send(self, claim: Claim, changed: Sequence[Candidate], seen: Seen, day: int) -> int:
         """Write articles and dead letters, in batches, and remember each batch; return how many were rejected."""

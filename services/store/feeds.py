@@ -19,7 +19,7 @@ calls, does not remove them. They cannot be rebuilt.
 A process polls a feed while it holds its lease. It can save the state only with that lease, and only if the options
 are still those that it started with. So a process that was replaced, or that polls a feed that was changed or removed
 meanwhile, saves no state. The seen entries are saved with the lease alone: what was sent was sent, whatever the
-options are now. All times are by the store's clock: the clocks of the processes need not agree.
+options are now. Leases and what is due are by the store's clock: the clocks of the processes need not agree.
 """
 
 import json
@@ -136,7 +136,7 @@ for at = 3, #ARGV, 2 do
 end
 return held
 """
-# ARGV: id, token, number of the revision, status or '', URL to which it has moved or '', what happens to the lease
+# ARGV: id, token, number of the revision, status or '', URL to which it has moved or '-', what happens to the lease
 # ('keep', 'end', or in how many ms the next poll is due), milliseconds, seen entries or '-', fields.
 _SAVE = """
 local INDEX, URLS, FEED, LEASE, SEEN = unpack(KEYS)
@@ -152,7 +152,11 @@ if string.match(was, '%d+$') ~= revision then
     return 'changed'
 end
 if status ~= '' then redis.call('HSET', INDEX, id, status .. ':' .. revision) end
-if moved ~= '' then redis.call('HSETNX', URLS, moved, id) end
+if moved ~= '-' then
+    local former = redis.call('HGET', FEED, 'moved_to')
+    if former and former ~= '' and redis.call('HGET', URLS, former) == id then redis.call('HDEL', URLS, former) end
+    if moved ~= '' then redis.call('HSETNX', URLS, moved, id) end
+end
 if #ARGV > 8 then redis.call('HSET', FEED, unpack(ARGV, 9)) end
 if next == 'keep' then
     redis.call('PEXPIRE', LEASE, lasting)
@@ -342,9 +346,14 @@ class Summary:
     failing: list[Feed]
 
 
+def normalised(url: str) -> str:
+    """The URL as it is stored: without user and password. Raises ``ValueError`` when it is no http or https URL."""
+    return _split_url(url)[0]
+
+
 def feed_id(url: str) -> str:
     """The id of a feed with this (first) URL. Raises ``ValueError`` when it is no http or https URL."""
-    return digest("feed", _split_url(url)[0])
+    return digest("feed", normalised(url))
 
 
 class Feeds:
@@ -380,7 +389,7 @@ class Feeds:
             raise AlreadyThere(outcome)
         return options.id
 
-    async def change(self, feed_id: str, *, paused: bool | None = None, **options: object) -> bool:
+    async def change(self, feed_id: str, *, paused: bool | None = None, **options: Any) -> bool:
         """Set fields of ``FeedOptions`` (all but ``url``); a poll in progress can no longer save its state.
 
         ``paused``: pause it, or resume it (also one that has ended). The feed is due at once. Returns False when there
@@ -404,7 +413,7 @@ class Feeds:
 
     async def find(self, url: str) -> Feed | None:
         """The feed with this URL, or that has moved to it. Raises ``ValueError`` when it is no http or https URL."""
-        found: Any = await self._redis.hget(URLS, _split_url(url)[0])
+        found: Any = await self._redis.hget(URLS, normalised(url))
         return None if found is None else await self.get(found)
 
     async def all(self) -> list[Feed]:
@@ -517,7 +526,7 @@ class Feeds:
             raise ValueError(f"{', '.join(sorted(unknown))}: no state of a feed")
         feed = claim.feed
         keys = [INDEX, URLS, _key(feed.id), _lease(feed.id), _seen(feed.id)]
-        moved = str(state.get("moved_to", ""))
+        moved = str(state.get("moved_to", "-"))
         lasting = round(seconds * 1000)
         kept = "-" if seen is None else seen
         arguments: list[str | int] = [
