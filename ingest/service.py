@@ -6,13 +6,16 @@ import sys
 
 import structlog
 import uvicorn
+from fastapi import APIRouter
 
 from ingest import push
-from ingest.feeds import counts
+from ingest.feeds import counts, websub_callback
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
+from ingest.feeds.websub import WebSub
 from ingest.feeds.writer import FeedWriter
 from ingest.producer import Intake
+from ingest.web import WebClient
 from services import http_server, kafka_topics, telemetry
 from services.settings import Settings, check_ingest_reach
 from services.store import Store
@@ -51,10 +54,13 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
-    server = http_server.Server(config(settings, intake))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
-    running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
+    web = WebClient.of(settings)
+    websub = WebSub(settings, feeds, writer, web)
+    server = http_server.Server(config(settings, intake, websub_callback.router(websub, settings)))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    poller = Poller(settings, feeds, intake, writer, websub=websub)
+    running = [_keep_topics(settings), poller.run(), counts.keep(feeds)]
     if file is not None:
         running.append(file.run())
     background = [asyncio.create_task(one) for one in running]
@@ -71,14 +77,19 @@ async def run(settings: Settings) -> None:
         for task in (*background, stopping):
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await websub.close()
+        await web.session.close()
         await intake.close()
         await store.close()
 
 
-def config(settings: Settings, intake: Intake) -> uvicorn.Config:
-    """The configuration of the push server. It uses h11, which limits the size of a request's head."""
+def config(settings: Settings, intake: Intake, *routers: APIRouter) -> uvicorn.Config:
+    """The configuration of the server: pushes, and the endpoints of ``routers``.
+
+    It uses h11, which limits the size of a request's head.
+    """
     return uvicorn.Config(
-        push.create_app(settings, intake),
+        push.create_app(settings, intake, *routers),
         http="h11",
         ws="none",
         lifespan="off",

@@ -7,6 +7,7 @@ asyncapi   ``/asyncapi.json``
 articles   articles and stories
 aggregates aggregates, time series, trends
 push       ``POST /v1/articles``, forwarded to ingest
+websub     ``/v1/websub/…``: requests of WebSub's hubs, forwarded to ingest
 health     ``/healthz``, ``/readyz``, ``/metrics``
 docs       ``/docs``: Swagger UI
 pages      paging of long results

@@ -72,7 +72,7 @@ class _LongAnswer(Response):
             self._answer.close()
 
 
-class _Body:
+class ForwardedBody:
     """The body of a push on its way to ingest, and how it ended."""
 
     def __init__(self, request: Request, limit: float) -> None:
@@ -148,7 +148,7 @@ async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) ->
     headers |= about
     if gateway.settings.ingest_token:
         headers["authorization"] = f"Bearer {gateway.settings.ingest_token}"
-    body = _Body(request, limit)
+    body = ForwardedBody(request, limit)
     url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
     try:
         answer = await gateway.http.post(url, data=body.chunks(), headers=headers, timeout=_TIMEOUT)

@@ -8,6 +8,8 @@ writer             a feed document → articles on Kafka: parse, identify, write
 candidates         the entries of a document, converted to articles and checked
 identity           which article an entry is, and what was seen before
 subscriptions_file the file of feeds, which is followed as it changes
+websub             subscriptions at the hubs of feeds, and what the hubs deliver
+websub_callback    the endpoints that hubs call
 counts             the number of feeds by status, for the metrics
 ================== ====================================================================
 
