@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from yarl import URL
 
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError
@@ -44,11 +45,11 @@ async def forward(callback: str, request: Request) -> Response:
         headers["authorization"] = f"Bearer {settings.ingest_token}"
     body = ForwardedBody(request, settings.max_feed_bytes)
     data = body.chunks() if request.method == "POST" else None
-    url = f"{settings.ingest_url.rstrip('/')}/v1/websub/{callback}"
+    # As the hub has sent it.
+    query = f"?{request.url.query}" if request.url.query else ""
+    url = URL(f"{settings.ingest_url.rstrip('/')}/v1/websub/{callback}{query}", encoded=True)
     try:
-        async with gateway.http.request(
-            request.method, url, params=request.url.query, data=data, headers=headers, timeout=_TIMEOUT
-        ) as answer:
+        async with gateway.http.request(request.method, url, data=data, headers=headers, timeout=_TIMEOUT) as answer:
             content = await answer.content.read(_MAX_ANSWER)
             returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
             return Response(content, answer.status, headers=returned)

@@ -33,6 +33,7 @@ from ingest.feeds.writer import LEASE_SECONDS, FeedWriter, LeaseLost
 from ingest.producer import Unavailable
 from ingest.web import WebClient, without_credentials
 from services import backoff
+from services.decompression import Corrupt, Oversized, UnknownEncoding
 from services.documents.feed import NotAFeed
 from services.resolver import looking_up_for
 from services.settings import Settings
@@ -69,7 +70,16 @@ _DIGESTS: Final = {"sha1": sha1, "sha256": sha256, "sha384": sha384, "sha512": s
 _CALLBACK: Final = re.compile(r"([a-z2-7]{10,64})\.([A-Za-z0-9_-]{20,100})")
 
 Delivered = Literal[
-    "accepted", "unknown", "ended", "paused", "unsigned", "wrong_signature", "no_feed", "busy", "kafka_away"
+    "accepted",
+    "unknown",
+    "ended",
+    "paused",
+    "unsigned",
+    "wrong_signature",
+    "no_feed",
+    "too_large",
+    "busy",
+    "kafka_away",
 ]
 
 
@@ -353,13 +363,16 @@ class WebSub:
             data = await self._web.unpack(body, encoding, self._max_bytes)
             topic = subscription.asked_topic
             written = await self._writer.write(claim, data, content_type=content_type, url=topic, whole=False)
-        except (NotAFeed, ValueError) as error:
+        except (NotAFeed, Corrupt, UnknownEncoding) as error:
             # Also what hubs send that only say that there is something new.
             log.debug("websub_delivery_without_feed", feed=feed.url, cause=str(error))
             await self._finish(claim, state, seen, now)
             if now - claim.feed.state.polled > self._bounds.least:
                 await self._feeds.poll_now(feed.id)
             return "no_feed"
+        except Oversized:
+            await self._finish(claim, state, seen, now)
+            return "too_large"
         except BaseException:
             await asyncio.shield(self._finish(claim, state, seen, now))
             raise

@@ -21,6 +21,7 @@ _MAX_CHALLENGE: Final = 2_000
 _STATUS: Final[dict[Delivered, int]] = {
     "unknown": 404,
     "ended": 410,
+    "too_large": 413,
     "busy": 503,
     "kafka_away": 503,
 }

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 import uvicorn
+from fastapi import APIRouter
 
 from ingest import service
 from ingest.producer import Intake
@@ -23,10 +24,12 @@ NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, intake: Intake) -> AsyncIterator[str]:
-    """Run the push server with ``intake`` on a free port; yields its URL."""
-    config = service.config(settings, intake)
-    config.host, config.port = "127.0.0.1", free_port()
+async def serving(
+    settings: Settings, intake: Intake, *routers: APIRouter, port: int | None = None
+) -> AsyncIterator[str]:
+    """Run the push server with ``intake`` on this port, or a free one; yields its URL."""
+    config = service.config(settings, intake, *routers)
+    config.host, config.port = "127.0.0.1", port or free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     await eventually(lambda: server.started)
