@@ -15,5 +15,6 @@ generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
 service     ``khabar ingest``: the push server and the feed poller in one process
 commands    the commands of this package
+feed_commands the commands ``khabar feeds …``
 =========== ========================================================================
 """

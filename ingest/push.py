@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -65,7 +65,7 @@ class _Pushes:
         self.turn = asyncio.Lock()
 
 
-def create_app(settings: Settings, intake: Intake, *routers: APIRouter) -> FastAPI:
+def create_app(settings: Settings, intake: Intake) -> FastAPI:
     """The application that writes pushed articles to ``intake``, within the limits of ``settings``."""
     app = FastAPI(title="Khabar ingest", docs_url=None, redoc_url=None)
     pushes = _Pushes(settings, intake)
@@ -123,8 +123,6 @@ def create_app(settings: Settings, intake: Intake, *routers: APIRouter) -> FastA
     async def metrics() -> Response:
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    for router in routers:
-        app.include_router(router)
     return app
 
 

@@ -6,10 +6,11 @@ import sys
 
 import structlog
 import uvicorn
-from fastapi import APIRouter
 
 from ingest import push
+from ingest.feeds import api as feeds_api
 from ingest.feeds import counts, websub_callback
+from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
 from ingest.feeds.websub import WebSub
@@ -57,7 +58,7 @@ async def run(settings: Settings) -> None:
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries)
     web = WebClient.of(settings)
     websub = WebSub(settings, feeds, writer, web)
-    server = http_server.Server(config(settings, intake, websub_callback.router(websub, settings)))
+    server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web, websub), websub))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     poller = Poller(settings, feeds, intake, writer, websub=websub)
     running = [_keep_topics(settings), poller.run(), counts.keep(feeds)]
@@ -78,18 +79,22 @@ async def run(settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
         await websub.close()
-        await web.session.close()
         await intake.close()
+        await web.session.close()
         await store.close()
 
 
-def config(settings: Settings, intake: Intake, *routers: APIRouter) -> uvicorn.Config:
-    """The configuration of the server: pushes, and the endpoints of ``routers``.
-
-    It uses h11, which limits the size of a request's head.
-    """
+def config(
+    settings: Settings, intake: Intake, feeds: FeedsApi | None = None, websub: WebSub | None = None
+) -> uvicorn.Config:
+    """The configuration of the HTTP server. It uses h11, which limits the size of a request's head."""
+    app = push.create_app(settings, intake)
+    if feeds is not None:
+        feeds_api.install(app, feeds)
+    if websub is not None:
+        app.include_router(websub_callback.router(websub, settings))
     return uvicorn.Config(
-        push.create_app(settings, intake, *routers),
+        app,
         http="h11",
         ws="none",
         lifespan="off",

@@ -16,7 +16,8 @@ backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 child_parser  third-party parsers in child processes, with limits of time and memory
 clock         the current time
-forwarding    the headers with which the gateway forwards a push to ingest
+forwarding    the headers with which the gateway forwards a request to ingest
+subscriptions what the requests and answers of ``/v1/feeds`` hold
 request_body  receiving a request body at a minimum rate
 http_server   uvicorn as ingest and api run it: signals, listening
 problems      errors as problem documents (RFC 9457)

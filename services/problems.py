@@ -16,7 +16,7 @@ def problem(status: int, detail: str, field: str | None = None) -> Problem:
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, field=field)
 
 
-def response(found: Problem, headers: Mapping[str, str] | None = None, **extra: str) -> JSONResponse:
+def response(found: Problem, headers: Mapping[str, str] | None = None, **extra: object) -> JSONResponse:
     """The answer that reports a problem. ``extra`` are members in addition to the standard ones."""
     body = found.model_dump(exclude_none=True) | extra
     return JSONResponse(body, found.status, headers=headers, media_type=MEDIA_TYPE)

@@ -6,15 +6,19 @@ webhooks, of a host with feeds): names that one owner chose to be slow do not ma
 """
 
 import asyncio
+import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from services.addresses import PrivateAddress, is_public, is_web_port
 from services.blocking import run_in_thread
 
 _MAX_THREADS: Final = 64
@@ -102,3 +106,33 @@ def _look_up(host: str, port: int, family: int) -> list[ResolveResult]:
         )
         for kind, _, protocol, _, address in found
     ]
+
+
+async def check_public(url: str, resolver: ThreadedResolver, *, seconds: float = 3.0) -> None:
+    """Return when an http or https URL may lead to a public web server. Raises ``PrivateAddress``.
+
+    A name may later resolve to other addresses: connections are checked again (``addresses.public_socket``). A name
+    that cannot be resolved within ``seconds`` is accepted.
+    """
+    host, port = check_literal(url)
+    try:
+        async with asyncio.timeout(seconds):
+            addresses = [one["host"] for one in await resolver.resolve(host, port)]
+    except OSError:  # TimeoutError is a subclass
+        return
+    if addresses and not any(map(is_public, addresses)):
+        raise PrivateAddress(errno.EACCES, f"{host} is not a public address")
+
+
+def check_literal(url: str) -> tuple[str, int]:
+    """Host and port of an http or https URL. Raises ``PrivateAddress`` where they say that it is not public."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if not is_web_port(port):
+        raise PrivateAddress(errno.EACCES, f"port {port} is not one of a web server: 80, 443, or one from 1024")
+    with contextlib.suppress(ValueError):
+        if not is_public(host):
+            raise PrivateAddress(errno.EACCES, f"{host} is not a public address")
+    if host == "localhost" or host.endswith(".localhost"):
+        raise PrivateAddress(errno.EACCES, f"{host} is not a public address")
+    return host, port

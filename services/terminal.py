@@ -26,6 +26,7 @@ def escaped(text: str, *, lines: bool = False) -> str:
     return (_ANY_BUT_LINES if lines else _ANY).sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def as_json(value: object) -> str:
-    r"""JSON in Unicode on one line, with control characters and direction marks as ``\uXXXX``."""
-    return _ANY.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+def as_json(value: object, *, indent: int | None = None) -> str:
+    r"""JSON in Unicode, on one line or indented, with control characters and direction marks as ``\uXXXX``."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return (_ANY if indent is None else _ANY_BUT_LINES).sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -34,7 +34,7 @@ from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage
 from enrich.topics import classifier
 from services import arabic, normalization
-from services.documents import feed_document, html_fragment, html_text, page_extraction
+from services.documents import feed_fields, html_fragment, html_text, page_extraction
 from services.events import RawArticle
 from tests.shapes import UNITS, Shape, shapes
 
@@ -106,9 +106,8 @@ STAGES: dict[str, Work] = {
     "normalize_unicode": arabic.normalize_unicode,
     "compose": normalization.compose,
     "arabic": normalization.arabic,
-    "feed_fields": lambda text: feed_document._fields(
-        {"title": text, "title_detail": {"type": "text/html"}, "id": text}
-    ),
+    "feed_title": feed_fields.read_title,
+    "feed_authors": lambda text: feed_fields.read_authors([text]),
     "annotate": annotate,
 }
 

@@ -156,7 +156,7 @@ def install(app: FastAPI, origins: Origins, addresses: Addresses) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=sorted(origins.listed),
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_RESPONSE_HEADERS,
             max_age=_PREFLIGHT_SECONDS,

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -13,13 +12,12 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from api.access.auth import Key, Writer, owner_of
+from api.access.auth import Writer
 from api.access.limits import Allowances, TooMany
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError, documented
-from services.addresses import client_network
+from api.routes.forwarding import headers_for
 from services.events import ArticleIn, PushResult
-from services.forwarding import CLIENT_HEADER, SOURCES_HEADER
 
 router = APIRouter(tags=["push"])
 
@@ -118,7 +116,7 @@ async def push(request: Request, key: Writer) -> Response:
             allowances.of(key).post()
         except TooMany as refused:
             raise refused.as_problem() from None
-        answer = await _forward(gateway, request, _about(request, key))
+        answer = await _forward(gateway, request, headers_for(gateway, request, key))
         status = answer.status_code
         return answer
     except ProblemError as problem:
@@ -126,13 +124,6 @@ async def push(request: Request, key: Writer) -> Response:
         raise
     finally:
         gateway.metrics.pushes.labels(str(status)).inc()
-
-
-def _about(request: Request, key: Key | None) -> dict[str, str]:
-    """On whose behalf the push is forwarded: the key or the address, and the sources that the key is bound to."""
-    client = owner_of(key) or client_network(request.client.host if request.client else "")
-    bound = {} if key is None or key.sources is None else {SOURCES_HEADER: "|".join(map(quote, sorted(key.sources)))}
-    return {CLIENT_HEADER: client, **bound}
 
 
 async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) -> Response:
@@ -146,8 +137,6 @@ async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) ->
     headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
     headers.setdefault("content-type", "application/octet-stream")
     headers |= about
-    if gateway.settings.ingest_token:
-        headers["authorization"] = f"Bearer {gateway.settings.ingest_token}"
     body = ForwardedBody(request, limit)
     url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
     try:

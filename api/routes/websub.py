@@ -13,9 +13,8 @@ from yarl import URL
 
 from api.gateway import Gateway
 from api.problems import RETRY_AFTER, ProblemError
+from api.routes.forwarding import headers_for
 from api.routes.push import ForwardedBody
-from services.addresses import client_network
-from services.forwarding import CLIENT_HEADER
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,9 +39,7 @@ async def forward(callback: str, request: Request) -> Response:
     if len(request.url.query) > _MAX_QUERY:
         raise ProblemError(414, "the query is too long")
     headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
-    headers[CLIENT_HEADER] = client_network(request.client.host if request.client else "")
-    if settings.ingest_token:
-        headers["authorization"] = f"Bearer {settings.ingest_token}"
+    headers |= headers_for(gateway, request, None)
     body = ForwardedBody(request, settings.max_feed_bytes)
     data = body.chunks() if request.method == "POST" else None
     # As the hub has sent it.

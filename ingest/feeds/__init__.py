@@ -7,6 +7,12 @@ fetch              one conditional HTTP request for a feed
 writer             a feed document → articles on Kafka: parse, identify, write, remember
 candidates         the entries of a document, converted to articles and checked
 identity           which article an entry is, and what was seen before
+api                ``/v1/feeds``: add, list, change, remove, check and poll feeds
+discovery          the feeds of a site
+check              what an address or a file has, entry by entry
+opml               importing and exporting lists of feeds
+shown              what ``khabar feeds`` prints
+gateway            requests of ``khabar feeds`` to the gateway
 subscriptions_file the file of feeds, which is followed as it changes
 websub             subscriptions at the hubs of feeds, and what the hubs deliver
 websub_callback    the endpoints that hubs call

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from redis import RedisError
@@ -120,7 +120,7 @@ class SubscriptionsFile:
         log.info("feeds_file_read", file=str(self._path), feeds=len(wanted), added=added, removed=len(removed))
 
 
-def _named(options: FeedOptions) -> dict[str, object]:
+def _named(options: FeedOptions) -> dict[str, Any]:
     """The options that a file can give, as far as it does: all others are what a user has chosen since."""
     given = {name: getattr(options, name) for name in ("user", "password", "language", "interval", "full_text")}
     return {name: value for name, value in given.items() if value}

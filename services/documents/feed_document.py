@@ -1,88 +1,86 @@
-"""Feed documents → entries, by feedparser.
+"""A feed document → its content: RSS 0.9x to 2.0, RDF, Atom, JSON Feed, news sitemaps.
 
-Its time grows with the square of some documents, so it runs in a child process (``services.child_parser``), which
-imports this module and nothing else of Khabar.
+Foreign documents may make it slow or large, so it runs in the child process of ``feed_parser``.
 """
 
-import calendar
-import html
-import io
 import json
 import re
-import time
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 
-import feedparser
+from services.documents import encodings, feed_json, feed_sitemap, feed_xml
+from services.documents.feed import FeedContent, NotAFeed
+from services.documents.feed_entries import read_feed
 
-# A longer title is cut: no feed has one.
-MAX_TITLE = 2_000
-_TAG = re.compile(r"<[^<>]*>")
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)(?=[\s>])", re.IGNORECASE)
+_ELEMENT = re.compile(r"<([A-Za-z][\w.:-]{0,40})")
 
 
 def read(request: bytes) -> bytes:
     """Parse a document: both sides are lines of JSON in UTF-8.
 
-    The request is an object with ``content_type``, ``url`` and ``max_entries``, and on the following lines the
-    document. The result is an object with ``error`` (why the document is no feed, or null) and ``language``, and on
-    each following line an entry: an object with its ``fields``, those of ``ArticleIn`` unchecked, and the ``entry`` as
-    feedparser has it.
+    The request is an object with ``content_type``, ``url``, ``links``, ``max_entries`` and ``now``, and on the
+    following lines the document. The result is an object with ``error`` (why the document is no feed, or null) and
+    ``feed``, the fields of ``FeedContent`` but its entries, and on each following line the fields of a ``FeedEntry``.
     """
-    head, _, document = request.partition(b"\n")
+    head, _, data = request.partition(b"\n")
     options = json.loads(head)
-    headers = {"content-type": options["content_type"], "content-location": options["url"]}
     try:
-        # A stream, because feedparser would take a string for a URL or a file name.
-        parsed = feedparser.parse(io.BytesIO(document), response_headers=headers)
-    except Exception as error:  # its tolerant parser can raise any kind of error
-        return _lines({"error": repr(error)[:300]})
-    if not parsed.entries and (not parsed.get("version") or parsed.get("bozo")):
-        return _lines({"error": str(parsed.get("bozo_exception", "neither RSS nor Atom"))[:300]})
-    entries = [
-        {**_fields(entry), "language": parsed.feed.get("language")}
-        for entry in parsed.entries[: options["max_entries"]]
-    ]
-    return _lines(
-        {
-            "error": None,
-            "feed": {
-                "format": parsed.version,
-                "language": parsed.feed.get("language"),
-                "over_limit": len(parsed.entries) - len(entries),
-            },
-        },
-        *entries,
-    )
+        content = parse(
+            data,
+            content_type=options["content_type"],
+            url=options["url"],
+            links=options["links"],
+            max_entries=options["max_entries"],
+            now=datetime.fromisoformat(options["now"]),
+        )
+    except NotAFeed as error:
+        return _lines({"error": str(error)})
+    entries = content.entries
+    return _lines({"error": None, "feed": asdict(FeedContent(**{**vars(content), "entries": []}))}, *map(vars, entries))
 
 
-def _fields(entry: Any) -> dict[str, Any]:
-    bodies = [part.get("value") for part in entry.get("content", ()) if part.get("value")]
-    title = entry.get("title")
-    if title:
-        title = title[:MAX_TITLE]
-        if "html" in (entry.get("title_detail") or {}).get("type", ""):
-            title = html.unescape(_TAG.sub("", title))
-    return {
-        "title": title,
-        "url": entry.get("link"),
-        "guid": entry.get("id"),
-        "html": bodies[0] if bodies else entry.get("summary"),
-        "published_at": _published(entry.get("published_parsed") or entry.get("updated_parsed")),
-        "authors": [name for name in (author.get("name") for author in entry.get("authors", ())) if name],
-    }
+def parse(  # noqa: PLR0913
+    data: bytes, *, content_type: str, url: str, links: Sequence[str], max_entries: int, now: datetime
+) -> FeedContent:
+    """The content of a document. Raises ``NotAFeed``."""
+    if not data.strip(b" \t\r\n\0\xef\xbb\xbf"):
+        raise NotAFeed("the document is empty")
+    text, encoding, problems = encodings.decode(data, encodings.labels(data, content_type))
+    start = text.lstrip("\ufeff \t\r\n\0")
+    content = None
+    if start.startswith(("{", "[")):
+        content = feed_json.read_json(start, url, max_entries, now)
+    else:
+        page = _HTML.search(text[:5_000])
+        root, broken = feed_xml.parse_xml(text)
+        feed_begins = re.search(
+            r"<(?:\w+:)?(?:rss|feed|rdf|urlset|sitemapindex|channel)\b", text[:5_000], re.IGNORECASE
+        )
+        if root is None or (page and not (feed_begins and feed_begins.start() < page.start())):
+            raise NotAFeed(_what_it_is(text, page is not None))
+        problems += broken
+        name = feed_xml.local_name(root.tag)
+        if name in {"urlset", "sitemapindex"}:
+            content = feed_sitemap.read_sitemap(root, max_entries, now)
+        elif name == "opml":
+            raise NotAFeed("an OPML list of feeds, not a feed: import it")
+        else:
+            content = read_feed(root, url=url, links=links, max_entries=max_entries, now=now)
+    return FeedContent(**{**vars(content), "encoding": encoding, "problems": [*problems, *content.problems]})
 
 
-def _published(parsed: time.struct_time | None) -> str | None:
-    """feedparser's time, which is in UTC; None when it is missing or out of range."""
-    if parsed is None:
-        return None
-    try:
-        return datetime.fromtimestamp(calendar.timegm(parsed), UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        return None
+def _what_it_is(text: str, page: bool) -> str:
+    if page:
+        return "an HTML page, not a feed"
+    if found := _ELEMENT.search(text[:10_000]):
+        return f"XML or HTML with <{found[1]}>, but neither RSS, Atom nor a news sitemap"
+    beginning = " ".join(text[:2_000].split())[:60]
+    return f"neither XML nor JSON: it begins with {beginning!r}"
 
 
 def _lines(*values: object) -> bytes:
     # A line for each entry, so that the parent never decodes all of them in one step.
-    lines = "\n".join(json.dumps(value, ensure_ascii=False, default=str) for value in values)
+    lines = "\n".join(json.dumps(value, ensure_ascii=False) for value in values)
     return lines.encode("utf-8", "surrogatepass")

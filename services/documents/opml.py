@@ -1,8 +1,8 @@
 """Lists of feeds: OPML and plain text → subscriptions, and subscriptions → OPML.
 
 The reader takes what feed readers write and what people edit by hand: nested folders, any case of ``xmlUrl``, entities
-of HTML, stray ``&`` and ``<``, missing end tags. So it reads the document as HTML, which has no entities of a document's
-own and no external ones. (``listparser`` does the same, but it garbles Arabic names and drops the settings of a feed.)
+of HTML, stray ``&`` and ``<``, missing end tags. So it reads the document as HTML, which knows no entities that the
+document defines. (``listparser`` does the same, but it garbles Arabic names and drops the settings of a feed.)
 ``read`` runs in a child process (``services.child_parser``).
 """
 
@@ -17,6 +17,8 @@ from lxml import etree
 # An outline's attributes of Khabar, for settings that OPML has no attributes for.
 NAMESPACE: Final = "urn:khabar:opml"
 _PREFIX: Final = "khabar:"
+# Further ones are refused: no list that people use has so many.
+MAX_OUTLINES: Final = 20_000
 _MAX_NAME: Final = 500
 _MAX_LINE: Final = 10_000
 _OPML = re.compile(r"<\s*(?:opml|outline|body)\b", re.IGNORECASE)
@@ -84,6 +86,8 @@ def subscriptions(text: str) -> list[Outline]:
     outlines = [Outline(f"line {number}", line) for number, line in lines if line]
     if not outlines:
         raise NoList("the list has no feeds")
+    if len(outlines) > MAX_OUTLINES:
+        raise NoList(f"the list has more than {MAX_OUTLINES} feeds")
     return outlines
 
 
@@ -109,7 +113,8 @@ def write(outlines: list[Outline], *, title: str, created: str) -> bytes:
         }
         ET.SubElement(body, "outline", {key: _UNWRITABLE.sub("", value) for key, value in attributes.items() if value})
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 class _OpmlReader:
@@ -124,6 +129,8 @@ class _OpmlReader:
         if _local(tag) != "outline":
             return
         self._count += 1
+        if len(self.outlines) >= MAX_OUTLINES:
+            raise NoList(f"the list has more than {MAX_OUTLINES} feeds")
         given = {_attribute(name): _clean(value) for name, value in attributes.items()}
         name = (given.get("title") or given.get("text") or "")[:_MAX_NAME] or None
         is_feed = given.get("type", "").lower() in _FEED_TYPES

@@ -421,6 +421,23 @@ class Feeds:
         ids: Any = await self._redis.hkeys(INDEX)
         return sorted(await self._read(ids), key=lambda feed: (feed.state.created, feed.id))
 
+    async def page(
+        self, *, status: FeedStatus | None = None, offset: int = 0, limit: int = 100
+    ) -> tuple[list[Feed], int, dict[FeedStatus, int]]:
+        """Some of the feeds, in the order of their URLs; the number of all that match; the number of all by status."""
+        index: Any = await self._redis.hgetall(INDEX)
+        urls: Any = await self._redis.hgetall(URLS)
+        statuses = {feed_id: cast(FeedStatus, value.partition(":")[0]) for feed_id, value in index.items()}
+        counts = Counter(statuses.values())
+        # A feed that has moved has two URLs.
+        first: dict[str, str] = {}
+        for url, feed_id in urls.items():
+            if status is None or statuses.get(feed_id) == status:
+                first[feed_id] = min(url, first.get(feed_id, url))
+        ordered = sorted(first, key=first.__getitem__)
+        found = await self._read(ordered[offset : offset + limit])
+        return found, len(ordered), {status: counts[status] for status in STATUSES}
+
     async def poll_now(self, feed_id: str) -> bool:
         """Make a feed due at once, also one that has ended. Returns False when it is paused or there is none."""
         return bool(await self._poll_now(keys=[INDEX], args=[feed_id]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,26 +10,34 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 import uvicorn
-from fastapi import APIRouter
 
 from ingest import service
+from ingest.feeds.api import FeedsApi
+from ingest.feeds.websub import WebSub
 from ingest.producer import Intake
 from services import kafka as kafka_clients
 from services import kafka_topics
 from services.embedded.process import free_port
 from services.events import RawArticle
 from services.settings import Settings
+from services.store import Store
 from tests.harness import eventually
+from tests.ingest.polling import Polling, Site, polling_with, serving_site
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    settings: Settings, intake: Intake, *routers: APIRouter, port: int | None = None
+    settings: Settings,
+    intake: Intake,
+    feeds: FeedsApi | None = None,
+    websub: WebSub | None = None,
+    *,
+    port: int | None = None,
 ) -> AsyncIterator[str]:
-    """Run the push server with ``intake`` on this port, or a free one; yields its URL."""
-    config = service.config(settings, intake, *routers)
+    """Run the HTTP server with ``intake`` on this port, or a free one; yields its URL."""
+    config = service.config(settings, intake, feeds, websub)
     config.host, config.port = "127.0.0.1", port or free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
@@ -90,6 +99,26 @@ async def post(url: str) -> AsyncIterator[Post]:
     """Posts to that push server."""
     async with posting(url) as function:
         yield function
+
+
+@pytest.fixture(scope="session")
+async def site() -> AsyncIterator[Site]:
+    """A running web site."""
+    async with serving_site() as made:
+        yield made
+
+
+@pytest.fixture
+async def polling(settings: Settings, store: Store, intake: Intake) -> AsyncIterator[Polling]:
+    """A process that polls feeds, with an empty store."""
+    async with polling_with(settings, store, intake) as made:
+        yield made
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses."""
+    return uuid.uuid4().hex
 
 
 async def on_kafka(bootstrap: str, topic: str, partitions: int) -> list:

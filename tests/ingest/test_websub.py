@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ingest.feeds import websub_callback
+from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.websub import DELIVERIES, SUBSCRIPTIONS, Subscription, WebSub
 from ingest.feeds.writer import FeedWriter
@@ -172,7 +172,7 @@ async def subscriber_of(valkey: Valkey, intake: Intake, *, allow_private: bool =
         port = free_port()
         settings = Settings(redis=valkey.url, max_feed_bytes=20_000, public_url=f"http://127.0.0.1:{port}/")
         websub = WebSub(settings, feeds, writer, client)
-        async with serving(settings, intake, websub_callback.router(websub, settings), port=port):
+        async with serving(settings, intake, FeedsApi(settings, feeds, client, websub), websub, port=port):
             poller = Poller(settings, feeds, intake, writer, websub=websub)
             yield Subscriber(feeds, poller, websub, client, settings)
             await websub.close()
@@ -366,9 +366,9 @@ async def test_the_subscription_of_a_removed_feed_ends(
     """The hub is asked to end it, gets the confirmation, and a 410 for what it still delivers."""
     hub.publish(name)
     feed_id, request = await subscriber.subscribed(hub, name)
-    feed = await subscriber.feed(feed_id)
-    await subscriber.feeds.remove(feed_id)
-    subscriber.websub.end(feed)
+    async with aiohttp.ClientSession() as http:
+        answer = await http.delete(f"{subscriber.settings.public_url}v1/feeds/{feed_id}")
+        assert answer.status == 204
     ended = (await eventually(lambda: hub.requests(name)[1:]))[0]
     assert ended["hub.mode"] == "unsubscribe"
     assert ended["hub.callback"] == request["hub.callback"]
