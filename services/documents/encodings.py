@@ -156,7 +156,7 @@ def _wide(data: bytes, names: Sequence[str]) -> str | None:
         for encoding, high in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[::2])):
             other = sample[::2] if encoding == "utf-16-le" else sample[1::2]
             few = sum(high.count(block) for block in (0, 3, 4, 5, 6, 0x20))
-            if few > 0.8 * len(high) and high.count(0) > 4 * other.count(0):
+            if max(few - 0.7 * len(high), high.count(0)) > 0.1 * len(high) and high.count(0) > 4 * other.count(0):
                 return encoding
     for name in names:
         if name in {"utf-16", "utf-16-le", "utf-16-be"}:

@@ -16,6 +16,8 @@ MAX_HTML: Final = 2_000_000
 MAX_TEXT: Final = 1_000_000
 # A shorter body beside a link is a teaser.
 TEASER: Final = 250
+# Words of a text that are looked for in another.
+_COMPARED: Final = 60
 # A shorter text that differs from the body is no lead, but a label.
 LEAD: Final = 40
 
@@ -30,13 +32,17 @@ RANKS: Final[dict[str, Rank]] = {
     **dict.fromkeys(("itunes:summary", "itunes:subtitle", "googleplay:description"), 1),
     **dict.fromkeys(("media:description", "media:text"), 2),
 }
+# Of texts of about one length, these are meant as the article.
+_CONTENTS: Final = frozenset(
+    {"content:encoded", "content", "content_html", "fulltext", "full-text", "yandex:full-text"}
+)
 # Of these, a text that the body does not have is the lead of the article.
 _LEADS: Final = frozenset(
     {"description", "summary", "excerpt:encoded", "dc:description", "dcterms:abstract", "abstract"}
 )
 
 _TAG = re.compile(r"<(?:/?[A-Za-z][A-Za-z0-9:-]{0,30}(?=[\s/>])|!--)")
-_HTML_NAMES: Final = "p|br|div|span|a|b|i|u|em|strong|img|ul|ol|li|h[1-6]|table|tr|td|th|blockquote|figure|iframe|font|center|small|su[bp]"
+_HTML_NAMES: Final = "p|br|div|span|a|b|i|u|em|strong|img|ul|ol|li|h[1-6]|table|tr|t[dh]|blockquote|figure|iframe|font"
 # Markup that was escaped once more than it should be.
 _ESCAPED_TAG = re.compile(
     rf"&lt;/?(?:{_HTML_NAMES})(?:\s[^<>&]{{0,300}}(?:&quot;[^<>]{{0,300}}?)?)?/?&gt;", re.IGNORECASE
@@ -97,6 +103,7 @@ _MORE = re.compile(
 )
 _CUT = re.compile(r"(?:…|\.{3}|\[\s?(?:…|\.{2,4})\s?\])[\s\"'»”)\]]{0,4}$")
 # WordPress ends its excerpts with this sentence.
+_APPENDED: Final = 700
 _APPEARED = re.compile(
     r"\b(?:The post|ظهرت المقالة|ظهر الموضوع|L’article|L'article|Der Beitrag|Сообщение)\b.{0,600}$", re.DOTALL
 )
@@ -115,11 +122,6 @@ class Body:
     def visible(self) -> str:
         """What a reader sees of it, on one line."""
         return " ".join((html.unescape(strip_tags(self.value)) if self.is_html else self.value).split())
-
-    @cached_property
-    def words(self) -> list[str]:
-        """Its words, in lower case."""
-        return [word.lower() for word in _WORD.findall(self.visible)]
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,15 @@ def make_body(name: str, value: str, kind: str = "") -> Body | None:
 
 def choose(bodies: Sequence[Body], title: str | None, *, linked: bool) -> Chosen:
     """The body of an entry with these bodies; ``linked``: whether it leads to a page. An empty one has no body."""
-    bodies = [body for body in bodies if body.words and not _only_more(body)]
+    bodies = [body for body in bodies if _WORD.search(body.visible) and not _only_more(body)]
     real = [body for body in bodies if body.rank == 0]
     if not real:
         real = [body for body in bodies if body.rank == min(one.rank for one in bodies)]
     if not real:
         return Chosen(teaser=linked)
-    best = max(real, key=lambda body: len(body.visible))
+    best = max(real, key=lambda body: len(body.visible) + (LEAD if body.name in _CONTENTS else 0))
     if _is_teaser(best, linked=linked):
-        longer = [body for body in bodies if body.rank == 1 and _holds(body.words, best.words)]
+        longer = [body for body in bodies if body.rank == 1 and _holds(body.visible, best.visible)]
         best = max([best, *longer], key=lambda body: len(body.visible))
     problems: list[str] = []
     lead = next((body for body in real if _is_lead(body, best, title)), None)
@@ -209,14 +211,14 @@ def _is_lead(body: Body, best: Body, title: str | None) -> bool:
     """Whether a body is a text that the best one does not have."""
     if body is best or body.name not in _LEADS or len(body.visible) < LEAD:
         return False
-    words = [word.lower() for word in _WORD.findall(_APPEARED.sub("", body.visible))]
-    return bool(words) and not _holds(best.words, words) and not _holds(_WORD.findall((title or "").lower()), words)
+    said = body.visible[:-_APPENDED] + _APPEARED.sub("", body.visible[-_APPENDED:])
+    return not _holds(best.visible, said) and not _holds(title or "", said)
 
 
-def _holds(words: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether most of what others say, three words at a time, is said in the words."""
-    if len(others) < 3:
-        return set(others) <= set(words)
-    threes = set(zip(words, words[1:], words[2:], strict=False))
-    wanted = list(zip(others, others[1:], others[2:], strict=False))
-    return sum(three in threes for three in wanted) >= 0.6 * len(wanted)
+def _holds(text: str, other: str) -> bool:
+    """Whether a text has most of what the other says, three words at a time."""
+    words = other.rstrip(" .…[]").split()[:_COMPARED]
+    if len(words) < 3:
+        return " ".join(words) in text
+    threes = [f"{one} {two} {three}" for one, two, three in zip(words, words[1:], words[2:], strict=False)]
+    return sum(three in text for three in threes) >= 0.6 * len(threes)

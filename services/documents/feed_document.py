@@ -46,7 +46,7 @@ def parse(  # noqa: PLR0913
 ) -> FeedContent:
     """The content of a document. Raises ``NotAFeed``."""
     if not data.strip(b" \t\r\n\0\xef\xbb\xbf"):
-        raise NotAFeed("the document is empty")
+        raise NotAFeed("not a feed: the document is empty")
     text, encoding, problems = encodings.decode(data, encodings.labels(data, content_type))
     start = text.lstrip("\ufeff \t\r\n\0")
     content = None
@@ -65,19 +65,19 @@ def parse(  # noqa: PLR0913
         if name in {"urlset", "sitemapindex"}:
             content = feed_sitemap.read_sitemap(root, max_entries, now)
         elif name == "opml":
-            raise NotAFeed("an OPML list of feeds, not a feed: import it")
+            raise NotAFeed("not a feed, but a list of feeds (OPML), which can be imported")
         else:
-            content = read_feed(root, url=url, links=links, max_entries=max_entries, now=now)
+            content = read_feed(root, url=url, links=links, based="xml:base" in text, max_entries=max_entries, now=now)
     return FeedContent(**{**vars(content), "encoding": encoding, "problems": [*problems, *content.problems]})
 
 
 def _what_it_is(text: str, page: bool) -> str:
     if page:
-        return "an HTML page, not a feed"
+        return "not a feed, but an HTML page"
     if found := _ELEMENT.search(text[:10_000]):
-        return f"XML or HTML with <{found[1]}>, but neither RSS, Atom nor a news sitemap"
+        return f"not a feed: it begins with <{found[1]}>, and has neither RSS, Atom nor a news sitemap"
     beginning = " ".join(text[:2_000].split())[:60]
-    return f"neither XML nor JSON: it begins with {beginning!r}"
+    return f"not a feed: neither XML nor JSON; it begins with {beginning!r}"
 
 
 def _lines(*values: object) -> bytes:

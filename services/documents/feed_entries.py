@@ -124,16 +124,19 @@ def _text(element: etree._Element) -> str:
     return inner_markup(element) if len(element) else (element.text or "")
 
 
-def read_feed(root: etree._Element, *, url: str, links: Sequence[str], max_entries: int, now: datetime) -> FeedContent:
-    """The content of an RSS, RDF or Atom document. ``links``: HTTP Link headers. Raises ``NotAFeed``."""
+def read_feed(  # noqa: PLR0913
+    root: etree._Element, *, url: str, links: Sequence[str], based: bool, max_entries: int, now: datetime
+) -> FeedContent:
+    """The content of an RSS, RDF or Atom document. ``links``: HTTP Link headers. ``based``: whether the document has
+    xml:base. Raises ``NotAFeed``.
+    """
     kind = _format(root)
     channel_element = root if kind.startswith("Atom") or local_name(root.tag) == "channel" else _channel(root)
     channel = _Fields.of(channel_element)
     # ``iter`` also finds items outside of the channel, and those that broken markup put into others.
     elements = [one for one in root.iter(etree.Element) if _name(one.tag) in {"item", "entry"} and one is not root]
     if not elements and "title" not in channel.children and "link" not in channel.children and len(root) < 1:
-        raise NotAFeed(f"{kind} without a channel or entries")
-    based = any(f"{_XML}base" in one.attrib for one in root.iter(etree.Element)) if _has_base(root) else False
+        raise NotAFeed(f"not a feed: {kind} without a channel and without entries")
     outer = _bases(channel_element, based)
     relations = list(_relations(channel.children.get("link", ())))
     site = _site(channel, relations, [*outer, url] if url else outer)
@@ -179,11 +182,6 @@ def _format(root: etree._Element) -> str:
 
 def _channel(root: etree._Element) -> etree._Element:
     return next((one for one in root if isinstance(one.tag, str) and local_name(one.tag) == "channel"), root)
-
-
-def _has_base(root: etree._Element) -> bool:
-    # Most feeds have none, and looking for one this way takes no time.
-    return bool(root.xpath("boolean(//@xml:base)"))
 
 
 def _bases(element: etree._Element, based: bool) -> list[str]:

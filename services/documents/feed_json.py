@@ -17,9 +17,9 @@ def read_json(text: str, url: str, max_entries: int, now: datetime) -> FeedConte
         # Numbers are kept as written: ids may be long ones.
         feed = json.loads(text, strict=False, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
-        raise NotAFeed(f"neither XML nor valid JSON: {error}") from None
+        raise NotAFeed(f"not a feed: no valid JSON: {error}") from None
     if not isinstance(feed, dict) or not isinstance(feed.get("items"), list):
-        raise NotAFeed("JSON, but not a JSON Feed: it has no items")
+        raise NotAFeed("not a feed, but JSON without items")
     version = _text(feed, "version").rstrip("/").rpartition("/")[2]
     bases = [one for one in (_text(feed, "home_page_url"), _text(feed, "feed_url"), url) if one]
     language, problem = feed_fields.read_language(_text(feed, "language"))

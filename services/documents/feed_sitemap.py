@@ -19,11 +19,11 @@ def read_sitemap(root: etree._Element, max_entries: int, now: datetime) -> FeedC
     if local_name(root.tag) == "sitemapindex":
         children = [text for one in root.iter(etree.Element) if local_name(one.tag) == "loc" and (text := _text(one))]
         shown = ", ".join(children[:_SHOWN]) + (", …" if len(children) > _SHOWN else "")
-        raise NotAFeed(f"an index of {len(children)} sitemaps: add the one of the news instead: {shown}")
+        raise NotAFeed(f"not a feed, but an index of {len(children)} sitemaps; take the one of the news: {shown}")
     urls = [one for one in root if isinstance(one.tag, str) and local_name(one.tag) == "url"]
     entries = [_entry(one, now) for one in urls[:max_entries]]
     if not any(entry.title for entry in entries):
-        raise NotAFeed("a sitemap without news: it lists addresses only")
+        raise NotAFeed("not a feed, but a sitemap without news: it has addresses only")
     problems = []
     if len(urls) > max_entries:
         problems.append(f"entries: only the first {max_entries} of {len(urls)} are read")

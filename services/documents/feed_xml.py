@@ -73,7 +73,7 @@ def parse_xml(text: str) -> tuple[etree._Element | None, list[str]]:
     if opening is None:
         return None, []
     before = text[: opening.start()]
-    text = _OUTSIDE_XML.sub("", text[opening.start() :])
+    text = text[opening.start() :]
     if "&#1" in text or "&#01" in text:
         text = _WINDOWS_REFERENCE.sub(_windows_letter, text)
     problem = None
@@ -82,8 +82,11 @@ def parse_xml(text: str) -> tuple[etree._Element | None, list[str]]:
             return etree.fromstring(text.encode(), _STRICT), []
         except etree.XMLSyntaxError as error:
             problem = str(error.msg)
+        except UnicodeEncodeError:
+            problem = "it has halves of characters"
     else:
         problem = "a CDATA section is not closed"
+    text = _OUTSIDE_XML.sub("", text)
     entities = {name: first or second for name, first, second in _PLAIN_ENTITY.findall(before[:100_000])}
     root = etree.fromstring(mend(text, entities).encode(), _TOLERANT)
     return root, [f"the XML is broken and was mended: {problem[:200]}"]
