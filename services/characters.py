@@ -7,20 +7,36 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 _SPACES = re.compile("[\t\n\x0b\x0c\r\x1c-\x1f\x85\u2028\u2029]+")
-# C0 (NUL and ESC among them), DEL and C1; embeddings, overrides and isolates of the writing direction.
+# Colours and cursor movements of a terminal.
+_ESCAPES = re.compile(r"\x1b\[[0-?]*+[ -/]*+[@-~]")
+# C0 (NUL and ESC among them), DEL and C1.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# What separates lines: vertical tab, form feed, the separators of files, groups and records, next line.
+_BREAKS = frozenset("\x0b\x0c\x1c\x1d\x1e\x85")
+# Embeddings, overrides and isolates of the writing direction.
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # What a URL may not hold as it is (RFC 3986): all but unreserved and reserved characters and escapes.
 _UNSAFE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]")
 
 
 def plain(text: str) -> str:
-    """A text of several lines without control characters and direction overrides."""
-    return _DIRECTION.sub("", _CONTROLS.sub("", text))
+    """A text of several lines without control characters and direction overrides, in which no words are joined.
+
+    A control character that separates lines becomes a line break, a C1 character the one that windows-1252 has in its
+    place (quotation marks and dashes, mostly), any other a space.
+    """
+    return _DIRECTION.sub("", _CONTROLS.sub(_printable, _ESCAPES.sub("", text)))
+
+
+def _printable(control: re.Match[str]) -> str:
+    if control[0] in _BREAKS:
+        return "\n"
+    shown = bytes([ord(control[0])]).decode("cp1252", "ignore")
+    return shown if shown.isprintable() and shown else " "
 
 
 def one_line(text: str) -> str:
-    """A name on one line: line breaks and tabs are spaces, control characters and direction overrides are removed."""
+    """A name on one line: as ``plain``, with spaces for line breaks and tabs."""
     return plain(_SPACES.sub(" ", text))
 
 

@@ -154,7 +154,7 @@ class AnnotatedArticle(Record):
     ``published_at`` is what the publisher gave, else the date in the text; ``published_basis`` is which of the two.
     ``boilerplate`` are the parts that do not belong to the news; they are shown but not evaluated. ``sequence`` is the
     raw record's offset on ``articles.raw``: of two records of one article that arrived together, the one with the
-    higher offset is newer. ``fingerprint`` changes exactly when the content does. Near-duplicate search uses
+    higher offset is newer. ``fingerprint`` changes exactly when title or news do. Near-duplicate search uses
     ``signature`` (a MinHash, base64 of bytes), ``sketch`` (lowest hashes, base64 of little-endian 32-bit words) and
     ``shingles`` (the number of different ones in the text). Story grouping uses ``terms``, the content words,
     ``shared``, the features that are the same in every language (both base64 of feature numbers and weights), and,

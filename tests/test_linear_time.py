@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import regex
@@ -124,6 +124,42 @@ LINES = (
     "Путин сказал, что Москва a a. ",
 )
 
+# Markup in which elements are nested, end in the wrong order or not at all: each pair first in turns, then in runs.
+NESTED = (
+    ("<div>x", "</div>"),
+    ("<table><tr><td>x<td>y", "</td></tr></table>"),
+    ("<table><td>x<td>", "</tr>"),
+    ("<table><tr><td>", "<td>x"),
+    ("<ul><li>x", "</ul>"),
+    ("<section>", "<li></li>"),
+    ("<li><div>", "</li>"),
+    ("<dl><dt>x", "<dd>y"),
+    ("<b><p>x", "</b></p>"),
+    ("<span hidden>x", "</span>"),
+    ("<p><template>", "<p>"),
+    ("<ruby>x<rt>y", "</ruby>"),
+    ("<pre>\n", "</pre>"),
+    ("&lt;p&gt;", "&lt;/p&gt;"),
+    ('<a b="', '">'),
+    ("<a b='", '<a b="'),
+    ('<a class="hidden ', 'hidden" '),
+    ("<x ", "= <"),
+    ("<script>", "</scrip"),
+    ("\n \n", "x"),
+)
+
+
+class Runs(NamedTuple):
+    """A text of many openings, then as many closings."""
+
+    opening: str
+    closing: str
+
+    def text(self, length: int) -> str:
+        """The text with (nearly) this many characters."""
+        count = length // (len(self.opening) + len(self.closing))
+        return self.opening * count + self.closing * count
+
 
 @pytest.fixture(autouse=True)
 def _no_collection() -> Iterator[None]:
@@ -139,7 +175,7 @@ def seconds(work: Work, text: str) -> float:
     return time.thread_time() - began
 
 
-def grows(work: Work, shape: Shape, limit: float = SLOW) -> str | None:
+def grows(work: Work, shape: Shape | Runs, limit: float = SLOW) -> str | None:
     """What is measured where the time of some work clearly grows faster than the length of its text; else None."""
     long = shape.text(LONG)
     if seconds(work, long) < limit * LONG:
@@ -163,6 +199,13 @@ def test_stages_take_linear_time(stage: str) -> None:
     """Four times as long a text takes a stage about four times as long, whatever is repeated in it."""
     chosen = [*all_shapes()[:: 1 if NIGHT else 8], *(Shape("", lines) for lines in LINES)]
     found = [worse for shape in chosen if (worse := grows(STAGES[stage], shape))]
+    assert not found, "\n".join(found)
+
+
+def test_html_takes_linear_time() -> None:
+    """The same for markup whose elements are nested deeply or not closed."""
+    texts = [shape for pair in NESTED for shape in (Runs(*pair), Runs(*reversed(pair)), Shape("", "".join(pair)))]
+    found = [worse for shape in texts if (worse := grows(html_fragment.fragment_text, shape))]
     assert not found, "\n".join(found)
 
 

@@ -36,13 +36,14 @@ class Signature:
 
 
 def forms(heading: Passage, news: Passage) -> list[str]:
-    """The words of a signature: those of the text, and of the title too where the text is short."""
-    words = news.words if len(news.words) >= _SHORT_TEXT else [*heading.words, *news.words]
-    return [word.form for word in words]
+    """The words of a signature: those of the text, and of the title too where the text is short and differs from it."""
+    text = [word.form for word in news.words]
+    title = [word.form for word in heading.words] if len(text) < _SHORT_TEXT else []
+    return text if title == text else title + text
 
 
 def content_digest(title: str | None, text: str) -> str:
-    """Hex digest of the content; two revisions with the same digest are the same."""
+    """Hex digest of the content, a title and a text; two revisions with the same digest are the same."""
     digest = hashlib.sha256()
     for part in (title or "", text):
         encoded = part.encode()

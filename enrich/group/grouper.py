@@ -17,6 +17,7 @@ from enrich.group.stories import OpenStory, Stories, story_id
 from enrich.group.story_view import story_event
 from enrich.group.times import MICROSECOND
 from enrich.group.window import PendingArticle, Window
+from services.clock import is_plausible
 from services.events import AnnotatedArticle, Article, Story
 
 # Memory that an article in the window takes, everything included; ``benchmarks.group`` measures it.
@@ -99,6 +100,7 @@ class Grouper:
         Raises ``InvalidArticle``, with the state unchanged, for what annotate would not write. After any other
         exception the state is undefined.
         """
+        annotated = _with_plausible_date(annotated)
         try:
             pending = PendingArticle.of(annotated)
         except Exception as error:  # whatever the parsers raise
@@ -276,3 +278,11 @@ class Grouper:
         story.title_article, story.size = number - step.title_age, step.size
         story.first, story.last = step.first, step.last
         self._restored = (number, story, step.split, merged)
+
+
+def _with_plausible_date(article: AnnotatedArticle) -> AnnotatedArticle:
+    """The article without a date that cannot be true, which older records on ``articles.annotated`` may have."""
+    published = article.published_at
+    if published is None or is_plausible(published, article.received_at):
+        return article
+    return article.model_copy(update={"published_at": None, "published_basis": None})

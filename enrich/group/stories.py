@@ -52,8 +52,8 @@ class OpenStory:
     """A story with articles in the window: their numbers, ascending, and what outlives them.
 
     ``number`` is that of the article that opened the story; it orders stories by age. ``size`` counts every article
-    that ever joined, ``first`` and ``last`` are their earliest and latest publication (µs since 1970).
-    ``title_article`` is the number of the article whose title the story has.
+    that ever joined, ``first`` and ``last`` are their earliest and latest publication (µs since 1970), as ``extend``
+    determines them. ``title_article`` is the number of the article whose title the story has.
     """
 
     id: str
@@ -63,6 +63,17 @@ class OpenStory:
     first: int
     last: int
     title_article: int = 0
+
+    def extend(self, first: int, last: int, window: int) -> None:
+        """Include publications from ``first`` to ``last``.
+
+        Articles that are similar were published within ``window`` µs of each other. A near-duplicate or a revision may
+        have a date further away, such as one with the wrong year: of two times so far apart the later one counts.
+        """
+        if last < self.first - window:
+            return
+        self.first = first if first > self.last + window else min(self.first, first)
+        self.last = max(self.last, last)
 
 
 class Stories:
@@ -121,8 +132,9 @@ class Stories:
         number = self._window.add(article, story.number)
         story.members.append(number)
         published = int(article.row["published"])
-        story.first = min(story.first, published) if story.size else published
-        story.last = max(story.last, published) if story.size else published
+        if not story.size:
+            story.first = story.last = published
+        story.extend(published, published, self._window.length)
         story.size += grows
         self._index.add(index_keys(article.row), number)
         return number
@@ -161,7 +173,7 @@ class Stories:
         """Move all articles of one story to another and close it."""
         self._move(story.members, into)
         into.size += story.size
-        into.first, into.last = min(into.first, story.first), max(into.last, story.last)
+        into.extend(story.first, story.last, self._window.length)
         self._close(story)
 
     def split_candidates(self, story: OpenStory) -> list[int]:
@@ -187,8 +199,10 @@ class Stories:
         for number in moving:
             of.members.remove(number)
         self._move(moving, into)
-        published = self._window.rows["published"][self._window.slots(np.array(moving, np.uint32))]
-        into.first, into.last = int(published.min()), int(published.max())
+        published = np.sort(self._window.rows["published"][self._window.slots(np.array(moving, np.uint32))]).tolist()
+        into.first = into.last = published[-1]
+        for moment in reversed(published):
+            into.extend(moment, moment, self._window.length)
         into.size = len(moving)
         of.size -= len(moving)
 

@@ -7,7 +7,7 @@ languages); the rest is learned: a line that one source repeats in articles whic
 import re
 import tomllib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,12 @@ _LONGEST_LINK = 120
 _MOST_LINKS = 10
 _CAPTION_WORDS = 20
 _BEGINNING = 60
+
+_LONGEST_COUNTER = 48
+_WORDS_BESIDE_COUNTER = 8
+_NUMBER = re.compile(r"\d[\d.,:٫٬]*+(?:[kmк]\b)?")
+_WORDS = re.compile(r"[^\W\d_]+")
+_PART = re.compile(r"[|•·]")
 
 _BULLETS = " \t•·*-–—|>»"
 # One letter for its variants; chained replacements are several times faster than a translation table.
@@ -75,6 +81,8 @@ _AGENCIES = frozenset(_phrases("agencies"))
 _AGENCY_ENDINGS = tuple(sorted(_AGENCIES))
 _BYLINES = _phrases("bylines")
 _STAMPS = _phrases("stamps")
+_COUNTERS = frozenset(_phrases("counters"))
+_COUNTER_UNITS = frozenset(_phrases("counter_units"))
 _BY_WORDS = tuple(f"{word} " for word in _written("by"))
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".bmp", ".mp4")
 
@@ -99,7 +107,17 @@ class _Line(NamedTuple):
     text: str
 
 
-Sketch = frozenset[int]
+Edges = frozenset[int]
+
+
+class Sketch(NamedTuple):
+    """An article as it is recognised again: the edges of its longest lines, and those of its title and first line.
+
+    ``head`` is empty where no title is known.
+    """
+
+    edges: Edges
+    head: Edges
 
 
 @dataclass(slots=True)
@@ -122,45 +140,46 @@ class BoilerplateDetector:
         self._lines = lines
         self._histories: OrderedDict[str, _SourceHistory] = OrderedDict()
 
-    def find(self, source: str | None, text: str) -> list[Span]:
+    def find(self, source: str | None, text: str, title: str | None = None) -> list[Span]:
         """Find the boilerplate of an article and learn from it: ascending spans, neighbouring lines in one.
 
-        Without a source only known phrases are found. If no line with a word would be left, none is marked.
+        Without a source only known phrases are found. If no line with a word would be left, none is marked, unless
+        there is a title, which is then the news: «Read the full article on our site» under a headline.
         """
         lines = _split(text)
         marked = set(_with_known_phrases(lines))
         if source is not None:
-            marked |= self._learn(source, lines)
-        if all(number in marked or not _has_word(line.text) for number, line in enumerate(lines)):
-            return []
-        return _spans(lines, marked)
+            marked |= self._learn(source, lines, title)
+        return _spans(lines, marked, title)
 
-    def learn(self, source: str, text: str) -> None:
+    def learn(self, source: str, text: str, title: str | None = None) -> None:
         """Learn from an older article, as ``find`` does."""
-        self._learn(source, _split(text))
+        self._learn(source, _split(text), title)
 
-    def _learn(self, source: str, lines: list[_Line]) -> set[int]:
+    def _learn(self, source: str, lines: list[_Line], title: str | None) -> set[int]:
         """Add the lines of an article to the history; returns the numbers of those learned as boilerplate so far."""
         history = self._histories.setdefault(source, _SourceHistory())
         self._histories.move_to_end(source)
         while len(self._histories) > self._sources:
             self._histories.popitem(last=False)
         found = set()
-        sketch = _sketch(line.text for line in lines)
-        for number in _outer(len(lines)):
+        outer = _outer(len(lines))
+        sketch = _sketch([line.text for line in lines], title)
+        everywhere = frozenset().union(*(_edges(lines[number].text) for number in outer), sketch.head)
+        for number in outer:
             line = lines[number].text
-            if len(line) <= _LONGEST_LEARNED and self._is_repeated(history, line, sketch):
+            if len(line) <= _LONGEST_LEARNED and self._is_repeated(history, line, sketch, everywhere):
                 found.add(number)
         return found
 
-    def _is_repeated(self, history: _SourceHistory, line: str, sketch: Sketch) -> bool:
+    def _is_repeated(self, history: _SourceHistory, line: str, sketch: Sketch, everywhere: Edges) -> bool:
         key = hash(line)
         if key in history.known:
             history.known.move_to_end(key)
             return True
         articles = history.candidates.pop(key, ())
-        own = _edges(line) if articles else sketch
-        if not any(_related(sketch, article, own) for article in articles):
+        own = _edges(line) if articles else frozenset()
+        if not any(_related(sketch, article, own, everywhere) for article in articles):
             articles = (*articles, sketch)
         if len(articles) >= _LEARNED_AFTER:
             history.known[key] = None
@@ -173,41 +192,81 @@ class BoilerplateDetector:
         return False
 
 
+def known_boilerplate(text: str, title: str | None = None) -> list[Span]:
+    """The boilerplate of an article by known phrases and forms alone: always the same for the same text."""
+    lines = _split(text)
+    return _spans(lines, set(_with_known_phrases(lines)), title)
+
+
+def without(text: str, spans: Iterable[Span]) -> str:
+    """A text without some of its parts (ascending)."""
+    parts = []
+    at = 0
+    for span in spans:
+        parts.append(text[at : span.start])
+        at = span.end
+    return "".join([*parts, text[at:]])
+
+
 def _split(text: str) -> list[_Line]:
-    """The lines of a text that are not blank, without the space around them."""
+    """The lines of a text that are not blank, without the space around them; a counter after a sentence is its own."""
     lines, at = [], 0
     for whole in text.split("\n"):
         bare = whole.strip()
         if bare:
             start = at + whole.index(bare)
-            lines.append(_Line(start, start + len(bare), bare))
+            end = start + len(bare)
+            ended = _last_sentence_end(bare)
+            if ended and _is_counter(_fold(bare[ended:])):
+                tail = bare[ended:].lstrip()
+                lines.append(_Line(start, start + ended, bare[:ended]))
+                lines.append(_Line(end - len(tail), end, tail))
+            else:
+                lines.append(_Line(start, end, bare))
         at += len(whole) + 1
     return lines
 
 
-def _outer(count: int) -> Iterable[int]:
+def _last_sentence_end(line: str) -> int:
+    """Where the last sentence of a line ends, if what follows is as short as a counter; else 0."""
+    beginning = max(0, len(line) - _LONGEST_COUNTER)
+    ended = max(line.rfind(f"{mark} ", beginning) for mark in ".!؟?…»۔")
+    return ended + 1 if ended > 0 else 0
+
+
+def _outer(count: int) -> Sequence[int]:
     """The numbers of the lines to learn from: of very long articles only the first and the last."""
     if count <= _MOST_LINES:
         return range(count)
     return (*range(_MOST_LINES // 2), *range(count - _MOST_LINES // 2, count))
 
 
-def _edges(line: str) -> Sketch:
+def _edges(line: str) -> Edges:
     """Beginning and end of a line: when it is edited, one of the two mostly stays."""
     # The keyed 64-bit hash of str differs between processes, but the history is never sent to another one.
     return frozenset((hash(line[:_EDGE]), ~hash(line[-_EDGE:])))
 
 
-def _sketch(lines: Iterable[str]) -> Sketch:
+def _sketch(lines: Sequence[str], title: str | None) -> Sketch:
     longest = sorted(set(lines), key=lambda line: (-len(line), line))[:_SKETCHED_LINES]
-    return frozenset().union(*map(_edges, longest))
+    head = _edges(title).union(*map(_edges, lines[:1])) if title else frozenset[int]()
+    return Sketch(frozenset[int]().union(*map(_edges, longest)), head)
 
 
-def _related(one: Sketch, other: Sketch, own: Sketch) -> bool:
-    """Whether two articles that share a line are one article (a repost, a correction): they share most of the rest."""
-    one, other = one - own, other - own
-    rest = min(len(one), len(other))
-    shared = len(one & other)
+def _related(one: Sketch, other: Sketch, own: Edges, everywhere: Edges) -> bool:
+    """Whether two articles that share a line are one article: a repost, a correction, the next state of a live blog.
+
+    They share most of the rest. ``own`` are the edges of the line, ``everywhere`` those of all lines of ``one``. An
+    article whose title and first line are not in the other is another one, whatever the two share: a newsletter, a
+    notice in place of the text.
+    """
+    if one.head and other.head and other.head - own and everywhere.isdisjoint(other.head - own):
+        return False
+    mine, theirs = one.edges - own, other.edges - own
+    if len(theirs & everywhere) * 2 > len(theirs):
+        return True
+    rest = min(len(mine), len(theirs))
+    shared = len(mine & theirs)
     # Of an article that is this line and another, one edge of that other is enough.
     return rest == 0 or shared * 2 > rest or (rest <= 2 and shared > 0)
 
@@ -236,6 +295,7 @@ def _with_known_phrases(lines: list[_Line]) -> Iterator[int]:
             folded.startswith(_BEGINNINGS)
             or _is_link(folded)
             or _is_chrome(line.text, folded)
+            or _is_counted(folded)
             or _is_byline(line.text, folded)
             or (line.text[-1] in ")]" and (number + 1) * 2 <= len(lines) and _is_caption(folded))
             # A picture's text repeats the headline above it.
@@ -260,6 +320,26 @@ def _is_chrome(line: str, folded: str) -> bool:
     if folded.startswith(_STAMPS):
         return any(map(str.isdigit, folded)) and _SENTENCE_END.search(folded) is None and len(folded) <= _BEGINNING
     return line[0].isdigit() and _STAMP.fullmatch(line) is not None
+
+
+def _is_counted(folded: str) -> bool:
+    """Whether a line is a counter, or has one beside a name and a date: «بقلم هدى | 12 مشاهدة»."""
+    if _NUMBER.search(folded) is None:
+        return False
+    parts = [part for part in _PART.split(folded) if part.strip()]
+    others = [part for part in parts if not _is_counter(part)]
+    if len(others) == len(parts):
+        return False
+    words = sum(len(_WORDS.findall(part)) for part in others)
+    return words <= _WORDS_BESIDE_COUNTER and not any(map(_SENTENCE_END.search, others))
+
+
+def _is_counter(folded: str) -> bool:
+    """Whether some words only count readers, comments, shares or minutes of reading: «1.2K views», «قراءة 135»."""
+    if len(folded) > _LONGEST_COUNTER or _NUMBER.search(folded) is None:
+        return False
+    words = _WORDS.findall(_NUMBER.sub(" ", folded))
+    return not _COUNTERS.isdisjoint(words) and all(word in _COUNTERS or word in _COUNTER_UNITS for word in words)
 
 
 def _is_byline(line: str, folded: str) -> bool:
@@ -293,7 +373,12 @@ def _links(lines: list[_Line], first: int) -> Iterator[int]:
     yield from links[:_MOST_LINKS]
 
 
-def _spans(lines: list[_Line], marked: set[int]) -> list[Span]:
+def _spans(lines: list[_Line], marked: set[int], title: str | None) -> list[Span]:
+    """The marked lines, neighbours in one span; without a title none where no line with a word would be left."""
+    if not (title and _has_word(title)) and all(
+        number in marked or not _has_word(line.text) for number, line in enumerate(lines)
+    ):
+        return []
     spans: list[Span] = []
     last = -2
     for number in sorted(marked):

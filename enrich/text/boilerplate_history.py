@@ -21,7 +21,7 @@ async def load_history(bootstrap: kafka.Bootstrap) -> BoilerplateDetector:
             try:
                 article = AnnotatedArticle.model_validate_json(record.value or b"")
                 if article.source:
-                    detector.learn(article.source, article.text)
+                    detector.learn(article.source, article.text, article.title)
             except ValueError as error:  # not written by annotate
                 log.warning("invalid_record", topic="articles.annotated", offset=record.offset, cause=repr(error)[:300])
     return detector

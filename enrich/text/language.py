@@ -115,6 +115,35 @@ _ADDRESS = regex.compile(r"[\d/@_]")
 _WORD = regex.compile(r"[\p{L}\p{M}]++")
 
 
+# Languages of the Arabic script that the classifier does not know, by letters that no other language of the script has
+# (Saraiki has no ISO 639-1 code); part of the words that must have one.
+_OWN_LETTERS = {
+    "sd": regex.compile("[ٻڀٺٽٿڃڄڇڌڊڍڏڙڦڱڳڻ۽۾]"),
+    "ks": regex.compile("[ؠٲٳۄ\u0656\u0657\u065a\u065b\u065f]"),
+    "ms": regex.compile("[ڠڬڽۏݢ]"),
+    UNDETERMINED: regex.compile("[ݙݨ]"),
+}
+_OWN_SHARE = 0.15
+# Punjabi in Arabic script has the letters of Urdu, and other small words.
+_PUNJABI = _words("وچ وچوں نوں دا دیاں تے اے ایہ اوہ نیں ایس اوس ہن کیہ ایہناں اوہناں")
+_URDU = _words("میں کا کے کی کو سے ہے ہیں تھا تھے تھی اور یہ وہ نہیں گا گی پر بھی")
+# The Azerbaijani of Iran has the letters of Persian, but other small words, endings and vowels. Turkic in Arabic script
+# is Uzbek only where it has letters of its own.
+_AZERI = regex.compile(
+    r"(?<!\p{L})(?:بیر|بو|ایله|اوچون|ائله|اولان|اولدو|چوخ|داها|سونرا|یئنی|نئجه|کیمی|ائتدی|ائدیب|دئدی|دئییر|یوخ)(?!\p{L})"
+    r"|(?:لر|لار)(?:ی|ین|ده|دا|دن|دان|ه|ا)?(?!\p{L})|\p{L}(?:دیر|دیلر|دیلار|نین|یندا|یندن)(?!\p{L})|[گسک]ؤ|یئ|دئ"
+)
+_AZERI_SHARE = 0.3
+_PERSIAN = _words("از که را در با است شد شده می این آن برای های تا بر هم")
+_UZBEK_LETTERS = regex.compile("[ېۉ]")
+# The Arabic of a Persian keyboard has two letters of Persian, but the article and the endings of Arabic.
+_PERSIAN_KEYS, _ARABIC_KEYS = regex.compile("[یک]"), regex.compile("[يك]")
+_ARABIC_WORDS = regex.compile(r"(?<!\p{L})و?ال\p{L}{3,20}+|\p{L}{0,20}[ةأإى]\p{L}{0,20}+")
+_NOT_ARABIC = regex.compile("[ٹڈڑےںہەېۆێۇ]")
+_TRAITS_SHARE = 0.25
+_AS_ARABIC = str.maketrans("یک", "يك")
+
+
 def detect(text: str, hint: str | None = None) -> tuple[str, float]:
     """Language and score of a text; ``hint`` (the publisher's claim) is used only where the text is not conclusive.
 
@@ -126,7 +155,14 @@ def detect(text: str, hint: str | None = None) -> tuple[str, float]:
     script, share = _script(text[:_COUNTED])
     if script is None:
         return UNDETERMINED, 0.0
+    if script == "Arabic":
+        code = _by_letters(text[:_COUNTED])
+        if code is not None:
+            return code, 0.0 if code == UNDETERMINED else round(share, 4)
+        text = _from_arabic_keyboard(text)
     odds = _odds(text, script, foreign=share < 1)
+    if script == "Arabic":
+        odds = _among_relatives(odds, text[:_COUNTED])
     code = max(odds, key=lambda one: odds[one], default=UNDETERMINED)
     if code != UNDETERMINED and odds[code] >= _SURE and not _is_name(text, script):
         return code, round(odds[code] * share, 4)
@@ -170,6 +206,45 @@ def _odds(text: str, script: str, foreign: bool) -> dict[str, float]:
         if max(odds.values(), default=0) >= _CLEAR or len(text) <= size * _PIECES:
             break
     return odds
+
+
+def _by_letters(text: str) -> str | None:
+    """The language of a text in Arabic script whose words often have letters that only this language has, or None."""
+    words = text.count(" ") + 1
+    counts = {code: len(letters.findall(text)) for code, letters in _OWN_LETTERS.items()}
+    most = max(counts, key=lambda code: counts[code])
+    return most if counts[most] >= words * _OWN_SHARE else None
+
+
+def _from_arabic_keyboard(text: str) -> str:
+    """The text; one in Arabic that was typed on a Persian keyboard in the letters of Arabic."""
+    sample = text[:_COUNTED]
+    if len(_PERSIAN_KEYS.findall(sample)) <= len(_ARABIC_KEYS.findall(sample)) or _NOT_ARABIC.search(sample):
+        return text
+    words = _ARABIC_WORDS.findall(sample)
+    is_arabic = len(set(words)) > 1 and len(words) >= (sample.count(" ") + 1) * _TRAITS_SHARE
+    return text.translate(_AS_ARABIC) if is_arabic else text
+
+
+def _among_relatives(odds: dict[str, float], text: str) -> dict[str, float]:
+    """The odds with the names of languages that the classifier takes for a relative."""
+    renamed = {}
+    words = _WORD.findall(text)
+    if "ur" in odds and _count(words, _PUNJABI) > max(1, _count(words, _URDU)):
+        renamed["ur"] = "pa"
+    if "uz" in odds and not _UZBEK_LETTERS.search(text):
+        renamed["uz"] = "az"
+    if "fa" in odds and len(_AZERI.findall(text)) >= max(2, len(words) * _AZERI_SHARE, 1 + _count(words, _PERSIAN)):
+        renamed["fa"] = "az"
+    joined: dict[str, float] = {}
+    for code, probability in odds.items():
+        name = renamed.get(code, code)
+        joined[name] = joined.get(name, 0.0) + probability
+    return joined
+
+
+def _count(words: list[str], of: frozenset[str]) -> int:
+    return sum(word in of for word in words)
 
 
 def _sample(text: str, size: int) -> str:
@@ -237,7 +312,8 @@ def _other_scripts() -> dict[str, frozenset[str]]:
 @functools.cache
 def _codes(script: str) -> frozenset[str]:
     """The codes that a hint may name for a text in a script."""
-    return frozenset(_label(label)[0] for label in _labels(script)) - {UNDETERMINED}
+    further = {"az", "pa", *_OWN_LETTERS} if script == "Arabic" else set()
+    return frozenset(_label(label)[0] for label in _labels(script)).union(further) - {UNDETERMINED}
 
 
 @functools.cache
@@ -270,7 +346,10 @@ def _is_name(text: str, script: str) -> bool:
     if script in _CASED:
         return len(words) <= _WORDS_OF_A_NAME and all(word[0].isupper() for word in words)
     if script == "Arabic":
-        return len(words) <= _ARABIC_WORDS_OF_A_NAME and _sentence_words().isdisjoint(words)
+        # «الترجي 2 - 1 الوداد» is no name either.
+        if len(words) > _ARABIC_WORDS_OF_A_NAME or (any(map(str.isdigit, text)) and _ARABIC_WORDS.search(text)):
+            return False
+        return _sentence_words().isdisjoint(words)
     return False
 
 

@@ -78,6 +78,15 @@ def split_glued(text: str) -> str:
     return " ".join(text[start:end] for start, end in pairwise([0, *at, len(text)])) if at else text
 
 
+def is_border(before: str, after: str) -> bool:
+    """Whether Arabic letters before and after an invisible character are two words, and not the parts of one."""
+    joined, first, second = form(before + after), form(before), form(after)
+    if joined in _known() or min(len(first), len(second)) < 2 or not (_is_word(first) and _is_word(second)):
+        return False
+    # Endings («ان») are words too («أن»), but have no hamza.
+    return after[0] in "أإ" or not _is_regular(joined)
+
+
 def gaps(text: str) -> list[int]:
     """Where spaces were lost: ascending offsets in ``text`` before which one is missing."""
     found: list[int] = []

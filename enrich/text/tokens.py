@@ -15,11 +15,12 @@ import Stemmer
 
 from enrich import languages
 from services.events import Span
-from services.normalization import TATWEEL, arabic
+from services.normalization import TATWEEL, arabic, spell_out
 
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u0640]*")
 _ARABIC = regex.compile(r"\p{Arabic}")
 _CYRILLIC = regex.compile(r"\p{Cyrillic}")
+_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", flags=regex.V1)
 _SHORTEST_STEM = 3
 # Longer strings are no words (an encoded picture, an attack) and must not fill the cache.
 _LONGEST = 60
@@ -96,11 +97,17 @@ def _is_mark(character: str) -> bool:
 
 @functools.lru_cache(100_000)
 def form(word: str) -> str:
-    """The spelling that all variants of a word share; Cyrillic words are stemmed too."""
+    """The spelling that all variants of a word share, with digits of ASCII; Cyrillic words are stemmed too."""
+    if not word.isascii():
+        word = _DIGIT.sub(_ascii_digit, word)
     if is_arabic(word):
-        return arabic(word).translate(_VOWEL_CARRIERS)
+        return arabic(spell_out(word)).translate(_VOWEL_CARRIERS)
     folded = "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
     return str(_snowball(_CYRILLIC_STEMMER).stemWord(folded)) if _CYRILLIC.match(folded) else folded
+
+
+def _ascii_digit(digit: regex.Match[str]) -> str:
+    return str(unicodedata.decimal(digit[0]))
 
 
 @functools.lru_cache(200_000)

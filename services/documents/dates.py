@@ -13,10 +13,9 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-# Before it, no publisher had a feed or a site: an earlier date is that of a clock that was not set.
-EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
-# How far a true date may be ahead: a zone that is wrong, a clock that is fast, an article of tomorrow's paper.
-AHEAD: Final = timedelta(days=1)
+from services.clock import is_plausible
+
+# A longer text is no date.
 _LONGEST: Final = 200
 
 _DIGITS = {
@@ -144,21 +143,16 @@ _HIJRI_YEARS: Final = range(1343, 1501)
 
 
 def read_date(text: str, now: datetime) -> datetime | None:
-    """The moment that a publisher's date means, with a zone; None where there is none that can be true (see
-    ``plausible``), such as one of a clock that was not set.
+    """The moment that a publisher's date means, with a zone; None where there is none that can be true at
+    ``now`` (``services.clock.is_plausible``), such as one of a clock that was not set.
     """
     text = text.strip()
     if not text or len(text) > _LONGEST:
         return None
     for reading in _readings(text, now):
-        if plausible(reading, now):
+        if is_plausible(reading, now):
             return reading
     return None
-
-
-def plausible(moment: datetime, now: datetime) -> bool:
-    """Whether an article can have been published at this moment."""
-    return EARLIEST <= moment <= now + AHEAD
 
 
 def _readings(text: str, now: datetime) -> Iterator[datetime]:

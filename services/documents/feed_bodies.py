@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from services.documents.html_text import strip_tags
+from services.documents.html_fragment import fragment_text
 
 # Longer bodies are cut: those of ``ArticleIn``.
 MAX_HTML: Final = 2_000_000
@@ -121,7 +121,7 @@ class Body:
     @cached_property
     def visible(self) -> str:
         """What a reader sees of it, on one line."""
-        return " ".join((html.unescape(strip_tags(self.value)) if self.is_html else self.value).split())
+        return " ".join((fragment_text(self.value) if self.is_html else self.value).split())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from services.documents import encodings, feed_json, feed_sitemap, feed_xml
 from services.documents.feed import FeedContent, NotAFeed
 from services.documents.feed_entries import read_feed
 
-_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body)(?=[\s>])", re.IGNORECASE)
+_HTML = re.compile(r"<(?:!doctype\s+html|html)(?=[\s>])", re.IGNORECASE)
 _ELEMENT = re.compile(r"<([A-Za-z][\w.:-]{0,40})")
 
 

@@ -49,6 +49,9 @@ _LEAVES: Final = frozenset(
 )
 _VOID: Final = frozenset({"br", "img", "hr", "wbr", "input"})
 _DEEPEST: Final = 100
+_DECLARED = re.compile(r"xmlns:([\w.-]{1,40})\s{0,9}=")
+# Further ones stay undeclared, so that their elements are read by their whole names.
+_MOST_PREFIXES: Final = 50
 
 _STRICT: Final = etree.XMLParser(
     resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, collect_ids=False
@@ -216,6 +219,9 @@ class _Mender:
         wanted = self._named(name).lower()
         for place in range(len(self._open) - 1, -1, -1):
             one = self._open[place].lower()
+            if one == wanted and place == 0:
+                # What follows the end of the document belongs to it all the same.
+                return
             if one == wanted:
                 while len(self._open) > place:
                     self._close()
@@ -253,14 +259,14 @@ class _Mender:
         return _escape(character) if character else f"&amp;{name};"
 
     def _declared(self, text: str) -> str:
-        missing = [one for one in self._prefixes - {"xml", "xmlns"} if f"xmlns:{one}=" not in self._text]
+        missing = sorted(self._prefixes - {"xml", "xmlns"} - set(_DECLARED.findall(self._text)))[:_MOST_PREFIXES]
         if not missing:
             return text
         # After the name of the root. Names are looked up with their prefixes where the namespace is not known.
         root = _START.match(text)
         if root is None:
             return text
-        declarations = "".join(f' xmlns:{one}="prefix:{one}"' for one in sorted(missing))
+        declarations = "".join(f' xmlns:{one}="prefix:{one}"' for one in missing)
         return text[: root.end(1)] + declarations + text[root.end(1) :]
 
 

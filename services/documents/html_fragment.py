@@ -3,7 +3,7 @@
 Every word that a browser shows is kept, in order. Left out: what a browser hides (scripts, ``display: none``, ``rt`` of
 ruby), what stands in for other content (``noscript``, text inside ``video``), and readers' comments. The time and the
 memory are linear in the length for any input, because no tree is built: HTML parsers take quadratic time, and some
-memory, on nested formatting. ``benchmarks/html.py`` compares it with libraries.
+memory, on nested formatting.
 
 Blocks become paragraphs, ``<br>`` and rows become lines, the cells of a row are separated by `` | ``, items of lists
 begin with ``• ``. In a table for layout (cells of several lines or long ones) each cell has lines of its own.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import regex
 
-_ATTRIBUTES = r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
+_ATTRIBUTES = r"""(?:[^<>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
 # In one pass: whatever a branch has read, it consumes. What is not closed goes to the end, as in browsers.
 _TOKEN = regex.compile(
     rf"""
@@ -22,7 +22,7 @@ _TOKEN = regex.compile(
     | <!\[CDATA\[ | \]\]>
     | <(?P<raw>script|style|title|textarea|iframe|noscript|noembed|noframes)(?=[\s/>]){_ATTRIBUTES}
       (?:(?<=/)>|.*?(?:</(?P=raw)(?=[\s/>])[^>]*+>?|\Z))
-    | <(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:_-]{{0,40}}+)(?P<attributes>{_ATTRIBUTES})>?
+    | <(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9:_-]{{0,40}}+)(?P<attributes>{_ATTRIBUTES})(?P<closed>>?)
     | <[!?/][^>]*+>?
     """,
     flags=regex.VERBOSE | regex.DOTALL | regex.IGNORECASE,
@@ -97,7 +97,7 @@ _LONGEST_CELL = 200
 
 _ESCAPED_TAG = regex.compile(
     r"</(?:p|div|span|a|b|i|u|em|strong|h[1-6]|ul|ol|li|table|tr|td|blockquote|figure|font|section|article)\s*+>"
-    r"|<(?:br|hr|img|p|div)(?:\s[^<>]*+|/)?>",
+    r"|<(?:br|hr|img|p|div)(?:\s[^<>]*+|/)?>|<!--|<!\[CDATA\[",
     flags=regex.IGNORECASE,
 )
 _CODE = regex.compile(r"<(?:pre|code|samp|kbd)(?=[\s/>])", flags=regex.IGNORECASE)
@@ -129,9 +129,10 @@ def fragment_text(markup: str) -> str:
 
 @dataclass(slots=True)
 class _Row:
-    """A row of a table that is open: the numbers of the first line of it and of each cell."""
+    """A row of a table that is open: the numbers of its first line and of each cell's, and the breaks before it."""
 
     first: int
+    breaks: int
     cells: list[int] = field(default_factory=list)
     nested: bool = False
 
@@ -162,7 +163,10 @@ class _Text:
             name = token["name"]
             if name is not None:
                 name = name.lower()
-                if token["end"]:
+                if not token["closed"] and at < len(markup) and "=" not in token["attributes"]:
+                    # "a<b", not a tag; a tag has no "<".
+                    self._add(token.group())
+                elif token["end"]:
                     self._end(name)
                 else:
                     self._start(name, token["attributes"])
@@ -226,7 +230,7 @@ class _Text:
 
     def _push(self, name: str, hidden: bool) -> None:
         if name == "tr":
-            self._rows.append(_Row(len(self._lines)))
+            self._rows.append(_Row(len(self._lines), self._break))
         if hidden and self._hidden_from is None:
             self._hidden_from = len(self._open)
         self._places.setdefault(name, []).append(len(self._open))
@@ -234,12 +238,13 @@ class _Text:
 
     def _close_implied(self, name: str) -> None:
         """End the elements that cannot hold ``name``; begin a row where a cell has none."""
-        if name in _BLOCKS and self._places.get("p"):
-            self._close_to(self._places["p"][-1])
+        paragraph = self._place("p")
+        if name in _BLOCKS and paragraph >= 0 and not self._is_in_hidden_element(after=paragraph):
+            self._close_to(paragraph)
         ends = _IMPLIED_ENDS.get(name)
         if ends is not None:
-            least = max((places[-1] for other in ends[1] if (places := self._places.get(other))), default=-1)
-            found = [place for other in ends[0] for place in self._places.get(other, ())[-1:] if place > least]
+            least = max((self._place(other) for other in ends[1]), default=-1)
+            found = [place for other in ends[0] if (place := self._place(other)) > least]
             if found:
                 self._close_to(min(found))
         if name in ("td", "th") and self._places.get("table") and not self._row_is_open():
@@ -247,8 +252,17 @@ class _Text:
             self._push("tr", hidden=False)
 
     def _row_is_open(self) -> bool:
-        rows, tables = self._places.get("tr"), self._places.get("table")
-        return bool(rows) and (not tables or rows[-1] > tables[-1])
+        return self._place("tr") > self._place("table")
+
+    def _is_in_hidden_element(self, *, after: int) -> bool:
+        """Whether the hidden part is an element such as ``<template>``, in which a block ends nothing outside."""
+        at = self._hidden_from
+        return at is not None and at > after and self._open[at] in _HIDDEN_ELEMENTS
+
+    def _place(self, name: str) -> int:
+        """Where the innermost open element of this name is; -1: nowhere."""
+        places = self._places.get(name)
+        return places[-1] if places else -1
 
     def _close_to(self, place: int) -> None:
         """End the open elements from this place on."""
@@ -282,8 +296,9 @@ class _Text:
             texts.pop()
         first = next(number for number, cell in enumerate(texts) if cell)
         lines[row.first :] = [_SEPARATOR.join(texts[first:])]
-        del self._breaks[row.first + 1 :]
-        self._break = max(self._break, _LINE)
+        # Paragraphs in the cells do not set the row off.
+        self._breaks[row.first :] = [row.breaks]
+        self._break = _LINE
 
     def _add(self, chunk: str) -> None:
         if self._hidden_from is not None:

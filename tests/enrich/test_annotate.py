@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -174,3 +175,54 @@ def test_decomposed_text_is_the_same_article(form: str) -> None:
     assert len(composed.entities) >= 4
     assert composed.topics
     assert decomposed == composed
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["1970-01-01T00:00:00Z", "1795-11-01T00:00:00Z", "2099-05-03T08:00:00Z", (ARRIVAL + timedelta(days=2)).isoformat()],
+)
+def test_the_date_of_a_broken_clock_counts_as_none(given: str) -> None:
+    """A date before 1971 or more than a day after arrival is dropped; a date in the text is used in its place."""
+    published = datetime.fromisoformat(given)
+    undated = annotated("فتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    dated = annotated("2026.11.05 | 09:30 تونس\n\nفتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    assert undated is not None
+    assert dated is not None
+    assert (undated.published_at, undated.published_basis) == (None, None)
+    assert (dated.published_at, dated.published_basis) == (datetime.fromisoformat("2026-11-05T09:30:00Z"), "text")
+
+
+def test_a_date_of_the_next_day_is_kept() -> None:
+    """Time zones are often wrong: a date up to a day after arrival counts."""
+    published = ARRIVAL + timedelta(hours=20)
+    article = annotated("فتح المعرض أبوابه للزوار في صفاقس صباحا", published_at=published)
+    assert article is not None
+    assert (article.published_at, article.published_basis) == (published, "given")
+
+
+@pytest.mark.parametrize("body", [{"text": "\u200b \x00"}, {"text": "…"}, {"html": "<p><img src='x.jpg'></p>"}])
+def test_a_headline_alone_is_an_article(body: dict[str, str]) -> None:
+    """Where the body has no word, the headline is the text; without a headline there is no article."""
+    article = annotate(raw(ArticleIn(title="زلزال يضرب ساحل تشيلي ولا ضحايا", **body), "a", ARRIVAL))
+    assert article.text == article.title == "زلزال يضرب ساحل تشيلي ولا ضحايا"
+    assert article.language == "ar"
+    with pytest.raises(EmptyText):
+        annotate(raw(ArticleIn(title="…", **body), "a", ARRIVAL))
+
+
+def test_html_is_read_where_the_text_is_blank() -> None:
+    """A text without a word does not hide the HTML beside it."""
+    article = annotate(raw(ArticleIn(text="\u200b", html="<p>وصل الوفد إلى الرباط مساء اليوم.</p>"), "a", ARRIVAL))
+    assert article.text == "وصل الوفد إلى الرباط مساء اليوم."
+
+
+def test_a_counter_of_views_makes_no_revision() -> None:
+    """The fingerprint changes with the news, also with its numbers, and not with what counts readers or links."""
+    news = "بلغ عدد المصابين في الحريق 14 شخصا وفق الدفاع المدني."
+    one = annotated(f"{news}\n\nعدد المشاهدات: 120\n\nاقرأ أيضا: أسواق اليوم")
+    seen = annotated(f"{news}\n\nعدد المشاهدات: 135\n\nاقرأ أيضا: طقس الغد")
+    corrected = annotated(f"{news.replace('14', '15')}\n\nعدد المشاهدات: 135\n\nاقرأ أيضا: طقس الغد")
+    assert one is not None
+    assert seen is not None
+    assert corrected is not None
+    assert one.fingerprint == seen.fingerprint != corrected.fingerprint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrich.text.boilerplate import BoilerplateDetector
+from enrich.text.boilerplate import BoilerplateDetector, known_boilerplate, without
 
 BLURB = "يقدم الموقع لقرائه أحدث الأخبار من مراسليه في العواصم العربية والعالمية ويمكنكم متابعته عبر تطبيق الهاتف"
 NEWS = (
@@ -147,6 +147,33 @@ def test_the_history_is_bounded_and_the_least_recently_seen_is_evicted() -> None
     assert marked(finder, "a.example", NEWS[3], BLURB) == []
 
 
+def test_a_notice_in_place_of_the_text_is_learned_under_different_titles() -> None:
+    """From the third article on it is boilerplate, though nothing else is left: the news is the title."""
+    finder = BoilerplateDetector()
+    found = [finder.find("a.example", BLURB, title) != [] for title in NEWS]
+    assert found == [False, False, True, True]
+    again = BoilerplateDetector()
+    assert not any(again.find("a.example", BLURB, NEWS[0]) for _ in range(5))
+
+
+def test_the_closing_paragraphs_of_a_newsletter_are_learned() -> None:
+    """Most of each issue is the same, but title and lead are not."""
+    finder = BoilerplateDetector()
+    closing = [f"{BLURB} {number}" for number in range(4)]
+    texts = ["\n".join([news, *closing]) for news in NEWS]
+    spans = [finder.find("a.example", text, f"{number} نشرة") for number, text in enumerate(texts)]
+    assert [without(text, found).strip() for text, found in zip(texts, spans, strict=True)] == [*texts[:2], *NEWS[2:]]
+
+
+def test_the_older_posts_of_a_live_blog_are_news() -> None:
+    """A live blog grows at its beginning and changes its title; what was posted before is repeated, and stays news."""
+    finder = BoilerplateDetector()
+    posts: list[str] = []
+    for number in range(12):
+        posts.insert(0, f"{number}:00 {NEWS[number % 4]} في الساعة {number}")
+        assert finder.find("a.example", "\n".join(posts), f"{posts[0][:20]} مباشر") == []
+
+
 LINES = st.sampled_from([*NEWS, BLURB, "اقرأ أيضاً", "+A", "By Jane Doe", "(رويترز)", "", " ", "• ", "a.jpg", "©"])
 TEXTS = st.lists(LINES | st.text(max_size=30), max_size=12).map("\n".join)
 
@@ -178,3 +205,52 @@ def _rest(text: str, spans: list[tuple[int, int]]) -> list[str]:
 def test_hostile_text_costs_no_more_than_its_length(text: str) -> None:
     """One very long line, very many lines, an incomplete byline repeated."""
     assert len(BoilerplateDetector().find("a.example", text)) <= len(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "عدد المشاهدات: 4812",
+        "٤٨١٢ مشاهدة",
+        "المشاهدات 12.5 ألف",
+        "👁 977 قراءة",
+        "مدة القراءة: 4 دقائق",
+        "التعليقات (7)",
+        "14 إعجابا · 3 مشاركات",
+        "3.4K views",
+        "Views: 1,204 | Comments: 3",
+        "5 min read",
+        "Просмотров: 318",
+        "Время чтения: 2 мин.",
+        "Lu 45 fois",
+        "Temps de lecture : 3 min",
+        "45 mal gelesen",
+        "312 visualizações",
+        "1.204 görüntülenme",
+        "۳۲۱ بازدید",
+    ],
+)
+def test_counters_are_boilerplate(line: str) -> None:
+    """A line that counts readers, comments, shares or minutes of reading is no news, in any of the languages."""
+    assert marked(BoilerplateDetector(), None, NEWS[0], line, NEWS[1]) == [line]
+    beside = f"هدى سالم | {line}"
+    assert marked(BoilerplateDetector(), None, NEWS[0], beside, NEWS[1]) == [beside]
+    one_line = f"{NEWS[0]}. {line}"
+    assert without(one_line, known_boilerplate(one_line)).strip() == f"{NEWS[0]}."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "مشاركة 12 دولة في المعرض",
+        "بلغ عدد المشاهدات 4812 مشاهدة في اليوم الأول",
+        "قراءة في كتاب",
+        "The clip had 3 million views in a day",
+        "Turnout: 48 percent",
+        "ارتفع عدد الزوار إلى 300 ألف",
+        "19 قتيلا و40 جريحا",
+    ],
+)
+def test_numbers_of_the_news_are_no_counters(line: str) -> None:
+    """A line that says more than a count is news."""
+    assert marked(BoilerplateDetector(), None, NEWS[0], line, NEWS[1]) == []

@@ -357,3 +357,34 @@ def test_seed_stories_have_the_required_quality() -> None:
     assert ours["across"]["f1"] >= 0.82
     for features_of in (baselines.words, baselines.entities):
         assert stories.baseline([run], features_of).figures["all"]["f1"] < ours["all"]["f1"]
+
+
+def dated(article: AnnotatedArticle, published: timedelta) -> AnnotatedArticle:
+    """The article as if it had been published so long after the first arrival, by a reader that checks no date."""
+    return article.model_copy(update={"published_at": ARRIVAL + published, "published_basis": "given"})
+
+
+@pytest.mark.parametrize("days", [-365 * 200, -365 * 56, 365 * 70])
+def test_a_broken_clock_sets_no_time_of_a_story(days: int) -> None:
+    """Of older records too: a date that cannot be true is neither the article's nor its story's."""
+    grouper = Grouper(WINDOW, SMALL)
+    grouper.process(dated(annotated("a", text_of(1)), timedelta(hours=-1)))
+    output = grouper.process(dated(annotated("b", text_of(1), arrived=1), timedelta(days=days)))
+    assert output.article.duplicate_of == "a"
+    assert (output.article.published_at, output.article.published_basis) == (None, None)
+    story = output.stories[0]
+    assert (story.first_published, story.last_published) == (
+        ARRIVAL - timedelta(hours=1),
+        ARRIVAL + timedelta(hours=1),
+    )
+
+
+@pytest.mark.parametrize("wrong_first", [False, True])
+def test_a_wrong_year_of_a_copy_sets_no_time_of_a_story(wrong_first: bool) -> None:
+    """A copy dated a year before the other articles does not make the story a year old, in whatever order they come."""
+    grouper = Grouper(WINDOW, SMALL)
+    right, wrong = timedelta(hours=-1), timedelta(days=-365)
+    one, two = (wrong, right) if wrong_first else (right, wrong)
+    grouper.process(dated(annotated("a", text_of(1)), one))
+    story = grouper.process(dated(annotated("b", text_of(1), arrived=1), two)).stories[0]
+    assert (story.size, story.first_published, story.last_published) == (2, ARRIVAL + right, ARRIVAL + right)
