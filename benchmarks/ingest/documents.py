@@ -75,14 +75,15 @@ def _rdf(_: int, one: dict[str, str]) -> str:
 
 
 _RSS = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/" '
+    '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0" '
+    'xmlns:content="http://purl.org/rss/1.0/modules/content/" '
     'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:media="http://search.yahoo.com/mrss/"><channel>'
     "<title>News</title><link>https://news.example/</link><description>News</description><language>ar</language>\n"
     "ITEMS\n</channel></rss>"
 )
 _ATOM = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="ar"><title>News</title>'
-    "<link href='https://news.example/'/><id>urn:news</id><updated>2026-11-06T12:00:00Z</updated>\nITEMS\n</feed>"
+    '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="ar">'
+    "<title>News</title><link href='https://news.example/'/><id>urn:news</id><updated>2026-11-06T12:00:00Z</updated>\nITEMS\n</feed>"
 )
 _RDF = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
