@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,13 +45,14 @@ def enrich(stages: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-def annotate(paths: tuple[str, ...]) -> None:
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@options.input_format
+def annotate(paths: tuple[Path, ...], input_format: Any) -> None:
     """Enrich articles without Kafka.
 
     Prints one JSON article per line, in input order.
 
-    PATH is a file as for replay, a directory, or - for JSONL on stdin. Articles that cannot be annotated are reported
+    PATH is a file as for replay, a directory, or - for stdin. Articles that cannot be annotated are reported
     on stderr with file and line, and the exit status is then 1.
     """
     from enrich.annotate import annotate as annotated
@@ -59,7 +60,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     from enrich.fingerprint import embedding
     from enrich.text.boilerplate import BoilerplateDetector
     from services.clock import utc_now
-    from services.documents.files import FilesError, read_articles, read_lines
+    from services.documents.files import FilesError, read_articles
     from services.events import RawArticle
     from services.identity import article_id
 
@@ -68,8 +69,7 @@ def annotate(paths: tuple[str, ...]) -> None:
     recognizer, boilerplate = recognition.load(settings.ner, settings.ner_model), BoilerplateDetector()
     encoder = embedding.load(settings.vectors)
     try:
-        files = [Path(path) for path in paths if path != "-"]
-        items = chain(read_lines(sys.stdin.buffer, "-") if "-" in paths else (), read_articles(files))
+        items = read_articles(paths, stdin=input_format)
     except FilesError as error:
         raise click.ClickException(str(error)) from None
     for item in items:
@@ -81,6 +81,8 @@ def annotate(paths: tuple[str, ...]) -> None:
                 sys.stdout.write(article.model_dump_json(exclude=_INTERNAL) + "\n")
             except ValueError as error:
                 problem = str(error)
+        if item.note is not None:
+            click.echo(f"{item.place}: {item.note}", err=True)
         if problem is not None:
             failed = True
             click.echo(f"{item.place}: {problem}", err=True)

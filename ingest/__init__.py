@@ -6,13 +6,13 @@ access      who may speak to ingest: the token, the host
 budget      the bytes that requests hold, shared between clients
 push        the HTTP API: ``POST /v1/articles``, health and metrics
 long_push   pushes of NDJSON of any length, written while they arrive
-unpacking   decompression of a body in bounded steps
 results     the results of a long push, kept in files until they are sent
 refusal     answers that refuse a push
 web         HTTP requests to other people's servers, with limits
 feeds/      polling of RSS and Atom feeds
 generator/  the synthetic stream of ``khabar generate``, with its truth
 replay      sends files to a running Khabar at a chosen rate
+watch       ``khabar ingest watch``: sends the files that appear in a directory
 service     ``khabar ingest``: the push server and the feed poller in one process
 commands    the commands of this package
 feed_commands the commands ``khabar feeds …``

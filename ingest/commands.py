@@ -24,9 +24,20 @@ class _Pace(click.FloatRange):
         return number
 
 
-@click.command()
-def ingest() -> None:
+_target_option = click.option(
+    "--to",
+    "target",
+    help="[http(s)://]HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].",
+)
+_key_option = click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+
+
+@click.group(cls=options.Group, invoke_without_command=True)
+@click.pass_context
+def ingest(context: click.Context) -> None:
     """The ingest service: pushes over HTTP, and feeds."""
+    if context.invoked_subcommand is not None:
+        return
     import uvloop
 
     from ingest import service
@@ -36,13 +47,51 @@ def ingest() -> None:
         runner.run(service.run(settings))
 
 
+@ingest.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--once", is_flag=True, help="Send what is there, then exit; status 1 when an article was rejected.")
+@_target_option
+@_key_option
+@options.data_dir
+def watch(directory: Path, once: bool, target: str | None, api_key: str | None, data_dir: Path | None) -> None:
+    """Send the files that appear in a directory.
+
+    Files are read as by khabar replay, once they are complete, and then moved to DIR/done. Files of which an article
+    was rejected go to DIR/failed, with a file NAME.error.txt that has place and cause of each. Hidden files and names
+    such as .part and .tmp are left alone. SIGTERM and Ctrl-C end it; a file in progress is sent again next time.
+    """
+    from ingest import replay as replaying
+    from ingest import watch as watching
+    from services import http_server, telemetry
+
+    settings = settings_module.load_running(data_dir)
+    telemetry.configure(settings, "watch")
+    to = target or settings.gateway_url
+    plan = replaying.Plan(
+        kafka_access=settings.kafka_servers.access(),
+        paths=(),
+        target=to,
+        api_key=api_key or settings.key_for(to),
+        max_wait=replaying.MAX_WAIT if once else math.inf,
+    )
+    watcher = watching.Watcher(directory, plan)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        http_server.on_stop_signal(stop.set)
+        await watcher.run(stop, once=once)
+
+    try:
+        asyncio.run(run())
+    except replaying.TargetError as error:
+        raise click.ClickException(str(error)) from error
+    if once and watcher.failed:
+        sys.exit(1)
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option(
-    "--to",
-    "target",
-    help="[http(s)://]HOST:PORT of a gateway, or kafka://HOST:PORT[,HOST:PORT].",
-)
+@_target_option
 @click.option("--rate", type=_Pace(0, min_open=True), help="Articles a second.")
 @click.option("--speed", type=_Pace(0, min_open=True), help="Original timing, N times as fast.")
 @click.option("--unpaced", is_flag=True, help="As fast as possible (the default).")
@@ -50,7 +99,8 @@ def ingest() -> None:
 @click.option("--limit", type=click.IntRange(1), help="Stop after N articles.")
 @click.option("--rebase", is_flag=True, help="Shift dates so that the newest article of each pass is published now.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the result here as JSON.")
-@click.option("--api-key", help="API key of the gateway (KHABAR_API_KEY).")
+@_key_option
+@options.input_format
 @options.data_dir
 def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths: tuple[Path, ...],
@@ -63,18 +113,22 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
     rebase: bool,
     report: Path | None,
     api_key: str | None,
+    input_format: Any,
     data_dir: Path | None,
 ) -> None:
     """Send articles from files to a running Khabar.
 
-    Without --to they go to the gateway of the running khabar up. Reads .jsonl (also .gz and .zst), .json and .txt, and
-    directories. The exit status is 1 when an article was lost or rejected.
+    Without --to they go to the gateway of the running khabar up. Reads .jsonl, .json, .txt, .html, feeds (.xml, .rss,
+    .atom), .warc, all of them also with .gz or .zst; directories; and - for stdin. The exit status is 1 when an
+    article was lost or rejected.
     """
     from ingest import replay as replaying
     from services.documents.files import FilesError
 
     if sum((rate is not None, speed is not None, unpaced)) > 1:
         raise click.UsageError("choose one of --rate, --speed and --unpaced")
+    if Path("-") in paths and (repeat != 1 or rebase):
+        raise click.UsageError("stdin (-) can be read once only: without --repeat and --rebase")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no directory {report.parent}")
     settings = settings_module.load_running(data_dir)
@@ -88,6 +142,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         repeat=repeat,
         limit=limit,
         rebase=rebase,
+        input_format=input_format,
         api_key=api_key or settings.key_for(to),
     )
     try:

@@ -1,9 +1,10 @@
 """Pushes of NDJSON of any length: read, checked and written in slices while the body arrives, in constant memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,17 +13,18 @@ from ingest.budget import Claim, Exhausted
 from ingest.producer import REFUSED, Intake, PreparedRecord, TooLarge, Unavailable
 from ingest.refusal import CLOSE, LATER, MAYBE_ACCEPTED, NOTHING_ACCEPTED, Refusal, refuse
 from ingest.results import Results
-from ingest.unpacking import ZSTD_WINDOW, Unpacking
 from services import request_body
 from services.blocking import run_in_thread
-from services.decompression import Corrupt
+from services.decompression import Corrupt, decompressor
 from services.events import ArticleIn
 from services.parsing import InvalidArticle, articles
 
-# So many bytes of lines are written at one time, unless a single line is longer.
+# The most bytes that are written at one time, unless a single line is longer.
 SLICE_BYTES: Final = 1_000_000
 # Compressed, so many bytes are taken at one time.
 _PACKED_BYTES: Final = 256 * 1024
+# The memory of a zstd decompressor besides that.
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
 # What has arrived is written after so many seconds at the latest, when more arrives.
 _SLICE_SECONDS: Final = 1.0
 _BOM: Final = b"\xef\xbb\xbf"
@@ -60,16 +62,19 @@ class Slice:
 class LineReader:
     """Cuts a body into slices of lines. Its memory is that of two slices, or of the longest line.
 
-    ``most``: the maximum number of lines of a slice; ``longest``: the maximum length of a line, in bytes.
+    ``slice_bytes``: the length of a slice, unless a single line is longer. ``most``: the maximum number of its lines.
+    ``longest``: the maximum length of a line, in bytes.
     """
 
     def __init__(self, encoding: str, intake: Intake, check: Check, *, most: int, longest: int) -> None:
-        self._unpacking = Unpacking(encoding)
+        self._decompressor = decompressor(encoding, None)
+        self._pieces: Iterator[bytes] = iter(())
         self._intake = intake
         self._check = check
         self._most = most
         self._longest = longest
-        self._slice = min(SLICE_BYTES, longest)
+        # A push holds a few slices, and its client may hold two of the longest lines.
+        self.slice_bytes = min(SLICE_BYTES, longest // 4)
         self._buffer = bytearray()
         self._searched = 0
         self._skipping = False
@@ -88,7 +93,7 @@ class LineReader:
 
     def add(self, chunk: bytes) -> None:
         """Take a part of the body, as it was sent."""
-        self._unpacking.add(chunk)
+        self._pieces = chain(self._pieces, self._decompressor.pieces(chunk))
 
     def next(self, *, end: bool = False) -> Slice | None:
         """The next lines that are complete, possibly none of them an article; None when the body has to go on first.
@@ -97,17 +102,25 @@ class LineReader:
         """
         lines = self._cut()
         if lines is None:
-            plain = self._unpacking.take(self._slice)
-            self._buffer += plain
+            arrived = self._unpack()
             lines = self._cut()
-            if lines is None and not plain:
+            if lines is None and not arrived:
                 if not end:
                     return None
-                self._unpacking.finish()
+                self._decompressor.finish()
                 if not self._buffer:
                     return None
                 lines = self._take(len(self._buffer))
         return Slice(self._index, 0) if lines is None else self._read(lines)
+
+    def _unpack(self) -> bool:
+        """Decompress about a slice; return whether there was anything left."""
+        before = len(self._buffer)
+        for piece in self._pieces:
+            self._buffer += piece
+            if len(self._buffer) - before >= self.slice_bytes:
+                break
+        return len(self._buffer) > before
 
     def _cut(self) -> bytes | None:
         """The next complete lines, those of a slice or a longer one; None when there is none.
@@ -119,15 +132,15 @@ class LineReader:
             last = buffer.find(b"\n")
             self._skipping = last < 0
             del buffer[: len(buffer) if self._skipping else last + 1]
-        if (last := buffer.rfind(b"\n", self._searched, self._slice)) >= 0:
+        if (last := buffer.rfind(b"\n", self._searched, self.slice_bytes)) >= 0:
             return self._take(self._few(last + 1))
-        if (last := buffer.find(b"\n", max(self._searched, self._slice - 1), self._longest + 1)) >= 0:
+        if (last := buffer.find(b"\n", max(self._searched, self.slice_bytes - 1), self._longest + 1)) >= 0:
             return self._take(last + 1)
         self._searched = len(buffer)
         if len(buffer) <= self._longest:
             return None
         self._skipping = True
-        return self._take(len(buffer))
+        return self._take(self._longest + 1)
 
     def _few(self, end: int) -> int:
         """The end of the lines before ``end``, of the first ``most`` of them."""
@@ -147,7 +160,7 @@ class LineReader:
     def _read(self, body: bytes) -> Slice:
         """Parse and check lines."""
         found = Slice(self._index, len(body))
-        if len(body) > self._longest + 1:
+        if self._skipping:  # its first part
             cause = f"the line has more than {self._longest} bytes"
             found.rejected.append((self._index, InvalidArticle(cause, too_long=True)))
             self._index += 1
@@ -186,8 +199,8 @@ class LongPush:
         self._claim = claim
         self._intake = intake
         self._turn = turn
-        self._block = SLICE_BYTES if encoding == "identity" else _PACKED_BYTES
-        self._window = ZSTD_WINDOW if encoding == "zstd" else 0
+        self._block = reader.slice_bytes if encoding == "identity" else min(_PACKED_BYTES, reader.slice_bytes)
+        self._window = _ZSTD_WINDOW if encoding == "zstd" else 0
         self._writing: asyncio.Task[dict[int, str]] | None = None
         self._slice = Slice(0, 0)
         self._blocks = 0
@@ -242,6 +255,8 @@ class LongPush:
         now = asyncio.get_running_loop().time
         started = now()
         async for chunk in body:
+            if self._reader.held > 2 * self._reader.slice_bytes:
+                await self._settle()  # a long line: not two of them at one time
             self._hold(len(block) + len(chunk))
             block += chunk
             if len(block) < self._block and now() - started < _SLICE_SECONDS:

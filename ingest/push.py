@@ -20,10 +20,9 @@ from ingest.long_push import LineReader, LongPush, prepare
 from ingest.producer import REFUSED, Intake, PreparedRecord, Unavailable
 from ingest.refusal import CLOSE, LATER, MAYBE_ACCEPTED, NOTHING_ACCEPTED, Refusal, refuse, refuse_all
 from ingest.results import Results, ResultsResponse
-from ingest.unpacking import ENCODINGS, unpacked
 from services import problems, request_body
 from services.blocking import run_in_thread
-from services.decompression import Corrupt, Oversized
+from services.decompression import Corrupt, Oversized, decompressor
 from services.events import Accepted, ArticleIn, Problem, PushResult, Rejected
 from services.parsing import InvalidArticle, MalformedBody, TooMany, articles
 from services.settings import Settings
@@ -33,6 +32,7 @@ SECONDS = Histogram("khabar_ingest_request_seconds", "Seconds from the first byt
 
 _JSON = "application/json"
 _NDJSON = "application/x-ndjson"
+_ENCODINGS = ("gzip", "zstd")
 # All bodies may take this many times the size limit of one body; further requests get a 503.
 _BODIES = 8
 # Further connections get a 503.
@@ -229,7 +229,9 @@ def _read(
     Raises ``Refusal``.
     """
     try:
-        body = unpacked(body, encoding, settings.max_body_bytes)
+        unpacking = decompressor(encoding, settings.max_body_bytes)
+        body = unpacking.feed(body)
+        unpacking.finish()
     except Oversized:
         _too_large(settings.max_body_bytes)
     except Corrupt as error:
@@ -265,9 +267,9 @@ def _content_type(request: Request) -> str:
 def _content_encoding(request: Request) -> str:
     """The content encoding, ``identity``, ``gzip`` or ``zstd``; any other is refused."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower().removeprefix("x-")
-    if encoding not in {"identity", *ENCODINGS}:
-        detail = f"{encoding} is not understood; send {' or '.join(ENCODINGS)} or no encoding"
-        refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": ", ".join(ENCODINGS)})
+    if encoding not in {"identity", *_ENCODINGS}:
+        detail = f"{encoding} is not understood; send {' or '.join(_ENCODINGS)} or no encoding"
+        refuse(415, detail, field="Content-Encoding", headers={"Accept-Encoding": ", ".join(_ENCODINGS)})
     return encoding
 
 

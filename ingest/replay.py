@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import re
 import signal
 import time
@@ -20,6 +21,7 @@ from ingest.producer import Intake, TooLarge, Unavailable
 from services.backoff import Backoff
 from services.clock import utc_now
 from services.connections import KafkaServers
+from services.documents.file_kinds import Kind
 from services.documents.files import Item, read_articles
 from services.errors import reason
 from services.events import ArticleIn
@@ -69,6 +71,8 @@ class Plan:
     rebase: bool = False
     api_key: str | None = None
     max_wait: float = MAX_WAIT
+    input_format: Kind | None = None
+    """What standard input, the path ``-``, holds; None: its beginning shows it."""
     kafka_access: Mapping[str, Any] = field(default_factory=dict)
     """TLS and user for a target ``kafka://``: ``KafkaServers.access``."""
 
@@ -113,6 +117,11 @@ class Outcome:
         if self.rejected or self.lost or self.failure:
             return 1
         return _INTERRUPTED if self.interrupted else 0
+
+    def remark(self, place: str, note: str) -> None:
+        """List what is no rejection, unless too much is listed already."""
+        if len(self.complaints) < _MAX_COMPLAINTS:
+            self.complaints.append(f"{place}: {note}")
 
     def reject(self, place: str, cause: str) -> None:
         """Count a rejected article, and list it unless too many are listed already."""
@@ -253,8 +262,8 @@ async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] 
     total = plan.limit if plan.limit is not None and plan.repeat == 0 else None
     started = time.monotonic()
     with counted(total, "articles", shown=progress) as count:
-        async with _open(plan) as target, _until_interrupted(outcome) as stop:
-            sender = _Sender(plan, target, outcome, stop, count, say)
+        async with open_target(plan) as target, _until_interrupted(outcome) as stop:
+            sender = Sender(plan, target, outcome, stop, count=count, say=say)
             try:
                 await sender.send_all(items, started)
             except TargetError as error:
@@ -263,19 +272,20 @@ async def run(plan: Plan, *, progress: bool = False, say: Callable[[str], None] 
     return outcome
 
 
-class _Sender:
+class Sender:
     """Sends articles that are due in batches, in order, one batch at a time.
 
     Several batches at a time could overtake each other: the same input would not give the same result.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what a run is made of
+    def __init__(  # noqa: PLR0913
         self,
         plan: Plan,
         target: Target,
         outcome: Outcome,
         stop: asyncio.Event,
-        count: Callable[[int], None],
+        *,
+        count: Callable[[int], None] = lambda number: None,
         say: Callable[[str], None],
     ) -> None:
         self._plan = plan
@@ -331,8 +341,8 @@ class _Sender:
                     raise TargetUnavailable(f"gave up: {error}") from error
                 if not waiting:
                     waiting = True
-                    limit = f"{self._plan.max_wait:.0f} s"
-                    self._say(f"{self._plan.target} does not accept articles: {error}; retrying for up to {limit}")
+                    limit = f" for up to {self._plan.max_wait:.0f} s" if math.isfinite(self._plan.max_wait) else ""
+                    self._say(f"{self._plan.target} does not accept articles: {error}; retrying{limit}")
                 await self._sleep_until(time.monotonic() + wait)
             except TargetError:
                 self._outcome.rejected += len(batch)
@@ -351,11 +361,12 @@ def schedule(plan: Plan, outcome: Outcome) -> Iterator[ScheduledArticle]:
 
     Raises ``FilesError`` at once, not during iteration.
     """
-    first = read_articles(plan.paths)  # raises before anything is sent
-    return _schedule(plan, outcome, first)
+    first = _items(plan)  # raises before anything is sent
+    return schedule_items(plan, outcome, first)
 
 
-def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[ScheduledArticle]:
+def schedule_items(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[ScheduledArticle]:
+    """As ``schedule``; ``items``: what is in the files, for the first pass."""
     newest = _newest(plan) if plan.rebase else None
     sent = 0
     at = 0.0
@@ -367,10 +378,12 @@ def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[S
         pass_start = at
         before = sent
         for item in items:
+            if number == 1 and item.note is not None:
+                outcome.remark(item.place, item.note)
             if item.article is None:
-                if number == 1:
+                if number == 1 and item.error is not None:
                     outcome.unreadable += 1
-                    outcome.reject(item.place, item.error or "")
+                    outcome.reject(item.place, item.error)
                 continue
             article = item.article
             if plan.rate is not None:
@@ -385,14 +398,18 @@ def _schedule(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Iterator[S
                 return
         if number == plan.repeat or sent == before:
             return  # the second condition: there is nothing to repeat
-        items = read_articles(plan.paths)
+        items = _items(plan)
+
+
+def _items(plan: Plan) -> Iterator[Item]:
+    return read_articles(plan.paths, stdin=plan.input_format)
 
 
 def _newest(plan: Plan) -> datetime | None:
     """The latest date of the articles of one pass. Reads all files."""
     newest: datetime | None = None
     count = 0
-    for item in read_articles(plan.paths):
+    for item in _items(plan):
         if item.article is None:
             continue
         moment = item.article.published_at
@@ -425,7 +442,7 @@ def _for_pass(article: ArticleIn, number: int) -> ArticleIn:
 
 
 @contextlib.asynccontextmanager
-async def _open(plan: Plan) -> AsyncIterator[Target]:
+async def open_target(plan: Plan) -> AsyncIterator[Target]:
     """The target of a plan. Raises ``TargetError``."""
     parts = _address(plan.target)
     if parts.scheme == "kafka":

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    BrokerResponseError,
     CorruptRecordException,
     InvalidTimestampError,
     KafkaError,
@@ -22,6 +23,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
     UnsupportedCodecError,
     UnsupportedForMessageFormatError,
+    kafka_errors,
 )
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
@@ -43,11 +45,24 @@ header_names.install()
 Headers = list[tuple[str, bytes | None]]
 """Names and values of a record's headers; a foreign producer may write a name without a value."""
 
+
+class InvalidRecord(BrokerResponseError):  # type: ignore[misc]
+    """Kafka has checked a record and refuses it, such as one without a key for a compacted topic."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "This record has failed the validation on the broker and hence will be rejected."
+
+
+# aiokafka does not know this error, and would not tell it from one of the server.
+kafka_errors.setdefault(InvalidRecord.errno, InvalidRecord)
+
 # What Kafka or its client answers when the record itself is the reason: it would do so again at each attempt.
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _REFUSALS = (
     *TOO_LARGE,
     InvalidTimestampError,
+    InvalidRecord,
     CorruptRecordException,
     UnsupportedForMessageFormatError,
 )

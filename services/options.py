@@ -13,6 +13,14 @@ data_dir = click.option(
     help="Data directory of a running khabar up; by default the one here (.khabar) or the one started last.",
 )
 
+# The names of ``services.documents.file_kinds.Kind``.
+input_format = click.option(
+    "--format",
+    "input_format",
+    type=click.Choice(["jsonl", "json", "text", "html", "feed", "warc"]),
+    help="What stdin (-) holds; by default its beginning shows it.",
+)
+
 
 class Group(click.Group):
     """A group that suggests commands for an unknown one, as click does for options."""

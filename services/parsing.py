@@ -20,6 +20,10 @@ MAX_VALUES = 1_000
 MEAN_VALUES = 100
 # What structures a JSON text; strings are matched as a whole. Possessive: it never goes back, whatever the input.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
+# In a longer body, strings are matched in pieces: a match keeps all other threads waiting.
+_LONG = 200_000
+_MARK = re.compile(rb'["\[\]{},]')
+_PIECE = re.compile(rb'(?:[^"\\]{1,4096}+|\\.){0,32}+', re.DOTALL)
 _VALUE_TOKENS = frozenset({b",", b"[", b"{"})
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _SPACE = re.compile(rb"[ \t\r\n]*+")
@@ -98,6 +102,23 @@ def articles(body: bytes, *, lines: bool = False, most: int) -> Articles:
     return Articles(body, find(body, most), lines=lines)
 
 
+def _tokens(body: bytes, start: int, end: int | None = None) -> Iterator[re.Match[bytes]]:
+    """What structures a JSON text; strings may be among it."""
+    end = len(body) if end is None else end
+    return _TOKEN.finditer(body, start, end) if end - start < _LONG else _long_tokens(body, start, end)
+
+
+def _long_tokens(body: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+    while (token := _MARK.search(body, start, end)) is not None:
+        start = token.end()
+        if token[0] != b'"':
+            yield token
+            continue
+        while (piece := _PIECE.match(body, start, end)) is not None and piece.end() > start:
+            start = piece.end()
+        start += 1  # the quotation mark
+
+
 def _line_elements(body: bytes, most: int) -> list[_Element]:
     found: list[_Element] = []
     for line in _LINE.finditer(body, len(_BOM) if body.startswith(_BOM) else 0):
@@ -107,13 +128,16 @@ def _line_elements(body: bytes, most: int) -> list[_Element]:
             raise TooMany(f"more than {most} articles in one request")
         depth = values = 0
         cause = None
-        if not _is_simple(body, line.start(), line.end()):
-            for token in _TOKEN.finditer(body, line.start(), line.end()):
-                depth += _STEPS.get(token[0], 0)
-                values += token[0] in _VALUE_TOKENS
-                if depth > MAX_DEPTH or values > MAX_VALUES:
-                    cause = _too_complex(depth)
-                    break
+        # Most lines have so few marks, those in their strings too, that there is nothing to count.
+        if _is_simple(body, line.start(), line.end()):
+            found.append(_Element(line.start(), line.end(), None))
+            continue
+        for token in _tokens(body, line.start(), line.end()):
+            depth += _STEPS.get(token[0], 0)
+            values += token[0] in _VALUE_TOKENS
+            if depth > MAX_DEPTH or values > MAX_VALUES:
+                cause = _too_complex(depth)
+                break
         found.append(_Element(line.start(), line.end(), cause))
     return found
 
@@ -128,7 +152,7 @@ def _json_elements(body: bytes, most: int) -> list[_Element]:
     most_values = MAX_VALUES + MEAN_VALUES * most
     found: list[_Element] = []
     start, depth, values, total = first + 1, 0, 0, 0
-    for token in _TOKEN.finditer(body, first):
+    for token in _tokens(body, first):
         mark = token[0]
         depth += _STEPS.get(mark, 0)
         if mark in _VALUE_TOKENS:
@@ -174,6 +198,31 @@ def _simple_elements(body: bytes, first: int, most: int) -> list[_Element] | Non
         if body[at - 1 : at] == b"]":
             return found if _after_space(body, at) == len(body) else None
     return None
+
+
+def array_elements(body: bytes) -> Iterator[bytes]:
+    """The elements of a JSON array, one after the other and not parsed; also those before damage.
+
+    Raises ``MalformedBody`` where the array does not end, or something follows it.
+    """
+    start = _after_space(body, len(_BOM) if body.startswith(_BOM) else 0) + 1
+    depth = found = 0
+    for token in _tokens(body, start - 1):
+        depth += _STEPS.get(token[0], 0)
+        if depth > 1 or (depth == 1 and token[0] != b","):
+            continue
+        element = body[start : token.start()]
+        start = token.end()
+        if depth or found or element.strip():
+            found += 1
+            yield element
+        if not depth:
+            if _after_space(body, start) < len(body):
+                raise MalformedBody("not JSON: the array does not end the file")
+            return
+    if body[start:].strip():
+        yield body[start:]
+    raise MalformedBody("not JSON: the array does not end")
 
 
 def _too_complex(depth: int) -> InvalidArticle:

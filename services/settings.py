@@ -122,8 +122,8 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(False, description="let feeds and webhooks connect to private addresses")
     raw_partitions: int = Field(4, ge=1, le=1000, description="partitions of articles.raw, when it is created")
     replication: int = Field(1, ge=1, le=10, description="replicas of each topic, when it is created")
-    max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest request body of a push")
-    max_articles: int = Field(1_000, ge=1, description="maximum articles in one push")
+    max_body_bytes: int = Field(16_000_000, ge=1_000, description="largest JSON document, or line of NDJSON, in a push")
+    max_articles: int = Field(1_000, ge=1, description="maximum articles in one JSON document of a push")
     story_window_hours: float = Field(72.0, gt=0, description="how long articles are compared with later ones")
     story_memory_bytes: int = Field(
         500_000_000, ge=5_000_000, description="maximum memory for these articles; beyond it the oldest are evicted"

@@ -151,6 +151,7 @@ async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) ->
         except BaseException:
             answer.close()
             raise
+        answer.release()
         return Response(content, answer.status, headers=returned)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         if body.too_large:

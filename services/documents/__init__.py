@@ -2,6 +2,10 @@
 
 =============== ==================================================================
 dates           dates as publishers write them → moments
+file_kinds      the kind of a file, by its name or content
+lines           the lines of a file in any encoding, in bounded memory
+warc            web archives → articles
+page_articles   a whole web page → the fields of an article
 encodings       bytes → text, whatever encoding is declared
 feed            what a feed document holds: the result of feed_parser
 feed_bodies     the text of a feed entry, chosen among its bodies

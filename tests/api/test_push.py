@@ -111,6 +111,19 @@ async def test_a_chunked_body_is_forwarded(upstream: tuple[Upstream, Running]) -
     assert fake.requests[0][1] == _ARTICLES
 
 
+async def test_lines_of_any_length_are_forwarded(upstream: tuple[Upstream, Running]) -> None:
+    """NDJSON may be longer than a document; a long answer is passed on as it is."""
+    fake, gateway = upstream
+    answer = b'{"accepted":[%s],"rejected":[]}' % b",".join(b'{"index":%d,"id":"x"}' % n for n in range(100_000))
+    fake.answer = partial(web.Response, status=202, body=answer, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/x-ndjson; charset=utf-8"}
+    body = b'{"text":"a"}\n' * 5_000
+    async with gateway.http.post(f"{gateway.url}/v1/articles", data=body, headers=headers) as response:
+        assert (response.status, response.content_type) == (202, "application/json")
+        assert await response.read() == answer
+    assert fake.requests[0][1] == body
+
+
 async def test_too_large_a_body_is_413(upstream: tuple[Upstream, Running]) -> None:
     """With a length before anything is forwarded; without one as soon as the limit is exceeded."""
     fake, gateway = upstream

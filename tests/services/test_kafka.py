@@ -89,6 +89,19 @@ async def test_a_record_that_is_too_large_is_refused_and_the_others_are_written(
     assert [record.value for record in await log.read()] == [b"1", b"2"]
 
 
+async def test_a_record_that_the_broker_finds_invalid_is_refused(kafka: Kafka) -> None:
+    """Such as one without a key for a compacted topic: that is the record's own fault, so that nobody retries it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic("compacted", 1, 1, topic_configs={"cleanup.policy": "compact"})])
+    await admin.close()
+    without = Output("compacted", None, b"1")
+    async with clients.producer(kafka.bootstrap) as producer:
+        with pytest.raises(RecordRefused, match="InvalidRecord") as refused:
+            await clients.produce_batch(producer, [without], within=20)
+    assert refused.value.outputs == [without]
+
+
 async def test_a_foreign_record_time_is_read_as_it_is(log: Log) -> None:
     """Before year 1."""
     async with AIOKafkaProducer(bootstrap_servers=log.bootstrap) as producer:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services import parsing
 from services.events import ArticleIn
 from services.parsing import Articles, InvalidArticle, MalformedBody, TooMany, articles
 
@@ -100,6 +101,23 @@ def test_elements_are_those_that_json_finds(values: list[object]) -> None:
     for body in (json.dumps(values), json.dumps(values, ensure_ascii=False, indent=1), f" {json.dumps(values)}\r\n"):
         found = articles(body.encode("utf-8", "surrogatepass"), most=1_000)
         assert [json.loads(found._body[one.start : one.end]) for one in found._elements] == values
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet='"\\\\[]{},:a \n', max_size=60))
+def test_long_bodies_have_the_same_elements(text: str) -> None:
+    """The strings of long bodies are read in pieces; nothing else differs, whatever is in them."""
+    body = json.dumps([text, {"a": [text]}, text]).encode() + text.encode()
+    wanted = [match.span() for match in parsing._TOKEN.finditer(body) if match[0][:1] != b'"']
+    assert [match.span() for match in parsing._long_tokens(body, 0, len(body))] == wanted
+
+
+@pytest.mark.parametrize("character", [b"x", "ب".encode(), b"\\u0628", b"\\\\", b",", b'\\"'])
+def test_a_long_string_is_read_in_pieces(character: bytes) -> None:
+    """No single match, which keeps all other threads waiting, is long."""
+    piece = parsing._PIECE.match(character * 1_000_000)
+    assert piece is not None
+    assert 0 < piece.end() <= 150_000
 
 
 @pytest.mark.parametrize("unit", [b"[]", b"{}", b'""', b"1", b'{"x":[]}', b"[[]]"])
