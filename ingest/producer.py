@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC
+from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -60,8 +60,7 @@ class TooLarge(Exception):
         self.cause = cause
 
 
-@dataclass(frozen=True)
-class PreparedRecord:
+class PreparedRecord(NamedTuple):
     """An article that is ready to be written: its id and the value of its record."""
 
     id: str

@@ -68,7 +68,7 @@ _REFUSALS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Output:
     """A record to produce. Without a ``partition``, its key decides the partition."""
 

@@ -190,7 +190,8 @@ def _simple_elements(body: bytes, first: int, most: int) -> list[_Element] | Non
     found: list[_Element] = []
     at = first + 1
     while len(found) < most:
-        element = _SIMPLE.match(body, at)
+        # One match keeps all other threads waiting.
+        element = _SIMPLE.match(body, at, at + _LONG)
         if element is None or not _is_simple(body, *element.span(1)):
             return None
         found.append(_Element(*element.span(1), None))
