@@ -19,7 +19,7 @@ from api.access.auth import Keys
 from api.access.limits import Addresses, Allowances, Reads
 from api.gateway import Gateway
 from api.methods import MethodsMiddleware
-from api.routes import aggregates, articles, asyncapi, caching, docs, feeds, health, push, sse, websocket
+from api.routes import aggregates, articles, asyncapi, caching, docs, feeds, health, push, sse, websocket, websub
 from api.routes.docs import PAGE_HEADERS
 from api.stream.subscription import StreamTimeouts
 from khabar.filters import FILTERS
@@ -103,7 +103,7 @@ def create_app(settings: Settings, timeouts: StreamTimeouts | None = None) -> Fa
     origins.install(
         app, origins.Origins(settings.origins, any_host=keys.required, hosts=[settings.host]), app.state.addresses
     )
-    for module in (websocket, sse, push, feeds, articles, aggregates, webhooks, health, asyncapi, docs):
+    for module in (websocket, sse, push, feeds, websub, articles, aggregates, webhooks, health, asyncapi, docs):
         app.include_router(module.router)
 
     @app.get("/", include_in_schema=False)

@@ -19,4 +19,6 @@ service     ``khabar ingest``: the push server and the feed poller in one proces
 commands    the commands of this package
 feed_commands the commands ``khabar feeds …``
 =========== ========================================================================
+
+``feeds.opml`` is a list of public feeds to begin with, for ``khabar feeds import``.
 """

@@ -10,7 +10,10 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.refusal import CLOSE
+from services import problems
 from services.forwarding import CLIENT_HEADER, SOURCES_HEADER
 from services.http_server import is_private_host
 from services.settings import Settings
@@ -23,6 +26,24 @@ class NotAdmitted(Exception):
         super().__init__(cause)
         self.status = status
         self.headers = headers
+
+
+class OwnHosts:
+    """Middleware that refuses requests to other hosts. (Not of Starlette's base class, which costs each push much.)"""
+
+    def __init__(self, app: ASGIApp, access: "Access") -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application."""
+        app = self._app
+        if scope["type"] == "http":
+            try:
+                self._access.check_host(Request(scope))
+            except NotAdmitted as refused:
+                app = problems.response(problems.problem(refused.status, str(refused)), CLOSE)
+        await app(scope, receive, send)
 
 
 class Access:

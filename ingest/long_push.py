@@ -21,6 +21,8 @@ from services.parsing import InvalidArticle, articles
 
 # The most bytes that are written at one time, unless a single line is longer.
 SLICE_BYTES: Final = 1_000_000
+#: Reading so many bytes, not compressed, takes less time than starting a thread.
+SMALL_BYTES: Final = 16_384
 # Compressed, so many bytes are taken at one time.
 _PACKED_BYTES: Final = 256 * 1024
 # The memory of a zstd decompressor besides that.
@@ -201,6 +203,7 @@ class LongPush:
         self._turn = turn
         self._block = reader.slice_bytes if encoding == "identity" else min(_PACKED_BYTES, reader.slice_bytes)
         self._window = _ZSTD_WINDOW if encoding == "zstd" else 0
+        self._packed = encoding != "identity"
         self._writing: asyncio.Task[dict[int, str]] | None = None
         self._slice = Slice(0, 0)
         self._blocks = 0
@@ -278,10 +281,12 @@ class LongPush:
     async def _handle(self, block: bytes, *, end: bool = False) -> bool:
         """Parse a block and write what is complete; return whether a line was."""
         any_line = False
+        small = not self._packed and self._reader.held + len(block) <= SMALL_BYTES
         self._reader.add(block)
         while True:
             async with self._turn:
-                found = await run_in_thread(partial(self._reader.next, end=end), name="push")
+                read = partial(self._reader.next, end=end)
+                found = read() if small else await run_in_thread(read, name="push")
             if found is None:
                 break
             any_line = any_line or bool(found.size)

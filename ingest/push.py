@@ -4,7 +4,7 @@ It has no API keys: the gateway has, and forwards pushes with the token of inges
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -14,9 +14,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ingest.access import Access, NotAdmitted
+from ingest.access import Access, NotAdmitted, OwnHosts
 from ingest.budget import BodyBudget, Claim, Exhausted
-from ingest.long_push import LineReader, LongPush, prepare
+from ingest.long_push import SMALL_BYTES, LineReader, LongPush, prepare
 from ingest.producer import REFUSED, Intake, PreparedRecord, Unavailable
 from ingest.refusal import CLOSE, LATER, MAYBE_ACCEPTED, NOTHING_ACCEPTED, Refusal, refuse, refuse_all
 from ingest.results import Results, ResultsResponse
@@ -70,13 +70,7 @@ def create_app(settings: Settings, intake: Intake) -> FastAPI:
     app = FastAPI(title="Khabar ingest", docs_url=None, redoc_url=None)
     pushes = _Pushes(settings, intake)
 
-    @app.middleware("http")
-    async def _only_own_hosts(request: Request, serve: Callable[[Request], Awaitable[Response]]) -> Response:
-        try:
-            pushes.access.check_host(request)
-        except NotAdmitted as refused:
-            return problems.response(problems.problem(refused.status, str(refused)), CLOSE)
-        return await serve(request)
+    app.add_middleware(OwnHosts, access=pushes.access)
 
     @app.exception_handler(Refusal)
     async def _refused(_: Request, refusal: Refusal) -> Response:
@@ -169,10 +163,11 @@ async def _accept_lines(request: Request, pushes: _Pushes, claim: Claim, encodin
 async def _accept(request: Request, pushes: _Pushes, claim: Claim, encoding: str) -> PushResult:
     """Read, check and write the articles of a JSON document. Raises ``Refusal`` or ``Exhausted``."""
     body = await _body(request, pushes.settings.max_body_bytes, claim)
+    small = encoding == "identity" and len(body) <= SMALL_BYTES
     async with pushes.turn:
         sources = pushes.access.sources(request)
         work = partial(_result, body, pushes.settings, pushes.intake, encoding=encoding, sources=sources)
-        pushed = await run_in_thread(work, name="push")
+        pushed = work() if small else await run_in_thread(work, name="push")
     del body, work
     if isinstance(pushed, Refusal):
         raise pushed

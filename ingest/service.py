@@ -9,10 +9,11 @@ import uvicorn
 
 from ingest import push
 from ingest.feeds import api as feeds_api
-from ingest.feeds import counts
+from ingest.feeds import counts, websub_callback
 from ingest.feeds.api import FeedsApi
 from ingest.feeds.poller import Poller
 from ingest.feeds.subscriptions_file import SubscriptionsFile
+from ingest.feeds.websub import WebSub
 from ingest.feeds.writer import FeedWriter
 from ingest.pages import Pages
 from ingest.producer import Intake
@@ -59,11 +60,13 @@ async def run(settings: Settings) -> None:
     http_server.on_stop_signal(stop.set)
     intake = Intake(settings.kafka_servers)
     web = WebClient.of(settings)
-    server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web)))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     pages = Pages(web, max_bytes=settings.max_page_bytes)
     writer = FeedWriter(feeds, intake, max_entries=settings.max_feed_entries, complete=pages.complete_all)
-    running = [_keep_topics(settings), Poller(settings, feeds, intake, writer).run(), counts.keep(feeds)]
+    websub = WebSub(settings, feeds, writer, web)
+    server = http_server.Server(config(settings, intake, FeedsApi(settings, feeds, web, websub), websub))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    poller = Poller(settings, feeds, intake, writer, websub=websub)
+    running = [_keep_topics(settings), poller.run(), counts.keep(feeds)]
     if file is not None:
         running.append(file.run())
     background = [asyncio.create_task(one) for one in running]
@@ -80,16 +83,21 @@ async def run(settings: Settings) -> None:
         for task in (*background, stopping):
             task.cancel()
         await asyncio.gather(serving, stopping, *background, return_exceptions=True)
+        await websub.close()
         await web.close()
         await intake.close()
         await store.close()
 
 
-def config(settings: Settings, intake: Intake, feeds: FeedsApi | None = None) -> uvicorn.Config:
+def config(
+    settings: Settings, intake: Intake, feeds: FeedsApi | None = None, websub: WebSub | None = None
+) -> uvicorn.Config:
     """The configuration of the HTTP server. It uses h11, which limits the size of a request's head."""
     app = push.create_app(settings, intake)
     if feeds is not None:
         feeds_api.install(app, feeds)
+    if websub is not None:
+        app.include_router(websub_callback.router(websub, settings))
     return uvicorn.Config(
         app,
         http="h11",

@@ -24,7 +24,7 @@ class Record(BaseModel):
 
     def encode(self) -> bytes:
         """UTF-8 JSON, the form of every record on Kafka."""
-        return self.model_dump_json().encode()
+        return self.__pydantic_serializer__.to_json(self)
 
 
 class Mention(Record):

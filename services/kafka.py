@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import random
+import struct
 import time
 import traceback
 from collections.abc import AsyncIterator, Collection, Iterable
@@ -66,7 +68,7 @@ _REFUSALS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Output:
     """A record to produce. Without a ``partition``, its key decides the partition."""
 
@@ -109,10 +111,11 @@ def producer(bootstrap: Bootstrap, *, linger_ms: int = 5, max_record_bytes: int 
         acks="all",
         enable_idempotence=True,
         linger_ms=linger_ms,
-        compression_type="lz4",
+        compression_type="zstd",  # smaller than lz4 as aiokafka has it (level 9), in a fifth of the time
         max_batch_size=262_144,  # articles are some KB each; with 16 KB batches, half the time was spent on requests
         max_request_size=max_record_bytes,
         request_timeout_ms=15_000,
+        partitioner=Partitioner(),
     )
 
 
@@ -132,21 +135,49 @@ async def produce_batch(
             for output in outputs:
                 pending.append(await _send(producer, output))
                 sent.append(output)
-            results = await asyncio.gather(*pending, return_exceptions=True)
+            # Most of them are done together. ``gather`` would take a callback for each, as long as sending it.
+            for future in pending:
+                if not future.done():
+                    await asyncio.wait((future,))
     except TimeoutError:
         raise NotAcknowledged(f"Kafka did not acknowledge within {within:g} s", sent=bool(pending)) from None
     finally:
         for future in pending:
-            future.add_done_callback(_retrieve)
-    failures = [result for result in results if isinstance(result, BaseException)]
+            if future.done():
+                _retrieve(future)
+            else:
+                future.add_done_callback(_retrieve)
+    failures = [failure for future in pending if (failure := _failure(future)) is not None]
     fenced = next((failure for failure in failures if isinstance(failure, ProducerFenced)), None)
     refusal = next((failure for failure in failures if isinstance(failure, _REFUSALS)), None)
     if refusal is not None and fenced is None:
-        unwritten = [one for one, result in zip(sent, results, strict=True) if isinstance(result, BaseException)]
+        unwritten = [one for one, future in zip(sent, pending, strict=True) if _failure(future) is not None]
         raise RecordRefused(refusal, unwritten) from refusal
     if failures:
         raise fenced or failures[0]
-    return results
+    return [future.result() for future in pending]
+
+
+class Partitioner:
+    """The partition of a key, the same as of Kafka's own clients, in half the time that aiokafka takes."""
+
+    def __call__(self, key: bytes | None, every: list[int], available: list[int]) -> int:
+        """As a partitioner of aiokafka."""
+        if key is None:
+            return random.choice(available or every)  # noqa: S311 - not for security
+        return every[(_murmur2(key) & 0x7FFFFFFF) % len(every)]
+
+
+def _murmur2(data: bytes) -> int:
+    size, mask, factor = len(data), 0xFFFFFFFF, 0x5BD1E995
+    mixed = 0x9747B28C ^ size
+    for word in struct.unpack_from(f"<{size >> 2}I", data):
+        scaled = word * factor & mask
+        mixed = (mixed * factor & mask) ^ ((scaled ^ scaled >> 24) * factor & mask)
+    if rest := data[size & ~3 :]:
+        mixed = (mixed ^ int.from_bytes(rest, "little")) * factor & mask
+    mixed = (mixed ^ mixed >> 13) * factor & mask
+    return mixed ^ mixed >> 15
 
 
 async def _send(producer: AIOKafkaProducer, output: Output) -> "asyncio.Future[RecordMetadata]":
@@ -161,6 +192,10 @@ async def _send(producer: AIOKafkaProducer, output: Output) -> "asyncio.Future[R
         failed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         failed.set_exception(error)
         return failed
+
+
+def _failure(future: "asyncio.Future[RecordMetadata]") -> BaseException | None:
+    return asyncio.CancelledError() if future.cancelled() else future.exception()
 
 
 def _retrieve(future: asyncio.Future[RecordMetadata]) -> None:

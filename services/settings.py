@@ -35,6 +35,7 @@ __all__ = [
 
 PREFIX = "KHABAR_"
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s:/\[\],@?#]+)(:\d{1,5})?")
+_PUBLIC_URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^\s?#]*)?")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\],]+):\d{1,5}")
 
 
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
     max_webhooks: int = Field(100, ge=1, le=1_000, description="maximum webhooks of one key")
     webhook_pause_hours: float = Field(24.0, gt=0, description="a webhook that fails for this long is paused")
     api_key: str | None = Field(None, repr=False, description="the key that khabar replay and watch send to a gateway")
+    public_url: str | None = Field(
+        None, description="address at which the internet reaches the gateway, for hubs of WebSub; unset: no WebSub"
+    )
     feeds: Path | None = Field(None, description="file of feeds, OPML or one URL a line")
     max_feeds: int = Field(10_000, ge=1, description="maximum feeds, those of the file and of users together")
     max_feed_entries: int = Field(
@@ -159,6 +163,7 @@ class Settings(BaseSettings):
         "api_key",
         "api_keys_file",
         "feeds",
+        "public_url",
         "user_agent",
         "ingest_token",
         "ner_model",
@@ -186,6 +191,13 @@ class Settings(BaseSettings):
     def _header_value(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[!-~][ -~]*", value):
             raise ValueError("must be printable ASCII characters")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        if value is not None and not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be an address such as https://news.example, without a query")
         return value
 
     @field_validator("kafka")

@@ -51,6 +51,22 @@ SMALL = {
         "hostile --seconds 0.6 --settle 0.3 --others 5 --no-limits --only pings filters",
         (r"alone +p50", r"spins: [1-9]", r"pings: .*[1-9][\d,]* pings", r"filters: .*[1-9][\d,]* sub", r"alone again"),
     ),
+    "ingest latency": Small(
+        "ingest latency --feeds 5 --items 3 --interval 1 --rate 20 --seconds 1 --rounds 1",
+        (r"no feeds +p50 +\d", r"unchanged .* [1-9]\d*\.\d polls", r"changing +p50 +\d+\.\d ms +p99 +\d"),
+    ),
+    "ingest parse": Small(
+        "ingest parse --items 12 --seconds 0.1 --rounds 1",
+        (r"content:encoded, 12 items.*parser +[1-9].*feedparser +[1-9]", r"Atom.*ratio \d", r"RDF.*ratio \d"),
+    ),
+    "ingest polls": Small(
+        "ingest polls --feeds 5 --items 3 --seconds 2 --rounds 1",
+        (r"304 +[1-9]\d* polls a CPU-second", r"same document +[1-9]\d* polls"),
+    ),
+    "ingest push": Small(
+        "ingest push --sizes 1,5 --at-once 2 --seconds 0.3 --rounds 1",
+        (r" 1 a request: JSON [1-9]", r" 5 a request: .* NDJSON [1-9].*ratio \d.*producer: defaults [1-9]"),
+    ),
     "queries": Small(
         "queries --articles 500 --entities 200 --rate 50 --seconds 0.8 --clients 4 --pause 0.05 --each",
         (r"[45]\d\d articles of 24 hours", r"store, script +\d", r"/v1/aggregates\S+ +[1-9]"),

@@ -7,7 +7,8 @@ addressed to.
 Without keys that is not enough: a page may resolve its own name to 127.0.0.1 (DNS rebinding). Its requests are then of
 the same origin, and browsers send no ``Origin`` with a GET of the same origin. A gateway without keys therefore answers
 only requests whose ``Host`` no other site can have: an IP address, ``localhost``, a name without a dot (as in a
-container network), a host of ``KHABAR_ORIGINS``, or ``KHABAR_HOST``. Only ``/healthz`` is exempt.
+container network), a host of ``KHABAR_ORIGINS``, or ``KHABAR_HOST``. Only ``/healthz`` and
+the callbacks of WebSub are exempt.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ _PORTS = {"http": 80, "https": 443}
 _SSE = "/v1/events"
 # Reveals nothing, and probes use any name.
 _ANY_HOST = "/healthz"
+# Hubs of WebSub use the public address. What they may do is decided by the callback URL, which nobody can guess.
+_CALLBACKS = "/v1/websub/"
 # Browsers send the origin also with module scripts, and a proxy may have changed Host. The page's files are public.
 _FILES = "/dashboard/"
 _REQUEST_HEADERS = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Last-Event-ID", "If-None-Match")
@@ -52,7 +55,7 @@ class Origins:
 
     def check(self, headers: Headers, path: str = "/") -> None:
         """Return when a request with these headers may be served. Raises ``ProblemError`` 403 or 421."""
-        if path != _ANY_HOST:
+        if path != _ANY_HOST and not path.startswith(_CALLBACKS):
             self._check_host(headers)
         if path.startswith(_FILES):
             return

@@ -70,7 +70,7 @@ class _LongAnswer(Response):
             self._answer.close()
 
 
-class _Body:
+class ForwardedBody:
     """The body of a push on its way to ingest, and how it ended."""
 
     def __init__(self, request: Request, limit: float) -> None:
@@ -137,7 +137,7 @@ async def _forward(gateway: Gateway, request: Request, about: dict[str, str]) ->
     headers = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
     headers.setdefault("content-type", "application/octet-stream")
     headers |= about
-    body = _Body(request, limit)
+    body = ForwardedBody(request, limit)
     url = f"{gateway.settings.ingest_url.rstrip('/')}/v1/articles"
     try:
         answer = await gateway.http.post(url, data=body.chunks(), headers=headers, timeout=_TIMEOUT)

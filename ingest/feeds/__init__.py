@@ -14,6 +14,8 @@ opml               importing and exporting lists of feeds
 shown              what ``khabar feeds`` prints
 gateway            requests of ``khabar feeds`` to the gateway
 subscriptions_file the file of feeds, which is followed as it changes
+websub             subscriptions at the hubs of feeds, and what the hubs deliver
+websub_callback    the endpoints that hubs call
 counts             the number of feeds by status, for the metrics
 ================== ====================================================================
 

@@ -25,6 +25,7 @@ from ingest.access import Access, NotAdmitted
 from ingest.feeds import discovery, opml
 from ingest.feeds.check import check
 from ingest.feeds.opml import NoList, Outline
+from ingest.feeds.websub import WebSub
 from ingest.web import Access as Login
 from ingest.web import WebClient, check_headers, without_credentials
 from services import problems, request_body
@@ -92,11 +93,12 @@ class Refused(Exception):
 class FeedsApi:
     """The feeds of the store, and what the requests about them share. The poller asks the store for due feeds."""
 
-    def __init__(self, settings: Settings, feeds: Feeds, web: WebClient) -> None:
+    def __init__(self, settings: Settings, feeds: Feeds, web: WebClient, websub: WebSub | None = None) -> None:
         self.settings = settings
         self.access = Access(settings)
         self._feeds = feeds
         self._web = web
+        self._websub = websub
         self._resolver = ThreadedResolver()
         self._fetching = 0
         self._importing = asyncio.Lock()
@@ -180,6 +182,8 @@ class FeedsApi:
             raise Refused(409, "this feed is in the file that KHABAR_FEEDS names: remove it there")
         if not await self._feeds.remove(feed_id):
             raise _unknown()
+        if self._websub is not None:
+            self._websub.end(feed)
         log.info("feed_removed", feed=feed.options.url, id=feed_id)
 
     async def poll(self, feed_id: str, sources: Sources) -> FeedOut:

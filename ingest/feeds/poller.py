@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from redis import RedisError
 
 from ingest.feeds import schedule
 from ingest.feeds.fetch import FeedDocument, FeedRequest, FetchFailure, NotModified, fetch
+from ingest.feeds.websub import WebSub
 from ingest.feeds.writer import LEASE_SECONDS, FeedWriter, LeaseLost, Written
 from ingest.producer import Intake, Unavailable
 from ingest.web import Access, WebClient, without_credentials
@@ -46,22 +48,25 @@ _MAX_ERROR: Final = 500
 class Poller:
     """Polls the feeds of the store, together with other processes; a slow feed never delays another.
 
-    ``writer``: takes the documents. ``rng``: returns numbers from 0 to 1, for jitter.
+    ``writer``: takes the documents. ``websub``: subscribes at their hubs. ``rng``: returns numbers from 0 to 1, for
+    jitter.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         settings: Settings,
         feeds: Feeds,
         intake: Intake,
         writer: FeedWriter,
         *,
+        websub: WebSub | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._feeds = feeds
         self._intake = intake
         self._writer = writer
+        self._websub = websub
         self._rng = rng
         self._bounds = schedule.Bounds.of(settings)
         self._hosts = schedule.Hosts(self._bounds)
@@ -224,6 +229,8 @@ class Poller:
         at = schedule.next_poll(
             pace, self._bounds, now=now, rng=self._rng, own=feed.options.interval or None, max_age=fetched.max_age
         )
+        if self._websub is not None:
+            at = now + self._websub.wait(feed, at - now, now=now)
         state: dict[str, Any] = {
             "polled": now,
             "succeeded": now,
@@ -244,7 +251,9 @@ class Poller:
         await self._finish(claim, state, "ok", at - now, seen=written.seen if written else None)
         if feed.state.failures:
             log.info("feed_recovered", feed=feed.url, failures=feed.state.failures)
-        await self._note_hub(feed, fetched, content)
+        feed = await self._note_hub(feed, fetched, content)
+        if self._websub is not None:
+            self._websub.after_poll(feed, sent=written.sent if written else 0, now=now)
 
     async def _move(self, claim: Claim, url: str, state: dict[str, Any]) -> bool:
         """Note where the feed has moved for good. False when that is another feed, so that this one has ended."""
@@ -263,8 +272,8 @@ class Poller:
         state["moved_to"] = "" if moved_to == feed.options.url else moved_to
         return True
 
-    async def _note_hub(self, feed: Feed, fetched: FeedDocument | NotModified, content: FeedContent | None) -> None:
-        """Note the hub that the feed announces, for WebSub."""
+    async def _note_hub(self, feed: Feed, fetched: FeedDocument | NotModified, content: FeedContent | None) -> Feed:
+        """Note the hub that the feed announces, for WebSub; return the feed with it."""
         hub, topic = (
             (fetched.hub, fetched.topic)
             if content is None
@@ -274,6 +283,8 @@ class Poller:
         announced = any(found.values()) if content is None else True
         if announced and found != {name: feed.websub.get(name, "") for name in found}:
             await self._feeds.write_websub(feed.id, found)
+            return replace(feed, websub={**feed.websub, **found})
+        return feed
 
     async def _failed(self, claim: Claim, cause: str, *, retry_after: float | None = None, gone: bool = False) -> None:
         feed, now = claim.feed, time.time()

@@ -13,6 +13,7 @@ import uvicorn
 
 from ingest import service
 from ingest.feeds.api import FeedsApi
+from ingest.feeds.websub import WebSub
 from ingest.producer import Intake
 from services import kafka as kafka_clients
 from services import kafka_topics
@@ -27,10 +28,17 @@ NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, intake: Intake, feeds: FeedsApi | None = None) -> AsyncIterator[str]:
-    """Run the HTTP server with ``intake`` on a free port; yields its URL."""
-    config = service.config(settings, intake, feeds)
-    config.host, config.port = "127.0.0.1", free_port()
+async def serving(
+    settings: Settings,
+    intake: Intake,
+    feeds: FeedsApi | None = None,
+    websub: WebSub | None = None,
+    *,
+    port: int | None = None,
+) -> AsyncIterator[str]:
+    """Run the HTTP server with ``intake`` on this port, or a free one; yields its URL."""
+    config = service.config(settings, intake, feeds, websub)
+    config.host, config.port = "127.0.0.1", port or free_port()
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     await eventually(lambda: server.started)

@@ -22,7 +22,7 @@ from ingest.producer import Intake
 from services import kafka_topics, request_body
 from services.embedded.kafka import Kafka
 from services.embedded.process import free_port
-from services.events import ArticleIn
+from services.events import ArticleIn, RawArticle
 from services.identity import article_id
 from services.settings import Settings
 from tests.harness import eventually, service
@@ -467,3 +467,10 @@ async def test_an_article_that_kafka_refuses_is_rejected(
     assert (other.status, other.body["rejected"]) == (202, [])
     written = {record.key.decode() for record in await on_kafka(kafka.bootstrap, "small", 1)}
     assert written == {expected(article) for article in small}
+
+
+async def test_a_record_is_what_the_model_of_raw_articles_gives(intake: Intake) -> None:
+    """A record on articles.raw is the JSON of a ``RawArticle``, byte for byte."""
+    article = ArticleIn(text='نص "x"\n', title="t", published_at=NOW, authors=["a"], guid="g", source="s")
+    raw_article = RawArticle(**dict(article), id=article_id(article), received_at=NOW)
+    assert intake.prepare(article) == (raw_article.id, raw_article.encode())

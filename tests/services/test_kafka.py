@@ -1,14 +1,17 @@
 """Kafka clients: closing, records of foreign producers, what Kafka refuses."""
 
+import random
+
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import DefaultPartitioner
 
 from services import kafka as clients
 from services import kafka_topics, topic_ids
 from services.embedded.kafka import Kafka
-from services.kafka import Output, RecordRefused, header, read_log_id, reader
+from services.kafka import Output, Partitioner, RecordRefused, header, read_log_id, reader
 from tests import foreign
 from tests.enrich.logs import Log
 
@@ -107,3 +110,12 @@ async def test_a_foreign_record_time_is_read_as_it_is(log: Log) -> None:
     async with AIOKafkaProducer(bootstrap_servers=log.bootstrap) as producer:
         await producer.send_and_wait(log.topic, b"old", timestamp_ms=-100_000_000_000_000)
     assert [record.timestamp for record in await log.read()] == [-100_000_000_000_000]
+
+
+def test_a_key_has_the_partition_that_other_clients_give_it() -> None:
+    """Records of one key are on one partition, whichever client has written them."""
+    chance = random.Random(1)
+    every = [*range(7)]
+    for size in range(60):
+        key = chance.randbytes(size)
+        assert Partitioner()(key, every, every) == DefaultPartitioner()(key, every, every)
