@@ -77,6 +77,8 @@ _LINK_HEADINGS = _phrases("link_headings")
 _HEADINGS = frozenset(_LINKS + _LINK_HEADINGS)
 _BUTTONS = frozenset(_phrases("buttons"))
 _BEGINNINGS = _phrases("beginnings")
+# "The post … appeared first on": what stands before the title of the article, and after it.
+_FOOTERS = tuple(tuple(map(str.strip, footer.split("…", 1))) for footer in _phrases("footers"))
 _AGENCIES = frozenset(_phrases("agencies"))
 _AGENCY_ENDINGS = tuple(sorted(_AGENCIES))
 _BYLINES = _phrases("bylines")
@@ -284,7 +286,7 @@ def _with_known_phrases(lines: list[_Line]) -> Iterator[int]:
             continue
         bare = line.text.strip(_BULLETS)
         if length > _LONGEST_SHORT:
-            if _fold(bare[:_BEGINNING]).startswith(_BEGINNINGS):
+            if _fold(bare[:_BEGINNING]).startswith(_BEGINNINGS) or _is_footer(_fold(bare)):
                 yield number
             continue
         folded = _fold(bare)
@@ -294,6 +296,7 @@ def _with_known_phrases(lines: list[_Line]) -> Iterator[int]:
         elif (
             folded.startswith(_BEGINNINGS)
             or _is_link(folded)
+            or _is_footer(folded)
             or _is_chrome(line.text, folded)
             or _is_counted(folded)
             or _is_byline(line.text, folded)
@@ -309,6 +312,11 @@ def _is_link(folded: str) -> bool:
     if folded.startswith(_LINKS):
         return True
     return folded.startswith(_LINK_HEADINGS) and folded.partition(":")[0].rstrip() in _HEADINGS
+
+
+def _is_footer(folded: str) -> bool:
+    """Whether a line says where an article that was taken over from elsewhere appeared first."""
+    return any(folded.startswith(before) and after in folded for before, after in _FOOTERS)
 
 
 def _is_chrome(line: str, folded: str) -> bool:

@@ -54,6 +54,11 @@ def marked(finder: BoilerplateDetector, source: str | None, *lines: str) -> list
         "جميع الحقوق محفوظة، ولا يجوز نسخ هذه المادة",
         "Subscribe to our newsletter for the news of the day",
         "تابعونا على منصات التواصل",
+        "The post Ten train journeys appeared first on World Ledger.",
+        "L’article Les gares du pays est apparu en premier sur Le Courrier.",
+        "La entrada Los trenes del país se publicó primero en El Correo.",
+        "ظهرت المقالة محطات القطار أولاً على قاسيون.",
+        "Demiryolları yazısı ilk önce Haber üzerinde ortaya çıktı.",
     ],
 )
 def test_known_phrases_are_found_without_history(line: str) -> None:

@@ -34,7 +34,7 @@ KEYS = {
     },
     files.BOILERPLATE: {
         *("links", "link_headings", "buttons", "beginnings", "agencies", "bylines", "stamps", "by", "by_joints"),
-        *("counters", "counter_units"),
+        *("counters", "counter_units", "footers"),
     },
     files.CAPITALS: {
         *("title", "lone_title", "given", "relative", "organization", "in_organization", "company", "place"),
