@@ -19,7 +19,7 @@ import aiohttp
 
 from ingest.producer import Intake, TooLarge, Unavailable
 from services.backoff import Backoff
-from services.clock import utc_now
+from services.clock import EARLIEST_PUBLICATION, utc_now
 from services.connections import KafkaServers
 from services.documents.file_kinds import Kind
 from services.documents.files import Item, read_articles
@@ -40,6 +40,8 @@ _RETRY_STATUSES = {429, 500, 502, 503, 504}
 # Statuses that are about the articles; any other 4xx is about the request as such.
 _ARTICLE_STATUSES = {400, 413, 422}
 _GUID_LENGTH = 1_000
+# Generated streams may be dated in the future; dates further ahead are those of broken clocks.
+_FUTURE = timedelta(days=3_650)
 _INTERRUPTED = 130
 _SCHEMES = {"http", "https", "kafka"}
 _FORMS = "http://HOST:PORT, https://HOST:PORT or kafka://HOST:PORT"
@@ -388,7 +390,7 @@ def schedule_items(plan: Plan, outcome: Outcome, items: Iterator[Item]) -> Itera
             article = item.article
             if plan.rate is not None:
                 at = sent / plan.rate
-            elif plan.speed is not None and article.published_at is not None:
+            elif plan.speed is not None and article.published_at is not None and _is_usable(article.published_at):
                 origin = origin or article.published_at
                 # An article that is older than the one before it is due at once, like one without a date.
                 at = max(at, pass_start + (article.published_at - origin).total_seconds() / plan.speed)
@@ -413,12 +415,17 @@ def _newest(plan: Plan) -> datetime | None:
         if item.article is None:
             continue
         moment = item.article.published_at
-        if moment is not None and (newest is None or moment > newest):
+        if moment is not None and _is_usable(moment) and (newest is None or moment > newest):
             newest = moment
         count += 1
         if count == plan.limit:
             break
     return newest
+
+
+def _is_usable(published: datetime) -> bool:
+    """Whether a date can set the pace: one broken clock of 1970 or 2099 must not shift or delay all articles."""
+    return EARLIEST_PUBLICATION <= published <= utc_now() + _FUTURE
 
 
 def _shifted(article: ArticleIn, shift: timedelta | None) -> ArticleIn:

@@ -43,8 +43,8 @@ _AS_ARABIC = str.maketrans("یک", "يك")
 # A tag of HTML as it may stand in a title; «a < b» and «<Ctrl>» are none.
 _TITLE_TAG = regex.compile(
     r"""
-      <!--.*?-->
-    | <(?P<hidden>script|style)\b[^<>]*+>.*?</(?P=hidden)\s*+>
+      <!--.*?(?:-->|\Z)
+    | <(?P<hidden>script|style)\b[^<>]*+>.*?(?:</(?P=hidden)\s*+>|\Z)
     | </?(?:(?P<block>blockquote|br|div|dd|dl|dt|h[1-6]|hr|li|ol|p|table|td|th|tr|ul)|abbr|acronym|a|audio|bdi|bdo|big
         |body|button|b|center|cite|code|del|embed|em|figure|font|form|head|html|iframe|img|input|ins|i|kbd|label|link
         |mark|meta|object|q|script|select|small|source|span|strike|strong|style|sub|sup|svg|s|textarea|time|title|tt

@@ -11,6 +11,7 @@ from redis import RedisError
 
 from ingest.web import without_credentials
 from services.blocking import run_in_thread
+from services.documents import encodings
 from services.documents.opml import NoList, subscriptions
 from services.errors import SettingsError
 from services.store.feeds import AlreadyThere, FeedOptions, Feeds, TooManyFeeds
@@ -33,8 +34,8 @@ def read_feeds(path: Path) -> list[FeedOptions]:
             data = file.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise SettingsError(f"KHABAR_FEEDS: {path} has more than {_MAX_BYTES} bytes")
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text, _, _ = encodings.decode(data, encodings.labels(data))
+    except OSError as error:
         raise SettingsError(f"KHABAR_FEEDS: {path} cannot be read: {error}") from error
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return []

@@ -166,6 +166,18 @@ def test_rebase(tmp_path: Path, name: str) -> None:
         assert undated is None
 
 
+def test_dates_of_broken_clocks_set_no_pace(tmp_path: Path, name: str) -> None:
+    """An article of 2099 neither shifts the others into the past nor delays them by decades."""
+    broken = [
+        {"text": "from tomorrow", "published_at": "2099-01-01T00:00:00Z"},
+        {"text": "old", "published_at": "1970-01-01T00:00:00Z"},
+    ]
+    path = write(tmp_path / "a.jsonl", *broken, *numbered(name, 3))
+    newest = max(due.article.published_at for due in list(schedule(Plan([path], "", rebase=True), Outcome()))[2:])
+    assert abs(datetime.now(UTC) - newest) < timedelta(seconds=5)
+    assert max(due.at for due in schedule(Plan([path], "", speed=1.0), Outcome())) == 120
+
+
 async def test_rejected_articles(tmp_path: Path, kafka: Kafka, intake: Intake, settings: Settings, name: str) -> None:
     """Invalid and rejected articles are reported with file and line, once; the others arrive; the status is 1."""
     long = {"text": "\u0001" * 999_999, "html": "\u0001" * 999_999, "source": name}
