@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import click
 import uvloop
@@ -37,8 +38,7 @@ class _Site(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As ``asyncio.Protocol``."""
-        if isinstance(transport, asyncio.WriteTransport):
-            self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """As ``asyncio.Protocol``."""
