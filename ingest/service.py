@@ -68,6 +68,7 @@ async def run(settings: Settings) -> None:
     poller = Poller(settings, feeds, intake, writer, websub=websub)
     running = [_keep_topics(settings), poller.run(), counts.keep(feeds)]
     if file is not None:
+        file.on_removed = websub.end
         running.append(file.run())
     background = [asyncio.create_task(one) for one in running]
     host, port = listening.getsockname()[:2]

@@ -1,7 +1,7 @@
 """The file of feeds (``KHABAR_FEEDS``): read at the start and whenever it changes; its feeds are kept in the store."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from services.blocking import run_in_thread
 from services.documents import encodings
 from services.documents.opml import NoList, subscriptions
 from services.errors import SettingsError
-from services.store.feeds import AlreadyThere, FeedOptions, Feeds, TooManyFeeds
+from services.store.feeds import AlreadyThere, Feed, FeedOptions, Feeds, TooManyFeeds
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +64,13 @@ def read_feeds(path: Path) -> list[FeedOptions]:
 
 
 class SubscriptionsFile:
-    """Keeps the feeds of a file in the store; those that users have added are left alone. ``most``: of all feeds."""
+    """Keeps the feeds of a file in the store; those that users have added are left alone.
+
+    ``most``: of all feeds. ``on_removed`` is called with each feed that the file no longer has.
+    """
 
     def __init__(self, path: Path, feeds: Feeds, *, most: int) -> None:
+        self.on_removed: Callable[[Feed], None] = _ignore
         self._path = path
         self._feeds = feeds
         self._most = most
@@ -105,6 +109,7 @@ class SubscriptionsFile:
         removed = [feed for feed in there.values() if feed.options.origin == "file" and feed.id not in ids]
         for feed in removed:
             await self._feeds.remove(feed.id)
+            self.on_removed(feed)
         added = 0
         for options in wanted:
             before = there.get(options.id)
@@ -122,6 +127,10 @@ class SubscriptionsFile:
                 log.error("feeds_file_too_long", cause=str(error), file=str(self._path))
                 break
         log.info("feeds_file_read", file=str(self._path), feeds=len(wanted), added=added, removed=len(removed))
+
+
+def _ignore(_: Feed) -> None:
+    pass
 
 
 def _named(options: FeedOptions) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from services.embedded.valkey import Valkey
 from services.errors import SettingsError
 from services.settings import Settings
 from services.store import Store
-from services.store.feeds import FeedOptions, Feeds
+from services.store.feeds import Feed, FeedOptions, Feeds
 from tests.harness import eventually, service
 from tests.ingest.conftest import raw
 from tests.ingest.polling import Polling, Site, id_of, item, polling_with, rss
@@ -257,11 +257,15 @@ async def test_the_file_of_feeds_is_followed(
 
         await eventually(same, seconds=5)
 
-    task = asyncio.create_task(SubscriptionsFile(path, feeds, most=5).run())
+    file = SubscriptionsFile(path, feeds, most=5)
+    removed: list[Feed] = []
+    file.on_removed = removed.append
+    task = asyncio.create_task(file.run())
     try:
         await are("a", "b", "user")
         path.write_text("https://b.example/\nhttps://c.example/\n")
         await are("b", "c", "user")
+        assert [feed.options.host for feed in removed] == ["a.example"]
         path.write_text("https://d.example/\nnonsense\n")
         await eventually(lambda: "feeds_file_not_reloaded" in capsys.readouterr().out)
         await are("b", "c", "user")
