@@ -263,4 +263,5 @@ async def test_a_large_window_is_refused(post: Post) -> None:
     frame = b"\x28\xb5\x2f\xfd\x00" + bytes([(27 - 10) << 3]) + b"\x01\x00\x00"
     for kind in (NDJSON, "application/json"):
         answer = await post(frame, kind, Content_Encoding="zstd")
-        assert (answer.status, answer.body["detail"].partition(":")[0]) == (400, "not zstd")
+        assert answer.status == 400
+        assert "window" in answer.body["detail"]
