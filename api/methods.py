@@ -51,10 +51,13 @@ class MethodsMiddleware:
 
     def _allow(self, scope: Scope) -> str:
         """The methods of the address; empty when there is nothing at it."""
+        # An address with routes is no value of another one's parameter: /v1/feeds/check is no feed.
+        listed = self._routed.openapi()["paths"].get(scope["path"], {})
         found = [
             method
             for method in _METHODS
-            if any(
+            if (not listed or method.lower() in listed)
+            and any(
                 route.matches({**scope, "method": method})[0] is Match.FULL
                 # Only files are mounted.
                 and (method == "GET" or not isinstance(route, Mount))
