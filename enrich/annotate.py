@@ -12,7 +12,7 @@ from enrich import quotes
 from enrich.dates import finder
 from enrich.entities import find, recognition
 from enrich.entities.recognition.recognizer import Recognizer
-from enrich.fingerprint import features, numbers, signature
+from enrich.fingerprint import embedding, features, numbers, signature
 from enrich.fingerprint.embedding import Encoder
 from enrich.fingerprint.fingerprint import fingerprint
 from enrich.text import cleaning, language, spacing
@@ -46,8 +46,8 @@ def annotate(
 
     ``recognizer`` finds names that are not in the gazetteer; the default is that of the default tier. ``boilerplate``
     has learned the lines that sources repeat, and learns from this article; without it the same input has the same
-    output. ``encoder`` computes the article's vector; without it there is none. Raises ``cleaning.EmptyText`` when no
-    readable text is left.
+    output. ``encoder`` computes the article's vector; the default is that of the default tier. Raises
+    ``cleaning.EmptyText`` when no readable text is left.
     """
     text = spacing.split_glued(cleaning.clean(raw.text, raw.html))
     spans = (boilerplate or BoilerplateDetector()).find(raw.source, text)
@@ -80,7 +80,7 @@ def annotate(
         # Of the content alone, without anything learned: the same content always has the same digest.
         fingerprint=signature.content_digest(given_title, text),
         **fingerprint(heading, news, code, features.shared(named, spans, numbers.numbers(beginning.text))),
-        vector=encoder.vector(title, text, spans) if encoder else None,
+        **embedding.embed(title, text, spans, named, encoder),
     )
 
 
