@@ -12,7 +12,7 @@ from enrich import quotes
 from enrich.dates import finder
 from enrich.entities import find, recognition
 from enrich.entities.recognition.recognizer import Recognizer
-from enrich.fingerprint import features, numbers, signature
+from enrich.fingerprint import embedding, features, numbers, signature
 from enrich.fingerprint.embedding import Encoder
 from enrich.fingerprint.fingerprint import fingerprint
 from enrich.text import cleaning, language, spacing
@@ -46,8 +46,9 @@ def annotate(
 
     ``recognizer`` finds names that are not in the gazetteer; the default is that of the default tier. ``boilerplate``
     has learned the lines that sources repeat, and learns from this article; without it the same input has the same
-    output. ``encoder`` computes the article's vector; without it there is none. The text of an article that is only a
-    headline is that headline. Raises ``cleaning.EmptyText`` when neither a readable text nor a headline is left.
+    output. ``encoder`` computes the article's vector; the default is that of the default tier. The text of an article
+    that is only a headline is that headline. Raises ``cleaning.EmptyText`` when neither a readable text nor a headline
+    is left.
     """
     given_title, text = _title_and_text(raw)
     code, score = language.detect(f"{given_title}\n{text}" if given_title else text, raw.language)
@@ -83,7 +84,7 @@ def annotate(
         # anything learned, so that the same content always has the same digest.
         fingerprint=signature.content_digest(given_title, without(text, known_boilerplate(text, given_title))),
         **fingerprint(heading, news, code, features.shared(named, spans, numbers.numbers(beginning.text))),
-        vector=encoder.vector(title, text, spans) if encoder else None,
+        **embedding.embed(title, text, spans, named, encoder),
     )
 
 

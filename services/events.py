@@ -157,8 +157,9 @@ class AnnotatedArticle(Record):
     higher offset is newer. ``fingerprint`` changes exactly when title or news do. Near-duplicate search uses
     ``signature`` (a MinHash, base64 of bytes), ``sketch`` (lowest hashes, base64 of little-endian 32-bit words) and
     ``shingles`` (the number of different ones in the text). Story grouping uses ``terms``, the content words,
-    ``shared``, the features that are the same in every language (both base64 of feature numbers and weights), and,
-    where vectors are on, ``vector``, the embedding of title and beginning (base64 of 512 numbers of four bits).
+    ``shared``, the features that are the same in every language (both base64 of feature numbers and weights), and
+    three vectors (base64 of 256 numbers of four bits): ``meaning``, of title and beginning, ``event_title`` and
+    ``event_text``, of both without the names in them.
     """
 
     id: Annotated[str, Field(max_length=200)]
@@ -184,7 +185,9 @@ class AnnotatedArticle(Record):
     shingles: Annotated[int, Field(ge=1)]
     shared: str
     terms: str
-    vector: str | None = None
+    meaning: str | None = None
+    event_title: str | None = None
+    event_text: str | None = None
 
 
 class Accepted(Record):

@@ -4,5 +4,6 @@
 topics     the Arabic topic model
 vocabulary the word list used to split glued words
 ner/       the network that recognises names
+vectors/   the table of static vectors
 ========== =======================================
 """

@@ -9,6 +9,7 @@ interned   values that many articles share
 index      which recent articles have a key, in bounded memory
 arrays     numpy operations, faster for few numbers
 duplicates which earlier article a new one is a near-duplicate of
+vectors    packed vectors of the articles in the window, and their centre
 similarity how similar two articles are as news
 stories    open stories: which one an article joins, merges and splits
 story_view a story as subscribers see it

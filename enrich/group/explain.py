@@ -118,9 +118,12 @@ def _describe_story(comparison: Comparison, first: Article, later: Article) -> I
         yield f"ONE STORY: {one}"
     else:
         yield f"TWO STORIES: {one} and {other}"
+    likeness = comparison.likeness
     yield (
-        f"  Similarity {comparison.similarity:.2f} (1.00 is just enough for two articles alone): features that all "
-        f"languages share {comparison.shared:.2f}, content words {comparison.terms:.2f}."
+        f"  Similarity {comparison.similarity:.2f} (1.00 is just enough for two articles alone): meaning "
+        f"{likeness.meaning:.2f}, content words {likeness.terms:.2f}, features that all languages share "
+        f"{likeness.shared:.2f}; by the time between them {likeness.nearness:.0%} of it is left, by what their titles "
+        f"and texts say happened {likeness.agreement:.0%}."
     )
     names = _feature_names(first) | _feature_names(later)
     common = sorted(comparison.common.items(), key=lambda item: (-item[1], item[0]))[:_MAX_FEATURES]

@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 
 from enrich.group.duplicates import DuplicateMatch, Duplicates, containment, lookup_keys
-from enrich.group.similarity import Similarity
+from enrich.group.similarity import Likeness, Similarity
 from enrich.group.step import GroupStep, Split, decode, encode
 from enrich.group.stories import OpenStory, Stories, story_id
 from enrich.group.story_view import story_event
@@ -49,19 +49,18 @@ class Comparison:
     """Two articles in the figures that group decides by.
 
     ``containment``: the estimated share of the later article's three-word shingles that the first-seen one has;
-    ``threshold``: the containment that makes a near-duplicate. ``shared`` and ``terms``: cosines of what all languages
-    share and of content words; ``similarity``: both combined, 1.0 being just enough for one story. ``common``: the
-    features (by number) that both have, with what each adds to its cosine. ``stories``: the ids of their present
-    stories. ``original``: the id of the article that the later one was published as a near-duplicate of.
+    ``threshold``: the containment that makes a near-duplicate. ``similarity``: 1.0 is just enough for one story;
+    ``likeness``: what it is made of. ``common``: the features (by number) that both have, with what each adds to its
+    cosine. ``stories``: the ids of their present stories. ``original``: the id of the article that the later one was
+    published as a near-duplicate of.
     """
 
     first: str
     later: str
     containment: float
     threshold: float
-    shared: float
-    terms: float
     similarity: float
+    likeness: Likeness
     common: dict[int, float]
     stories: tuple[str, str]
     original: str | None
@@ -175,15 +174,13 @@ class Grouper:
         first, later = self._in_order(one, other)
         slots = window.slots(np.array([first], np.uint32))
         row = window.rows[window.slot(later)]
-        shared, terms = similarity.cosines(row, slots)
         source = int(window.sources[window.slot(later)])
         return Comparison(
             first=window.id(first),
             later=window.id(later),
             containment=float(containment(row, window.rows[slots])[0]),
             threshold=float(self._duplicates.threshold(row, source, window.title(later), slots)[0]),
-            shared=float(shared[0]),
-            terms=float(terms[0]),
+            likeness=similarity.likeness(int(slots[0]), window.slot(later)),
             similarity=float(similarity.matrix(window.slots(np.array([first, later], np.uint32)))[0, 1]),
             common=similarity.common_features(row, window.rows[slots[0]]),
             stories=(self._stories.story_of(first).id, self._stories.story_of(later).id),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
@@ -40,10 +41,12 @@ class _Rest:
     scores: Annotated[list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=TOPICS)]
     original: str | None
     age: _Age
-    vector: str | None
     story: tuple[str, _Age, _Age, _Age, _Time, _Time]
     merged: list[str]
     split: tuple[str, list[_Age], _Age, _Time, _Time] | None
+    # Absent where there are none, and in entries of older releases.
+    meaning: str | None = None
+    event: tuple[str, str] | None = None
 
 
 _REST = TypeAdapter(_Rest)
@@ -97,11 +100,12 @@ def encode(step: GroupStep) -> bytes:
         "scores": article.scores,
         "original": article.original,
         "age": article.age,
-        "vector": None if article.vector is None else base64.b64encode(article.vector.tobytes()).decode(),
         "story": [step.story, step.age, step.title_age, step.size, step.first, step.last],
         "merged": step.merged,
         "split": step.split
         and [step.split.story, step.split.articles, step.split.title_age, step.split.first, step.split.last],
+        "meaning": None if article.meaning is None else _base64(article.meaning),
+        "event": None if article.event is None else [_base64(part) for part in article.event],
     }
     return _VERSION + article.row.tobytes() + to_json(rest)
 
@@ -128,7 +132,8 @@ def decode(entry: bytes) -> GroupStep:
             rest.scores,
             rest.original,
             rest.age,
-            embedding.unpack(rest.vector) if rest.vector else None,
+            embedding.unpack(rest.meaning) if rest.meaning else None,
+            np.stack([embedding.unpack(part) for part in rest.event]) if rest.event else None,
         ),
         story,
         age,
@@ -139,3 +144,7 @@ def decode(entry: bytes) -> GroupStep:
         rest.merged,
         Split(*split) if split else None,
     )
+
+
+def _base64(packed: NDArray[np.uint8]) -> str:
+    return base64.b64encode(packed.tobytes()).decode()

@@ -17,6 +17,7 @@ from enrich.group import weights
 from enrich.group.columns import ENTITIES, NO_HASH, ROW, TOPICS
 from enrich.group.interned import Interned
 from enrich.group.times import to_microseconds
+from enrich.group.vectors import CentredVectors, PackedVectors
 from services.events import AnnotatedArticle, EntityType
 
 Numbers = NDArray[np.uint32]
@@ -38,8 +39,8 @@ class PendingArticle:
 
     ``topics`` have their ``scores`` in hundredths. ``original`` is the id of the article that this one is a
     near-duplicate of. ``age`` is how many articles arrived since its first revision, 0 for a first revision.
-    ``vector`` is packed as ``embedding.pack`` does. ``packed`` are the shared features and the terms that the row's
-    are chosen from, without their weights in a window.
+    ``meaning`` (128,) and ``event`` (title and text, (2, 128)) are packed as ``embedding.pack`` does. ``packed`` are
+    the shared features and the terms that the row's are chosen from, without their weights in a window.
     """
 
     row: NDArray[np.void]
@@ -52,14 +53,15 @@ class PendingArticle:
     scores: Sequence[int]
     original: str | None = None
     age: int = 0
-    vector: NDArray[np.uint8] | None = None
+    meaning: NDArray[np.uint8] | None = None
+    event: NDArray[np.uint8] | None = None
     packed: tuple[NDArray[np.void], NDArray[np.void]] = (_NO_FEATURES, _NO_FEATURES)
 
     @classmethod
     def of(cls, annotated: AnnotatedArticle) -> Self:
         """What a window will store of an article; ``enter`` completes it.
 
-        Raises ``ValueError`` when a fingerprint, signature, feature, vector or score is malformed.
+        Raises ``ValueError`` when a fingerprint, signature, feature, embedding or score is malformed.
         """
         signed = signature.unpack(annotated.signature, annotated.sketch, annotated.shingles)
         row = np.zeros(1, ROW)[0]
@@ -83,7 +85,8 @@ class PendingArticle:
             entities=_main_entities(annotated),
             topics=[(topic.id, topic.label) for topic in annotated.topics[:TOPICS]],
             scores=[round(100 * score) for score in scores],
-            vector=None if annotated.vector is None else embedding.unpack(annotated.vector),
+            meaning=None if annotated.meaning is None else embedding.unpack(annotated.meaning),
+            event=_event(annotated),
             packed=(features.unpack(annotated.shared), features.unpack(annotated.terms)),
         )
 
@@ -120,9 +123,9 @@ class Window:
         self.entities = np.zeros((capacity, ENTITIES), np.uint32)
         self.topics = np.zeros((capacity, TOPICS), np.uint32)
         self.scores = np.zeros((capacity, TOPICS), np.uint8)
-        # Packed sentence vectors, and which articles have one.
-        self.vectors = np.zeros((capacity, embedding.BYTES), np.uint8)
-        self.has_vector = np.zeros(capacity, bool)
+        # The meaning of each article, and of its title and text without names.
+        self.vectors = CentredVectors(capacity)
+        self.events = PackedVectors(capacity, 2)
         # Document frequencies: how many articles have a feature.
         self.frequency = np.zeros(FEATURES, np.int32)
         self.language_names: Interned[str] = Interned()
@@ -201,9 +204,9 @@ class Window:
         _fill(self.entities[slot], [self.entity_names.use(entity) for entity in article.entities])
         _fill(self.topics[slot], [self.topic_names.use(topic) for topic in article.topics])
         _fill(self.scores[slot], article.scores)
-        self.has_vector[slot] = article.vector is not None
-        if article.vector is not None:
-            self.vectors[slot] = article.vector
+        self.vectors.put(slot, article.meaning)
+        self.vectors.entered(number, self.oldest, self.capacity)
+        self.events.put(slot, article.event)
         self._ids[slot] = article.id
         self._titles[slot] = article.title.encode("utf-8", "surrogatepass")
         self._originals[slot] = article.original
@@ -219,6 +222,7 @@ class Window:
         """Remove the oldest article."""
         number, slot = self.oldest, self.oldest % self.capacity
         row = self.rows[slot]
+        self.vectors.evicted(number, self.last, self.capacity)
         self.frequency[row["features"]] -= 1
         self.language_names.drop([int(self.languages[slot])])
         self.source_names.drop([int(self.sources[slot])])
@@ -234,6 +238,12 @@ class Window:
 def _fill(cells: NDArray[np.unsignedinteger], values: Sequence[int]) -> None:
     cells[: len(values)] = values
     cells[len(values) :] = 0
+
+
+def _event(annotated: AnnotatedArticle) -> NDArray[np.uint8] | None:
+    if annotated.event_title is None or annotated.event_text is None:
+        return None
+    return np.stack([embedding.unpack(annotated.event_title), embedding.unpack(annotated.event_text)])
 
 
 def _fingerprint(digest: str) -> bytes:

@@ -199,7 +199,7 @@ def test_bytes_that_are_not_an_entry_are_rejected() -> None:
 
 
 def news(article_id: str, words: Iterable[str], arrived: float = 0) -> AnnotatedArticle:
-    """An article with these content words and a unique text."""
+    """An article with these content words, a unique text and no vectors."""
     signed = signature.sign([f"{article_id}{number}" for number in range(60)])
     plain = annotated("", "نص قصير للتجربة")
     return plain.model_copy(
@@ -213,6 +213,9 @@ def news(article_id: str, words: Iterable[str], arrived: float = 0) -> Annotated
             "signature": signature.pack(signed.minhash),
             "sketch": signature.pack(signed.sketch),
             "shingles": signed.shingles,
+            "meaning": None,
+            "event_title": None,
+            "event_text": None,
         }
     )
 
@@ -277,21 +280,22 @@ def test_a_story_that_drifted_is_split() -> None:
         assert (story.id, story.split_from, story.size) == (new.id, None, 5)
 
 
-def test_sentence_vectors_join_articles_across_languages() -> None:
+def packed(vector: np.ndarray) -> str:
+    """A vector of any length as annotate writes it."""
+    return base64.b64encode(embedding.pack((vector / np.linalg.norm(vector)).astype(np.float32)).tobytes()).decode()
+
+
+def test_vectors_join_articles_across_languages() -> None:
     """Articles in two languages with few common features are one story when their vectors are similar."""
-    one, other = np.random.default_rng(1).standard_normal((2, 512))
-    near = one + 0.3 * other
-    meaning = {
-        name: base64.b64encode(embedding.pack((vector / np.linalg.norm(vector)).astype(np.float32)).tobytes()).decode()
-        for name, vector in {"one": one, "near": near, "other": other}.items()
-    }
+    one, other = np.random.default_rng(1).standard_normal((2, 256))
+    meaning = {name: packed(vector) for name, vector in {"one": one, "near": one + 0.3 * other, "other": other}.items()}
     english = {"language": "en", "terms": features.pack({"t:en:bridge": 1.0})}
     named = [features.pack({"e:Q1": 1.0} | {f"e:Q{first}{at}": 1.0 for at in range(4)}) for first in (2, 3)]
 
     def stories(*meanings: str | None) -> list[str]:
         grouper, entries, found = busy(), [], []
         for number, name in enumerate(meanings):
-            own = {"vector": meaning[name] if name else None, "shared": named[number]}
+            own = {"meaning": meaning[name] if name else None, "shared": named[number]}
             article = news(f"v{number}", words("v", 40)).model_copy(update=own | (english if number else {}))
             output = grouper.process(article)
             entries.append(output.entry)
@@ -303,6 +307,43 @@ def test_sentence_vectors_join_articles_across_languages() -> None:
     assert len(set(stories("one", "near"))) == 1
     assert len(set(stories("one", "other"))) == 2
     assert len(set(stories("one", None))) == 2
+
+
+def test_what_happened_tells_events_with_the_same_people_apart() -> None:
+    """The same words and names are two stories when neither text says what the other's title says."""
+    strike, order = np.random.default_rng(2).standard_normal((2, 256))
+
+    def article(article_id: str, event: np.ndarray) -> AnnotatedArticle:
+        parts = {"event_title": packed(event), "event_text": packed(event)}
+        return news(article_id, words("a", 40)).model_copy(update=parts)
+
+    grouper = busy()
+    first = process(grouper, article("a", strike))
+    assert process(grouper, article("b", strike)).story == first.story
+    assert process(grouper, article("c", order)).story != first.story
+
+
+def test_what_all_news_has_in_common_makes_no_story() -> None:
+    """Once many articles are in the window, vectors count by what distinguishes them from the mean."""
+    rng = np.random.default_rng(3)
+    topic = 2.0 * rng.standard_normal(256)
+    grouper = Grouper(WINDOW, SMALL)
+    found = []
+    for number in range(80):
+        meaning = packed(topic + rng.standard_normal(256))
+        update = {"meaning": meaning}
+        found.append(process(grouper, news(f"n{number}", words(f"w{number}-", 40)).model_copy(update=update)).story)
+    assert len(set(found[60:])) == 20
+
+
+def test_the_longer_ago_the_less_alike() -> None:
+    """What is just alike enough on one day is not two days later."""
+    common = words("c", 19)
+    for hours, together in ((1, True), (50, False)):
+        grouper = busy()
+        first = process(grouper, news("a", common + words("a", 21)))
+        later = news("b", common + words("b", 21), arrived=hours)
+        assert (process(grouper, later).story == first.story) is together
 
 
 def test_a_story_has_the_title_of_its_most_central_article() -> None:

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.entities import recognition
-from enrich.entities.recognition import clitics, decoding, word_features
+from enrich.entities.recognition import clitics, decoding
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import LONGEST, sentences
 from enrich.entities.recognition.student import Student
+from enrich.text.pieces import Pieces
 from enrich.text.tokens import Passage
 from services.errors import OperatorError
 from tests.harness import seed_articles
@@ -223,7 +224,7 @@ def test_decoding_is_legal() -> None:
 
 def test_pieces_are_the_likeliest() -> None:
     """Of all divisions of a word the one with the best score is used; unknown characters are marked."""
-    cut = word_features.Pieces([("<unk>", 0.0), ("▁", -1.0), ("▁ab", -2.0), ("a", -3.0), ("b", -3.0), ("c", -1.5)], 0)
+    cut = Pieces([("<unk>", 0.0), ("▁", -1.0), ("▁ab", -2.0), ("a", -3.0), ("b", -3.0), ("c", -1.5)], 0)
     assert cut.of("abc") == [2, 5]
     assert cut.of("ax") == [1, 3, 0]
 

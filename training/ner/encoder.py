@@ -15,6 +15,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from enrich.entities.recognition import word_features
+from enrich.text.pieces import Pieces as WordPieces
 
 _MAGIC = 8
 _BLOCK = 32
@@ -178,7 +179,7 @@ class Pieces:
     """Words as numbers of pieces, cached."""
 
     def __init__(self, packed: Packed, numbers: list[int]) -> None:
-        self._cut = word_features.Pieces([(packed.pieces[i], packed.scores[i]) for i in numbers], UNKNOWN)
+        self._cut = WordPieces([(packed.pieces[i], packed.scores[i]) for i in numbers], UNKNOWN)
         self._known: dict[str, list[int]] = {}
 
     def of(self, word: str) -> list[int]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from enrich.entities.recognition import word_features
 from enrich.entities.recognition.decoding import LABELS
+from enrich.text.pieces import Pieces
 from training.ner import encoder
 
 PIECE_WIDTH, HASH_WIDTH = 160, 96
@@ -26,7 +27,7 @@ _FEATURE_DROPOUT = (0.5, 0.45, 0.45, *([0.08] * (word_features.FEATURES - 3)))
 class Words:
     """All words seen, by number, with their pieces and features."""
 
-    def __init__(self, pieces: word_features.Pieces) -> None:
+    def __init__(self, pieces: Pieces) -> None:
         self._cut = pieces
         self._numbers: dict[str, int] = {}
         self.pieces: list[list[int]] = []

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from enrich.entities.recognition import word_features
 from enrich.entities.recognition.decoding import LABELS, decode
+from enrich.text.pieces import Pieces
 from evaluation.ner import Sentence, score
 from training.ner import corpora, encoder
 from training.ner.network import Network, Stream, Words, reduced, stream
@@ -33,9 +33,9 @@ def vocabulary(packed: encoder.Packed) -> list[int]:
     return encoder.kept(packed, arabic_only=True)
 
 
-def cutter(packed: encoder.Packed) -> word_features.Pieces:
+def cutter(packed: encoder.Packed) -> Pieces:
     """Cuts words into those pieces."""
-    return word_features.Pieces([(packed.pieces[i], packed.scores[i]) for i in vocabulary(packed)], encoder.UNKNOWN)
+    return Pieces([(packed.pieces[i], packed.scores[i]) for i in vocabulary(packed)], encoder.UNKNOWN)
 
 
 def probabilities(network: Network, words: Words, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:

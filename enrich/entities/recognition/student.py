@@ -20,6 +20,7 @@ from enrich.entities.recognition.decoding import Scores
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import sentences
 from enrich.entities.recognition.spans import Name, decoded, spans
+from enrich.text.pieces import read_pieces
 from enrich.text.tokens import Passage, Token
 
 FOLDER = Path(__file__).with_name("model")
@@ -95,7 +96,7 @@ class Vectors:
     """The vectors of words as the network's input: 8-bit numbers around 128, cached by word."""
 
     def __init__(self, folder: Path) -> None:
-        self._cut = word_features.read_pieces(folder / "pieces.txt", _UNKNOWN)
+        self._cut = read_pieces(folder / "pieces.txt", _UNKNOWN)
         self._tables = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pieces", "hashed")]
         self._scale = 127 / LARGEST
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ from enrich.entities.recognition.decoding import Scores
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.entities.recognition.sentences import sentences
 from enrich.entities.recognition.spans import decoded, spans
+from enrich.text.pieces import read_pieces
 from enrich.text.tokens import Passage, Token
 from services.errors import OperatorError
 
@@ -39,7 +40,7 @@ class Transformer:
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
             raise OperatorError(f"The quality tier of recognition lacks {' and '.join(missing)} in {folder}.")
-        self._cut = word_features.read_pieces(folder / "pieces.txt", _UNKNOWN)
+        self._cut = read_pieces(folder / "pieces.txt", _UNKNOWN)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
