@@ -1,8 +1,8 @@
 """``python -m evaluation [--data DIR] [--samples DIR] [--output FILE]``: write docs/reference/evaluation.md.
 
 DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``, ``stories/``),
-which may not be redistributed. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. A section whose data is missing is not
-measured and stays as it was.
+which may not be redistributed. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. A section whose data
+is missing is not measured and stays as it was.
 """
 
 import functools

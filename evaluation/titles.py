@@ -8,6 +8,7 @@ from pathlib import Path
 
 from enrich.annotate import annotate
 from enrich.text.boilerplate import BoilerplateDetector
+from enrich.text.cleaning import EmptyText
 from evaluation.labelled_streams import Arrival
 from services.events import ArticleIn, RawArticle
 from services.identity import article_id
@@ -16,7 +17,7 @@ FILE = Path("stories", "og2021-dev.jsonl.xz")
 
 
 def stream(data: Path) -> list[Arrival]:
-    """The titles of a folder of corpora as articles without a text of their own, in the order of publication."""
+    """The titles of a folder of corpora as articles that repeat their title, in the order of publication."""
     with lzma.open(data / FILE, "rt", encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     boilerplate = BoilerplateDetector()
@@ -26,9 +27,11 @@ def stream(data: Path) -> list[Arrival]:
         if article.published_at is None:
             raise ValueError(f"{FILE}: {line['guid']} has no date")
         raw = RawArticle(**article.model_dump(), id=article_id(article), received_at=article.published_at)
-        arrivals.append(
-            Arrival(annotate(raw, sequence, boilerplate=boilerplate), line["lang"], line["cluster"], "title")
-        )
+        try:
+            annotated = annotate(raw, sequence, boilerplate=boilerplate)
+        except EmptyText:  # a line of markup or of a link alone
+            continue
+        arrivals.append(Arrival(annotated, line["lang"], line["cluster"], "title"))
     return arrivals
 
 
