@@ -11,7 +11,9 @@ quotes           quotations and their speakers
 duplicates       near-duplicates on seeds/ and on generated streams
 newspapers       near-duplicates on real news
 overlap          labels pairs of real articles by the words they share
-stories          stories on seeds/ and generated streams
+stories          stories on seeds/, generated streams and titles
+titles           titles of real news with their events, in two halves
+near_misses      events with the same actors
 bcubed           BCubed precision, recall and F1
 baselines        simpler methods for comparison
 sharding         group in shards, simulated

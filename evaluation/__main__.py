@@ -1,8 +1,8 @@
 """``python -m evaluation [--data DIR] [--samples DIR] [--output FILE]``: write docs/reference/evaluation.md.
 
-DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``), which may not be
-redistributed. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. A section whose data is missing is not
-measured and stays as it was.
+DIR of ``--data`` holds the public corpora by name (``anercorp/``, ``antcorpus/``, ``saudinewsnet/``, ``stories/``),
+which may not be redistributed. DIR of ``--samples`` holds articles as .txt with a ``gold.json``. A section whose data
+is missing is not measured and stays as it was.
 """
 
 import functools
@@ -27,6 +27,7 @@ from evaluation import (
     quotes,
     report,
     samples,
+    titles,
     topics,
     trends,
 )
@@ -82,6 +83,7 @@ def sections(
         return group_report.of_sharding(seeds[0], [stream for stream, _ in generated], make)
 
     return {
+        "Sets": _sets,
         "Cleaning": _cleaning,
         "Cleaning on real news": partial(_of_corpus, _changed, data, "saudinewsnet"),
         "Language": _language,
@@ -95,6 +97,8 @@ def sections(
         "Duplicates": lambda: group_report.of_duplicates(*runs()),
         "Duplicates on real news": partial(_of_corpus, group_report.of_newspapers, data, "saudinewsnet"),
         "Stories": lambda: group_report.of_stories(*runs()),
+        "Stories of titles": partial(_of_corpus, group_report.of_titles, data, str(titles.FILE)),
+        "Near-misses": group_report.of_near_misses,
         "Stories among real news": partial(_of_corpus, in_news, data, "saudinewsnet"),
         "Sharding": sharding,
         "Trends": partial(trends.section, _QUICK_TRENDS if quick else None),
@@ -106,6 +110,37 @@ _QUICK_TRENDS = trends.Sizes(articles=1_500, bursts=2, flat_seeds=(71,), planted
 
 def _of_corpus(section: Callable[[Path], str], data: Path | None, corpus: str) -> str | None:
     return section(data) if data is not None and (data / corpus).exists() else None
+
+
+def _sets() -> str:
+    return table(("set", "what it is", "licence", "used for"), _SETS)
+
+
+_SETS = (
+    ("`seeds/`", "92 articles in 8 languages, written for Khabar", "Apache-2.0", "developing everything; measuring"),
+    ("generated streams", "`khabar generate`, seeds 1 to 3", "Apache-2.0", "developing group; measuring"),
+    (
+        "`evaluation/gold/near_misses.jsonl`",
+        "18 events, each with two reports and another event with the same actors, written for Khabar",
+        "Apache-2.0",
+        "measuring",
+    ),
+    ("`evaluation/gold/`, other files", "dates, languages, quotations", "Apache-2.0", "writing rules; measuring"),
+    (
+        "OG2021",
+        "titles of news on the Olympic Games of 2021, by event",
+        "CC BY-NC-ND 4.0",
+        "first half: weights and thresholds of stories; second half: measuring",
+    ),
+    (
+        "SaudiNewsNet",
+        "20,093 articles of 14 newspapers, 2015",
+        "CC BY-NC-SA, research only",
+        "thresholds of near-duplicates; measuring",
+    ),
+    ("ANERcorp, CAMeL split", "Arabic news with names", "CC BY-SA 4.0", "training names; the last eighth: measuring"),
+    ("ANT corpus 1.1", "10,161 Arabic articles, by section", "Apache-2.0", "training topics; the newest: measuring"),
+)
 
 
 def _cleaning() -> str:

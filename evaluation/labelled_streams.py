@@ -2,12 +2,13 @@
 
 import functools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 
 from enrich.annotate import annotate
+from enrich.fingerprint.embedding import Encoder, embed
 from enrich.text.boilerplate import BoilerplateDetector
 from evaluation.samples import SEEDS
 from ingest.generator import Stream
@@ -51,6 +52,16 @@ def generated(articles: int, seed: int) -> list[Arrival]:
             )
         )
     return arrivals
+
+
+def encoded(arrivals: Sequence[Arrival], encoder: Encoder) -> list[Arrival]:
+    """The same articles with the vectors of a sentence encoder, as with ``KHABAR_VECTORS``."""
+    found = []
+    for arrival in arrivals:
+        article = arrival.annotated
+        vectors = embed(article.title, article.text, article.boilerplate, article.entities, encoder)
+        found.append(replace(arrival, annotated=article.model_copy(update=dict(vectors))))
+    return found
 
 
 @functools.cache

@@ -5,12 +5,10 @@ In seeds/ alone, whatever two articles share is rare; real news offers each arti
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from enrich.annotate import annotate
-from enrich.fingerprint.embedding import Encoder
 from enrich.text.boilerplate import BoilerplateDetector
 from evaluation import corpora, labelled_streams
 from evaluation.bcubed import Item, bcubed
@@ -39,16 +37,6 @@ def stream(folder: Path, articles: int = ARTICLES) -> list[Arrival]:
         annotated = annotate(raw.model_copy(update={"received_at": at, "published_at": at}), boilerplate=boilerplate)
         news.append(Arrival(annotated, annotated.language, f"news {number}", _NEWS))
     return sorted([*news, *seeds], key=lambda arrival: arrival.annotated.received_at)
-
-
-def encoded(arrivals: Sequence[Arrival], encoder: Encoder) -> list[Arrival]:
-    """The same articles with sentence vectors."""
-    found = []
-    for arrival in arrivals:
-        article = arrival.annotated
-        vector = encoder.vector(article.title, article.text, article.boilerplate)
-        found.append(replace(arrival, annotated=article.model_copy(update={"vector": vector})))
-    return found
 
 
 def figures(arrivals: Sequence[Arrival]) -> Figures:

@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         "default", description="what recognises names: default, quality or camel"
     )
     ner_model: Path | None = Field(None, description="directory of the quality recogniser's model")
-    vectors: bool = Field(False, description="sentence vectors for stories across languages; needs the extra vectors")
+    vectors: bool = Field(False, description="use the sentence encoder for stories; needs the extra vectors")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds until a silent enrich worker is replaced")
     log_bytes: int = Field(64_000_000, ge=100_000, description="memory of the gateway's shared event log")
     frame_bytes: int = Field(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import lzma
 import re
 import tarfile
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 from evaluation.__main__ import DOCUMENT, PREFACE, sections
 from evaluation.ner import HELD_OUT_FROM, TRAIN_FILE
 from evaluation.report import sections as written_sections
+from evaluation.titles import FILE as TITLES_FILE
 from tests.harness import seed_articles
 
 TITLES = tuple(sections())
@@ -57,11 +59,37 @@ def saudinewsnet(folder: Path) -> None:
         archive.writestr("2015-07-21.json", json.dumps(records))
 
 
+def og2021(folder: Path) -> None:
+    """OG2021: a title, its language and its event per line."""
+    titles = {
+        "ar": ("المغرب يفوز بذهبية العدو", "الجزائر تخسر أمام مصر في كرة اليد"),
+        "en": ("Morocco wins gold in running", "Algeria lose to Egypt in handball"),
+    }
+    lines = [
+        {
+            "title": title,
+            "text": title,
+            "guid": f"{language}{event}",
+            "source": language,
+            "published_at": f"2021-07-01T0{event}:00:00Z",
+            "cluster": f"event-{event}",
+            "lang": language,
+        }
+        for language, own in titles.items()
+        for event, title in enumerate(own)
+    ]
+    # No text is left of this one.
+    lines.append({**lines[0], "guid": "empty", "title": "https://news.example/1", "text": "https://news.example/1"})
+    (folder / TITLES_FILE).parent.mkdir()
+    with lzma.open(folder / TITLES_FILE, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of tiny corpora, each in the format in which it is published."""
     folder = tmp_path_factory.mktemp("corpora")
-    for corpus in (anercorp, antcorpus, saudinewsnet):
+    for corpus in (anercorp, antcorpus, saudinewsnet, og2021):
         corpus(folder)
     return folder
 
@@ -103,5 +131,11 @@ def test_the_page_has_these_sections_in_this_order():
 def test_a_section_without_its_corpus_is_not_measured():
     """Without ``--data`` and ``--samples`` the sections on corpora return None, so that the page keeps its figures."""
     without = sections(quick=True)
-    corpora = ("Cleaning on real news", "Entities", "Topics on a corpus", "Linking on other articles")
+    corpora = (
+        "Cleaning on real news",
+        "Entities",
+        "Topics on a corpus",
+        "Linking on other articles",
+        "Stories of titles",
+    )
     assert [without[title]() for title in corpora] == [None] * len(corpora)
