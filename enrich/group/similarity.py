@@ -21,15 +21,23 @@ Scores = NDArray[np.float32]
 
 
 class _Weights(NamedTuple):
-    """Weights of the likenesses, already divided by the sum that makes a similarity of 1.0."""
+    """Weights of the likenesses, already divided by the sum that makes a similarity of 1.0.
+
+    ``both`` is that of the geometric mean of meaning and shared features.
+    """
 
     meaning: float
     terms: float
     shared: float
+    both: float = 0.0
 
 
 _SAME_LANGUAGE = _Weights(1.6 / 0.475, 0.8 / 0.475, 0.3 / 0.475)
 _ACROSS_LANGUAGES = _Weights(1.0 / 0.28, 0.0, 0.5 / 0.28)
+# Where both have more than a title. The longer articles are, the more alike those of one topic are in meaning, and the
+# more names they share with other news of the same people: only both together say that it is the same news.
+_TEXTS_SAME_LANGUAGE = _Weights(0.0, 0.25 / 0.4, 0.0, 1.0 / 0.4)
+_TEXTS_ACROSS_LANGUAGES = _Weights(0.0, 0.0, 0.0, 1.0 / 0.25)
 # Where one of the two has no vector.
 _SAME_LANGUAGE_BY_WORDS = _Weights(0.0, 0.6 / 0.22, 0.4 / 0.22)
 _ACROSS_LANGUAGES_BY_WORDS = _Weights(0.0, 0.0, 1.0 / 0.4)
@@ -38,6 +46,8 @@ _DECAY = 72 * 3600 * 1e6
 # Of the likeness of each title to its own text, the share that it must have to the other's; below it counts as much
 # less as the square of what is missing. Across languages vectors agree less.
 _AGREEMENT, _AGREEMENT_ACROSS = 0.4, 0.3
+# In place of a likeness that one of the two has no vectors for.
+_UNKNOWN = np.float32(-1.0)
 # A title that is less like its own text than this says little about the event.
 _LEAST_OWN = 0.1
 
@@ -77,16 +87,14 @@ class Similarity:
         window = self._window
         shared, terms = self.cosines(article.row, slots)
         same_language = window.languages[slots] == window.language_names.find(article.language)
-        scores = _combine(shared, terms, None, same_language)
+        meaning = agreement = None
         if article.meaning is not None:
-            centre = window.vectors.centre()
-            meaning = _meaning(article.meaning[None], window.vectors.values[slots], centre)[0]
-            both = window.vectors.present[slots]
-            scores = np.where(both, _combine(shared, terms, meaning, same_language), scores)
+            meaning = _meaning(article.meaning[None], window.vectors.values[slots], window.vectors.centre())[0]
+            meaning[~window.vectors.present[slots]] = _UNKNOWN
         if article.event is not None:
-            events = window.events.values[slots]
-            agreement = _agreement(article.event[None], events, same_language[None])[0]
-            scores = np.where(window.events.present[slots], scores * agreement, scores)
+            agreement = _agreement(article.event[None], window.events.values[slots], same_language[None])[0]
+            agreement[~window.events.present[slots]] = _UNKNOWN
+        scores = _combine(shared, terms, meaning, agreement, same_language)
         return _in_time(scores, window.rows["published"][slots] - article.row["published"], window.length)
 
     def matrix(self, slots: NDArray[np.intp]) -> Scores:
@@ -95,17 +103,18 @@ class Similarity:
         shared, terms = self._cosine_matrices(slots)
         languages, published = window.languages[slots], window.rows["published"][slots]
         same_language = languages[:, None] == languages
-        scores = _combine(shared, terms, None, same_language)
+        meaning = agreement = None
         present = window.vectors.present[slots]
         if present.any():
             packed = window.vectors.values[slots]
             meaning = _meaning(packed, packed, window.vectors.centre())
-            scores = np.where(present[:, None] & present, _combine(shared, terms, meaning, same_language), scores)
+            meaning[~(present[:, None] & present)] = _UNKNOWN
         present = window.events.present[slots]
         if present.any():
             events = window.events.values[slots]
             agreement = _agreement(events, events, same_language)
-            scores = np.where(present[:, None] & present, scores * agreement, scores)
+            agreement[~(present[:, None] & present)] = _UNKNOWN
+        scores = _combine(shared, terms, meaning, agreement, same_language)
         return _in_time(scores, published[:, None] - published, window.length)
 
     def likeness(self, first: int, later: int) -> Likeness:
@@ -153,17 +162,29 @@ class Similarity:
         return shared, terms
 
 
-def _combine(shared: Scores, terms: Scores, meaning: Scores | None, same_language: NDArray[np.bool_]) -> Scores:
-    """The weighted sum of the likenesses; ``meaning``: None where there are no vectors."""
-    within, across = (
-        (_SAME_LANGUAGE_BY_WORDS, _ACROSS_LANGUAGES_BY_WORDS)
-        if meaning is None
-        else (_SAME_LANGUAGE, _ACROSS_LANGUAGES)
-    )
-    vectors = np.float32(0.0) if meaning is None else meaning
+def _combine(
+    shared: Scores, terms: Scores, meaning: Scores | None, agreement: Scores | None, same_language: NDArray[np.bool_]
+) -> Scores:
+    """The weighted sum of the likenesses, as far as the events agree.
+
+    ``meaning`` is ``_UNKNOWN`` where one of the two has no vector, ``agreement`` where one is only a title; None: all.
+    """
+    scores = _weighted(shared, terms, np.float32(0.0), same_language, _SAME_LANGUAGE_BY_WORDS, _ACROSS_LANGUAGES_BY_WORDS)
+    if meaning is None:
+        return scores if agreement is None else np.where(agreement == _UNKNOWN, scores, scores * agreement)
+    titles = _weighted(shared, terms, meaning, same_language, _SAME_LANGUAGE, _ACROSS_LANGUAGES)
+    if agreement is None:
+        return np.where(meaning == _UNKNOWN, scores, titles)
+    texts = _weighted(shared, terms, meaning, same_language, _TEXTS_SAME_LANGUAGE, _TEXTS_ACROSS_LANGUAGES)
+    scores = np.where(meaning == _UNKNOWN, scores, np.where(agreement == _UNKNOWN, titles, texts))
+    return np.where(agreement == _UNKNOWN, scores, scores * agreement)
+
+
+def _weighted(shared, terms, meaning, same_language, within, across):
+    both = np.sqrt(shared * np.maximum(meaning, np.float32(0.0)))
     one, other = (
-        shared * np.float32(weights.shared) + terms * np.float32(weights.terms) + vectors * np.float32(weights.meaning)
-        for weights in (within, across)
+        shared * np.float32(w.shared) + terms * np.float32(w.terms) + meaning * np.float32(w.meaning) + both * np.float32(w.both)
+        for w in (within, across)
     )
     return np.where(same_language, one, other)
 
