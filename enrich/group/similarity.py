@@ -34,14 +34,14 @@ _WEIGHTS: Scores = np.array(
         # The longer articles are, the more alike those of one topic are in meaning, and the more names they share with
         # other news of the same people: only both together say that it is the same news.
         [0.0, 0.25 / 0.45, 0.0, 1.0 / 0.45],
-        [0.0, 0.0, 0.0, 1.0 / 0.2],
+        [0.0, 0.0, 0.0, 1.0 / 0.18],
     ],
     np.float32,
 )
 # After this time (µs) between two publications a similarity is e times smaller.
 _DECAY = 72 * 3600 * 1e6
-# After this time (days) between the events that two articles mention, the same.
-_DECAY_OF_EVENTS = 2.0
+# Days between events count with their square: one day may be the time zone or a late report, three are not.
+_DECAY_OF_EVENTS = 1.8
 _WEEK = 7
 # The main day of one article may be any of the other's, so that a report of the next day is one with the first.
 _MAIN_WITH_ANY = np.zeros((MOST, MOST), bool)
@@ -239,4 +239,4 @@ def _nearness_of_events(one: NDArray[np.int32], others: NDArray[np.int32]) -> Sc
     distance = np.where((left != 0) & (right != 0) & _MAIN_WITH_ANY, distance, np.iinfo(np.int32).max)
     nearest = distance.min(axis=(-2, -1))
     known = (one[..., 0] != 0) & (others[..., 0] != 0)
-    return np.where(known, np.exp(nearest * (-1 / _DECAY_OF_EVENTS)), 1.0).astype(np.float32)
+    return np.where(known, np.exp(-((nearest / _DECAY_OF_EVENTS) ** 2)), 1.0).astype(np.float32)
