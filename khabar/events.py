@@ -126,6 +126,11 @@ class Story(Record):
     window. ``source_count`` is the number of all sources; ``sources`` lists at most 50 of them, those with the most
     articles and of equal ones the first in the story. A filter by source compares those that are listed.
 
+    ``event_date`` is the day of the event that the story is about. ``event_basis`` is how it was determined: ``text``
+    (the day that most of the articles within the window mention first; one without a date of publication counts
+    weekdays from its arrival) or ``published`` (none mentions a day; that of ``first_published``, in UTC). Stories of
+    older releases have neither.
+
     ``merged_into`` is the story that took over all its articles. The event with it is the story's last one: it has no
     ``articles``, and its other fields are those of the story before, so that it passes the same filters.
     ``split_from`` is the story that this story's articles were in before. Only the first event of the new story has
@@ -143,6 +148,8 @@ class Story(Record):
     entities: list[Entity]
     topics: list[Topic]
     articles: list[str]
+    event_date: date | None = None
+    event_basis: Literal["text", "published"] | None = None
     merged_into: str | None = None
     split_from: str | None = None
 

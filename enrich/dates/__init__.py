@@ -1,6 +1,7 @@
 """The days an article mentions.
 
-====== ========================================================
-finder dates in a text, resolved against the day of publication
-====== ========================================================
+========== ========================================================
+event_days when the event was that an article reports
+finder     dates in a text, resolved against the day of publication
+========== ========================================================
 """

@@ -130,6 +130,15 @@ def dateline(text: str, language: str) -> datetime | None:
     return None
 
 
+def has_weekday(text: str, language: str) -> bool:
+    """Whether one of the words of a date found in a text of this language is a weekday."""
+    tables = _tables(language)
+    if tables is None:
+        return False
+    senses = (tables.senses.get(_MARKS.sub("", match.group())) for match in tables.word.finditer(text))
+    return any(sense is not None and sense.kind == "weekday" for sense in senses)
+
+
 def _is_dateline(line: str, day: Date) -> bool:
     """Whether a date has its line nearly to itself, or opens it before a dash."""
     if len(line) <= _LONGEST_LINE:

@@ -1,7 +1,7 @@
 """``khabar explain``: why two articles are, or are not, near-duplicates or one story, in words."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from difflib import SequenceMatcher
 
 from aiokafka.errors import KafkaError
@@ -122,9 +122,11 @@ def _describe_story(comparison: Comparison, first: Article, later: Article) -> I
     yield (
         f"  Similarity {comparison.similarity:.2f} (1.00 is just enough for two articles alone): meaning "
         f"{likeness.meaning:.2f}, content words {likeness.terms:.2f}, features that all languages share "
-        f"{likeness.shared:.2f}; by the time between them {likeness.nearness:.0%} of it is left, by what their titles "
-        f"and texts say happened {likeness.agreement:.0%}."
+        f"{likeness.shared:.2f}; by the time between them or their events {likeness.nearness:.0%} of it is left, by "
+        f"what their titles and texts say happened {likeness.agreement:.0%}."
     )
+    for name, days in zip(("first", "later"), comparison.days, strict=True):
+        yield f"  Days of the {name} article's event: {', '.join(map(_day, days)) or 'none mentioned'}."
     names = _feature_names(first) | _feature_names(later)
     common = sorted(comparison.common.items(), key=lambda item: (-item[1], item[0]))[:_MAX_FEATURES]
     for number, weight in common:
@@ -133,6 +135,12 @@ def _describe_story(comparison: Comparison, first: Article, later: Article) -> I
         yield "  They have no features in common."
     if (comparison.similarity >= 1.0) != (one == other):
         yield "  An article joins the story whose articles are similar on the whole, not that of the most similar one."
+
+
+def _day(day: int) -> str:
+    """A day of ``event_days`` in words."""
+    mentioned = date.fromordinal(abs(day))
+    return f"{mentioned:%Y-%m-%d}" if day > 0 else f"a {mentioned:%A}, probably {mentioned:%Y-%m-%d}"
 
 
 def _forms(article: Article) -> list[str]:

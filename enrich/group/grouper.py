@@ -51,8 +51,8 @@ class Comparison:
     ``containment``: the estimated share of the later article's three-word shingles that the first-seen one has;
     ``threshold``: the containment that makes a near-duplicate. ``similarity``: 1.0 is just enough for one story;
     ``likeness``: what it is made of. ``common``: the features (by number) that both have, with what each adds to its
-    cosine. ``stories``: the ids of their present stories. ``original``: the id of the article that the later one was
-    published as a near-duplicate of.
+    cosine. ``days``: those of their events, as ``event_days`` gives them. ``stories``: the ids of their present
+    stories. ``original``: the id of the article that the later one was published as a near-duplicate of.
     """
 
     first: str
@@ -62,6 +62,7 @@ class Comparison:
     similarity: float
     likeness: Likeness
     common: dict[int, float]
+    days: tuple[list[int], list[int]]
     stories: tuple[str, str]
     original: str | None
 
@@ -183,6 +184,7 @@ class Grouper:
             likeness=similarity.likeness(int(slots[0]), window.slot(later)),
             similarity=float(similarity.matrix(window.slots(np.array([first, later], np.uint32)))[0, 1]),
             common=similarity.common_features(row, window.rows[slots[0]]),
+            days=(window.event_days(first), window.event_days(later)),
             stories=(self._stories.story_of(first).id, self._stories.story_of(later).id),
             original=window.original(later),
         )

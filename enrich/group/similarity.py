@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich.dates.event_days import MOST
 from enrich.fingerprint import embedding
 from enrich.fingerprint.features import FEATURES
 from enrich.group.arrays import unique
@@ -20,21 +21,31 @@ from enrich.group.window import PendingArticle, Window
 Scores = NDArray[np.float32]
 
 
-class _Weights(NamedTuple):
-    """Weights of the likenesses, already divided by the sum that makes a similarity of 1.0."""
-
-    meaning: float
-    terms: float
-    shared: float
-
-
-_SAME_LANGUAGE = _Weights(1.6 / 0.475, 0.8 / 0.475, 0.3 / 0.475)
-_ACROSS_LANGUAGES = _Weights(1.0 / 0.28, 0.0, 0.5 / 0.28)
-# Where one of the two has no vector.
-_SAME_LANGUAGE_BY_WORDS = _Weights(0.0, 0.6 / 0.22, 0.4 / 0.22)
-_ACROSS_LANGUAGES_BY_WORDS = _Weights(0.0, 0.0, 1.0 / 0.4)
+# Weights of the likenesses, divided by the sum that makes a similarity of 1.0. Columns: shared features, terms,
+# meaning, and the geometric mean of meaning and shared features. Rows in pairs: of one language, across languages.
+_WEIGHTS: Scores = np.array(
+    [
+        # Where one of the two has no vector.
+        [0.4 / 0.22, 0.6 / 0.22, 0.0, 0.0],
+        [1.0 / 0.4, 0.0, 0.0, 0.0],
+        # Where one is only a title.
+        [0.3 / 0.475, 0.8 / 0.475, 1.6 / 0.475, 0.0],
+        [0.5 / 0.28, 0.0, 1.0 / 0.28, 0.0],
+        # The longer articles are, the more alike those of one topic are in meaning, and the more names they share with
+        # other news of the same people: only both together say that it is the same news.
+        [0.0, 0.25 / 0.45, 0.0, 1.0 / 0.45],
+        [0.0, 0.0, 0.0, 1.0 / 0.18],
+    ],
+    np.float32,
+)
 # After this time (µs) between two publications a similarity is e times smaller.
 _DECAY = 72 * 3600 * 1e6
+# Days between events count with their square: one day may be the time zone or a late report, three are not.
+_DECAY_OF_EVENTS = 1.8
+_WEEK = 7
+# The main day of one article may be any of the other's, so that a report of the next day is one with the first.
+_MAIN_WITH_ANY = np.zeros((MOST, MOST), bool)
+_MAIN_WITH_ANY[0] = _MAIN_WITH_ANY[:, 0] = True
 # Of the likeness of each title to its own text, the share that it must have to the other's; below it counts as much
 # less as the square of what is missing. Across languages vectors agree less.
 _AGREEMENT, _AGREEMENT_ACROSS = 0.4, 0.3
@@ -43,7 +54,8 @@ _LEAST_OWN = 0.1
 
 
 class Likeness(NamedTuple):
-    """What a similarity is made of, each from 0 to 1: cosines, what time leaves, and how far the events agree."""
+    """What a similarity is made of, each from 0 to 1: cosines, what is left of it by the time between the articles and
+    between the days of their events, and how far the events agree."""
 
     shared: float
     terms: float
@@ -77,17 +89,23 @@ class Similarity:
         window = self._window
         shared, terms = self.cosines(article.row, slots)
         same_language = window.languages[slots] == window.language_names.find(article.language)
-        scores = _combine(shared, terms, None, same_language)
+        vectors, events = window.vectors.present[slots], window.events.present[slots]
+        meaning, agreement = np.zeros(len(slots), np.float32), np.ones(len(slots), np.float32)
         if article.meaning is not None:
-            centre = window.vectors.centre()
-            meaning = _meaning(article.meaning[None], window.vectors.values[slots], centre)[0]
-            both = window.vectors.present[slots]
-            scores = np.where(both, _combine(shared, terms, meaning, same_language), scores)
+            meaning = _meaning(article.meaning[None], window.vectors.values[slots], window.vectors.centre())[0]
         if article.event is not None:
-            events = window.events.values[slots]
-            agreement = _agreement(article.event[None], events, same_language[None])[0]
-            scores = np.where(window.events.present[slots], scores * agreement, scores)
-        return _in_time(scores, window.rows["published"][slots] - article.row["published"], window.length)
+            agreement = _agreement(article.event[None], window.events.values[slots], same_language[None])[0]
+        vectors &= article.meaning is not None
+        events &= article.event is not None
+        scores = _combine((shared, terms, meaning), agreement, vectors, events, same_language)
+        apart = window.rows["published"][slots] - article.row["published"]
+        nearness = _nearness(apart, window.length)
+        if article.days:
+            days = np.zeros(MOST, np.int32)
+            days[: len(article.days)] = article.days
+            np.minimum(nearness, _nearness_of_events(days, window.days[slots]), out=nearness)
+        similarities: Scores = scores * nearness
+        return similarities
 
     def matrix(self, slots: NDArray[np.intp]) -> Scores:
         """The similarity of each of some articles to each other, (slots, slots)."""
@@ -95,18 +113,18 @@ class Similarity:
         shared, terms = self._cosine_matrices(slots)
         languages, published = window.languages[slots], window.rows["published"][slots]
         same_language = languages[:, None] == languages
-        scores = _combine(shared, terms, None, same_language)
-        present = window.vectors.present[slots]
-        if present.any():
-            packed = window.vectors.values[slots]
-            meaning = _meaning(packed, packed, window.vectors.centre())
-            scores = np.where(present[:, None] & present, _combine(shared, terms, meaning, same_language), scores)
-        present = window.events.present[slots]
-        if present.any():
-            events = window.events.values[slots]
-            agreement = _agreement(events, events, same_language)
-            scores = np.where(present[:, None] & present, scores * agreement, scores)
-        return _in_time(scores, published[:, None] - published, window.length)
+        packed, packed_events = window.vectors.values[slots], window.events.values[slots]
+        vectors, events = window.vectors.present[slots], window.events.present[slots]
+        meaning = _meaning(packed, packed, window.vectors.centre())
+        agreement = _agreement(packed_events, packed_events, same_language)
+        both = vectors[:, None] & vectors, events[:, None] & events
+        scores = _combine((shared, terms, meaning), agreement, *both, same_language)
+        nearness = _nearness(published[:, None] - published, window.length)
+        days = window.days[slots]
+        if days.any():
+            np.minimum(nearness, _nearness_of_events(days[:, None], days), out=nearness)
+        similarities: Scores = scores * nearness
+        return similarities
 
     def likeness(self, first: int, later: int) -> Likeness:
         """What the similarity of two articles (slots) is made of."""
@@ -122,9 +140,14 @@ class Similarity:
             events = window.events.values[pair]
             agreement = _agreement(events, events, same_language)
         apart = window.rows["published"][pair[:1]] - window.rows["published"][later]
-        nearness = _in_time(np.ones(1, np.float32), apart, window.length)
+        nearness = _nearness(apart, window.length)
+        np.minimum(nearness, _nearness_of_events(window.days[first], window.days[[later]]), out=nearness)
         return Likeness(
-            *(float(one[0, 1]) for one in (shared, terms, meaning)), float(nearness[0]), float(agreement[0, 1])
+            shared=float(shared[0, 1]),
+            terms=float(terms[0, 1]),
+            meaning=float(meaning[0, 1]),
+            nearness=float(nearness[0]),
+            agreement=float(agreement[0, 1]),
         )
 
     def cosines(self, row: NDArray[np.void], slots: NDArray[np.intp]) -> tuple[Scores, Scores]:
@@ -153,19 +176,23 @@ class Similarity:
         return shared, terms
 
 
-def _combine(shared: Scores, terms: Scores, meaning: Scores | None, same_language: NDArray[np.bool_]) -> Scores:
-    """The weighted sum of the likenesses; ``meaning``: None where there are no vectors."""
-    within, across = (
-        (_SAME_LANGUAGE_BY_WORDS, _ACROSS_LANGUAGES_BY_WORDS)
-        if meaning is None
-        else (_SAME_LANGUAGE, _ACROSS_LANGUAGES)
-    )
-    vectors = np.float32(0.0) if meaning is None else meaning
-    one, other = (
-        shared * np.float32(weights.shared) + terms * np.float32(weights.terms) + vectors * np.float32(weights.meaning)
-        for weights in (within, across)
-    )
-    return np.where(same_language, one, other)
+def _combine(
+    likenesses: tuple[Scores, Scores, Scores],
+    agreement: Scores,
+    vectors: NDArray[np.bool_],
+    events: NDArray[np.bool_],
+    same_language: NDArray[np.bool_],
+) -> Scores:
+    """The weighted sum of the likenesses (shared features, terms, meaning), as far as the events agree.
+
+    ``vectors`` is where both articles have a vector of their meaning, ``events`` where both have those of their event.
+    """
+    shared, terms, meaning = likenesses
+    weights = _WEIGHTS[2 * (vectors.astype(np.intp) + (vectors & events)) + (1 - same_language)]
+    scores = shared * weights[..., 0] + terms * weights[..., 1] + meaning * weights[..., 2]
+    scores += np.sqrt(shared * meaning) * weights[..., 3]
+    agreed: Scores = np.where(events, scores * agreement, scores)
+    return agreed
 
 
 def _meaning(one: NDArray[np.uint8], others: NDArray[np.uint8], centre: Scores) -> Scores:
@@ -187,11 +214,29 @@ def _agreement(one: NDArray[np.uint8], others: NDArray[np.uint8], same_language:
     own = (left[:, 0] * left[:, 1]).sum(axis=-1)[:, None] + (right[:, 0] * right[:, 1]).sum(axis=-1)
     share = said / np.maximum(own, np.float32(2 * _LEAST_OWN))
     needed = np.where(same_language, np.float32(_AGREEMENT), np.float32(_AGREEMENT_ACROSS))
-    return np.clip(share / needed, np.float32(0.0), np.float32(1.0)) ** 2
+    agreement: Scores = np.clip(share / needed, np.float32(0.0), np.float32(1.0)) ** 2
+    return agreement
 
 
-def _in_time(scores: Scores, apart: NDArray[np.int64], longest: int) -> Scores:
-    """Similarities as the time (µs) between the publications leaves them; 0 beyond ``longest``."""
+def _nearness(apart: NDArray[np.int64], longest: int) -> Scores:
+    """What the time (µs) between publications leaves of a similarity, 0 to 1; 0 beyond ``longest``."""
     distance = np.abs(apart)
     nearness = np.exp(distance * (-1 / _DECAY)).astype(np.float32)
-    return np.where(distance > longest, np.float32(0.0), scores * nearness)
+    nearness[distance > longest] = 0.0
+    return nearness
+
+
+def _nearness_of_events(one: NDArray[np.int32], others: NDArray[np.int32]) -> Scores:
+    """What the time between the events leaves of a similarity, 0 to 1; 1 where one of the two mentions no day.
+
+    ``one`` and ``others`` are ``event_days``, (…, MOST). Where only the weekday of one is certain, weekdays are
+    compared.
+    """
+    left, right = one[..., :, None], others[..., None, :]
+    distance = np.abs(np.abs(left) - np.abs(right))
+    in_week = distance % _WEEK
+    distance = np.where((left < 0) | (right < 0), np.minimum(in_week, _WEEK - in_week), distance)
+    distance = np.where((left != 0) & (right != 0) & _MAIN_WITH_ANY, distance, np.iinfo(np.int32).max)
+    nearest = distance.min(axis=(-2, -1))
+    known = (one[..., 0] != 0) & (others[..., 0] != 0)
+    return np.where(known, np.exp(-((nearest / _DECAY_OF_EVENTS) ** 2)), 1.0).astype(np.float32)

@@ -4,8 +4,10 @@
 """
 
 import base64
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
+from enrich.dates import event_days
 from enrich.fingerprint import embedding
 from enrich.fingerprint.features import FEATURES
 from enrich.group.columns import ENTITIES, ROW, TOPICS
@@ -23,6 +26,8 @@ _ROW_END = 1 + ROW.itemsize
 # µs since 1970 of a time that can be expressed.
 _MAX_TIME = 250_000_000_000_000_000
 _TIMES = ("received", "published")
+# The ordinal of no day is as large.
+_MAX_DAY = date.max.toordinal() + 1
 
 _Age = Annotated[int, Field(ge=0, lt=1 << 30)]
 _Time = Annotated[int, Field(gt=-_MAX_TIME, lt=_MAX_TIME)]
@@ -47,6 +52,9 @@ class _Rest:
     # Absent where there are none, and in entries of older releases.
     meaning: str | None = None
     event: tuple[str, str] | None = None
+    days: Annotated[list[Annotated[int, Field(gt=-_MAX_DAY, lt=_MAX_DAY)]], Field(max_length=event_days.MOST)] = (
+        dataclasses.field(default_factory=list)
+    )
 
 
 _REST = TypeAdapter(_Rest)
@@ -106,6 +114,7 @@ def encode(step: GroupStep) -> bytes:
         and [step.split.story, step.split.articles, step.split.title_age, step.split.first, step.split.last],
         "meaning": None if article.meaning is None else _base64(article.meaning),
         "event": None if article.event is None else [_base64(part) for part in article.event],
+        "days": article.days,
     }
     return _VERSION + article.row.tobytes() + to_json(rest)
 
@@ -134,6 +143,7 @@ def decode(entry: bytes) -> GroupStep:
             rest.age,
             embedding.unpack(rest.meaning) if rest.meaning else None,
             np.stack([embedding.unpack(part) for part in rest.event]) if rest.event else None,
+            rest.days,
         ),
         story,
         age,

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich.dates.event_days import most_frequent
 from enrich.group.arrays import unique, unique_counts
 from enrich.group.stories import OpenStory
 from enrich.group.times import to_datetime
@@ -29,6 +30,8 @@ def story_event(
     members = np.array(story.members, np.uint32)
     slots = window.slots(members)
     sources, source_count = _sources(window, slots)
+    first = to_datetime(story.first)
+    event_date = most_frequent(window.days[slots, 0][window.days[slots, 0] != 0].tolist())
     listed = 0 if merged_into else len(members) if split_from else _LISTED_ARTICLES
     return Story.model_construct(
         id=story.id,
@@ -37,11 +40,13 @@ def story_event(
         size=story.size,
         sources=sources,
         source_count=source_count,
-        first_published=to_datetime(story.first),
+        first_published=first,
         last_published=to_datetime(story.last),
         entities=_entities(window, slots[-_SUMMARIZED_ARTICLES:]),
         topics=_topics(window, slots[-_SUMMARIZED_ARTICLES:]),
         articles=[window.id(number) for number in story.members[: -listed - 1 : -1]],
+        event_date=event_date or first.date(),
+        event_basis="published" if event_date is None else "text",
         merged_into=merged_into,
         split_from=split_from,
     )

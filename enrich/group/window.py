@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from enrich.dates import event_days
 from enrich.fingerprint import embedding, features, signature
 from enrich.fingerprint.features import FEATURES
 from enrich.group import weights
@@ -39,7 +40,8 @@ class PendingArticle:
 
     ``topics`` have their ``scores`` in hundredths. ``original`` is the id of the article that this one is a
     near-duplicate of. ``age`` is how many articles arrived since its first revision, 0 for a first revision.
-    ``meaning`` (128,) and ``event`` (title and text, (2, 128)) are packed as ``embedding.pack`` does. ``packed`` are
+    ``meaning`` (128,) and ``event`` (title and text, (2, 128)) are packed as ``embedding.pack`` does. ``days`` are the
+    event's (``event_days``). ``packed`` are
     the shared features and the terms that the row's are chosen from, without their weights in a window.
     """
 
@@ -55,6 +57,7 @@ class PendingArticle:
     age: int = 0
     meaning: NDArray[np.uint8] | None = None
     event: NDArray[np.uint8] | None = None
+    days: Sequence[int] = ()
     packed: tuple[NDArray[np.void], NDArray[np.void]] = (_NO_FEATURES, _NO_FEATURES)
 
     @classmethod
@@ -87,6 +90,7 @@ class PendingArticle:
             scores=[round(100 * score) for score in scores],
             meaning=None if annotated.meaning is None else embedding.unpack(annotated.meaning),
             event=_event(annotated),
+            days=event_days.event_days(annotated),
             packed=(features.unpack(annotated.shared), features.unpack(annotated.terms)),
         )
 
@@ -126,6 +130,8 @@ class Window:
         # The meaning of each article, and of its title and text without names.
         self.vectors = CentredVectors(capacity)
         self.events = PackedVectors(capacity, 2)
+        # The days of each article's event (``event_days``), 0 is none.
+        self.days = np.zeros((capacity, event_days.MOST), np.int32)
         # Document frequencies: how many articles have a feature.
         self.frequency = np.zeros(FEATURES, np.int32)
         self.language_names: Interned[str] = Interned()
@@ -169,6 +175,10 @@ class Window:
         """The id of the article that this one is a near-duplicate of."""
         return self._originals[number % self.capacity]
 
+    def event_days(self, number: int) -> list[int]:
+        """The days of an article's event, the first mentioned first."""
+        return [day for day in self.days[number % self.capacity].tolist() if day]
+
     @property
     def span(self) -> int:
         """µs from the arrival of the oldest article in the window to that of the newest."""
@@ -207,6 +217,7 @@ class Window:
         self.vectors.put(slot, article.meaning)
         self.vectors.entered(number, self.oldest, self.capacity)
         self.events.put(slot, article.event)
+        _fill(self.days[slot], article.days)
         self._ids[slot] = article.id
         self._titles[slot] = article.title.encode("utf-8", "surrogatepass")
         self._originals[slot] = article.original
@@ -235,7 +246,7 @@ class Window:
         self.oldest += 1
 
 
-def _fill(cells: NDArray[np.unsignedinteger], values: Sequence[int]) -> None:
+def _fill(cells: NDArray[np.integer], values: Sequence[int]) -> None:
     cells[: len(values)] = values
     cells[len(values) :] = 0
 

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import json
 import random
 from collections.abc import Iterable
 from datetime import timedelta
@@ -159,6 +160,54 @@ def test_where_batches_end_and_workers_change_makes_no_difference(borders: set[i
         output = grouper.process(article)
         assert output == expected
         entries += [output.entry] if output else []
+
+
+def vectored() -> list[AnnotatedArticle]:
+    """150 articles with vectors and days of events, on ten subjects and every sixth a correction, over 30 hours."""
+    rng = np.random.default_rng(5)
+    subjects = rng.standard_normal((10, 256))
+    dated = annotated("", "اجتمع الوزراء يوم الأحد في العاصمة لبحث ملفات التعاون").dates
+    found = []
+    for number in range(150):
+        subject = number % 10
+        meaning, event = (packed(2 * subjects[subject] + rng.standard_normal(256)) for _ in range(2))
+        article = news(f"v{number - 10 * (number % 6 == 5)}", words(f"s{subject}-", 30, number % 7), number / 5)
+        changes = {
+            "fingerprint": f"{number:032x}",
+            "shared": features.pack(dict.fromkeys((f"e:Q{subject}", f"e:Q{subject}{number % 3}"), 1.0)),
+            "meaning": meaning,
+            "event_title": event,
+            "event_text": event,
+            "dates": dated if number % 4 else [],
+        }
+        found.append(article.model_copy(update=changes))
+    return found
+
+
+@pytest.mark.parametrize("border", [0, 30, 49, 51, 75, 120, 149])
+@pytest.mark.parametrize(("window", "capacity"), [(WINDOW, SMALL), (WINDOW, 70), (timedelta(hours=15), SMALL)])
+def test_a_restored_centre_gives_the_same_stories(window: timedelta, capacity: int, border: int) -> None:
+    """The mean of all vectors is the same after a restart, with articles evicted by number or age and revisions."""
+    articles = vectored()
+    running = Grouper(window, capacity)
+    outputs = [running.process(article) for article in articles]
+    assert len({output.article.story for output in outputs if output is not None}) > 5
+    assert any(output.article.revision > 1 for output in outputs if output is not None)
+    rebuilt = Grouper(window, capacity)
+    rebuilt.restore(output.entry for output in outputs[: border + 1] if output is not None)
+    assert [rebuilt.process(article) for article in articles[border + 1 :]] == outputs[border + 1 :]
+
+
+def test_entries_of_older_releases_have_no_days() -> None:
+    """What a release wrote that knew nothing of vectors and days is restored."""
+    output = busy().process(news("a", words("a", 40)))
+    start = output.entry.index(b'{"id"')
+    rest = json.loads(output.entry[start:])
+    for name in ("meaning", "event", "days"):
+        del rest[name]
+    rebuilt = Grouper(WINDOW, SMALL)
+    rebuilt.restore([output.entry[:start] + json.dumps(rest).encode()])
+    assert rebuilt.last_stories() == output.stories
 
 
 def test_a_worker_that_takes_over_needs_only_the_entries_of_the_window() -> None:
@@ -334,6 +383,83 @@ def test_what_all_news_has_in_common_makes_no_story() -> None:
         update = {"meaning": meaning}
         found.append(process(grouper, news(f"n{number}", words(f"w{number}-", 40)).model_copy(update=update)).story)
     assert len(set(found[60:])) == 20
+
+
+def test_texts_are_one_story_only_when_both_meaning_and_names_are_alike() -> None:
+    """Long articles on one topic are alike in meaning, and other news of the same people has the same names."""
+    rng = np.random.default_rng(4)
+    flood, visit = rng.standard_normal((2, 256))
+    event = packed(rng.standard_normal(256))
+    names = {people: [f"e:Q{people}{at}" for at in range(6)] for people in (1, 2)}
+
+    def article(article_id: str, meaning: np.ndarray, people: int) -> AnnotatedArticle:
+        own = {"meaning": packed(meaning), "event_title": event, "event_text": event}
+        shared = features.pack(dict.fromkeys(names[people], 1.0))
+        return news(article_id, words(article_id, 40)).model_copy(update=own | {"shared": shared})
+
+    grouper = busy()
+    first = process(grouper, article("a", flood, 1)).story
+    assert process(grouper, article("b", flood + 0.2 * visit, 1)).story == first
+    assert process(grouper, article("c", flood + 0.2 * visit, 2)).story != first
+    assert process(grouper, article("d", visit, 1)).story != first
+
+
+def call(weekday: str, source: str, *, body: str) -> AnnotatedArticle:
+    """A report, without a date, of a telephone call of two presidents."""
+    text = f"تحدث الرئيس الفرنسي إيمانويل ماكرون هاتفيا مع نظيره الروسي فلاديمير بوتين يوم {weekday} {body}"
+    article = ArticleIn(title="ماكرون وبوتين يبحثان هاتفيا الوضع في أوكرانيا", text=text, source=source)
+    return annotate(raw(article, f"{weekday}{source}", ARRIVAL))
+
+
+GRAIN = "وبحث الرئيسان ملف تصدير الحبوب عبر موانئ البحر الأسود، واستمرت المكالمة ساعتين بحسب قصر الإليزيه في باريس."
+PLANT = "وناقش الطرفان وضع محطة زابوريجيا النووية، ودعا ماكرون إلى وقف فوري لإطلاق النار وفق بيان للكرملين في موسكو."
+
+
+CAPTIVES = "وتطرق الحديث إلى تبادل الأسرى بين الجانبين وفتح ممرات آمنة للمدنيين من مدينة ماريوبول الساحلية."
+
+
+def test_calls_of_the_same_presidents_on_different_days_are_different_stories() -> None:
+    """Of articles without dates the weekdays decide; two reports of one call are one story."""
+    grouper = busy()
+    found = [
+        process(grouper, call(weekday, source, body=body)).story
+        for weekday, source, body in (
+            ("الخميس", "a", GRAIN),
+            ("الخميس", "b", f"{GRAIN[:60]} وقالت مصادر دبلوماسية إن الحديث كان صريحا ومفيدا للجانبين."),
+            ("الاثنين", "c", PLANT),
+            ("السبت", "d", CAPTIVES),
+        )
+    ]
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_days_of_events_that_contradict_make_articles_less_alike() -> None:
+    """What is one story on the same day is two on days far apart, but a report that mentions both days joins."""
+
+    def article(article_id: str, *weekdays: str) -> AnnotatedArticle:
+        beginning = "اجتمع الوزراء " + " ".join(f"يوم {weekday}" for weekday in weekdays)
+        dates = annotated("", f"{beginning} في العاصمة لبحث ملفات التعاون بين البلدين").dates
+        assert len(dates) == len(weekdays)
+        return news(article_id, [*words("c", 22), *words(article_id, 18)]).model_copy(update={"dates": dates})
+
+    for weekdays, together in ((["الأحد"], True), (["الأربعاء"], False), (["الأربعاء", "الأحد"], True), ([], True)):
+        grouper = busy()
+        first = process(grouper, article("a", "الأحد")).story
+        assert (process(grouper, article("b", *weekdays)).story == first) is together
+
+
+def test_a_story_says_when_its_event_was() -> None:
+    """The day that most articles mention first, else that of publication; also after a restart."""
+    grouper = busy()
+    first = annotated("a", "التقى الوزيران في القاهرة يوم 22 تشرين الثاني 2026 وبحثا ملف السد وسبل استئناف المفاوضات")
+    output = grouper.process(first)
+    assert (str(output.stories[0].event_date), output.stories[0].event_basis) == ("2026-11-22", "text")
+    rebuilt = Grouper(WINDOW, SMALL)
+    rebuilt.restore([output.entry])
+    assert rebuilt.last_stories() == output.stories
+    (undated,) = grouper.process(news("b", words("b", 40))).stories
+    assert (undated.event_date, undated.event_basis) == (undated.first_published.date(), "published")
 
 
 def test_the_longer_ago_the_less_alike() -> None:
