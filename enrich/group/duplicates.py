@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.fingerprint.signature import PERMUTATIONS, SKETCH
+from enrich.fingerprint.signature import PERMUTATIONS, SHINGLE, SKETCH
 from enrich.group.arrays import unique_counts
 from enrich.group.columns import NO_HASH, SHARED
 from enrich.group.index import RecentIndex
@@ -39,6 +39,10 @@ _SHARED_DISCOUNT = 0.22
 # but for some words («Weather in Leeds», «Weather in York») are a sign of a template too.
 _OTHER_FACTS, _FEW_OTHER_FACTS = (0.35, 0.5), (0.15, 0.35)
 _MIN_OTHER_FACTS, _MIN_FEW_OTHER_FACTS = 2, 1
+# Where the titles' numbers conflict, where one outlet's titles differ in a word, or where most of what differs is names
+# and numbers (this share, and at least so many of each), the containment must be this.
+_CONFLICT_THRESHOLD = 0.9
+_MOSTLY_FACTS, _MIN_CONFLICTS = 0.5, 2
 # A notice that an outlet sends in place of the text is shorter.
 _LONGEST_NOTICE = 60
 _SAME_LENGTH = 0.8
@@ -98,7 +102,7 @@ class Duplicates:
         slots = window.slots(numbers)
         contained = containment(row, window.rows[slots])
         source = window.source_names.find(article.source) if article.source else 0
-        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots))
+        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots, contained))
         if not len(matches):
             return None
         best = matches[np.lexsort((window.firsts[slots[matches]], -contained[matches]))[0]]
@@ -125,10 +129,18 @@ class Duplicates:
         self._bands.build(keys.bands, numbers)
         self._sketches.build(keys.sketch[:, :_INDEXED_HASHES], numbers)
 
-    def threshold(self, row: NDArray[np.void], source: int, title: str, slots: NDArray[np.intp]) -> NDArray[np.float64]:
+    def threshold(
+        self,
+        row: NDArray[np.void],
+        source: int,
+        title: str,
+        slots: NDArray[np.intp],
+        contained: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
         """The containment from which an article is a near-duplicate of each of some others, (slots,).
 
-        ``source`` is the number of its source, 0 for none. More than 1 is never reached.
+        ``source`` is the number of its source, 0 for none. ``contained`` is its containment in each of them. More than
+        1 is never reached.
         """
         window = self._window
         others = window.rows[slots]
@@ -141,12 +153,19 @@ class Duplicates:
         words = _title_words(title)
         titles = [_title_words(window.title(int(slot))) for slot in slots]
         one_form = np.array([_have_one_form(words, other) for other in titles], bool)
+        facts = _facts(row, others)
         template = np.where(
             one_source | one_form,
-            _templated(row, others, _FEW_OTHER_FACTS, _MIN_FEW_OTHER_FACTS),
-            _templated(row, others, _OTHER_FACTS, _MIN_OTHER_FACTS),
+            _templated(facts, _FEW_OTHER_FACTS, _MIN_FEW_OTHER_FACTS),
+            _templated(facts, _OTHER_FACTS, _MIN_OTHER_FACTS),
         )
         threshold += (_SAME_TEXT - threshold) * template
+        conflict = (
+            (one_source & one_form)
+            | np.array([_conflict(_numbers_of(words), _numbers_of(other)) for other in titles], bool)
+            | _differ_by_facts(facts, row["shingles"] * (1 - contained))
+        )
+        threshold = np.where(conflict, np.maximum(threshold, _CONFLICT_THRESHOLD), threshold)
         # One outlet has one short text under titles without a common word where it sends a notice in place of the text.
         retitled = np.array([bool(words and other) and words.isdisjoint(other) for other in titles], bool)
         return np.where(one_source & retitled & (row["shingles"] < _LONGEST_NOTICE), np.inf, threshold)
@@ -156,28 +175,55 @@ def _title_words(title: str) -> set[str]:
     return {word.form for word in tokens(title)}
 
 
+def _numbers_of(words: set[str]) -> set[str]:
+    return {word for word in words if word.isdigit()}
+
+
+def _conflict(one: set[str], other: set[str]) -> bool:
+    """Whether each has something that the other lacks."""
+    return len(one & other) < min(len(one), len(other))
+
+
 def _have_one_form(words: set[str], others: set[str]) -> bool:
     """Whether titles, as their words, have most words in common, and each has one that the other lacks."""
-    common = len(words & others)
-    return common * 2 >= max(len(words), len(others)) and common < min(len(words), len(others))
+    return len(words & others) * 2 >= max(len(words), len(others)) and _conflict(words, others)
 
 
-def _templated(
-    row: NDArray[np.void], others: NDArray[np.void], limits: tuple[float, float], least: int
-) -> NDArray[np.float64]:
-    """How certainly an article and each of some others are from one template, 0 to 1, (others,).
+class _Facts(NamedTuple):
+    """The names and numbers of an article and each of some others, (others,).
 
-    Decided by the names and numbers that each has alone: where one has only what the other has, it is an excerpt.
+    ``fewer``: how many the one with fewer of them has; ``alone``: how many of these the other lacks. Where one has only
+    what the other has, it is an excerpt. ``one_length``: whether the texts are of nearly one length.
     """
+
+    fewer: NDArray[np.intp]
+    alone: NDArray[np.intp]
+    one_length: NDArray[np.bool_]
+
+
+def _facts(row: NDArray[np.void], others: NDArray[np.void]) -> _Facts:
     own, theirs = row["features"][:SHARED], others["features"][:, :SHARED]
     own = own[own != 0]
     known = theirs != 0
-    common = (np.isin(theirs, own) & known).sum(axis=1)
     fewer = np.minimum(len(own), known.sum(axis=1))
-    alone = (fewer - common) / np.maximum(fewer, 1)
     lengths = np.minimum(others["shingles"], row["shingles"]) / np.maximum(others["shingles"], row["shingles"])
-    certain = np.clip((alone - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
-    return np.where((lengths >= _SAME_LENGTH) & (fewer - common >= least), certain, 0.0)
+    return _Facts(fewer, fewer - (np.isin(theirs, own) & known).sum(axis=1), lengths >= _SAME_LENGTH)
+
+
+def _templated(facts: _Facts, limits: tuple[float, float], least: int) -> NDArray[np.float64]:
+    """How certainly an article and each of some others are from one template, 0 to 1, (others,)."""
+    share = facts.alone / np.maximum(facts.fewer, 1)
+    certain = np.clip((share - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    return np.where(facts.one_length & (facts.alone >= least), certain, 0.0)
+
+
+def _differ_by_facts(facts: _Facts, missing: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether most of the shingles that each of some others lacks, ``missing``, differ by a name or a number.
+
+    A word that was replaced changes three shingles. Reports in the same sentences of two events differ by little else.
+    """
+    by_facts = SHINGLE * facts.alone >= _MOSTLY_FACTS * missing
+    return facts.one_length & (facts.alone >= _MIN_CONFLICTS) & by_facts
 
 
 def containment(row: NDArray[np.void], others: NDArray[np.void]) -> NDArray[np.float64]:
