@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from enrich.fingerprint.signature import PERMUTATIONS, SKETCH
+from enrich.fingerprint.signature import PERMUTATIONS, SHINGLE, SKETCH
 from enrich.group.arrays import unique_counts
 from enrich.group.columns import NO_HASH, SHARED
 from enrich.group.index import RecentIndex
@@ -30,19 +30,26 @@ _INDEXED_HASHES = 32
 _MAX_COMPARED = 12
 # Unrelated articles share one key or two, by chance or through common phrases; near-duplicates share more.
 _MIN_HITS = 3
-# The containment that makes a near-duplicate: this much where the two share no names, less the more they share.
-_BASE_THRESHOLD = 0.70
-_SHARED_DISCOUNT = 0.22
+# The containment that makes a near-duplicate: this much where the two share no names, less the more they share, and
+# never less than the last figure: half new is a development.
+_BASE_THRESHOLD, _SHARED_DISCOUNT, _LEAST_THRESHOLD = 0.68, 0.22, 0.57
 # Two texts of nearly one length come from a template if each has so many names and numbers that the other lacks, as a
 # part of all: from the first figure on the containment must be higher, from the second on it must be _SAME_TEXT. The
 # outlets of an agency round its numbers and spell names in their own ways; one outlet does not. Titles that are alike
 # but for some words («Weather in Leeds», «Weather in York») are a sign of a template too.
 _OTHER_FACTS, _FEW_OTHER_FACTS = (0.35, 0.5), (0.15, 0.35)
 _MIN_OTHER_FACTS, _MIN_FEW_OTHER_FACTS = 2, 1
+# Only where they are a part of what differs: an editor changes other words.
+_LEAST_BY_FACTS = 0.12
+# Where the titles are one but for their numbers, or where most of what differs is names and numbers (this share, and at
+# least so many of each), the containment must be this.
+_CONFLICT_THRESHOLD = 0.9
+_MOSTLY_FACTS, _MIN_CONFLICTS = 0.5, 2
 # A notice that an outlet sends in place of the text is shorter.
 _LONGEST_NOTICE = 60
 _SAME_LENGTH = 0.8
-_SAME_TEXT = 0.97
+# Of a long text only the weightiest names and numbers are known, so more of it may differ.
+_SAME_TEXT, _LONG_TEXT = 0.97, 200
 # Texts with fewer shingles than this have their own threshold.
 _SHORT_TEXT = 12
 _SHORT_THRESHOLD = 0.9
@@ -79,8 +86,13 @@ class Duplicates:
         self._sketches = RecentIndex(4 * window.capacity)
 
     def find(self, article: PendingArticle, keys: LookupKeys, before: int) -> DuplicateMatch | None:
-        """The best match among articles first seen before number ``before``; among equals the first-seen one."""
+        """The best match among articles first seen before number ``before``; among equals the one that arrived first.
+
+        Where several workers annotate, group may see an article after its copy. An original never arrived after its
+        copy, so that article has no original, and the next copy names it.
+        """
         window, row = self._window, article.row
+        arrival = window.arrival(article)
         bands, sketches = self._bands.find(keys.bands), self._sketches.find(keys.sketch)
         hit = np.concatenate([bands[bands >= window.oldest], sketches[sketches >= window.oldest]])
         numbers, hits = unique_counts(hit)
@@ -88,20 +100,22 @@ class Duplicates:
             return None
         slots = window.slots(numbers)
         eligible = (hits > 1) & (window.stories[slots] != 0) & (window.firsts[slots] < before)
+        eligible &= window.arrivals[slots] <= arrival
         numbers, hits = numbers[eligible], hits[eligible]
         if len(numbers) > _MAX_COMPARED:
             numbers = numbers[np.lexsort((numbers, -hits))[:_MAX_COMPARED]]
-        likely = containment(row, window.rows[window.slots(numbers)]) >= _BASE_THRESHOLD - _SHARED_DISCOUNT
+        likely = containment(row, window.rows[window.slots(numbers)]) >= _LEAST_THRESHOLD
         if not likely.any():
             return None
-        numbers = self._originals(numbers[likely], before)
+        numbers = self._originals(numbers[likely], before, arrival)
         slots = window.slots(numbers)
         contained = containment(row, window.rows[slots])
         source = window.source_names.find(article.source) if article.source else 0
-        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots))
+        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots, contained))
         if not len(matches):
             return None
-        best = matches[np.lexsort((window.firsts[slots[matches]], -contained[matches]))[0]]
+        found = slots[matches]
+        best = matches[np.lexsort((window.firsts[found], window.arrivals[found], -contained[matches]))[0]]
         return DuplicateMatch(int(numbers[best]), round(float(contained[best]), 4))
 
     def add(self, keys: LookupKeys, number: int) -> None:
@@ -109,14 +123,18 @@ class Duplicates:
         self._bands.add(keys.bands, number)
         self._sketches.add(keys.sketch[:_INDEXED_HASHES], number)
 
-    def _originals(self, numbers: Numbers, before: int) -> Numbers:
+    def _originals(self, numbers: Numbers, before: int, arrival: int) -> Numbers:
         """Replace each near-duplicate by its original where that is still in the window: chains end at the original."""
         window = self._window
         found = set()
-        for number in numbers.tolist():
-            original = window.original(number)
+        for copy in numbers.tolist():
+            number, original = copy, window.original(copy)
             first = None if original is None else window.newest(original)
-            found.add(number if first is None or window.firsts[window.slot(first)] >= before else first)
+            if first is not None:
+                slot = window.slot(first)
+                if window.firsts[slot] < before and window.arrivals[slot] <= arrival:
+                    number = first
+            found.add(number)
         return np.array(sorted(found), np.uint32)
 
     def build(self, numbers: Numbers) -> None:
@@ -125,10 +143,18 @@ class Duplicates:
         self._bands.build(keys.bands, numbers)
         self._sketches.build(keys.sketch[:, :_INDEXED_HASHES], numbers)
 
-    def threshold(self, row: NDArray[np.void], source: int, title: str, slots: NDArray[np.intp]) -> NDArray[np.float64]:
+    def threshold(
+        self,
+        row: NDArray[np.void],
+        source: int,
+        title: str,
+        slots: NDArray[np.intp],
+        contained: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
         """The containment from which an article is a near-duplicate of each of some others, (slots,).
 
-        ``source`` is the number of its source, 0 for none. More than 1 is never reached.
+        ``source`` is the number of its source, 0 for none. ``contained`` is its containment in each of them. More than
+        1 is never reached.
         """
         window = self._window
         others = window.rows[slots]
@@ -136,17 +162,24 @@ class Duplicates:
             threshold = np.full(len(slots), _SHORT_THRESHOLD)
         else:
             shared = self._similarity.cosines(row, slots)[0]
-            threshold = _BASE_THRESHOLD - _SHARED_DISCOUNT * shared.astype(np.float64)
+            threshold = np.maximum(_BASE_THRESHOLD - _SHARED_DISCOUNT * shared.astype(np.float64), _LEAST_THRESHOLD)
         one_source = (window.sources[slots] == source) & (source != 0)
         words = _title_words(title)
         titles = [_title_words(window.title(int(slot))) for slot in slots]
         one_form = np.array([_have_one_form(words, other) for other in titles], bool)
+        facts = _facts(row, others)
+        by_facts = _share_by_facts(facts, row["shingles"] * (1 - contained))
         template = np.where(
             one_source | one_form,
-            _templated(row, others, _FEW_OTHER_FACTS, _MIN_FEW_OTHER_FACTS),
-            _templated(row, others, _OTHER_FACTS, _MIN_OTHER_FACTS),
+            _templated(facts, _FEW_OTHER_FACTS, _MIN_FEW_OTHER_FACTS),
+            _templated(facts, _OTHER_FACTS, _MIN_OTHER_FACTS),
         )
-        threshold += (_SAME_TEXT - threshold) * template
+        template *= by_facts >= _LEAST_BY_FACTS
+        same_text = np.where(others["shingles"] < _LONG_TEXT, _SAME_TEXT, _CONFLICT_THRESHOLD)
+        threshold += (same_text - threshold) * template
+        numbered = np.array([_differ_by_numbers(words, other) for other in titles], bool)
+        conflict = numbered | (facts.one_length & (facts.alone >= _MIN_CONFLICTS) & (by_facts >= _MOSTLY_FACTS))
+        threshold = np.where(conflict, np.maximum(threshold, _CONFLICT_THRESHOLD), threshold)
         # One outlet has one short text under titles without a common word where it sends a notice in place of the text.
         retitled = np.array([bool(words and other) and words.isdisjoint(other) for other in titles], bool)
         return np.where(one_source & retitled & (row["shingles"] < _LONGEST_NOTICE), np.inf, threshold)
@@ -156,28 +189,56 @@ def _title_words(title: str) -> set[str]:
     return {word.form for word in tokens(title)}
 
 
+def _conflict(one: set[str], other: set[str]) -> bool:
+    """Whether each has something that the other lacks."""
+    return len(one & other) < min(len(one), len(other))
+
+
 def _have_one_form(words: set[str], others: set[str]) -> bool:
     """Whether titles, as their words, have most words in common, and each has one that the other lacks."""
-    common = len(words & others)
-    return common * 2 >= max(len(words), len(others)) and common < min(len(words), len(others))
+    return len(words & others) * 2 >= max(len(words), len(others)) and _conflict(words, others)
 
 
-def _templated(
-    row: NDArray[np.void], others: NDArray[np.void], limits: tuple[float, float], least: int
-) -> NDArray[np.float64]:
-    """How certainly an article and each of some others are from one template, 0 to 1, (others,).
+def _differ_by_numbers(words: set[str], others: set[str]) -> bool:
+    """Whether titles, as their words, are equal but for numbers, and each has one that the other lacks."""
+    return _conflict(words, others) and all(word.isdigit() for word in words ^ others)
 
-    Decided by the names and numbers that each has alone: where one has only what the other has, it is an excerpt.
+
+class _Facts(NamedTuple):
+    """The names and numbers of an article and each of some others, (others,).
+
+    ``fewer``: how many the one with fewer of them has; ``alone``: how many of these the other lacks. Where one has only
+    what the other has, it is an excerpt. ``one_length``: whether the texts are of nearly one length.
     """
+
+    fewer: NDArray[np.intp]
+    alone: NDArray[np.intp]
+    one_length: NDArray[np.bool_]
+
+
+def _facts(row: NDArray[np.void], others: NDArray[np.void]) -> _Facts:
     own, theirs = row["features"][:SHARED], others["features"][:, :SHARED]
     own = own[own != 0]
     known = theirs != 0
-    common = (np.isin(theirs, own) & known).sum(axis=1)
     fewer = np.minimum(len(own), known.sum(axis=1))
-    alone = (fewer - common) / np.maximum(fewer, 1)
     lengths = np.minimum(others["shingles"], row["shingles"]) / np.maximum(others["shingles"], row["shingles"])
-    certain = np.clip((alone - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
-    return np.where((lengths >= _SAME_LENGTH) & (fewer - common >= least), certain, 0.0)
+    return _Facts(fewer, fewer - (np.isin(theirs, own) & known).sum(axis=1), lengths >= _SAME_LENGTH)
+
+
+def _templated(facts: _Facts, limits: tuple[float, float], least: int) -> NDArray[np.float64]:
+    """How certainly an article and each of some others are from one template, 0 to 1, (others,)."""
+    share = facts.alone / np.maximum(facts.fewer, 1)
+    certain = np.clip((share - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    return np.where(facts.one_length & (facts.alone >= least), certain, 0.0)
+
+
+def _share_by_facts(facts: _Facts, missing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the shingles that each of some others lacks, ``missing``, that differ by a name or a number.
+
+    A word that was replaced changes three shingles. Reports in the same sentences of two events differ by little else;
+    an editor changes other words.
+    """
+    return SHINGLE * facts.alone / np.maximum(missing, 1.0)
 
 
 def containment(row: NDArray[np.void], others: NDArray[np.void]) -> NDArray[np.float64]:

@@ -176,11 +176,12 @@ class Grouper:
         slots = window.slots(np.array([first], np.uint32))
         row = window.rows[window.slot(later)]
         source = int(window.sources[window.slot(later)])
+        contained = containment(row, window.rows[slots])
         return Comparison(
             first=window.id(first),
             later=window.id(later),
-            containment=float(containment(row, window.rows[slots])[0]),
-            threshold=float(self._duplicates.threshold(row, source, window.title(later), slots)[0]),
+            containment=float(contained[0]),
+            threshold=float(self._duplicates.threshold(row, source, window.title(later), slots, contained)[0]),
             likeness=similarity.likeness(int(slots[0]), window.slot(later)),
             similarity=float(similarity.matrix(window.slots(np.array([first, later], np.uint32)))[0, 1]),
             common=similarity.common_features(row, window.rows[slots[0]]),

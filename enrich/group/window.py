@@ -122,6 +122,8 @@ class Window:
         self.stories = np.zeros(capacity, np.uint32)
         # Number of the article's first revision; orders articles by when they were first seen.
         self.firsts = np.zeros(capacity, np.int64)
+        # When that first revision arrived (µs): later ones do not make an article younger.
+        self.arrivals = np.zeros(capacity, np.int64)
         self.languages = np.zeros(capacity, np.uint32)
         self.sources = np.zeros(capacity, np.uint32)
         self.entities = np.zeros((capacity, ENTITIES), np.uint32)
@@ -206,9 +208,11 @@ class Window:
         """Add an article to the story with this number; return the article's number."""
         self.last += 1
         number, slot = self.last, self.last % self.capacity
+        arrival = self.arrival(article)
         self.rows[slot] = article.row
         self.stories[slot] = story
         self.firsts[slot] = number - article.age
+        self.arrivals[slot] = arrival
         self.languages[slot] = self.language_names.use(article.language)
         self.sources[slot] = self.source_names.use(article.source) if article.source else 0
         _fill(self.entities[slot], [self.entity_names.use(entity) for entity in article.entities])
@@ -224,6 +228,11 @@ class Window:
         self._newest[article.id] = number
         self.frequency[article.row["features"]] += 1
         return number
+
+    def arrival(self, article: PendingArticle) -> int:
+        """When the first revision of an article arrived that is about to enter."""
+        previous = self._newest.get(article.id) if article.age else None
+        return article.received if previous is None else int(self.arrivals[previous % self.capacity])
 
     def supersede(self, number: int) -> None:
         """Mark an article as replaced by a newer revision."""
