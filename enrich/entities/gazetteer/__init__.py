@@ -1,7 +1,8 @@
 """The gazetteer: known names in many languages under Wikidata ids.
 
-========== =========================================
+========== ==================================================
 entries    entries and aliases, read from the tables
-name_words titles, demonyms, given names, surnames
-========== =========================================
+name_words titles, demonyms, given names, surnames, ordinary words
+spelling   languages, endings and accents of a name
+========== ==================================================
 """
