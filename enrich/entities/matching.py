@@ -29,7 +29,7 @@ _SHORTEST_NAME = 3
 # A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
 # In languages without a list of ordinary words, names of so many letters are doubtful at the beginning of a sentence.
-_SHORT = 5
+_SHORT = 4
 _ARABIC = "ar"
 _NONE: list[Alias] = []
 
