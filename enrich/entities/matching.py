@@ -29,7 +29,7 @@ _SHORTEST_NAME = 3
 # A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
 # In languages without a list of ordinary words, names of so many letters are doubtful at the beginning of a sentence.
-_SHORT = 4
+_SHORT = 5
 _ARABIC = "ar"
 _NONE: list[Alias] = []
 
@@ -57,16 +57,19 @@ def _alone(
     passage: Passage, language: str, found: list[Match], confirmed: Container[tuple[int, int, str]]
 ) -> list[Match]:
     """The matches that are no part of a longer name and no ordinary words."""
-    starts = frozenset(match.first for match in found)
-    ends = frozenset(match.last for match in found)
-    kept = [
-        match
-        for match in found
-        if (match.start, match.end, match.entry.type) in confirmed
-        or not surroundings.is_part(passage, match.first, match.last, match.entry.type, language, starts, ends)
-    ]
-    named = {match.entry.id for match in kept if match.sure}
-    return [match for match in kept if match.sure or match.entry.id in named]
+    known = surroundings.Neighbours(
+        {match.first: match.entry.type for match in found}, {match.last: match.entry.type for match in found}
+    )
+    kept, sure = [], set()
+    for match in found:
+        place = match.first, match.last, match.entry.type
+        if (match.start, match.end, match.entry.type) not in confirmed:
+            if surroundings.is_part(passage, *place, language, known):
+                continue
+        kept.append(match)
+        if match.sure and not surroundings.is_perhaps_a_person(passage, *place, known):
+            sure.add(match.entry.id)
+    return [match for match in kept if match.entry.id in sure]
 
 
 def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Container[str] = ()) -> list[Match]:
@@ -90,7 +93,7 @@ def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Co
         paragraph = passage.text.find("\n", end)
         return country in named and (paragraph < 0 or named[country] < paragraph)
 
-    found = _matches(passage, language, is_region, weak_only=True)
+    found = _alone(passage, language, list(_matches(passage, language, is_region, weak_only=True)), ())
     return [match for match in found if taken.isdisjoint(range(match.first, match.last))]
 
 

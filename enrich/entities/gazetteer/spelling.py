@@ -12,8 +12,8 @@ from services.events import EntityType
 
 # A shorter name of one word counts only in a language that lists it.
 _SHORTEST_ELSEWHERE = 4
-# How many languages must list a word, or an acronym, that counts in other languages.
-_LISTING, _LISTING_ACRONYM = 2, 3
+# How many languages must list a word in Latin letters that counts in other languages.
+_LISTING = 2
 # A name of at least so many letters is recognised with other accents («Gutiérrez», «Gutierrez»).
 _LONG = 6
 # Languages in which the names of the gazetteer are declined.
@@ -25,8 +25,8 @@ def counts_in(alias: Alias, language: str, elsewhere: AbstractSet[str]) -> bool:
 
     ``elsewhere`` has the languages that list the same spelling for the same entity. A name of several words counts in
     every language. One word counts where the language lists it. Where the language has no name for the entity, a word
-    that two other languages list counts; one that a single other language has is often a word of this language. An
-    acronym needs three of them, and a word in Cyrillic one. Of another script only English names count.
+    that two other languages list counts; one that a single other language has is often a word of this language. In
+    Cyrillic one suffices. Acronyms count so beside the language's own names. Of another script only English names count.
     """
     if alias.language == language or language in elsewhere:
         return True
@@ -36,7 +36,7 @@ def counts_in(alias: Alias, language: str, elsewhere: AbstractSet[str]) -> bool:
     if not _same_script(word, language):
         return alias.language == "en" and _is_latin(word)
     if word.isupper() and not is_arabic(word):
-        return len(elsewhere) >= (1 if is_cyrillic(word) else _LISTING_ACRONYM)
+        return len(elsewhere) >= (1 if is_cyrillic(word) else _LISTING)
     if language in alias.entry.names or len(word) < _SHORTEST_ELSEWHERE:
         return False
     return len(elsewhere) >= (1 if is_cyrillic(word) else _LISTING)
