@@ -11,7 +11,7 @@ from enrich.annotate import annotate
 from services.events import AnnotatedArticle, ArticleIn, RawArticle
 
 SEEDS = Path(__file__).parent.parent / "seeds"
-_ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
+ARRIVAL = datetime(2026, 11, 6, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ def folder(path: Path) -> tuple[Sample, ...]:
 
 def sample(number: int, article: ArticleIn, label: dict[str, Any]) -> Sample:
     """An article with its labels, annotated; its number is its id."""
-    raw = RawArticle(**article.model_dump(), id=str(number), received_at=_ARRIVAL)
+    raw = RawArticle(**article.model_dump(), id=str(number), received_at=ARRIVAL)
     return Sample(raw, label, annotate(raw))

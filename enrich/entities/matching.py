@@ -2,7 +2,9 @@
 
 Longest name first, left to right, no overlaps. Arabic particles that are written onto a name (و ف ب ل ك س) are not part
 of the match. A weak name (one that is also a common word, a first name, a smaller place) counts only where a recognizer
-has found a name of its type.
+has found a name of its type. A name counts in the articles of the languages that have it (``spelling.counts_in``). One
+that is an ordinary word of the article's language needs a capital within a sentence, or the same entity elsewhere; a
+name within a longer one («Qatar Airways») does not count.
 """
 
 import functools
@@ -12,7 +14,10 @@ from typing import NamedTuple
 
 import regex
 
+from enrich.entities import surroundings
+from enrich.entities.gazetteer import spelling
 from enrich.entities.gazetteer.entries import Alias, Entry, load
+from enrich.entities.gazetteer.name_words import is_ordinary, ordinary_words
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage, Token, after_letters, is_arabic
 from enrich.text.word_counts import word_counts
@@ -23,6 +28,9 @@ _JOINT = regex.compile(r"[\s\-‐‑'’.·\u200c]{1,3}")
 _SHORTEST_NAME = 3
 # A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
+# In languages without a list of ordinary words, names of so many letters are doubtful at the beginning of a sentence.
+_SHORT = 5
+_ARABIC = "ar"
 _NONE: list[Alias] = []
 
 
@@ -34,12 +42,34 @@ class Match(NamedTuple):
     first: int
     last: int
     entry: Entry
+    # Whether the name is no ordinary word, or has a capital that marks it as a name.
+    sure: bool = True
 
 
 def matches(passage: Passage, language: str, recognised: Iterable[NameSpan]) -> list[Match]:
     """The names in a passage that are strong or recognised as names of their type, in order."""
     confirmed = {(span.start, span.end, span.type) for span in recognised}
-    return list(_matches(passage, language, lambda alias, start, end: (start, end, alias.entry.type) in confirmed))
+    found = list(_matches(passage, language, lambda alias, start, end: (start, end, alias.entry.type) in confirmed))
+    return _alone(passage, language, found, confirmed)
+
+
+def _alone(
+    passage: Passage, language: str, found: list[Match], confirmed: Container[tuple[int, int, str]]
+) -> list[Match]:
+    """The matches that are no part of a longer name and no ordinary words."""
+    known = surroundings.Neighbours(
+        {match.first: match.entry.type for match in found}, {match.last: match.entry.type for match in found}
+    )
+    kept, sure = [], set()
+    for match in found:
+        place = match.first, match.last, match.entry.type
+        if (match.start, match.end, match.entry.type) not in confirmed:
+            if surroundings.is_part(passage, *place, language, known):
+                continue
+        kept.append(match)
+        if match.sure and not surroundings.is_perhaps_a_person(passage, *place, known):
+            sure.add(match.entry.id)
+    return [match for match in kept if match.entry.id in sure]
 
 
 def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Container[str] = ()) -> list[Match]:
@@ -63,7 +93,7 @@ def regions(passage: Passage, language: str, matched: list[Match], elsewhere: Co
         paragraph = passage.text.find("\n", end)
         return country in named and (paragraph < 0 or named[country] < paragraph)
 
-    found = _matches(passage, language, is_region, weak_only=True)
+    found = _alone(passage, language, list(_matches(passage, language, is_region, weak_only=True)), ())
     return [match for match in found if taken.isdisjoint(range(match.first, match.last))]
 
 
@@ -78,7 +108,7 @@ def _matches(passage: Passage, language: str, evidence: _Evidence, weak_only: bo
     words = passage.words
     at = 0
     while at < len(words):
-        here = _openings(words[at].form, weak_only)
+        here = _openings(words[at].form, language, weak_only)
         best = _longest(here, passage, at, language, evidence) if here else None
         if best is None:
             at += 1
@@ -103,7 +133,7 @@ def _longest(
         for alias in aliases:
             if fitting and len(alias.forms) < len(fitting[0].forms):
                 break
-            if _follows(alias, passage.text, words, at) and (
+            if _follows(alias, passage.text, words, at, language) and (
                 not alias.weak or evidence(alias, start, words[at + len(alias.forms) - 1].end)
             ):
                 fitting.append(alias)
@@ -113,8 +143,18 @@ def _longest(
             if len(fitting) > 1:
                 surfaces = [word.surface for word in words[at:last]]
                 chosen = max(fitting, key=lambda alias: _preference(alias, surfaces, language))
-            return Match(start, words[last - 1].end, at, last, chosen.entry)
+            sure = last - at > 1 or _is_sure(chosen, passage, at, language)
+            return Match(start, words[last - 1].end, at, last, chosen.entry, sure)
     return None
+
+
+def _is_sure(alias: Alias, passage: Passage, at: int, language: str) -> bool:
+    """Whether a name of one word is no ordinary word here. Short words are doubtful in languages without a list."""
+    surface = passage.words[at].surface
+    if is_arabic(surface) or surface.isupper():
+        return True
+    doubtful = is_ordinary(surface, language) if ordinary_words(language) else len(surface) <= _SHORT
+    return not doubtful or surroundings.is_certain_capital(passage, at, language)
 
 
 def _preference(alias: Alias, surfaces: list[str], language: str) -> tuple[bool, bool, bool]:
@@ -124,10 +164,11 @@ def _preference(alias: Alias, surfaces: list[str], language: str) -> tuple[bool,
     return spelled, not alias.weak, alias.language == language
 
 
-def _follows(alias: Alias, text: str, words: list[Token], at: int) -> bool:
+def _follows(alias: Alias, text: str, words: list[Token], at: int, language: str) -> bool:
     length = len(alias.forms)
     if length == 1:
-        return alias.fits([words[at].surface])
+        surface = words[at].surface
+        return alias.fits([surface]) and spelling.is_written(alias.words[0], surface, alias.entry.type, language)
     there = words[at : at + length]
     if len(there) < length:
         return False
@@ -139,18 +180,29 @@ def _follows(alias: Alias, text: str, words: list[Token], at: int) -> bool:
 
 
 @functools.lru_cache(100_000)
-def _openings(form: str, weak_only: bool) -> tuple[tuple[int, _Beginnings], ...]:
+def _openings(form: str, language: str, weak_only: bool) -> tuple[tuple[int, _Beginnings], ...]:
     """The names that may begin with a word of this form: with the whole form, then without its first letters."""
-    found = ((letters, _beginnings(rest, weak_only)) for letters, rest in first_forms(form))
+    forms = first_forms(form) if language == _ARABIC else [(0, form)]
+    found = ((letters, _beginnings(rest, language, weak_only)) for letters, rest in forms)
     return tuple((letters, names) for letters, names in found if names)
 
 
 @functools.lru_cache(50_000)
-def _beginnings(first: str, weak_only: bool) -> _Beginnings:
+def _beginnings(first: str, language: str, weak_only: bool) -> _Beginnings:
     names: _Beginnings = {}
-    for alias in load().weak.get(first, ()) if weak_only else load().opening(first):
+    aliases = load().weak.get(first, ()) if weak_only else load().opening(first)
+    listing: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for alias in aliases:
+        listing.setdefault(_spelling(alias), set()).add(alias.language)
+    for alias in aliases:
+        if not spelling.counts_in(alias, language, listing[_spelling(alias)]):
+            continue
         names.setdefault(alias.forms[1] if len(alias.forms) > 1 else "", []).append(alias)
     return names
+
+
+def _spelling(alias: Alias) -> tuple[str, tuple[str, ...]]:
+    return alias.entry.id, alias.words
 
 
 def first_forms(form: str) -> Iterator[tuple[int, str]]:

@@ -20,10 +20,11 @@ TITLES = "titles.txt"
 TOPICS = "topics.tsv"
 TOPIC_MODEL = "topics.npz"
 WORD_COUNTS = "word_counts.txt.gz"
+ORDINARY_WORDS = "ordinary_words.txt.gz"
 # All files that a language's folder may have.
 FILES = (
     *(DATES, QUOTES, BOILERPLATE, CAPITALS, DETECTION),
-    *(GAZETTEER, DEMONYMS, TITLES, TOPICS, TOPIC_MODEL, WORD_COUNTS),
+    *(GAZETTEER, DEMONYMS, TITLES, TOPICS, TOPIC_MODEL, WORD_COUNTS, ORDINARY_WORDS),
 )
 
 

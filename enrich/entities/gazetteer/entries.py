@@ -7,6 +7,7 @@ import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from enrich.entities.gazetteer.declension import declined, is_cyrillic
 from enrich.languages import LANGUAGES, files
 from enrich.text.tokens import form, is_arabic, tokens
 from services.events import EntityType
@@ -111,6 +112,14 @@ def _form(word: str) -> str:
     return form(word)
 
 
+def _first_forms(alias: Alias) -> set[str]:
+    """The forms under which a name is looked up: those of its declined forms, whose stems may differ."""
+    word = alias.words[0]
+    if len(alias.words) > 1 or not is_cyrillic(word) or word.isupper():
+        return {alias.forms[0]}
+    return {alias.forms[0], *(form(one) for one in declined(word.casefold().replace("ё", "е"), alias.entry.type))}
+
+
 @functools.cache
 def load() -> Gazetteer:
     """The gazetteer, loaded once per process."""
@@ -135,7 +144,9 @@ def load() -> Gazetteer:
                         known[name] = (words if forms == words else forms, words)
                     forms, words = known[name]
                     index = gazetteer.weak if weak else gazetteer.aliases
-                    index.setdefault(forms[0], []).append(Alias(forms, words, language, entry, weak))
+                    alias = Alias(forms, words, language, entry, weak)
+                    for first in _first_forms(alias):
+                        index.setdefault(first, []).append(alias)
     for found in (*gazetteer.aliases.values(), *gazetteer.weak.values()):
         found.sort(key=_length)
     return gazetteer

@@ -5,6 +5,7 @@ Titles and demonyms are in the folders of languages, given names in ``given_name
 """
 
 import functools
+import gzip
 from collections.abc import Container
 from pathlib import Path
 
@@ -91,3 +92,15 @@ def given_names() -> dict[str, str]:
         for form in forms:
             groups.setdefault(form, forms[0])
     return groups
+
+
+def is_ordinary(surface: str, language: str) -> bool:
+    """Whether a word as written occurs in a language without a capital too, so that it is a name only by its capital."""
+    return surface.lower() in ordinary_words(language)
+
+
+@functools.cache
+def ordinary_words(language: str) -> frozenset[str]:
+    """The words of a language that occur without a capital; empty without a list."""
+    path = files.path(language, files.ORDINARY_WORDS)
+    return frozenset(gzip.decompress(path.read_bytes()).decode().split()) if path else frozenset()

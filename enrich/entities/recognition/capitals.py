@@ -314,3 +314,19 @@ def _cues() -> dict[str, frozenset[str]]:
     cues["before"] = cues["title"] | cues["place_of"] | cues["link"]
     cues["inner"] = cues["link"] | cues["particle"]
     return {cue: frozenset(words) for cue, words in cues.items()}
+
+
+def starts_sentence(passage: Passage, at: int) -> bool:
+    """Whether the word at a place begins a sentence, a line or a quotation, where every word has a capital."""
+    return _starts_sentence(passage, at)
+
+
+def is_headline(passage: Passage) -> bool:
+    """Whether most words have a capital, so that capitals mark no names."""
+    capitals = sum(word.surface[0].isupper() for word in passage.words)
+    return capitals > len(passage.words) * _SHARE_OF_CAPITALS
+
+
+def is_cue(form: str, *kinds: str) -> bool:
+    """Whether a form is a cue of one of these kinds, the keys of ``capitals.toml``."""
+    return any(form in _cues()[kind] for kind in kinds)
