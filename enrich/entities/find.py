@@ -8,10 +8,12 @@ from collections.abc import Iterable
 
 from enrich.entities import linking, matching
 from enrich.entities.linking import Name, Persons
-from enrich.entities.recognition import capitals
+from enrich.entities.recognition import boundaries, capitals
 from enrich.entities.recognition.recognizer import NameSpan, Recognizer
 from enrich.text.tokens import Passage
 from services.events import Entity, Mention
+
+_ARABIC = "ar"
 
 
 def find_entities(title: Passage, text: Passage, language: str, recognizer: Recognizer) -> list[Entity]:
@@ -32,7 +34,8 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
 def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[NameSpan]:
     """The names in a passage by form and context; by rules where the recognizer does not support the language."""
     if recognizer.languages is None or language in recognizer.languages:
-        return recognizer.find(passage)
+        found = recognizer.find(passage)
+        return boundaries.corrected(passage, found) if language == _ARABIC else found
     return capitals.find(passage, language)
 
 

@@ -16,13 +16,13 @@ from enrich.entities.gazetteer.name_words import (
     canonical_given_name,
     is_demonym,
     is_given_name,
-    is_place_word,
     is_title,
     surname,
 )
 from enrich.entities.matching import Match, first_forms
+from enrich.entities.recognition import boundaries
 from enrich.entities.recognition.recognizer import NameSpan
-from enrich.text.tokens import Passage, Token, after_letters, form
+from enrich.text.tokens import Passage, Token, form, is_arabic
 from enrich.text.word_counts import word_counts
 from services.events import EntityType
 from services.identity import digest
@@ -33,8 +33,13 @@ _SHORTEST_SURNAME = 3
 _COMMON = 10
 # A word counted this often is no name («المدينة»), even if it was recognised as one.
 _ORDINARY = 100
-# The least score of a recognised name of one word.
-_SURE = 0.5
+# The least score of a recognised name: of more than one word; of one word that is introduced as a name; of any other.
+_LEAST = 0.4
+_UNSURE = 0.5
+_SURE = 0.7
+# These words need the next one, and are often written together with it.
+_JOINED = frozenset({"عبد", "ابو"})
+_CITY = frozenset({"مدينه", "بمدينه", "لمدينه", "ومدينه"})
 
 
 @dataclass(slots=True)
@@ -55,9 +60,11 @@ class Name:
 
 def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameSpan]) -> list[Name]:
     """The names in a passage in order, without overlaps. Persons by surname alone are not resolved yet."""
-    known = sorted((_known(passage, match) for match in matched), key=_start)
+    found_known = (_known(passage, match) for match in matched)
+    known = sorted((name for name in found_known if name is not None), key=_start)
     found: list[Name] = []
     overruled: set[int] = set()
+    sure: set[str] = set()
     starts = [word.start for word in passage.words]
     for span in recognised:
         words = _without_titles(_words(passage, starts, span), span.type)
@@ -66,7 +73,7 @@ def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameS
         start, end = max(span.start, words[0].start), words[-1].end
         first, last = bisect_right(known, start, key=_end), bisect_left(known, end, key=_start)
         if first == last:
-            if _is_name(words, span):
+            if _is_name(passage, words, start, span, sure):
                 found.append(_named(passage, words, start, span.type, None))
         elif _is_within(known[first], known[last - 1], start, end):
             entry = _meant(known[first:last], words, span.type)
@@ -82,39 +89,72 @@ def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
     return start <= first.start and last.end <= end and (first.start, last.end) != (start, end)
 
 
-def _known(passage: Passage, match: Match) -> Name:
+def _known(passage: Passage, match: Match) -> Name | None:
+    """The name that a match means; None where it is an ordinary word."""
     words = passage.words[match.first : match.last]
-    if match.entry.type == "LOC" and match.first:
-        before = passage.words[match.first - 1]
-        if match.start == words[0].start == before.end + 1:
-            letters = next((letters for letters, rest in first_forms(before.form) if is_place_word(rest)), None)
-            if letters is not None:  # «استاد القاهرة» is in Cairo, and is not Cairo
-                start = before.start + after_letters(before.surface, letters)
-                return _named(passage, [before, *words], start, "LOC", None)
+    if match.entry.type != "LOC" or not is_arabic(words[0].surface):
+        return _named(passage, words, match.start, match.entry.type, match.entry)
+    if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
+        return _named(passage, words, match.start, "ORG", None)
+    if boundaries.is_adjective(passage, match.first, match.last):  # «الباحثة السعودية»
+        return None
+    # «استاد القاهرة» is in Cairo, and is not Cairo
+    larger = boundaries.institution(passage, match.first, match.start, "LOC")
+    if larger is not None:
+        start, kind = larger
+        first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
+        return _named(passage, passage.words[first : match.last], start, kind, None)
+    if match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+        return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
     return _named(passage, words, match.start, match.entry.type, match.entry)
 
 
 def _named(passage: Passage, words: Sequence[Token], start: int, kind: EntityType, entry: Entry | None) -> Name:
     forms = _forms(passage, words, start)
     end = words[-1].end
+    text = passage.text[start:end]
+    if start > words[0].start and _lacks_alef(passage, start):
+        text = f"ا{text}"
     if entry is not None:
-        return Name(start, end, passage.text[start:end], forms, entry.type, entry.id, entry)
-    return Name(start, end, passage.text[start:end], forms, kind, local_id(forms, kind), None)
+        return Name(start, end, text, forms, entry.type, entry.id, entry)
+    return Name(start, end, text, forms, kind, local_id(forms, kind), None)
 
 
 def _forms(passage: Passage, words: Sequence[Token], start: int) -> tuple[str, ...]:
     """The forms of a name's words; the first without the particles before ``start``."""
-    first = form(passage.text[start : words[0].end]) if start > words[0].start else words[0].form
+    first = words[0].form
+    if start > words[0].start:
+        first = form(passage.text[start : words[0].end])
+        if _lacks_alef(passage, start):
+            first = f"ا{first}"
     return (first, *(word.form for word in words[1:]))
+
+
+def _lacks_alef(passage: Passage, start: int) -> bool:
+    """Whether a name follows ل within a word, so that the alef of its article is not written («للأكراد»)."""
+    return passage.text[start : start + 1] == "ل" and passage.text[start - 1 : start] == "ل"
 
 
 def local_id(forms: Sequence[str], kind: EntityType) -> str:
     """The id of a name that is not in the gazetteer: ``x`` and 26 characters, a function of the normalised name.
 
-    Spellings of one given name (سيرجي، سيرغي) have the same id. Words of one letter (initials) do not count.
+    Spellings of one given name (سيرجي، سيرغي; عبد العزيز، عبدالعزيز) have the same id. Words of one letter (initials)
+    do not count.
     """
-    parts = [canonical_given_name(form) if kind == "PER" and at == 0 else form for at, form in enumerate(forms)]
+    joined = _joined(forms)
+    parts = [canonical_given_name(form) if kind == "PER" and at == 0 else form for at, form in enumerate(joined)]
     return "x" + digest("name", *([part for part in parts if len(part) > 1] or parts))
+
+
+def _joined(forms: Sequence[str]) -> list[str]:
+    """Forms with «عبد» and «ابو» joined to the word that they need, as they are often written."""
+    joined: list[str] = []
+    for word in forms:
+        if joined and joined[-1] in _JOINED:
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
 
 
 def _words(passage: Passage, starts: Sequence[int], span: NameSpan) -> list[Token]:
@@ -149,24 +189,35 @@ def _is_another(inside: Sequence[Name], words: Sequence[Token], kind: EntityType
     if len(inside) > 1:
         return False
     name = inside[0]
+    first, last = words[0], words[-1]
     if kind == "PER":
-        return name.type == "PER" and name.end == words[-1].end and is_given_name(words[0].form)
-    if kind == "ORG":
-        return name.type == "LOC" and name.end == words[-1].end
-    return kind == "LOC" and name.type == "LOC" and is_place_word(words[0].form)
+        if name.type == "LOC":  # «فؤاد باسيا» has nothing to do with آسيا
+            return is_given_name(first.form) and name.end == last.end and name.start > last.start
+        return name.type == "PER" and name.end == last.end and is_given_name(first.form)
+    if any(boundaries.is_institution(rest) for _, rest in first_forms(first.form)):
+        return name.type in ("LOC", "PER")
+    return kind == "ORG" and name.type == "LOC" and name.end == last.end
 
 
-def _is_name(words: Sequence[Token], span: NameSpan) -> bool:
+def _is_name(passage: Passage, words: Sequence[Token], start: int, span: NameSpan, sure: set[str]) -> bool:
     """Whether a recognised name that contains no known one becomes an entity.
 
-    A single word needs a high score; a given name alone is nobody, and currencies are no names.
+    A single word needs a high score, or a lower one where it was a name before (``sure``, extended here) or the words
+    around it show that it is one; a given name alone is nobody, and currencies are no names.
     """
     if len(words) > 1:
-        return True
-    word = words[0].form
-    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _SURE:
+        return span.score >= _LEAST
+    (word,) = _forms(passage, words, start)
+    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE:
         return False
-    return not (span.type == "PER" and is_given_name(word)) and word_counts("ar").get(word, 0) < _ORDINARY
+    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
+        return False
+    if span.type == "PER" and (is_given_name(word) or is_title(word)):
+        return False
+    if word not in sure and span.score < _SURE and not boundaries.is_introduced(passage, words[0], start, span):
+        return False
+    sure.add(word)
+    return True
 
 
 @functools.cache
