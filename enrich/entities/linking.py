@@ -36,9 +36,13 @@ _ORDINARY = 100
 # The least score of a recognised name: of more than one word; of one word that is introduced as a name; of any other.
 _LEAST = 0.4
 _UNSURE = 0.5
-_SURE = 0.7
+_SURE = 0.6
+_CERTAIN = 0.95
 # These words need the next one, and are often written together with it.
 _JOINED = frozenset({"عبد", "ابو"})
+# «عزام بن محمد الدخيل» is also called «عزام الدخيل».
+_BETWEEN = frozenset({"بن", "ابن", "bin", "ibn"})
+_OTHER = frozenset({"الجديده", "القديمه"})
 _CITY = frozenset({"مدينه", "بمدينه", "لمدينه", "ومدينه"})
 
 
@@ -92,19 +96,25 @@ def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
 def _known(passage: Passage, match: Match) -> Name | None:
     """The name that a match means; None where it is an ordinary word."""
     words = passage.words[match.first : match.last]
-    if match.entry.type != "LOC" or not is_arabic(words[0].surface):
-        return _named(passage, words, match.start, match.entry.type, match.entry)
+    kind = match.entry.type
+    if not is_arabic(words[0].surface):
+        return _named(passage, words, match.start, kind, match.entry)
+    if kind == "ORG":
+        return _named(passage, words, match.start, kind, match.entry)
     if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
         return _named(passage, words, match.start, "ORG", None)
     if boundaries.is_adjective(passage, match.first, match.last):  # «الباحثة السعودية»
         return None
-    # «استاد القاهرة» is in Cairo, and is not Cairo
-    larger = boundaries.institution(passage, match.first, match.start, "LOC")
+    # «استاد القاهرة» is in Cairo, and is not Cairo; «مؤسسة محمد بن سلمان» is no person
+    larger = boundaries.institution(passage, match.first, match.start, kind)
     if larger is not None:
         start, kind = larger
         first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
         return _named(passage, passage.words[first : match.last], start, kind, None)
-    if match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+    following = passage.words[match.last] if match.last < len(passage.words) else None
+    if following is not None and following.form in _OTHER and following.start == words[-1].end + 1:
+        return _named(passage, [*words, following], match.start, kind, None)  # «مصر الجديدة» is in Cairo
+    if kind == "LOC" and match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
         return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
     return _named(passage, words, match.start, match.entry.type, match.entry)
 
@@ -167,9 +177,14 @@ def _without_titles(words: list[Token], kind: EntityType) -> list[Token]:
     if all(is_demonym(word.form) for word in words):
         return []
     first = 0
-    while kind == "PER" and first < len(words) and (is_title(words[first].form) or is_demonym(words[first].form)):
+    while kind == "PER" and first < len(words) and _is_title(words[first].form):
         first += 1
     return words[first:]
+
+
+def _is_title(word: str) -> bool:
+    """Whether a word is a title or a demonym, and no given name («سامي», as in «المفوض السامي»)."""
+    return (is_title(word) and not is_given_name(word)) or is_demonym(word)
 
 
 def _meant(inside: Sequence[Name], words: Sequence[Token], kind: EntityType) -> Entry | None:
@@ -214,6 +229,8 @@ def _is_name(passage: Passage, words: Sequence[Token], start: int, span: NameSpa
         return False
     if span.type == "PER" and (is_given_name(word) or is_title(word)):
         return False
+    if span.score < _CERTAIN and boundaries.is_determined(passage, words[0]):
+        return False
     if word not in sure and span.score < _SURE and not boundaries.is_introduced(passage, words[0], start, span):
         return False
     sure.add(word)
@@ -237,27 +254,47 @@ class Persons:
     def __init__(self) -> None:
         self._by_surname: dict[tuple[str, ...], Name] = {}
         self._firsts: set[str] = set()
+        self._in_full: dict[tuple[str, tuple[str, ...]], Name] = {}
+        # None: several persons have this given name.
+        self._by_given: dict[str, Name | None] = {}
 
     def resolve(self, passage: Passage, found: Iterable[Name], language: str) -> list[Name]:
         """The names of a passage, in order, with surnames alone resolved; adds those named in full."""
         resolved: list[Name] = []
         starts = [word.start for word in passage.words]
         at = 0
-        for name in found:
+        for original in found:
+            name = original
             upto = bisect_left(starts, name.start, lo=at)
             resolved += self._surnames(passage.words[at:upto], language)
             at = bisect_left(starts, name.end, lo=upto)
             if name.type == "PER" and len(name.forms) > 1:
-                last = surname(name.forms)
-                self._by_surname[last] = name
-                self._firsts.add(last[0])
+                name = self._named(name)
             elif name.type == "PER" and name.entry is None:
-                name = self._full(name)  # noqa: PLW2901
+                name = self._full(name)
             resolved.append(name)
         return [*resolved, *self._surnames(passage.words[at:], language)]
 
+    def _named(self, name: Name) -> Name:
+        """A person named in full: one who was named so before, with more or fewer names between first and last."""
+        last, given = surname(name.forms), canonical_given_name(name.forms[0])
+        before = self._in_full.setdefault((given, last), name)
+        if name.entry is None and before.id != name.id and _includes(before.forms, name.forms):
+            name = _same(before, name.start, name.end, name.forms)
+        self._by_surname[last] = name
+        self._firsts.add(last[0])
+        known = self._by_given.setdefault(given, name)
+        if known is not None and known.id != name.id:
+            self._by_given[given] = None
+        return name
+
     def _full(self, name: Name) -> Name:
-        full = self._by_surname.get(name.forms)
+        """Who is meant by a surname, with or without the article («يا سهلاوي»), or by a given name."""
+        (word,) = name.forms
+        other = word.removeprefix("ال") if word.startswith("ال") else f"ال{word}"
+        full = self._by_surname.get((word,)) or self._by_surname.get((other,))
+        if full is None:
+            full = self._by_given.get(canonical_given_name(word))
         return name if full is None else _same(full, name.start, name.end, name.forms)
 
     def _surnames(self, words: Sequence[Token], language: str) -> Iterator[Name]:
@@ -278,6 +315,12 @@ class Persons:
                     at += length - 1
                     break
             at += 1
+
+
+def _includes(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one of two names has all words of the other, whichever way they are joined."""
+    first, second = set(_joined(one)) - _BETWEEN, set(_joined(other)) - _BETWEEN
+    return first <= second or second <= first
 
 
 def _same(full: Name, start: int, end: int, forms: tuple[str, ...]) -> Name:
