@@ -31,7 +31,9 @@ _OPENING, _CLOSING = frozenset("«\"“‘'("), frozenset("»\"”’')")
 _ORGANISATIONS = _INSTITUTIONS | frozenset(
     "فريق منتخب سهم حزب حركه جماعه تنظيم وكاله صحيفه جريده مجله موقع اذاعه هييه منظمه لجنه وزاره دار".split()  # noqa: SIM905
 )
-_DISTRICTS = frozenset("بلدتي مدينتي قريتي شمال جنوب شرق غرب وسط قرب مدينه محافظه بلده قريه منطقه ولايه مقاطعه مديريه اقليم ضاحيه بلديه امانه مركز".split())  # noqa: SIM905
+_DISTRICTS = frozenset(
+    "بلدتي مدينتي قريتي شمال جنوب شرق غرب وسط قرب مدينه محافظه بلده قريه منطقه ولايه مقاطعه مديريه اقليم ضاحيه بلديه امانه مركز".split()
+)  # noqa: SIM905
 _OFFICES = frozenset("ولي سمو مولي رييس وزير مدير امير سفير نايب".split())  # noqa: SIM905
 _BLESSINGS = frozenset("رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
 _DETERMINERS = frozenset("الف افضل اجمل احسن كل اي بعض هذا هذه ذلك تلك لست ليس".split())  # noqa: SIM905
@@ -96,9 +98,7 @@ def institution(passage: Passage, first: int, start: int, kind: EntityType) -> t
         if at == 0 or not _adjacent(passage, at - 1, at):
             return None
         before = words[at - 1]
-        for letters, rest in first_forms(before.form):
-            if letters > 1 and before.form.startswith("لل"):
-                break  # «للمركز» is the centre, not one that is called by the next word
+        for letters, rest in _institution_words(before.form):
             head = _head(rest, kind, titles)
             if head is not None:
                 return before.start + after_letters(before.surface, letters), head
@@ -123,9 +123,17 @@ def is_adjective(passage: Passage, first: int, last: int) -> bool:
     return _adjacent(passage, first - 1, first) and "ال" in before[:3] and before.endswith(("ه", "ات"))
 
 
+@functools.lru_cache(50_000)
+def _institution_words(word: str) -> tuple[tuple[int, str], ...]:
+    """The institutions, places and events that a word may be, each with the number of letters before it."""
+    found = ((letters, rest) for letters, rest in first_forms(word) if is_institution(rest) or rest in _EVENTS)
+    # «للمركز» is the centre, not one that is called by the next word
+    return tuple((letters, rest) for letters, rest in found if letters < 2 or not word.startswith("لل"))  # noqa: PLR2004
+
+
 def is_institution(word: str) -> bool:
     """Whether a word makes another name of the name of a person or place after it."""
-    return is_place_word(word) or word in _PLACES | _INSTITUTIONS | _NAMED_AFTER_PERSONS
+    return is_place_word(word) or word in _PLACES or word in _INSTITUTIONS or word in _NAMED_AFTER_PERSONS
 
 
 def is_ordinary(word: str) -> bool:
@@ -230,7 +238,12 @@ def _tail(passage: Passage, last: int, foreign: bool = True) -> int:
     while at < len(words) and at - last < _LONGEST_NAME and _adjacent(passage, at - 1, at):
         word, before = words[at].form, words[at - 1].form
         if not (
-            (word.startswith("ال") and word.endswith(("ي", "يه")) and len(word) > 5 and (foreign or not is_demonym(word)))
+            (
+                word.startswith("ال")
+                and word.endswith(("ي", "يه"))
+                and len(word) > 5
+                and (foreign or not is_demonym(word))
+            )
             or (word.startswith("لل") and len(word) > 4)
             or (word.startswith("وال") and len(word) > 5 and before.startswith("لل"))
             or (word.startswith("ال") and before.startswith("ل") and before[1:2] not in ("ل", "ا") and at == last)
@@ -296,8 +309,7 @@ def _without_office(passage: Passage, span: NameSpan, first: int, last: int) -> 
         return span, last
     words = passage.words
     for at in range(first + 1, last):
-        bare = words[at].form.removeprefix("و")
-        if len(bare) == 1 or bare in _OFFICES or (bare not in _UNFINISHED and not is_given_name(bare) and is_office(bare)):
+        if _is_office(words[at].form):
             return span._replace(end=words[at - 1].end), at
     return span, last
 
@@ -310,9 +322,18 @@ def _is_blessing(passage: Passage, span: NameSpan, first: int) -> bool:
     return first > 0 and words[first - 1].form.endswith("خادم")
 
 
-def is_office(word: str) -> bool:
-    """Whether a word begins an office («وزير»); words with the article are often surnames (آل الشيخ)."""
-    return is_title(word) and not word.startswith("ال") and clitics.counts().get(word, 0) < _RARE
+@functools.lru_cache(50_000)
+def _is_office(word: str) -> bool:
+    """Whether a word in a name begins an office («وزير»), or is a letter («د»).
+
+    Words with the article are often surnames (آل الشيخ).
+    """
+    bare = word.removeprefix("و")
+    if len(bare) == 1 or bare in _OFFICES:
+        return True
+    if bare in _UNFINISHED or bare.startswith("ال") or not is_title(bare) or is_given_name(bare):
+        return False
+    return clitics.counts().get(bare, 0) < _RARE
 
 
 def _only_titles(passage: Passage, span: NameSpan, first: int, last: int) -> bool:
@@ -370,7 +391,12 @@ def _is_surname(word: str) -> bool:
 def _is_unknown(word: str) -> bool:
     """Whether a word is in no news and looks like no verb, nor like a word with a particle."""
     counts = word_counts("ar")
-    return len(word) >= _SHORTEST and word not in counts and word[0] not in "يتنساو" and (word[0] not in "فبلك" or word[1:] not in counts)
+    return (
+        len(word) >= _SHORTEST
+        and word not in counts
+        and word[0] not in "يتنساو"
+        and (word[0] not in "فبلك" or word[1:] not in counts)
+    )
 
 
 def _start(word: Token) -> int:
