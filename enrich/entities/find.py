@@ -8,10 +8,13 @@ from collections.abc import Iterable
 
 from enrich.entities import linking, matching
 from enrich.entities.linking import Name, Persons
-from enrich.entities.recognition import capitals
+from enrich.entities.matching import Match
+from enrich.entities.recognition import boundaries, capitals
 from enrich.entities.recognition.recognizer import NameSpan, Recognizer
 from enrich.text.tokens import Passage
 from services.events import Entity, Mention
+
+_ARABIC = "ar"
 
 
 def find_entities(title: Passage, text: Passage, language: str, recognizer: Recognizer) -> list[Entity]:
@@ -20,7 +23,7 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     Mentions are those in the text; one named only in the title comes last and has none.
     """
     heading, body = recognise(title, language, recognizer), recognise(text, language, recognizer)
-    in_heading, in_body = matching.matches(title, language, heading), matching.matches(text, language, body)
+    in_heading, in_body = _matches(title, language, heading), _matches(text, language, body)
     in_heading += matching.regions(title, language, in_heading, {match.entry.id for match in in_body})
     in_body += matching.regions(text, language, in_body, {match.entry.id for match in in_heading})
     persons = Persons()
@@ -29,10 +32,17 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     return _entities(text.text, in_text, in_title, language)
 
 
+def _matches(passage: Passage, language: str, recognised: list[NameSpan]) -> list[Match]:
+    """The names of the gazetteer in a passage, without Arabic words that only look like one («بورشة العمل»)."""
+    found = matching.matches(passage, language, recognised)
+    return boundaries.without_words(passage, found, recognised) if language == _ARABIC else found
+
+
 def recognise(passage: Passage, language: str, recognizer: Recognizer) -> list[NameSpan]:
     """The names in a passage by form and context; by rules where the recognizer does not support the language."""
     if recognizer.languages is None or language in recognizer.languages:
-        return recognizer.find(passage)
+        found = recognizer.find(passage)
+        return boundaries.corrected(passage, found) if language == _ARABIC else found
     return capitals.find(passage, language)
 
 

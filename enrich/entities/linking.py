@@ -16,13 +16,13 @@ from enrich.entities.gazetteer.name_words import (
     canonical_given_name,
     is_demonym,
     is_given_name,
-    is_place_word,
     is_title,
     surname,
 )
 from enrich.entities.matching import Match, first_forms
+from enrich.entities.recognition import boundaries
 from enrich.entities.recognition.recognizer import NameSpan
-from enrich.text.tokens import Passage, Token, after_letters, form
+from enrich.text.tokens import Passage, Token, form, is_arabic
 from enrich.text.word_counts import word_counts
 from services.events import EntityType
 from services.identity import digest
@@ -33,8 +33,17 @@ _SHORTEST_SURNAME = 3
 _COMMON = 10
 # A word counted this often is no name («المدينة»), even if it was recognised as one.
 _ORDINARY = 100
-# The least score of a recognised name of one word.
-_SURE = 0.5
+# The least score of a recognised name: of more than one word; of one word that is introduced as a name; of any other.
+_LEAST = 0.4
+_UNSURE = 0.5
+_SURE = 0.6
+_CERTAIN = 0.95
+# These words need the next one, and are often written together with it.
+_JOINED = frozenset({"عبد", "ابو"})
+# «عزام بن محمد الدخيل» is also called «عزام الدخيل».
+_BETWEEN = frozenset({"بن", "ابن", "bin", "ibn"})
+_OTHER = frozenset({"الجديده", "القديمه"})
+_CITY = frozenset({"مدينه", "بمدينه", "لمدينه", "ومدينه"})
 
 
 @dataclass(slots=True)
@@ -55,9 +64,11 @@ class Name:
 
 def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameSpan]) -> list[Name]:
     """The names in a passage in order, without overlaps. Persons by surname alone are not resolved yet."""
-    known = sorted((_known(passage, match) for match in matched), key=_start)
+    found_known = (_known(passage, match) for match in matched)
+    known = sorted((name for name in found_known if name is not None), key=_start)
     found: list[Name] = []
     overruled: set[int] = set()
+    sure: set[str] = set()
     starts = [word.start for word in passage.words]
     for span in recognised:
         words = _without_titles(_words(passage, starts, span), span.type)
@@ -66,7 +77,7 @@ def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameS
         start, end = max(span.start, words[0].start), words[-1].end
         first, last = bisect_right(known, start, key=_end), bisect_left(known, end, key=_start)
         if first == last:
-            if _is_name(words, span):
+            if _is_name(passage, words, start, span, sure):
                 found.append(_named(passage, words, start, span.type, None))
         elif _is_within(known[first], known[last - 1], start, end):
             entry = _meant(known[first:last], words, span.type)
@@ -82,39 +93,78 @@ def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
     return start <= first.start and last.end <= end and (first.start, last.end) != (start, end)
 
 
-def _known(passage: Passage, match: Match) -> Name:
+def _known(passage: Passage, match: Match) -> Name | None:
+    """The name that a match means; None where it is an ordinary word."""
     words = passage.words[match.first : match.last]
-    if match.entry.type == "LOC" and match.first:
-        before = passage.words[match.first - 1]
-        if match.start == words[0].start == before.end + 1:
-            letters = next((letters for letters, rest in first_forms(before.form) if is_place_word(rest)), None)
-            if letters is not None:  # «استاد القاهرة» is in Cairo, and is not Cairo
-                start = before.start + after_letters(before.surface, letters)
-                return _named(passage, [before, *words], start, "LOC", None)
+    kind = match.entry.type
+    if not is_arabic(words[0].surface):
+        return _named(passage, words, match.start, kind, match.entry)
+    if kind == "ORG":
+        return _named(passage, words, match.start, kind, match.entry)
+    if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
+        return _named(passage, words, match.start, "ORG", None)
+    if boundaries.is_adjective(passage, match.first, match.last):  # «الباحثة السعودية»
+        return None
+    # «استاد القاهرة» is in Cairo, and is not Cairo; «مؤسسة محمد بن سلمان» is no person
+    larger = boundaries.institution(passage, match.first, match.start, kind)
+    if larger is not None:
+        start, kind = larger
+        first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
+        return _named(passage, passage.words[first : match.last], start, kind, None)
+    following = passage.words[match.last] if match.last < len(passage.words) else None
+    if following is not None and following.form in _OTHER and following.start == words[-1].end + 1:
+        return _named(passage, [*words, following], match.start, kind, None)  # «مصر الجديدة» is in Cairo
+    if kind == "LOC" and match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+        return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
     return _named(passage, words, match.start, match.entry.type, match.entry)
 
 
 def _named(passage: Passage, words: Sequence[Token], start: int, kind: EntityType, entry: Entry | None) -> Name:
     forms = _forms(passage, words, start)
     end = words[-1].end
+    text = passage.text[start:end]
+    if start > words[0].start and _lacks_alef(passage, start):
+        text = f"ا{text}"
     if entry is not None:
-        return Name(start, end, passage.text[start:end], forms, entry.type, entry.id, entry)
-    return Name(start, end, passage.text[start:end], forms, kind, local_id(forms, kind), None)
+        return Name(start, end, text, forms, entry.type, entry.id, entry)
+    return Name(start, end, text, forms, kind, local_id(forms, kind), None)
 
 
 def _forms(passage: Passage, words: Sequence[Token], start: int) -> tuple[str, ...]:
     """The forms of a name's words; the first without the particles before ``start``."""
-    first = form(passage.text[start : words[0].end]) if start > words[0].start else words[0].form
+    first = words[0].form
+    if start > words[0].start:
+        first = form(passage.text[start : words[0].end])
+        if _lacks_alef(passage, start):
+            first = f"ا{first}"
     return (first, *(word.form for word in words[1:]))
+
+
+def _lacks_alef(passage: Passage, start: int) -> bool:
+    """Whether a name follows ل within a word, so that the alef of its article is not written («للأكراد»)."""
+    return passage.text[start : start + 1] == "ل" and passage.text[start - 1 : start] == "ل"
 
 
 def local_id(forms: Sequence[str], kind: EntityType) -> str:
     """The id of a name that is not in the gazetteer: ``x`` and 26 characters, a function of the normalised name.
 
-    Spellings of one given name (سيرجي، سيرغي) have the same id. Words of one letter (initials) do not count.
+    Spellings of one given name (سيرجي، سيرغي; عبد العزيز، عبدالعزيز) have the same id. Words of one letter (initials)
+    do not count.
     """
-    parts = [canonical_given_name(form) if kind == "PER" and at == 0 else form for at, form in enumerate(forms)]
+    joined = _joined(forms)
+    parts = [canonical_given_name(form) if kind == "PER" and at == 0 else form for at, form in enumerate(joined)]
     return "x" + digest("name", *([part for part in parts if len(part) > 1] or parts))
+
+
+def _joined(forms: Sequence[str]) -> list[str]:
+    """Forms with «عبد» and «ابو» joined to the word that they need, as they are often written."""
+    joined: list[str] = []
+    for word in forms:
+        if joined and joined[-1] in _JOINED:
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
 
 
 def _words(passage: Passage, starts: Sequence[int], span: NameSpan) -> list[Token]:
@@ -127,9 +177,14 @@ def _without_titles(words: list[Token], kind: EntityType) -> list[Token]:
     if all(is_demonym(word.form) for word in words):
         return []
     first = 0
-    while kind == "PER" and first < len(words) and (is_title(words[first].form) or is_demonym(words[first].form)):
+    while kind == "PER" and first < len(words) and _is_title(words[first].form):
         first += 1
     return words[first:]
+
+
+def _is_title(word: str) -> bool:
+    """Whether a word is a title or a demonym, and no given name («سامي», as in «المفوض السامي»)."""
+    return (is_title(word) and not is_given_name(word)) or is_demonym(word)
 
 
 def _meant(inside: Sequence[Name], words: Sequence[Token], kind: EntityType) -> Entry | None:
@@ -149,24 +204,37 @@ def _is_another(inside: Sequence[Name], words: Sequence[Token], kind: EntityType
     if len(inside) > 1:
         return False
     name = inside[0]
+    first, last = words[0], words[-1]
     if kind == "PER":
-        return name.type == "PER" and name.end == words[-1].end and is_given_name(words[0].form)
-    if kind == "ORG":
-        return name.type == "LOC" and name.end == words[-1].end
-    return kind == "LOC" and name.type == "LOC" and is_place_word(words[0].form)
+        if name.type == "LOC":  # «فؤاد باسيا» has nothing to do with آسيا
+            return is_given_name(first.form) and name.end == last.end and name.start > last.start
+        return name.type == "PER" and name.end == last.end and is_given_name(first.form)
+    if any(boundaries.is_institution(rest) for _, rest in first_forms(first.form)):
+        return name.type in ("LOC", "PER")
+    return kind == "ORG" and name.type == "LOC" and name.end == last.end
 
 
-def _is_name(words: Sequence[Token], span: NameSpan) -> bool:
+def _is_name(passage: Passage, words: Sequence[Token], start: int, span: NameSpan, sure: set[str]) -> bool:
     """Whether a recognised name that contains no known one becomes an entity.
 
-    A single word needs a high score; a given name alone is nobody, and currencies are no names.
+    A single word needs a high score, or a lower one where it was a name before (``sure``, extended here) or the words
+    around it show that it is one; a given name alone is nobody, and currencies are no names.
     """
     if len(words) > 1:
-        return True
-    word = words[0].form
-    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _SURE:
+        return span.score >= _LEAST
+    (word,) = _forms(passage, words, start)
+    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE:
         return False
-    return not (span.type == "PER" and is_given_name(word)) and word_counts("ar").get(word, 0) < _ORDINARY
+    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
+        return False
+    if span.type == "PER" and (is_given_name(word) or is_title(word)):
+        return False
+    if span.score < _CERTAIN and boundaries.is_determined(passage, words[0]):
+        return False
+    if word not in sure and span.score < _SURE and not boundaries.is_introduced(passage, words[0], start, span):
+        return False
+    sure.add(word)
+    return True
 
 
 @functools.cache
@@ -186,27 +254,47 @@ class Persons:
     def __init__(self) -> None:
         self._by_surname: dict[tuple[str, ...], Name] = {}
         self._firsts: set[str] = set()
+        self._in_full: dict[tuple[str, tuple[str, ...]], Name] = {}
+        # None: several persons have this given name.
+        self._by_given: dict[str, Name | None] = {}
 
     def resolve(self, passage: Passage, found: Iterable[Name], language: str) -> list[Name]:
         """The names of a passage, in order, with surnames alone resolved; adds those named in full."""
         resolved: list[Name] = []
         starts = [word.start for word in passage.words]
         at = 0
-        for name in found:
+        for original in found:
+            name = original
             upto = bisect_left(starts, name.start, lo=at)
             resolved += self._surnames(passage.words[at:upto], language)
             at = bisect_left(starts, name.end, lo=upto)
             if name.type == "PER" and len(name.forms) > 1:
-                last = surname(name.forms)
-                self._by_surname[last] = name
-                self._firsts.add(last[0])
+                name = self._named(name)
             elif name.type == "PER" and name.entry is None:
-                name = self._full(name)  # noqa: PLW2901
+                name = self._full(name)
             resolved.append(name)
         return [*resolved, *self._surnames(passage.words[at:], language)]
 
+    def _named(self, name: Name) -> Name:
+        """A person named in full: one who was named so before, with more or fewer names between first and last."""
+        last, given = surname(name.forms), canonical_given_name(name.forms[0])
+        before = self._in_full.setdefault((given, last), name)
+        if name.entry is None and before.id != name.id and _includes(before.forms, name.forms):
+            name = _same(before, name.start, name.end, name.forms)
+        self._by_surname[last] = name
+        self._firsts.add(last[0])
+        known = self._by_given.setdefault(given, name)
+        if known is not None and known.id != name.id:
+            self._by_given[given] = None
+        return name
+
     def _full(self, name: Name) -> Name:
-        full = self._by_surname.get(name.forms)
+        """Who is meant by a surname, with or without the article («يا سهلاوي»), or by a given name."""
+        (word,) = name.forms
+        other = word.removeprefix("ال") if word.startswith("ال") else f"ال{word}"
+        full = self._by_surname.get((word,)) or self._by_surname.get((other,))
+        if full is None:
+            full = self._by_given.get(canonical_given_name(word))
         return name if full is None else _same(full, name.start, name.end, name.forms)
 
     def _surnames(self, words: Sequence[Token], language: str) -> Iterator[Name]:
@@ -227,6 +315,12 @@ class Persons:
                     at += length - 1
                     break
             at += 1
+
+
+def _includes(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one of two names has all words of the other, whichever way they are joined."""
+    first, second = set(_joined(one)) - _BETWEEN, set(_joined(other)) - _BETWEEN
+    return first <= second or second <= first
 
 
 def _same(full: Name, start: int, end: int, forms: tuple[str, ...]) -> Name:

@@ -11,6 +11,7 @@ sentences     passage → sentences of words and punctuation
 word_features word → pieces and hashed features, the input of the network
 decoding      probabilities → names; a word that is named again keeps its type
 spans         names → their offsets in the text
+boundaries    Arabic names that were cut, or are part of another name
 clitics       و ف ب ل ك at the beginning of a name's first word: particle or letter
 model/        the network of the default tier
 ============= =================================================================================================

@@ -22,6 +22,7 @@ _RARE, _SHORTEST_AFTER_RARE = "فك", 4
 _SEEN, _DEFINITE = 20, 3
 # Foreign names in W are written with و and one of these.
 _VOWELS = "اويآأإ"
+_HAMZA = frozenset("أإآ")
 
 
 @functools.cache
@@ -40,7 +41,9 @@ def length(surface: str, form: str, seen: Container[str]) -> int:
     ``form`` is the word's form, ``seen`` holds the forms of words in the article's names so far.
     """
     letters = 0
-    if _carries(form, seen):
+    if form[0] in _MOST and surface[1:2] in _HAMZA and len(form) > _SHORTEST:
+        letters = 1  # «كأرسطو», «لأوباما»: within a word, alef with hamza begins another word
+    elif _carries(form, seen):
         letters = 1
         if form[0] in _CONJUNCTIONS and form[1] not in _CONJUNCTIONS and _carries(form[1:], seen):
             letters = 2

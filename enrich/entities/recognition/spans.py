@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 
+from enrich.entities.gazetteer.name_words import is_given_name
 from enrich.entities.recognition import clitics, decoding
 from enrich.entities.recognition.decoding import Scores
 from enrich.entities.recognition.recognizer import NameSpan
@@ -10,6 +11,9 @@ from services.events import EntityType
 
 # First word, word after the last, type, score from 0 to 1.
 Name = tuple[int, int, EntityType, float]
+
+# A word counted this often in names begins one.
+_FREQUENT = 10
 
 
 def decoded(scores: Scores, lengths: Sequence[int]) -> Iterator[list[Name]]:
@@ -47,7 +51,7 @@ def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[N
         for first, last, kind, score in named:
             begin = first
             for at in range(first + 1, last + 1):
-                if at < last and not (kind == "PER" and _particles(units[at], seen)):
+                if at < last and not (kind == "PER" and _begins_another(units, begin, at, seen)):
                     continue
                 words = _without_marks(units[begin:at])
                 begin = at
@@ -60,6 +64,20 @@ def spans(sentences: Iterable[tuple[Sequence[Token], Iterable[Name]]]) -> list[N
                     seen.add(head.form)
                 found.append(NameSpan(head.start + skipped, words[-1].end, kind, score))
     return found
+
+
+def _begins_another(units: Sequence[Token], begin: int, at: int, seen: Container[str]) -> bool:
+    """Whether a particle on word ``at`` of a person's name begins another name.
+
+    After one word alone only «و» does, or a particle before a frequent name: «فؤاد باسيا» is one person, and
+    «ماكرون لبوتين» are two.
+    """
+    word = units[at]
+    if at == begin + 1 and word.form and not word.form.startswith("و"):
+        rest = word.form[1:]
+        if is_given_name(units[begin].form) or (rest not in seen and clitics.counts().get(rest, 0) < _FREQUENT):
+            return False
+    return _particles(word, seen) > 0
 
 
 def _particles(word: Token, seen: Container[str]) -> int:
