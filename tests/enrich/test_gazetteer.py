@@ -66,7 +66,7 @@ def test_people_places_and_organisations_in_four_languages() -> None:
 def test_columns_are_known() -> None:
     """An entity table has no unknown column; its column ``name`` repeats the English name for readers of the table."""
     for file in ENTITY_FILES:
-        assert set(table(file)[0]) <= {"id", "type", "within", "name"}, file
+        assert set(table(file)[0]) <= {"id", "type", "within", "country", "name"}, file
     assert {row["id"]: row["name"] for row in entity_rows()} == {
         identity: written(cell)[0][0] for identity, cell in names("en").items()
     }
