@@ -21,11 +21,13 @@ from enrich.entities.gazetteer import entries
 from enrich.entities.gazetteer.entries import Alias, Entry
 from enrich.entities.linking import local_id
 from enrich.entities.matching import Match
+from enrich.entities.recognition.recognizer import NameSpan
 from enrich.languages import files
 from enrich.text.tokens import Passage, after_letters, tokens
 from services.identity import digest
 
 _LONGEST_PHRASE = 6
+_LONGEST_NAME = 10
 _LONGEST_DEMONYM = 2
 _POSSESSIVE = "s"
 # What may be between the words of a name.
@@ -71,22 +73,29 @@ class _Body:
     country: str | None = None
 
 
-def find(parts: Sequence[tuple[Passage, list[Match]]], language: str) -> list[list[Match]]:
+# A passage, the names of the gazetteer in it, and the recognised ones.
+Part = tuple[Passage, list[Match], Sequence[NameSpan]]
+
+
+def find(parts: Sequence[Part], language: str) -> list[list[Match]]:
     """For each part of an article (title, text) its matches, with those of bodies among them, in order.
 
-    A longer name of the gazetteer is kept; places inside a body's name are part of it.
+    A longer name of the gazetteer is kept; places inside a body's name are part of it. A body that is the beginning of
+    a recognised name («هيئة الري» of «هيئة الري والصرف») ends where that name ends.
     """
     grammar = _grammar(language)
     if grammar is None:
-        return [matched for _, matched in parts]
-    bodies = [_bodies(passage, matched, grammar) for passage, matched in parts]
+        return [matched for _, matched, _ in parts]
+    bodies = [_bodies(passage, matched, grammar) for passage, matched, _ in parts]
     if not any(bodies):
-        return [matched for _, matched in parts]
+        return [matched for _, matched, _ in parts]
+    for (passage, _, recognised), found in zip(parts, bodies, strict=True):
+        _extend(passage, found, recognised)
     named = _named_countries(body for found in bodies for body in found)
-    about = countries.subject(parts, grammar.demonyms)
+    about = countries.subject([(passage, matched) for passage, matched, _ in parts], grammar.demonyms)
     names: dict[str, Entry] = {}
     results = []
-    for (passage, matched), found in zip(parts, bodies, strict=True):
+    for (passage, matched, _), found in zip(parts, bodies, strict=True):
         made = []
         for body in found:
             if body.country is None:
@@ -101,6 +110,20 @@ def identity(kind: str, subject: str, country: str) -> str:
     """The id of a body of a country (id): Wikidata's, if the gazetteer has it, otherwise ``x`` and 26 characters."""
     known = _known().get((kind, subject, country))
     return known.id if known is not None else "x" + digest("body", kind, subject, country)
+
+
+def _extend(passage: Passage, bodies: Sequence[_Body], recognised: Sequence[NameSpan]) -> None:
+    """Let bodies end where the recognised organisations end that begin with them."""
+    ends = {span.start: span.end for span in recognised if span.type == "ORG"}
+    words = passage.words
+    for number, body in enumerate(bodies):
+        end = ends.get(body.start, 0)
+        limit = bodies[number + 1].first if number + 1 < len(bodies) else len(words)
+        last = body.last
+        while last < min(limit, body.first + _LONGEST_NAME) and words[last].end <= end:
+            last += 1
+        if last < limit and words[last - 1].end == end:
+            body.last = max(body.last, last)
 
 
 def _match(passage: Passage, body: _Body, language: str, names: dict[str, Entry]) -> Match:

@@ -23,7 +23,7 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     in_heading, in_body = matching.matches(title, language, heading), matching.matches(text, language, body)
     in_heading += matching.regions(title, language, in_heading, {match.entry.id for match in in_body})
     in_body += matching.regions(text, language, in_body, {match.entry.id for match in in_heading})
-    in_heading, in_body = bodies.find([(title, in_heading), (text, in_body)], language)
+    in_heading, in_body = bodies.find([(title, in_heading, heading), (text, in_body, body)], language)
     persons = Persons()
     in_text = persons.resolve(text, linking.names(text, in_body, body), language)
     in_title = persons.resolve(title, linking.names(title, in_heading, heading), language)

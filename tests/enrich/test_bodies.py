@@ -145,6 +145,16 @@ def test_two_bodies_are_not_one() -> None:
     assert list(organisations("وزارة الداخلية والدفاع المدني", "ar").values()) == [["وزارة الداخلية"]]
 
 
+def test_a_body_ends_with_the_recognised_name_that_begins_with_it() -> None:
+    """«هيئة السياحة والتراث الوطني» is named in full where the recogniser found it, under the id of the body."""
+    text = "قالت هيئة السياحة والتراث الوطني في مصر"
+    passage = Passage(text)
+    span = NameSpan(5, 32, "ORG", 1.0)
+    ((found, _),) = bodies.find([(passage, matching.matches(passage, "ar", [span]), [span])], "ar")
+    assert found.entry.id == bodies.identity("authority", "tourism", EGYPT)
+    assert text[found.start : found.end] == "هيئة السياحة والتراث الوطني"
+
+
 def test_longer_names_of_the_gazetteer_are_kept() -> None:
     """A body that the gazetteer has is the gazetteer's."""
     assert list(organisations("US Supreme Court", "en")) == ["Q11201"]
@@ -182,5 +192,5 @@ def test_countries() -> None:
 def test_matches_stay_in_order() -> None:
     """Matches and bodies come back in the order of the text, without overlaps."""
     passage = Passage("Moscow and the Russian Defence Ministry, Kyiv")
-    ((found),) = bodies.find([(passage, matching.matches(passage, "en", []))], "en")
+    ((found),) = bodies.find([(passage, matching.matches(passage, "en", []), [])], "en")
     assert [passage.text[match.start : match.end] for match in found] == ["Moscow", "Russian Defence Ministry", "Kyiv"]
