@@ -63,7 +63,10 @@ class _Grammar:
 
 @dataclass(slots=True)
 class _Body:
-    """A body in a passage: the words ``first`` to ``last`` (excluded), from offset ``start``."""
+    """A body in a passage: the words ``first`` to ``last`` (excluded), from offset ``start``.
+
+    ``contracted``: the first letter of its article is not written («للهيئة»).
+    """
 
     start: int
     first: int
@@ -71,6 +74,7 @@ class _Body:
     kind: str
     subject: str
     country: str | None = None
+    contracted: bool = False
 
 
 # A passage, the names of the gazetteer in it, and the recognised ones.
@@ -138,9 +142,10 @@ def _match(passage: Passage, body: _Body, language: str, names: dict[str, Entry]
     else:
         key = identity(body.kind, body.subject, body.country)
     # All mentions show the longest name.
-    entry = names.setdefault(key, Entry(key, "ORG", {language: text}, body.country or ""))
-    if len(entry.names[language]) < len(text):
-        entry.names[language] = text
+    shown = languages.get(language).article[:1] + text if body.contracted else text
+    entry = names.setdefault(key, Entry(key, "ORG", {language: shown}, body.country or ""))
+    if len(entry.names[language]) < len(shown):
+        entry.names[language] = shown
     return Match(body.start, end, body.first, body.last, entry)
 
 
@@ -206,6 +211,7 @@ class _Reader:
                     word = self._passage.words[body.first]
                     inner = after_letters(word.surface, letters) if letters and body.first == at else 0
                     body.start = word.start + inner
+                    body.contracted = inner > 0 and not form.endswith(opening)
                     end = body.last
                     yield body
                     break

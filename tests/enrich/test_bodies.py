@@ -162,6 +162,15 @@ def test_longer_names_of_the_gazetteer_are_kept() -> None:
     assert list(organisations("قالت جامعة القاهرة", "ar")) == ["Q194445"]
 
 
+def test_the_article_is_shown_where_it_is_not_written() -> None:
+    """«للهيئة» is «الهيئة» with a preposition that swallows a letter: the name shown has it, the mention does not."""
+    recognizer: Recognizer = Nothing()  # type: ignore[assignment]
+    text = Passage("تابعة للهيئة العامة للسياحة المصرية")
+    (entity,) = (e for e in find_entities(Passage(""), text, "ar", recognizer) if e.type == "ORG")
+    assert entity.name == "الهيئة العامة للسياحة المصرية"
+    assert [mention.text for mention in entity.mentions] == ["لهيئة العامة للسياحة المصرية"]
+
+
 def test_ids_are_stable() -> None:
     """The id of a body is part of what is stored, so it never changes."""
     assert bodies.identity("ministry", "defence", RUSSIA) == "xf7c3iqd5ceflgx2zyuqi25dwcx"
