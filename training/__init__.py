@@ -3,6 +3,7 @@
 ========== =======================================
 topics     the Arabic topic model
 vocabulary the word list used to split glued words
+gazetteer/ the identifiers of known names, checked
 ner/       the network that recognises names
 vectors/   the table of static vectors
 ========== =======================================

@@ -3,6 +3,8 @@
 ============ ===================================================
 find         all entities of an article
 matching     names that the gazetteer has
+bodies       ministries and public bodies by pattern
+countries    the country of a place, of a demonym, of an article
 linking      one identity for each name
 surroundings whether a known name is part of a longer one
 gazetteer/   known names in many languages under Wikidata ids

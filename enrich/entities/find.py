@@ -6,7 +6,7 @@ has known names; linking decides where both find a name, and gives each entity o
 
 from collections.abc import Iterable
 
-from enrich.entities import linking, matching
+from enrich.entities import bodies, linking, matching
 from enrich.entities.linking import Name, Persons
 from enrich.entities.matching import Match
 from enrich.entities.recognition import boundaries, capitals
@@ -26,6 +26,7 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     in_heading, in_body = _matches(title, language, heading), _matches(text, language, body)
     in_heading += matching.regions(title, language, in_heading, {match.entry.id for match in in_body})
     in_body += matching.regions(text, language, in_body, {match.entry.id for match in in_heading})
+    in_heading, in_body = bodies.find([(title, in_heading, heading), (text, in_body, body)], language)
     persons = Persons()
     in_text = persons.resolve(text, linking.names(text, in_body, body), language)
     in_title = persons.resolve(title, linking.names(title, in_heading, heading), language)

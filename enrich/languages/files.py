@@ -12,6 +12,7 @@ _FOLDER = Path(__file__).parent
 DATES = "dates.toml"
 QUOTES = "quotes.toml"
 BOILERPLATE = "boilerplate.toml"
+BODIES = "bodies.toml"
 CAPITALS = "capitals.toml"
 DETECTION = "detection.toml"
 GAZETTEER = "gazetteer.tsv"
@@ -23,7 +24,7 @@ WORD_COUNTS = "word_counts.txt.gz"
 ORDINARY_WORDS = "ordinary_words.txt.gz"
 # All files that a language's folder may have.
 FILES = (
-    *(DATES, QUOTES, BOILERPLATE, CAPITALS, DETECTION),
+    *(DATES, QUOTES, BOILERPLATE, BODIES, CAPITALS, DETECTION),
     *(GAZETTEER, DEMONYMS, TITLES, TOPICS, TOPIC_MODEL, WORD_COUNTS, ORDINARY_WORDS),
 )
 

@@ -36,6 +36,9 @@ KEYS = {
         *("links", "link_headings", "buttons", "beginnings", "agencies", "bylines", "stamps", "by", "by_joints"),
         *("counters", "counter_units", "footers"),
     },
+    files.BODIES: {
+        *("order", "links", "joints", "of", "adjective_endings", "kinds", "placed", "whole", "subjects"),
+    },
     files.CAPITALS: {
         *("title", "lone_title", "given", "relative", "organization", "in_organization", "company", "place"),
         *("place_of", "of", "link", "conjunction", "particle", "saint", "not_a_person", "not_a_name", "opening"),
