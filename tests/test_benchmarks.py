@@ -4,7 +4,6 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +12,7 @@ from benchmarks import annotate, synthetic
 from benchmarks.hostile.__main__ import ALONE
 from benchmarks.hostile.client import Address, Outcomes
 from benchmarks.receivers import Child
+from tests.harness import eventually
 from tests.test_system import System, up
 
 
@@ -61,7 +61,7 @@ SMALL = {
     ),
     "ingest polls": Small(
         "ingest polls --feeds 5 --items 3 --seconds 2 --rounds 1",
-        (r"304 +[1-9]\d* polls a CPU-second", r"same document +[1-9]\d* polls"),
+        (r"304 +[1-9][\d,]* polls a CPU-second", r"same document +[1-9][\d,]* polls"),
     ),
     "ingest push": Small(
         "ingest push --sizes 1,5 --at-once 2 --seconds 0.3 --rounds 1",
@@ -167,13 +167,14 @@ async def test_each_hostile_client_does_something(gateway: Address) -> None:
     """All kinds of hostile clients at once reach the gateway, and none of them fails."""
     counts = {kind: Outcomes() for kind in ALONE}
 
-    async def attack(kind: str) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1.5):
-                await ALONE[kind](counts[kind], gateway)
-
-    await asyncio.gather(*(attack(kind) for kind in ALONE))
-    assert all(counts.values()), counts
+    attacks = [asyncio.create_task(ALONE[kind](counts[kind], gateway)) for kind in ALONE]
+    try:
+        await eventually(lambda: all(counts.values()))
+    finally:
+        for attack in attacks:
+            attack.cancel()
+        ended = await asyncio.gather(*attacks, return_exceptions=True)
+    assert not [error for error in ended if isinstance(error, Exception)]
 
 
 def test_respaced_articles_have_evenly_spaced_arrivals(tmp_path) -> None:
