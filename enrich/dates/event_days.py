@@ -19,7 +19,8 @@ def event_days(article: AnnotatedArticle) -> tuple[int, ...]:
     """The days of an article's event as proleptic Gregorian ordinals, at most ``MOST``, the first mentioned first.
 
     Negative: only the weekday is certain, as of "on Thursday", which may be the last or the next one. Empty where the
-    beginning mentions no day near publication, or of arrival where that is unknown.
+    beginning mentions no day near publication, or arrival where that is unknown. The day of publication is the second
+    where the first is a later one.
     """
     published = article.published_at
     base = (published or article.received_at).date()
@@ -35,6 +36,9 @@ def event_days(article: AnnotatedArticle) -> tuple[int, ...]:
             found[-day.date.toordinal()] = None
         elif near and day.basis == "published":
             found[day.date.toordinal()] = None
+    # An announcement is news of the day of publication as well.
+    if found and abs(next(iter(found))) > base.toordinal():
+        found = {next(iter(found)): None, base.toordinal(): None} | found
     return tuple(found)[:MOST]
 
 

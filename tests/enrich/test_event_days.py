@@ -29,6 +29,7 @@ def days(text: str, published: datetime | None = ARRIVAL, language: str = "en") 
         ("The ministers met in Cairo yesterday to talk about the dam. " + FILLER, ["2022-03-08"]),
         ("The ministers met in Cairo to talk about the dam that was begun on 2 April 2011. " + FILLER, []),
         ("The ministers met in Cairo to talk about the dam. " + 10 * FILLER + "They met on Monday.", []),
+        ("The ministers will meet in Cairo tomorrow to talk about the dam. " + FILLER, ["2022-03-10", "2022-03-09"]),
         ("The ministers met on Monday. On Tuesday they left, on Sunday they had come, on Friday not.", 3),
     ],
 )
