@@ -102,6 +102,7 @@ STAGES: dict[str, Work] = {
     "language": language.detect,
     "passage": Passage,
     "entities": passage(lambda words: find.find_entities(Passage(""), words, "en", _no_recognizer())),
+    "entities_ar": passage(lambda words: find.find_entities(Passage(""), words, "ar", _no_recognizer())),
     "topics": passage(lambda words: classifier.classify(Passage(""), words, "ar")),
     "quotes_ar": passage(lambda words: quotes.find(words, "ar", [])),
     "quotes_en": passage(lambda words: quotes.find(words, "en", [])),

@@ -54,6 +54,7 @@ class _Grammar:
     demonyms: dict[_Words, str]
     before: bool
     after: bool
+    place_needs_link: bool = False
     # The letters before the first word of a kind, by the form they are written in («بوزارة»).
     openings: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     article: str = ""
@@ -335,7 +336,11 @@ class _Reader:
     def _with_place(self, first: int, last: int, kind: str) -> _Body | None:
         """A body named by its place («جامعة القاهرة», "Aleppo Municipality"), which is its subject and in its name."""
         if self._grammar.before:
-            for begin in dict.fromkeys((last + _longest(self._forms, last, self._grammar.links), last)):
+            linked = last + _longest(self._forms, last, self._grammar.links)
+            begins = [linked] if linked > last else []
+            if not self._grammar.place_needs_link:
+                begins.append(last)
+            for begin in begins:
                 place = self._starting.get(begin)
                 if place is not None and self._stands_alone(place):
                     return _placed(first, place.last, kind, place)
@@ -368,7 +373,7 @@ def _grammar(language: str) -> _Grammar | None:
     if table is None:
         return None
     traits = languages.get(language)
-    whole = {}
+    whole: dict[_Words, tuple[str, str]] = {}
     for key, phrases in table.get("whole", {}).items():
         kind, _, subject = key.partition(" ")
         whole |= dict.fromkeys(_phrases(phrases), (kind, subject))
@@ -383,6 +388,7 @@ def _grammar(language: str) -> _Grammar | None:
         demonyms=countries.demonyms(language, tuple(table.get("adjective_endings", "").split())),
         before=table["order"] in {"before", "both"},
         after=table["order"] in {"after", "both"},
+        place_needs_link=table.get("place_needs_link", False),
         article=traits.article,
         contracted=traits.contracted_article,
         conjunctions=traits.conjunctions,

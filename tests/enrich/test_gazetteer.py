@@ -135,6 +135,17 @@ def test_regions_name_their_country() -> None:
         assert known[row["id"]].within == row["within"]
 
 
+def test_persons_are_named_with_all_spellings_of_their_given_name() -> None:
+    """«سيرجي ناريشكين» and «سيرغي ناريشكين» are one person, as they would be if the gazetteer had neither."""
+    ids = {
+        alias.entry.id
+        for given in ("سيرجي", "سيرغي")
+        for alias in opening(given)
+        if alias.forms[1:] == (form("ناريشكين"),)
+    }
+    assert len(ids) == 1
+
+
 def test_places_name_their_country() -> None:
     """``country`` is the id of a country, which is in itself; most places have one."""
     countries = {row["id"]: row["country"] for row in table("places.tsv")}

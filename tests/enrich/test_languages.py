@@ -37,7 +37,18 @@ KEYS = {
         *("counters", "counter_units", "footers"),
     },
     files.BODIES: {
-        *("order", "links", "joints", "of", "adjective_endings", "kinds", "placed", "whole", "subjects"),
+        *(
+            "order",
+            "links",
+            "joints",
+            "of",
+            "adjective_endings",
+            "place_needs_link",
+            "kinds",
+            "placed",
+            "whole",
+            "subjects",
+        ),
     },
     files.CAPITALS: {
         *("title", "lone_title", "given", "relative", "organization", "in_organization", "company", "place"),

@@ -28,9 +28,9 @@ def ids(text: str, *recognised: tuple[str, str], language: str = "ar") -> list[s
 
 def test_the_same_unknown_person_has_the_same_id_in_two_articles() -> None:
     """A local id is a function of the normalised name: hamzas, marks and spelling of the given name do not count."""
-    (one,) = ids("التقى سيرجي ناريشكين", ("سيرجي ناريشكين", "PER"))
-    (other,) = ids("وصل سيرغي ناريشكين أمس", ("سيرغي ناريشكين", "PER"))
-    (marked,) = ids("قال سيرغي نَاريشكين", ("سيرغي نَاريشكين", "PER"))
+    (one,) = ids("التقى سيرجي كوزنيتسوف", ("سيرجي كوزنيتسوف", "PER"))
+    (other,) = ids("وصل سيرغي كوزنيتسوف أمس", ("سيرغي كوزنيتسوف", "PER"))
+    (marked,) = ids("قال سيرغي كُوزنيتسوف", ("سيرغي كُوزنيتسوف", "PER"))
     (somebody_else,) = ids("قال سيرغي بتروف", ("سيرغي بتروف", "PER"))
     assert one == other == marked
     assert one.startswith("x")
