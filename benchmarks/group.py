@@ -16,6 +16,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -143,7 +144,9 @@ def _prepared(folder: Path, counts: Counts, texts: Path | None) -> Path:
 def _in_new_process(what: str, prepared: Path, entries: Path, counts: Counts) -> dict[str, Any]:
     job = json.dumps([what, str(prepared), str(entries), *astuple(counts)])
     command = [sys.executable, "-m", "benchmarks.group", "--measure", job]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    # As the command enrich does.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -1,9 +1,10 @@
 """Annotated articles in large numbers, to measure the stages after annotate.
 
 Annotate is slower than group. So these articles come from a generated stream, and their annotations come from the
-stream's labels: language, entities with up to three mentions, topics. Boilerplate, signature, numbers and terms are
-computed as in annotate; quotations and dates are left out. The stream has a small vocabulary, so its articles are more
-similar to each other than those of newspapers, increasingly so with their number: group has many candidates.
+stream's labels: language, entities with up to three mentions, topics. Boilerplate, signature, numbers, terms and
+vectors are computed as in annotate; quotations and dates are left out. The stream has a small vocabulary, so its
+articles are more similar to each other than those of newspapers, increasingly so with their number: group has many
+candidates.
 """
 
 import multiprocessing
@@ -15,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from enrich.fingerprint import features, numbers, signature
+from enrich.fingerprint import embedding, features, numbers, signature
 from enrich.fingerprint.fingerprint import fingerprint
 from enrich.text.boilerplate import BoilerplateDetector
 from enrich.text.tokens import Passage, tokens
@@ -117,6 +118,7 @@ def annotated(number: int, fields: dict[str, Any], truth: Truth, boilerplate: li
         boilerplate=boilerplate,
         fingerprint=signature.content_digest(title, text),
         **fingerprint(heading, news, code, features.shared(named, boilerplate, numbers.numbers(text))),
+        **embedding.embed(title, text, boilerplate, named),
     )
 
 
@@ -136,6 +138,7 @@ def unrelated(number: int, rng: random.Random, blurb: list[str], arrived: dateti
     """An article of random words, with the blurb at its end."""
     own = words(rng, rng.randint(60, 240)) + blurb
     text = " ".join(own)
+    title = " ".join(own[:8])
     signed = signature.sign([word.form for word in tokens(text)])
     return AnnotatedArticle(
         id=f"{number:026}",
@@ -143,7 +146,7 @@ def unrelated(number: int, rng: random.Random, blurb: list[str], arrived: dateti
         sequence=number,
         source=f"{number % 97}.example",
         url=None,
-        title=" ".join(own[:8]),
+        title=title,
         text=text,
         published_at=arrived,
         language="en",
@@ -155,6 +158,7 @@ def unrelated(number: int, rng: random.Random, blurb: list[str], arrived: dateti
         shingles=signed.shingles,
         shared=features.pack(features.shared([], [], [str(rng.randrange(10_000, 100_000)) for _ in range(3)])),
         terms=features.pack(features.terms(own[:10] + blurb[:20] + own[10:28], "en")),
+        **embedding.embed(title, text, [], []),
     )
 
 
