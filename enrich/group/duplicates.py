@@ -51,7 +51,7 @@ _SAME_LENGTH = 0.8
 # Of a long text only the weightiest names and numbers are known, so more of it may differ.
 _SAME_TEXT, _LONG_TEXT = 0.97, 200
 # The containment in the original of the copy that an article is a copy of.
-_LEAST_OF_ORIGINAL = 0.45
+_LEAST_OF_ORIGINAL = 0.55
 # Texts with fewer shingles than this have their own threshold.
 _SHORT_TEXT = 12
 _SHORT_THRESHOLD = 0.9
