@@ -27,6 +27,7 @@ from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
 from enrich.consumer import stall
+from enrich.consumer.in_order import arrival_header, batches_in_order
 from enrich.consumer.positions import WorkerApp, WorkerConsumer, check_logs
 from enrich.consumer.stall import PartitionLag, StallDetector, Stalled
 from enrich.stage import (
@@ -280,7 +281,7 @@ class AnnotateStage(Stage):
         value = article.encode()
         if len(value) > _MAX_ANNOTATED_BYTES:
             raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")
-        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
+        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value, [arrival_header(article.received_at)])
 
     async def _write(self, annotated: Sequence[tuple[EventT, Output]], letters: Sequence[Letter]) -> None:
         """Produce the articles, and the dead letters with those that Kafka refuses. Safe to repeat."""
@@ -308,13 +309,15 @@ class GroupStage(Stage):
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Publish articles and stories."""
-        async for events in self._batches(stream, limit=200):
+        ordered = batches_in_order(stream, self.topic, 200, self._worker.idle_topics)
+        async for events, held in ordered:
             async with self.batch_in_flight:
                 # Records fetched before a rebalance may belong to another worker now, and are not ours to write. If
                 # they are still ours, they are delivered again.
                 current = [e for e in events if e.message.generation_id == self._worker.app.consumer_generation_id]
                 if current:
-                    attempt = partial(self._writer.process, [*map(source_record, current)])
+                    later = [event.message.offset for event in held]
+                    attempt = partial(self._writer.process, [*map(source_record, current)], later)
                     await retry_until_available(self.name, attempt, on_failure=self._writer.reset)
             RECORDS.labels(self.name).inc(len(current))
 

@@ -50,6 +50,8 @@ _LONGEST_NOTICE = 60
 _SAME_LENGTH = 0.8
 # Of a long text only the weightiest names and numbers are known, so more of it may differ.
 _SAME_TEXT, _LONG_TEXT = 0.97, 200
+# The containment in the original of the copy that an article is a copy of.
+_LEAST_OF_ORIGINAL = 0.55
 # Texts with fewer shingles than this have their own threshold.
 _SHORT_TEXT = 12
 _SHORT_THRESHOLD = 0.9
@@ -107,11 +109,19 @@ class Duplicates:
         likely = containment(row, window.rows[window.slots(numbers)]) >= _LEAST_THRESHOLD
         if not likely.any():
             return None
-        numbers = self._originals(numbers[likely], before, arrival)
+        candidates = numbers[likely]
+        originals = self._originals(candidates, before, arrival)
+        numbers = np.unique(np.concatenate([candidates, originals]))
         slots = window.slots(numbers)
         contained = containment(row, window.rows[slots])
         source = window.source_names.find(article.source) if article.source else 0
-        matches = np.flatnonzero(contained >= self.threshold(row, source, article.title, slots, contained))
+        matching = contained >= self.threshold(row, source, article.title, slots, contained)
+        # A copy of a copy names the original, so it must have much of that one too.
+        of_original = dict(zip(numbers.tolist(), contained.tolist(), strict=True))
+        for copy, original in zip(candidates.tolist(), originals.tolist(), strict=True):
+            if of_original[original] < _LEAST_OF_ORIGINAL:
+                matching[np.searchsorted(numbers, copy)] = False
+        matches = np.flatnonzero(matching)
         if not len(matches):
             return None
         found = slots[matches]
@@ -124,18 +134,17 @@ class Duplicates:
         self._sketches.add(keys.sketch[:_INDEXED_HASHES], number)
 
     def _originals(self, numbers: Numbers, before: int, arrival: int) -> Numbers:
-        """Replace each near-duplicate by its original where that is still in the window: chains end at the original."""
+        """For each article the one it is a copy of, where that is still in the window; else itself."""
         window = self._window
-        found = set()
-        for copy in numbers.tolist():
-            number, original = copy, window.original(copy)
+        found = numbers.copy()
+        for at, number in enumerate(numbers.tolist()):
+            original = window.original(number)
             first = None if original is None else window.newest(original)
             if first is not None:
                 slot = window.slot(first)
                 if window.firsts[slot] < before and window.arrivals[slot] <= arrival:
-                    number = first
-            found.add(number)
-        return np.array(sorted(found), np.uint32)
+                    found[at] = first
+        return found
 
     def build(self, numbers: Numbers) -> None:
         """Add many articles of the window, ``numbers`` ascending."""

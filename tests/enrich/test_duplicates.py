@@ -335,3 +335,55 @@ def test_digits_of_another_script_do_not_hide_a_copy() -> None:
     process(grouper, article("one", text))
     digits = str.maketrans("0123456789.", "٠١٢٣٤٥٦٧٨٩٫")
     assert process(grouper, article("other", text.translate(digits))).duplicate_of == "one"
+
+
+def test_texts_that_differ_by_names_alone_are_no_copies() -> None:
+    """The same sentences about other places are another article, whatever the outlets and titles."""
+    grouper = Grouper(WINDOW, 1_000)
+    text = (
+        "بحث وزراء خارجية روسيا وألمانيا وفرنسا وإيطاليا في موسكو أمس مع الأمم المتحدة والاتحاد الأوروبي إعادة فتح "
+        "مطار {} أمام طائرات الإغاثة، وقالوا في بيان إن أول طائرة ستصل قبل نهاية الشهر وعليها أدوية تكفي ألف أسرة، "
+        "وإن خبراء سيتوجهون إلى {} لفحص المدارج وأبراج المراقبة قبل ذلك بأيام."
+    )
+    process(grouper, article("one", text.format("دمشق", "حلب"), "طائرات إغاثة قبل نهاية الشهر", "a.example"))
+    other = process(grouper, article("other", text.format("بغداد", "البصرة"), "خبراء يفحصون المدارج", "b.example"))
+    assert other.duplicate_of is None
+
+
+def test_the_next_issue_of_a_newsletter_is_no_copy() -> None:
+    """The closing paragraphs are most of it, but the titles' numbers say that it is another issue."""
+    grouper = Grouper(WINDOW, 1_000)
+    closing = (
+        "تصلكم هذه الرسالة في بداية كل أسبوع، ويكتبها محررو الصحيفة بالتناوب، ويسعدهم أن تكتبوا إليهم بما ترونه "
+        "ناقصا. ومن وصلته من صديق يمكنه أن يشترك فيها دون مقابل، ومن شاء أن يوقفها فليضغط على الكلمة التي في آخرها. "
+        "والصحيفة يملكها قراؤها، وتنشر حساباتها في كل عام، ولا تقبل إعلانا من حزب ولا من شركة لها شأن بما تكتب."
+    )
+    news_of_week = ("رمم البناؤون سور المدينة القديمة بعد الشتاء", "زرع المتطوعون ألف شجرة على الهضبة")
+    for number, news in enumerate(news_of_week):
+        issue = process(
+            grouper, article(f"{number}", f"{news}\n\n{closing}", f"رسالة الأسبوع {number + 7}", "a.example")
+        )
+        assert issue.duplicate_of is None
+
+
+def test_a_copy_of_a_copy_names_the_original() -> None:
+    """Also where it was edited so often that it has less of the original than a copy must have."""
+    words = [f"word{chr(97 + number // 10)}{chr(97 + number % 10)}" for number in range(100)]
+    first, second = words.copy(), words.copy()
+    for at in range(0, 50, 10):
+        first[at] = second[at] = f"{words[at]}edited"
+    for at in range(52, 100, 6):
+        second[at] = f"{words[at]}edited"
+    grouper = Grouper(WINDOW, 1_000)
+    process(grouper, article("original", " ".join(words)))
+    assert process(grouper, article("copy", " ".join(first))).duplicate_of == "original"
+    assert process(grouper, article("copied", " ".join(second))).duplicate_of == "original"
+
+
+def test_a_copy_never_names_an_original_that_arrived_later() -> None:
+    """Group may see an article after its copy; the next copy names what arrived first."""
+    text = originals()[0].text
+    articles = [article(name, text, source=f"{name}.example") for name in ("first", "second", "third")]
+    grouper = Grouper(WINDOW, 1_000)
+    found = {one.id: process(grouper, one).duplicate_of for one in (articles[1], articles[0], articles[2])}
+    assert found == {"second": None, "first": None, "third": "first"}
