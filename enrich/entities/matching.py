@@ -29,7 +29,7 @@ _SHORTEST_NAME = 3
 # A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
 # In languages without a list of ordinary words, names of so many letters are doubtful at the beginning of a sentence.
-_SHORT = 5
+_SHORT = 4
 _ARABIC = "ar"
 _NONE: list[Alias] = []
 
@@ -151,8 +151,10 @@ def _longest(
 def _is_sure(alias: Alias, passage: Passage, at: int, language: str) -> bool:
     """Whether a name of one word is no ordinary word here. Short words are doubtful in languages without a list."""
     surface = passage.words[at].surface
-    if is_arabic(surface) or surface.isupper():
+    if is_arabic(surface):
         return True
+    if surface.isupper():  # «UN» in capitals is the French article too
+        return alias.language == language or not is_ordinary(surface, language)
     doubtful = is_ordinary(surface, language) if ordinary_words(language) else len(surface) <= _SHORT
     return not doubtful or surroundings.is_certain_capital(passage, at, language)
 

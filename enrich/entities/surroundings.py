@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 from enrich import languages
-from enrich.entities.gazetteer.name_words import is_demonym, is_given_name
+from enrich.entities.gazetteer.name_words import is_demonym, is_given_name, is_ordinary, ordinary_words
 from enrich.entities.recognition import capitals
 from enrich.languages import Language
 from enrich.text.tokens import Passage, Token, is_arabic
 from services.events import EntityType
 
 _SPACES = frozenset({" ", "\u00a0"})
+_LINKING = frozenset({" ", "'", "’"})
 _SIGNS = frozenset(".@")
 _LETTERS_OF_A_MODEL = 3
 # Prepositions of place.
@@ -78,6 +79,8 @@ def is_part(passage: Passage, first: int, last: int, kind: EntityType, language:
         between = text[end : words[last].start]
         if between in _SPACES and last not in known.starts and _is_continued(passage, first, last, kind, traits):
             return True
+        if between in _SPACES and last not in known.starts and _are_acronyms(passage, first, last):
+            return True
         if between == "-" and kind == "LOC" and _is_capital(words[last]) and known.starts.get(last) != "LOC":
             return True
     if not first or not _is_capital(words[first - 1]):
@@ -87,6 +90,8 @@ def is_part(passage: Passage, first: int, last: int, kind: EntityType, language:
         return kind == "LOC" and known.ends.get(first) != "LOC"
     if between not in _SPACES:
         return False
+    if first not in known.ends and _are_acronyms(passage, first - 1, first):
+        return True
     if first in known.ends:
         return kind == "LOC" and known.ends[first] == "ORG" and _is_latin(words[first])
     return _is_begun(passage, first, last, kind, traits)
@@ -125,8 +130,15 @@ def _is_of_organization(passage: Passage, first: int) -> bool:
         and capitals.is_cue(words[first - 1].form, "link")
         and _is_capital(words[first - 2])
         and capitals.is_cue(words[first - 2].form, "organization")
-        and passage.text[words[first - 2].end : words[first].start].count(" ") == 2
+        and passage.text[words[first - 2].end : words[first - 1].start] == " "
+        and passage.text[words[first - 1].end : words[first].start] in _LINKING
     )
+
+
+def _are_acronyms(passage: Passage, one: int, other: int) -> bool:
+    """Whether two words next to each other are acronyms («PKO BP»), or capitals of a line in capitals."""
+    both = passage.words[one], passage.words[other]
+    return all(len(word.surface) > 1 and word.surface.isupper() and word.surface.isalpha() for word in both)
 
 
 def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:
@@ -137,11 +149,15 @@ def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, tra
         return False
     if word.form in _NAME_ENDS or capitals.is_cue(word.form, "organization", "company"):
         return True
-    if kind != "LOC" or _is_apart(word) or traits.capitals.all_nouns or capitals.is_headline(passage):
+    if kind == "LOC" and capitals.is_cue(word.form, "place"):  # «Vancouver Island»
+        return True
+    if _is_apart(word) or traits.capitals.all_nouns or capitals.is_headline(passage):
+        return False
+    if last - first > 1 and kind == "PER":
         return False
     if last - first == 1 and is_given_name(name.form) and len(word.surface) > 1:  # «Jordan Rochester»
-        return True
-    if not _is_latin(word) or len(word.surface) == 1:
+        return kind == "LOC"
+    if not _is_latin(word) or len(word.surface) == 1 or (kind == "PER" and is_ordinary(word.surface, traits.code)):
         return False
     return not is_given_name(word.form) and not capitals.is_cue(word.form, "given")
 
@@ -161,15 +177,22 @@ def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits:
     word = passage.words[first - 1]
     if kind == "ORG":
         return False
-    if word.form in _NAME_BEGINNINGS or (kind == "LOC" and word.form.startswith(_DIRECTIONS)):
+    if kind == "LOC" and (word.form in _NAME_BEGINNINGS or word.form.startswith(_DIRECTIONS)):
         return True
-    if kind == "PER" or last - first > 1 or _is_apart(word) or word.form in _KINDS_OF_PLACES:
-        return False
-    if is_given_name(word.form) or capitals.is_cue(word.form, "given"):
+    if kind == "LOC" and last - first == 1 and capitals.is_cue(passage.words[first].form, "place"):  # «Ellis Island»
         return True
-    if traits.capitals.all_nouns or not _is_latin(word) or capitals.is_headline(passage):
+    if last - first > 1 or _is_apart(word) or word.form in _KINDS_OF_PLACES or len(word.surface) == 1:
         return False
-    return not capitals.starts_sentence(passage, first - 1) and len(word.surface) > 1
+    if kind == "LOC" and (is_given_name(word.form) or capitals.is_cue(word.form, "given")):
+        return True
+    if traits.capitals.all_nouns or capitals.is_headline(passage):
+        return False
+    listed = bool(ordinary_words(traits.code))
+    if listed and is_ordinary(word.surface, traits.code):
+        return kind == "LOC" and _is_latin(word) and not capitals.starts_sentence(passage, first - 1)
+    if capitals.starts_sentence(passage, first - 1):
+        return listed and _is_latin(word)
+    return listed or (kind == "LOC" and _is_latin(word))
 
 
 def _is_capital(word: Token) -> bool:
