@@ -1,9 +1,10 @@
 """How the shipped models are made: not part of the installed package, with separate requirements.
 
-========== =======================================
-topics     the Arabic topic model
-vocabulary the word list used to split glued words
-ner/       the network that recognises names
-vectors/   the table of static vectors
-========== =======================================
+============== ===================================================
+topics         the Arabic topic model
+ordinary_words the words of a language that need no capital
+vocabulary     the word list used to split glued words
+ner/           the network that recognises names
+vectors/       the table of static vectors
+============== ===================================================
 """

@@ -63,9 +63,10 @@ def _alone(
     kept, sure = [], set()
     for match in found:
         place = match.first, match.last, match.entry.type
-        if (match.start, match.end, match.entry.type) not in confirmed:
-            if surroundings.is_part(passage, *place, language, known):
-                continue
+        if (match.start, match.end, match.entry.type) not in confirmed and surroundings.is_part(
+            passage, *place, language, known=known
+        ):
+            continue
         kept.append(match)
         if match.sure and not surroundings.is_perhaps_a_person(passage, *place, known):
             sure.add(match.entry.id)

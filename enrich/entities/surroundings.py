@@ -13,6 +13,8 @@ _SPACES = frozenset({" ", "\u00a0"})
 _LINKING = frozenset({" ", "'", "’"})
 _SIGNS = frozenset(".@")
 _LETTERS_OF_A_MODEL = 3
+# Where more of the words around a name have capitals, its capital says nothing.
+_SHARE_OF_CAPITALS = 0.6
 # Prepositions of place.
 _IN = frozenset({"в", "во", "на", "из", "у", "із", "з"})
 # Beginnings of adjectives with which a place is another («Северная Ирландия»).
@@ -40,8 +42,8 @@ _NAME_BEGINNINGS = frozenset(
 )
 # What may be before the name of a place, with a capital, without making it part of a longer name.
 _KINDS_OF_PLACES = frozenset(
-    "republic kingdom state city province republik stadt land kanton republique république ville region région etat état "  # noqa: SIM905
-    "canton republica república ciudad provincia estado cidade repubblica citta città regione stato cumhuriyeti "
+    "republic kingdom state city province republik stadt land kanton republique ville region etat canton "  # noqa: SIM905
+    " republica ciudad provincia estado cidade repubblica citta città regione stato cumhuriyeti "
     "республика город область королевство королівство республіка місто downtown hauptstadt bundesland".split()
 )
 
@@ -56,7 +58,7 @@ def is_certain_capital(passage: Passage, at: int, language: str) -> bool:
 
 def _is_headline(passage: Passage, at: int) -> bool:
     around = passage.words[max(0, at - 4) : at + 5]
-    return sum(word.surface[0].isupper() for word in around) > len(around) * 0.6
+    return sum(word.surface[0].isupper() for word in around) > len(around) * _SHARE_OF_CAPITALS
 
 
 class Neighbours(NamedTuple):
@@ -66,7 +68,9 @@ class Neighbours(NamedTuple):
     ends: dict[int, EntityType]
 
 
-def is_part(passage: Passage, first: int, last: int, kind: EntityType, language: str, known: Neighbours) -> bool:
+def is_part(  # noqa: PLR0911, PLR0913 - one return for each kind of neighbour
+    passage: Passage, first: int, last: int, kind: EntityType, language: str, *, known: Neighbours
+) -> bool:
     """Whether the words ``first`` to ``last`` (excluded) are part of a longer name («Qatar Airways», «Carla Bruni»)."""
     words, text = passage.words, passage.text
     start, end = words[first].start, words[last - 1].end
@@ -141,7 +145,7 @@ def _are_acronyms(passage: Passage, one: int, other: int) -> bool:
     return all(len(word.surface) > 1 and word.surface.isupper() and word.surface.isalpha() for word in both)
 
 
-def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:
+def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:  # noqa: PLR0911
     name, word = passage.words[last - 1], passage.words[last]
     if kind == "ORG":
         return last - first == 1 and _is_model(passage, last)
@@ -173,7 +177,7 @@ def _is_model(passage: Passage, at: int) -> bool:
     return len(number) == _LETTERS_OF_A_MODEL and not after.lstrip().islower() and after[:1] not in {"%", "\u00a0"}
 
 
-def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:
+def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:  # noqa: PLR0911
     word = passage.words[first - 1]
     if kind == "ORG":
         return False
@@ -187,12 +191,12 @@ def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits:
         return True
     if traits.capitals.all_nouns or capitals.is_headline(passage):
         return False
+    if not _is_latin(word) or (kind == "PER" and traits.capitals.genitive_after_title):
+        return False
     listed = bool(ordinary_words(traits.code))
     if listed and is_ordinary(word.surface, traits.code):
-        return kind == "LOC" and _is_latin(word) and not capitals.starts_sentence(passage, first - 1)
-    if capitals.starts_sentence(passage, first - 1):
-        return listed and _is_latin(word)
-    return listed or (kind == "LOC" and _is_latin(word))
+        return kind == "LOC" and not capitals.starts_sentence(passage, first - 1)
+    return listed or (kind == "LOC" and not capitals.starts_sentence(passage, first - 1))
 
 
 def _is_capital(word: Token) -> bool:
