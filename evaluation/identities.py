@@ -1,11 +1,10 @@
 """Measures the identities of names in real news of six Slavic languages, mention by mention.
 
 The corpus (the shared task of BSNLP 2019: articles about Brexit and Ryanair, for research only) lists for each article
-the spellings of its names and an identity that is the same in all languages. Its identities are mapped to ours by their
-names. A mention with an id of Wikidata is right where the corpus has that identity, wrong where it has another one or no
-name
-at all. A mention within a longer name of the corpus («Министерство иностранных дел Великобритании») may be either: such
-are counted apart.
+the spellings of its names and an identity that is the same in all languages. Its identities are mapped to ours by
+their names. A mention with an id of Wikidata is right where the corpus has that identity, wrong where it has another
+one or no name at all. A mention within a longer name of the corpus («МИД Великобритании») may be either: such are
+counted apart.
 """
 
 import tarfile

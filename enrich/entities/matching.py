@@ -18,6 +18,7 @@ from enrich.entities import surroundings
 from enrich.entities.gazetteer import spelling
 from enrich.entities.gazetteer.entries import Alias, Entry, load
 from enrich.entities.gazetteer.name_words import is_ordinary, ordinary_words
+from enrich.entities.recognition import capitals
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage, Token, after_letters, is_arabic
 from enrich.text.word_counts import word_counts
@@ -57,8 +58,13 @@ def _alone(
     passage: Passage, language: str, found: list[Match], confirmed: Container[tuple[int, int, str]]
 ) -> list[Match]:
     """The matches that are no part of a longer name and no ordinary words."""
+    text = passage.text
+    if not any(text[match.start].isupper() for match in found):
+        return found
     known = surroundings.Neighbours(
-        {match.first: match.entry.type for match in found}, {match.last: match.entry.type for match in found}
+        {match.first: match.entry.type for match in found},
+        {match.last: match.entry.type for match in found},
+        capitals.is_headline(passage),
     )
     kept, sure = [], set()
     for match in found:
@@ -152,7 +158,7 @@ def _longest(
 def _is_sure(alias: Alias, passage: Passage, at: int, language: str) -> bool:
     """Whether a name of one word is no ordinary word here. Short words are doubtful in languages without a list."""
     surface = passage.words[at].surface
-    if is_arabic(surface):
+    if not surface[0].isupper():
         return True
     if surface.isupper():  # «UN» in capitals is the French article too
         return alias.language == language or not is_ordinary(surface, language)
@@ -171,6 +177,8 @@ def _follows(alias: Alias, text: str, words: list[Token], at: int, language: str
     length = len(alias.forms)
     if length == 1:
         surface = words[at].surface
+        if surface == alias.words[0]:
+            return True
         return alias.fits([surface]) and spelling.is_written(alias.words[0], surface, alias.entry.type, language)
     there = words[at : at + length]
     if len(there) < length:

@@ -62,10 +62,14 @@ def _is_headline(passage: Passage, at: int) -> bool:
 
 
 class Neighbours(NamedTuple):
-    """The types of the known names of a passage, by the words at which they begin, and after which they end."""
+    """The types of the known names of a passage, by the words at which they begin, and after which they end.
+
+    ``headline``: most words of the passage have a capital, so that capitals mark no names.
+    """
 
     starts: dict[int, EntityType]
     ends: dict[int, EntityType]
+    headline: bool
 
 
 def is_part(  # noqa: PLR0911, PLR0913 - one return for each kind of neighbour
@@ -81,7 +85,11 @@ def is_part(  # noqa: PLR0911, PLR0913 - one return for each kind of neighbour
     traits = languages.get(language)
     if last < len(words) and words[last].start - end <= 1:
         between = text[end : words[last].start]
-        if between in _SPACES and last not in known.starts and _is_continued(passage, first, last, kind, traits):
+        if (
+            between in _SPACES
+            and last not in known.starts
+            and _is_continued(passage, first, last, kind, traits, known.headline)
+        ):
             return True
         if between in _SPACES and last not in known.starts and _are_acronyms(passage, first, last):
             return True
@@ -98,7 +106,7 @@ def is_part(  # noqa: PLR0911, PLR0913 - one return for each kind of neighbour
         return True
     if first in known.ends:
         return kind == "LOC" and known.ends[first] == "ORG" and _is_latin(words[first])
-    return _is_begun(passage, first, last, kind, traits)
+    return _is_begun(passage, first, last, kind, traits, known.headline)
 
 
 def is_perhaps_a_person(passage: Passage, first: int, last: int, kind: EntityType, known: Neighbours) -> bool:
@@ -145,7 +153,7 @@ def _are_acronyms(passage: Passage, one: int, other: int) -> bool:
     return all(len(word.surface) > 1 and word.surface.isupper() and word.surface.isalpha() for word in both)
 
 
-def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:  # noqa: PLR0911
+def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language, headline: bool) -> bool:  # noqa: PLR0911, PLR0913, PLR0917
     name, word = passage.words[last - 1], passage.words[last]
     if kind == "ORG":
         return last - first == 1 and _is_model(passage, last)
@@ -155,7 +163,7 @@ def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, tra
         return True
     if kind == "LOC" and capitals.is_cue(word.form, "place"):  # «Vancouver Island»
         return True
-    if _is_apart(word) or traits.capitals.all_nouns or capitals.is_headline(passage):
+    if _is_apart(word) or traits.capitals.all_nouns or headline:
         return False
     if last - first > 1 and kind == "PER":
         return False
@@ -177,7 +185,7 @@ def _is_model(passage: Passage, at: int) -> bool:
     return len(number) == _LETTERS_OF_A_MODEL and not after.lstrip().islower() and after[:1] not in {"%", "\u00a0"}
 
 
-def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:  # noqa: PLR0911
+def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language, headline: bool) -> bool:  # noqa: PLR0911, PLR0913, PLR0917
     word = passage.words[first - 1]
     if kind == "ORG":
         return False
@@ -189,7 +197,7 @@ def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits:
         return False
     if kind == "LOC" and (is_given_name(word.form) or capitals.is_cue(word.form, "given")):
         return True
-    if traits.capitals.all_nouns or capitals.is_headline(passage):
+    if traits.capitals.all_nouns or headline:
         return False
     if not _is_latin(word) or (kind == "PER" and traits.capitals.genitive_after_title):
         return False
