@@ -6,6 +6,7 @@ language         languages of articles, titles, short, mixed and dialect texts
 ner              entity spans on a part of ANERcorp that was not trained on
 mentions         mentions found by the whole pipeline, by language
 linking          pairs of article and Wikidata id
+identities       identities in real news of six Slavic languages
 topics           IPTC Media Topics
 quotes           quotations and their speakers
 duplicates       near-duplicates on seeds/ and on generated streams

@@ -1,10 +1,10 @@
 """Measures the identities of names in real news of six Slavic languages, mention by mention.
 
 The corpus (the shared task of BSNLP 2019: articles about Brexit and Ryanair, for research only) lists for each article
-the spellings of its names and an identity that is the same in all languages. Its identities are mapped to ours by their
-names. A mention with an id of Wikidata is right where the corpus has that identity, wrong where it has another one or no name at
-all. A mention within a longer name of the corpus («Министерство иностранных дел Великобритании») may be either: such
-are counted apart.
+the spellings of its names and an identity that is the same in all languages. Its identities are mapped to ours by
+their names. A mention with an id of Wikidata is right where the corpus has that identity, wrong where it has another
+one or no name at all. A mention within a longer name of the corpus («МИД Великобритании») may be either: such are
+counted apart.
 """
 
 import tarfile
@@ -53,7 +53,10 @@ class Article(NamedTuple):
 
 @dataclass
 class Figures:
-    """Counts of mentions; ``wrong``, ``within`` and ``missed`` describe each: language, article, id or identity, words around."""
+    """Counts of mentions.
+
+    ``wrong``, ``within`` and ``missed`` describe each: language, article, id or identity, words around it.
+    """
 
     right: int = 0
     wrong: list[tuple[str, ...]] = field(default_factory=list)
@@ -110,7 +113,7 @@ def measure(articles: Iterable[Article]) -> dict[str, Figures]:
     return dict(figures)
 
 
-def _count(
+def _count(  # noqa: PLR0913, PLR0917
     figures: Figures,
     article: Article,
     text: str,

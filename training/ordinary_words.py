@@ -14,7 +14,7 @@ import click
 
 from enrich.text.tokens import tokens
 
-_SHORTEST = 3
+_SHORTEST = 2
 # In texts of fewer words than this, a word seen once counts.
 _MANY_WORDS = 100_000
 

@@ -18,6 +18,7 @@ from enrich.entities import surroundings
 from enrich.entities.gazetteer import spelling
 from enrich.entities.gazetteer.entries import Alias, Entry, load
 from enrich.entities.gazetteer.name_words import is_ordinary, ordinary_words
+from enrich.entities.recognition import capitals
 from enrich.entities.recognition.recognizer import NameSpan
 from enrich.text.tokens import Passage, Token, after_letters, is_arabic
 from enrich.text.word_counts import word_counts
@@ -29,7 +30,7 @@ _SHORTEST_NAME = 3
 # A word counted this often in the news is an ordinary word and no region (الشرقية, البيضاء).
 _ORDINARY = 30
 # In languages without a list of ordinary words, names of so many letters are doubtful at the beginning of a sentence.
-_SHORT = 5
+_SHORT = 4
 _ARABIC = "ar"
 _NONE: list[Alias] = []
 
@@ -57,15 +58,21 @@ def _alone(
     passage: Passage, language: str, found: list[Match], confirmed: Container[tuple[int, int, str]]
 ) -> list[Match]:
     """The matches that are no part of a longer name and no ordinary words."""
+    text = passage.text
+    if not any(text[match.start].isupper() for match in found):
+        return found
     known = surroundings.Neighbours(
-        {match.first: match.entry.type for match in found}, {match.last: match.entry.type for match in found}
+        {match.first: match.entry.type for match in found},
+        {match.last: match.entry.type for match in found},
+        capitals.is_headline(passage),
     )
     kept, sure = [], set()
     for match in found:
         place = match.first, match.last, match.entry.type
-        if (match.start, match.end, match.entry.type) not in confirmed:
-            if surroundings.is_part(passage, *place, language, known):
-                continue
+        if (match.start, match.end, match.entry.type) not in confirmed and surroundings.is_part(
+            passage, *place, language, known=known
+        ):
+            continue
         kept.append(match)
         if match.sure and not surroundings.is_perhaps_a_person(passage, *place, known):
             sure.add(match.entry.id)
@@ -151,8 +158,10 @@ def _longest(
 def _is_sure(alias: Alias, passage: Passage, at: int, language: str) -> bool:
     """Whether a name of one word is no ordinary word here. Short words are doubtful in languages without a list."""
     surface = passage.words[at].surface
-    if is_arabic(surface) or surface.isupper():
+    if not surface[0].isupper():
         return True
+    if surface.isupper():  # «UN» in capitals is the French article too
+        return alias.language == language or not is_ordinary(surface, language)
     doubtful = is_ordinary(surface, language) if ordinary_words(language) else len(surface) <= _SHORT
     return not doubtful or surroundings.is_certain_capital(passage, at, language)
 
@@ -168,6 +177,8 @@ def _follows(alias: Alias, text: str, words: list[Token], at: int, language: str
     length = len(alias.forms)
     if length == 1:
         surface = words[at].surface
+        if surface == alias.words[0]:
+            return True
         return alias.fits([surface]) and spelling.is_written(alias.words[0], surface, alias.entry.type, language)
     there = words[at : at + length]
     if len(there) < length:

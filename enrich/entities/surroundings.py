@@ -3,15 +3,18 @@
 from typing import NamedTuple
 
 from enrich import languages
-from enrich.entities.gazetteer.name_words import is_demonym, is_given_name
+from enrich.entities.gazetteer.name_words import is_demonym, is_given_name, is_ordinary, ordinary_words
 from enrich.entities.recognition import capitals
 from enrich.languages import Language
 from enrich.text.tokens import Passage, Token, is_arabic
 from services.events import EntityType
 
 _SPACES = frozenset({" ", "\u00a0"})
+_LINKING = frozenset({" ", "'", "’"})
 _SIGNS = frozenset(".@")
 _LETTERS_OF_A_MODEL = 3
+# Where more of the words around a name have capitals, its capital says nothing.
+_SHARE_OF_CAPITALS = 0.6
 # Prepositions of place.
 _IN = frozenset({"в", "во", "на", "из", "у", "із", "з"})
 # Beginnings of adjectives with which a place is another («Северная Ирландия»).
@@ -39,8 +42,8 @@ _NAME_BEGINNINGS = frozenset(
 )
 # What may be before the name of a place, with a capital, without making it part of a longer name.
 _KINDS_OF_PLACES = frozenset(
-    "republic kingdom state city province republik stadt land kanton republique république ville region région etat état "  # noqa: SIM905
-    "canton republica república ciudad provincia estado cidade repubblica citta città regione stato cumhuriyeti "
+    "republic kingdom state city province republik stadt land kanton republique ville region etat canton "  # noqa: SIM905
+    " republica ciudad provincia estado cidade repubblica citta città regione stato cumhuriyeti "
     "республика город область королевство королівство республіка місто downtown hauptstadt bundesland".split()
 )
 
@@ -55,17 +58,23 @@ def is_certain_capital(passage: Passage, at: int, language: str) -> bool:
 
 def _is_headline(passage: Passage, at: int) -> bool:
     around = passage.words[max(0, at - 4) : at + 5]
-    return sum(word.surface[0].isupper() for word in around) > len(around) * 0.6
+    return sum(word.surface[0].isupper() for word in around) > len(around) * _SHARE_OF_CAPITALS
 
 
 class Neighbours(NamedTuple):
-    """The types of the known names of a passage, by the words at which they begin, and after which they end."""
+    """The types of the known names of a passage, by the words at which they begin, and after which they end.
+
+    ``headline``: most words of the passage have a capital, so that capitals mark no names.
+    """
 
     starts: dict[int, EntityType]
     ends: dict[int, EntityType]
+    headline: bool
 
 
-def is_part(passage: Passage, first: int, last: int, kind: EntityType, language: str, known: Neighbours) -> bool:
+def is_part(  # noqa: PLR0911, PLR0913 - one return for each kind of neighbour
+    passage: Passage, first: int, last: int, kind: EntityType, language: str, *, known: Neighbours
+) -> bool:
     """Whether the words ``first`` to ``last`` (excluded) are part of a longer name («Qatar Airways», «Carla Bruni»)."""
     words, text = passage.words, passage.text
     start, end = words[first].start, words[last - 1].end
@@ -76,7 +85,13 @@ def is_part(passage: Passage, first: int, last: int, kind: EntityType, language:
     traits = languages.get(language)
     if last < len(words) and words[last].start - end <= 1:
         between = text[end : words[last].start]
-        if between in _SPACES and last not in known.starts and _is_continued(passage, first, last, kind, traits):
+        if (
+            between in _SPACES
+            and last not in known.starts
+            and _is_continued(passage, first, last, kind, traits, known.headline)
+        ):
+            return True
+        if between in _SPACES and last not in known.starts and _are_acronyms(passage, first, last):
             return True
         if between == "-" and kind == "LOC" and _is_capital(words[last]) and known.starts.get(last) != "LOC":
             return True
@@ -87,9 +102,11 @@ def is_part(passage: Passage, first: int, last: int, kind: EntityType, language:
         return kind == "LOC" and known.ends.get(first) != "LOC"
     if between not in _SPACES:
         return False
+    if first not in known.ends and _are_acronyms(passage, first - 1, first):
+        return True
     if first in known.ends:
         return kind == "LOC" and known.ends[first] == "ORG" and _is_latin(words[first])
-    return _is_begun(passage, first, last, kind, traits)
+    return _is_begun(passage, first, last, kind, traits, known.headline)
 
 
 def is_perhaps_a_person(passage: Passage, first: int, last: int, kind: EntityType, known: Neighbours) -> bool:
@@ -125,11 +142,18 @@ def _is_of_organization(passage: Passage, first: int) -> bool:
         and capitals.is_cue(words[first - 1].form, "link")
         and _is_capital(words[first - 2])
         and capitals.is_cue(words[first - 2].form, "organization")
-        and passage.text[words[first - 2].end : words[first].start].count(" ") == 2
+        and passage.text[words[first - 2].end : words[first - 1].start] == " "
+        and passage.text[words[first - 1].end : words[first].start] in _LINKING
     )
 
 
-def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:
+def _are_acronyms(passage: Passage, one: int, other: int) -> bool:
+    """Whether two words next to each other are acronyms («PKO BP»), or capitals of a line in capitals."""
+    both = passage.words[one], passage.words[other]
+    return all(len(word.surface) > 1 and word.surface.isupper() and word.surface.isalpha() for word in both)
+
+
+def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, traits: Language, headline: bool) -> bool:  # noqa: PLR0911, PLR0913, PLR0917
     name, word = passage.words[last - 1], passage.words[last]
     if kind == "ORG":
         return last - first == 1 and _is_model(passage, last)
@@ -137,11 +161,15 @@ def _is_continued(passage: Passage, first: int, last: int, kind: EntityType, tra
         return False
     if word.form in _NAME_ENDS or capitals.is_cue(word.form, "organization", "company"):
         return True
-    if kind != "LOC" or _is_apart(word) or traits.capitals.all_nouns or capitals.is_headline(passage):
+    if kind == "LOC" and capitals.is_cue(word.form, "place"):  # «Vancouver Island»
+        return True
+    if _is_apart(word) or traits.capitals.all_nouns or headline:
+        return False
+    if last - first > 1 and kind == "PER":
         return False
     if last - first == 1 and is_given_name(name.form) and len(word.surface) > 1:  # «Jordan Rochester»
-        return True
-    if not _is_latin(word) or len(word.surface) == 1:
+        return kind == "LOC"
+    if not _is_latin(word) or len(word.surface) == 1 or (kind == "PER" and is_ordinary(word.surface, traits.code)):
         return False
     return not is_given_name(word.form) and not capitals.is_cue(word.form, "given")
 
@@ -157,19 +185,26 @@ def _is_model(passage: Passage, at: int) -> bool:
     return len(number) == _LETTERS_OF_A_MODEL and not after.lstrip().islower() and after[:1] not in {"%", "\u00a0"}
 
 
-def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language) -> bool:
+def _is_begun(passage: Passage, first: int, last: int, kind: EntityType, traits: Language, headline: bool) -> bool:  # noqa: PLR0911, PLR0913, PLR0917
     word = passage.words[first - 1]
     if kind == "ORG":
         return False
-    if word.form in _NAME_BEGINNINGS or (kind == "LOC" and word.form.startswith(_DIRECTIONS)):
+    if kind == "LOC" and (word.form in _NAME_BEGINNINGS or word.form.startswith(_DIRECTIONS)):
         return True
-    if kind == "PER" or last - first > 1 or _is_apart(word) or word.form in _KINDS_OF_PLACES:
-        return False
-    if is_given_name(word.form) or capitals.is_cue(word.form, "given"):
+    if kind == "LOC" and last - first == 1 and capitals.is_cue(passage.words[first].form, "place"):  # «Ellis Island»
         return True
-    if traits.capitals.all_nouns or not _is_latin(word) or capitals.is_headline(passage):
+    if last - first > 1 or _is_apart(word) or word.form in _KINDS_OF_PLACES or len(word.surface) == 1:
         return False
-    return not capitals.starts_sentence(passage, first - 1) and len(word.surface) > 1
+    if kind == "LOC" and (is_given_name(word.form) or capitals.is_cue(word.form, "given")):
+        return True
+    if traits.capitals.all_nouns or headline:
+        return False
+    if not _is_latin(word) or (kind == "PER" and traits.capitals.genitive_after_title):
+        return False
+    listed = bool(ordinary_words(traits.code))
+    if listed and is_ordinary(word.surface, traits.code):
+        return kind == "LOC" and not capitals.starts_sentence(passage, first - 1)
+    return listed or (kind == "LOC" and not capitals.starts_sentence(passage, first - 1))
 
 
 def _is_capital(word: Token) -> bool:

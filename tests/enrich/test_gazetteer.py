@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from enrich.entities.gazetteer import entries
+from enrich.entities.gazetteer.declension import declined
 from enrich.entities.gazetteer.entries import ENTITY_FILES, Alias, load, written
 from enrich.languages import files
 from enrich.text.tokens import form, tokens
 from enrich.text.word_counts import word_counts
+from services.events import EntityType
 from services.identity import digest
 
 FOLDER = Path(entries.__file__).parent
@@ -254,3 +256,23 @@ def test_a_given_name_is_in_one_group() -> None:
         assert len(spellings) >= 2, group
         owners.update({" ".join(word.form for word in tokens(name)) for name in spellings})
     assert [name for name, count in owners.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "forms", "others"),
+    [
+        ("дания", "LOC", "дания дании данию данией", "данные дан дани"),
+        ("газа", "LOC", "газы газе газу газой", "газ газом"),
+        ("дели", "LOC", "дели", "дело дел дела"),
+        ("китай", "LOC", "китая китаю китаем китае", "кит кита"),
+        ("путин", "PER", "путина путину путиным путине", "путиной"),
+        ("зеленский", "PER", "зеленского зеленскому зеленским", "зеленской зелень"),
+        ("захарова", "PER", "захаровой захарову", "захаров"),
+        ("україна", "LOC", "україни україні україну україною", "україно"),
+    ],
+)
+def test_names_are_declined_by_their_class(name: str, kind: EntityType, forms: str, others: str) -> None:
+    """A Russian or Ukrainian name has the endings of its class, and no word that only shares its stem."""
+    found = declined(name, kind)
+    assert set(forms.split()) <= found
+    assert found.isdisjoint(others.split())

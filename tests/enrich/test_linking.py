@@ -128,3 +128,67 @@ def test_a_weak_region_needs_its_country(text: str, countries: list[str]) -> Non
     passage = Passage(text)
     found = matching.regions(passage, "ar", matching.matches(passage, "ar", []))
     assert [match.entry.within for match in found] == countries
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("ru", "Данные опубликованы. Дело передано в суд, газ подорожал. Газ дешевеет."),
+        ("uk", "Але ціни не зростуть."),
+        ("de", "Über die Wahl wird beraten."),
+        ("it", "Nato a Torre Annunziata nel 1960, vive qui."),
+        ("ro", "Dacă taxele nu scad, vor protesta."),
+        ("bg", "Холандия победи снощи."),
+        ("ur", "وزیر نے کہا کہ ایسا کوئی منصوبہ نہیں"),
+    ],
+)
+def test_ordinary_words_have_no_identity(language: str, text: str) -> None:
+    """A word that shares a stem, an accent or its letters with a name, here or in another language, is no name."""
+    assert ids(text, language=language) == []
+
+
+def test_an_ordinary_word_is_a_name_by_its_capital_within_a_sentence_or_beside_a_sure_one() -> None:
+    """«Nato» begins an Italian sentence as "born"; within a sentence, and after that, it is the alliance."""
+    assert ids("Il vertice della Nato comincia domani", language="it") == ["Q7184"]
+    assert ids("Nato divisa. Il vertice della Nato comincia domani", language="it") == ["Q7184", "Q7184"]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "She flew with Qatar Airways yesterday."),
+        ("en", "The ferry to Vancouver Island was late."),
+        ("en", "The campaign Leave.EU was fined."),
+        ("en", "The new Airbus A380 landed."),
+        ("en", "An old friend, Jordan Rochester, agreed."),
+        ("pt", "Aristides Lima nega a acusação."),
+        ("fr", "Un concert de la Banque de France."),
+        ("de", "Wir fuhren nach Ellis Island."),
+        ("pl", "Prezes PKO BP odszedł."),
+        ("ru", "Он живёт в Северной Ирландии."),
+        ("ru", "Все одобрили назначение Доминика Рааба вчера."),
+    ],
+)
+def test_a_part_of_a_longer_name_is_another_entity(language: str, text: str) -> None:
+    """A city, country or company within the name of an airline, an island, a person is not that entity."""
+    assert not {"Q846", "Q24639", "Q458", "Q2311", "Q810", "Q2868", "Q142", "Q189", "Q152057", "Q27", "Q784"} & set(
+        ids(text, language=language)
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "identity"),
+    [
+        ("ru", "Экспорт Китая вырос", "Q148"),
+        ("ru", "Президент Франции Иванов прибыл", "Q142"),
+        ("ru", "В Москве Петров заявил", "Q649"),
+        ("uk", "Економіка Німеччини зросла", "Q183"),
+        ("en", "Officials in Paris said so", "Q90"),
+        ("en", "The Ukrainian capital. Ukraine President Volodymyr Zelensky spoke", "Q212"),
+        ("pl", "Komisja UE odpowiedziała", "Q458"),
+        ("ru", "Компания Boeing сообщила", "Q66"),
+    ],
+)
+def test_names_keep_their_identity(language: str, text: str, identity: str) -> None:
+    """Declined names, names before a title or a person, acronyms and names in Latin letters are found."""
+    assert identity in ids(text, language=language)

@@ -27,7 +27,7 @@ def declined(word: str, kind: EntityType) -> frozenset[str]:
     return frozenset({word, *found})
 
 
-def _classes(word: str, kind: EntityType) -> list[tuple[int, str]]:
+def _classes(word: str, kind: EntityType) -> list[tuple[int, str]]:  # noqa: PLR0911, PLR0912 - one branch a class
     """The endings of the declension classes that a name may belong to, each with how many letters they replace."""
     if len(word) < _SHORTEST:
         return []

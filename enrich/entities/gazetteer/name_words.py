@@ -95,8 +95,8 @@ def given_names() -> dict[str, str]:
 
 
 def is_ordinary(surface: str, language: str) -> bool:
-    """Whether a word as written occurs in a language without a capital too, so that it is a name only by its capital."""
-    return surface.lower() in ordinary_words(language)
+    """Whether a word as written also occurs in a language without a capital."""
+    return surface.lower().replace("i\u0307", "i") in ordinary_words(language)
 
 
 @functools.cache

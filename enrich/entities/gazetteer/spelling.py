@@ -26,7 +26,7 @@ def counts_in(alias: Alias, language: str, elsewhere: AbstractSet[str]) -> bool:
     ``elsewhere`` has the languages that list the same spelling for the same entity. A name of several words counts in
     every language. One word counts where the language lists it. Where the language has no name for the entity, a word
     that two other languages list counts; one that a single other language has is often a word of this language. In
-    Cyrillic one suffices. Acronyms count so beside the language's own names. Of another script only English names count.
+    Cyrillic one suffices. Acronyms count so beside the language's own names. Of another script only English ones count.
     """
     if alias.language == language or language in elsewhere:
         return True

@@ -32,8 +32,8 @@ _ORGANISATIONS = _INSTITUTIONS | frozenset(
     "فريق منتخب سهم حزب حركه جماعه تنظيم وكاله صحيفه جريده مجله موقع اذاعه هييه منظمه لجنه وزاره دار".split()  # noqa: SIM905
 )
 _DISTRICTS = frozenset(
-    "بلدتي مدينتي قريتي شمال جنوب شرق غرب وسط قرب مدينه محافظه بلده قريه منطقه ولايه مقاطعه مديريه اقليم ضاحيه بلديه امانه مركز".split()
-)  # noqa: SIM905
+    ["بلدتي", "مدينتي", "قريتي", "شمال", "جنوب", "شرق", "غرب", "وسط", "قرب", "مدينه", "محافظه", "بلده", "قريه", "منطقه", "ولايه", "مقاطعه", "مديريه", "اقليم", "ضاحيه", "بلديه", "امانه", "مركز"]
+)
 _OFFICES = frozenset("ولي سمو مولي رييس وزير مدير امير سفير نايب".split())  # noqa: SIM905
 _BLESSINGS = frozenset("رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
 _DETERMINERS = frozenset("الف افضل اجمل احسن كل اي بعض هذا هذه ذلك تلك لست ليس".split())  # noqa: SIM905
@@ -128,7 +128,7 @@ def _institution_words(word: str) -> tuple[tuple[int, str], ...]:
     """The institutions, places and events that a word may be, each with the number of letters before it."""
     found = ((letters, rest) for letters, rest in first_forms(word) if is_institution(rest) or rest in _EVENTS)
     # «للمركز» is the centre, not one that is called by the next word
-    return tuple((letters, rest) for letters, rest in found if letters < 2 or not word.startswith("لل"))  # noqa: PLR2004
+    return tuple((letters, rest) for letters, rest in found if letters < 2 or not word.startswith("لل"))
 
 
 def is_institution(word: str) -> bool:
@@ -146,7 +146,7 @@ def is_ordinary(word: str) -> bool:
     counts = word_counts("ar")
     if any(word.endswith(suffix) and counts.get(word.removesuffix(suffix), 0) >= _FREQUENT for suffix in _SUFFIXES):
         return True
-    if word.endswith("ا") and counts.get(word[:-1], 0) >= 3:  # noqa: PLR2004
+    if word.endswith("ا") and counts.get(word[:-1], 0) >= 3:
         return True
     return word.startswith(("سن", "سي", "ست")) and counts.get(word[1:], 0) >= _RARE
 
