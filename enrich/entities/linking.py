@@ -36,7 +36,7 @@ _ORDINARY = 100
 # The least score of a recognised name: of more than one word; of one word that is introduced as a name; of any other.
 _LEAST = 0.4
 _UNSURE = 0.5
-_SURE = 0.6
+_SURE = {"PER": 0.7, "LOC": 0.7, "ORG": 0.6}
 _CERTAIN = 0.95
 # These words need the next one, and are often written together with it.
 _JOINED = frozenset({"عبد", "ابو"})
@@ -95,28 +95,35 @@ def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
 
 def _known(passage: Passage, match: Match) -> Name | None:
     """The name that a match means; None where it is an ordinary word."""
-    words = passage.words[match.first : match.last]
-    kind = match.entry.type
-    if not is_arabic(words[0].surface):
-        return _named(passage, words, match.start, kind, match.entry)
-    if kind == "ORG":
-        return _named(passage, words, match.start, kind, match.entry)
+    entry, words = match.entry, passage.words[match.first : match.last]
+    if entry.type == "ORG" or not is_arabic(words[0].surface):
+        return _named(passage, words, match.start, entry.type, entry)
+    if entry.type == "LOC" and (
+        boundaries.is_adjective(passage, match.first, match.last)  # «الباحثة السعودية»
+        or boundaries.is_described(passage, match.first, match.last)  # «الرباط الصليبي»
+    ):
+        return None
+    return _called_so(passage, match, words) or _named(passage, words, match.start, entry.type, entry)
+
+
+def _called_so(passage: Passage, match: Match, words: list[Token]) -> Name | None:
+    """What is called by a known name and is something else, or None."""
     if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
         return _named(passage, words, match.start, "ORG", None)
-    if boundaries.is_adjective(passage, match.first, match.last):  # «الباحثة السعودية»
-        return None
     # «استاد القاهرة» is in Cairo, and is not Cairo; «مؤسسة محمد بن سلمان» is no person
-    larger = boundaries.institution(passage, match.first, match.start, kind)
+    larger = boundaries.institution(passage, match.first, match.start, match.entry.type)
     if larger is not None:
         start, kind = larger
         first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
         return _named(passage, passage.words[first : match.last], start, kind, None)
+    if match.entry.type != "LOC":
+        return None
     following = passage.words[match.last] if match.last < len(passage.words) else None
     if following is not None and following.form in _OTHER and following.start == words[-1].end + 1:
-        return _named(passage, [*words, following], match.start, kind, None)  # «مصر الجديدة» is in Cairo
-    if kind == "LOC" and match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+        return _named(passage, [*words, following], match.start, "LOC", None)  # «مصر الجديدة» is in Cairo
+    if match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
         return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
-    return _named(passage, words, match.start, match.entry.type, match.entry)
+    return None
 
 
 def _named(passage: Passage, words: Sequence[Token], start: int, kind: EntityType, entry: Entry | None) -> Name:
@@ -223,18 +230,22 @@ def _is_name(passage: Passage, words: Sequence[Token], start: int, span: NameSpa
     if len(words) > 1:
         return span.score >= _LEAST
     (word,) = _forms(passage, words, start)
-    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE:
-        return False
-    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
-        return False
-    if span.type == "PER" and (is_given_name(word) or is_title(word)):
+    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE or _is_common(word, span.type):
         return False
     if span.score < _CERTAIN and boundaries.is_determined(passage, words[0]):
         return False
-    if word not in sure and span.score < _SURE and not boundaries.is_introduced(passage, words[0], start, span):
-        return False
-    sure.add(word)
-    return True
+    likely = word in sure or span.score >= _SURE[span.type]
+    if likely or boundaries.is_introduced(passage, words[0], start, span):
+        sure.add(word)
+        return True
+    return False
+
+
+def _is_common(word: str, kind: EntityType) -> bool:
+    """Whether a word alone names nobody and nothing, even if it was recognised as a name."""
+    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
+        return True
+    return kind == "PER" and (is_given_name(word) or is_title(word))
 
 
 @functools.cache
@@ -277,6 +288,9 @@ class Persons:
 
     def _named(self, name: Name) -> Name:
         """A person named in full: one who was named so before, with more or fewer names between first and last."""
+        full = self._by_surname.get(name.forms)
+        if full is not None and name.entry is None:  # «أبو رياش» after «منصور أبو رياش»
+            return _same(full, name.start, name.end, name.forms)
         last, given = surname(name.forms), canonical_given_name(name.forms[0])
         before = self._in_full.setdefault((given, last), name)
         if name.entry is None and before.id != name.id and _includes(before.forms, name.forms):
