@@ -115,7 +115,8 @@ def _called_so(passage: Passage, match: Match, words: list[Token]) -> Name | Non
     if larger is not None:
         start, kind = larger
         first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
-        return _named(passage, passage.words[first : match.last], start, kind, None)
+        last = bisect_left(passage.words, boundaries.name_end(passage, match.last), lo=match.last, key=_start)
+        return _named(passage, passage.words[first:last], start, kind, None)
     if match.entry.type != "LOC":
         return None
     following = passage.words[match.last] if match.last < len(passage.words) else None
@@ -264,6 +265,8 @@ class Persons:
 
     def __init__(self) -> None:
         self._by_surname: dict[tuple[str, ...], Name] = {}
+        # Those of three words or more, by the last two.
+        self._by_end: dict[tuple[str, ...], Name] = {}
         self._firsts: set[str] = set()
         self._in_full: dict[tuple[str, tuple[str, ...]], Name] = {}
         # None: several persons have this given name.
@@ -288,14 +291,17 @@ class Persons:
 
     def _named(self, name: Name) -> Name:
         """A person named in full: one who was named so before, with more or fewer names between first and last."""
-        full = self._by_surname.get(name.forms)
-        if full is not None and name.entry is None:  # «أبو رياش» after «منصور أبو رياش»
-            return _same(full, name.start, name.end, name.forms)
+        if name.entry is None:
+            full = self._by_surname.get(name.forms) or self._by_end.get(name.forms[-2:])
+            if full is not None and full.forms[-len(name.forms) :] == name.forms:  # «أبو رياش», «داود أوغلو»
+                return _same(full, name.start, name.end, name.forms)
         last, given = surname(name.forms), canonical_given_name(name.forms[0])
         before = self._in_full.setdefault((given, last), name)
         if name.entry is None and before.id != name.id and _includes(before.forms, name.forms):
             name = _same(before, name.start, name.end, name.forms)
         self._by_surname[last] = name
+        if len(name.forms) > 2:
+            self._by_end[name.forms[-2:]] = name
         self._firsts.add(last[0])
         known = self._by_given.setdefault(given, name)
         if known is not None and known.id != name.id:

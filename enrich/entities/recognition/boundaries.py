@@ -38,7 +38,7 @@ _DISTRICTS = frozenset(
     "بلدتي مدينتي قريتي شمال جنوب شرق غرب وسط قرب".split()
 )
 _OFFICES = frozenset("ولي سمو مولي رييس وزير مدير امير سفير نايب".split())  # noqa: SIM905
-_BLESSINGS = frozenset("رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
+_BLESSINGS = frozenset("طيب رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
 _DETERMINERS = frozenset("الف افضل اجمل احسن كل اي بعض هذا هذه ذلك تلك لست ليس".split())  # noqa: SIM905
 # The endings of words for a club's followers, as an indefinite object and in the plural.
 _FOLLOWERS = ("اويا", "اويين", "اويون")
@@ -127,11 +127,12 @@ def is_newspaper(passage: Passage, first: int, start: int, end: int) -> bool:
 
 
 def is_adjective(passage: Passage, first: int, last: int) -> bool:
-    """Whether a country's name is an adjective («الباحثة السعودية», «الشركة السعودية للكهرباء»)."""
+    """Whether a country's name is an adjective («الباحثة السعودية», «منتجات سورية»)."""
     if last - first != 1 or first == 0 or not is_demonym(passage.words[first].form):
         return False
-    before = passage.words[first - 1].form
-    return _adjacent(passage, first - 1, first) and "ال" in before[:3] and before.endswith(("ه", "ات"))
+    before, word = passage.words[first - 1].form, passage.words[first].form
+    definite = "ال" in before[:3] or "لل" in before[:3]
+    return _adjacent(passage, first - 1, first) and definite == ("ال" in word[:3]) and before.endswith(("ه", "ات"))
 
 
 def is_described(passage: Passage, first: int, last: int) -> bool:
@@ -251,15 +252,17 @@ def _institution(passage: Passage, span: NameSpan, first: int, last: int) -> Nam
             own += 1
     if kind == "ORG" and last - first > 1 and words[last - 1].form == "لكره" and "اتحاد" not in words[first].form:
         return span._replace(end=words[last - 2].end)  # «النصر لكرة القدم»
-    if kind == "ORG" and last - first > 1 and words[first].form.removeprefix("ال") in _ORGANISATIONS:
-        span = span._replace(end=_tail(passage, last, foreign=False))
+    if kind == "ORG" and last - first > 1 and _bare(passage, span, words[first]).removeprefix("ال") in _ORGANISATIONS:
+        span = span._replace(end=name_end(passage, last, foreign=False))
     found = institution(passage, first + own, words[first + own].start if own else span.start, kind)
     if found is None or (found[1] == kind and not own):  # «حي البياع» is also called «البياع»
-        return span._replace(end=_tail(passage, last)) if kind == "LOC" and words[first].form in _UNFINISHED else span
-    return span._replace(start=min(found[0], span.start), end=max(span.end, _tail(passage, last)), type=found[1])
+        return (
+            span._replace(end=name_end(passage, last)) if kind == "LOC" and words[first].form in _UNFINISHED else span
+        )
+    return span._replace(start=min(found[0], span.start), end=max(span.end, name_end(passage, last)), type=found[1])
 
 
-def _tail(passage: Passage, last: int, foreign: bool = True) -> int:
+def name_end(passage: Passage, last: int, foreign: bool = True) -> int:
     """Where an organisation's name ends: after «الدولي», «للعلوم والتقنية», «لسلامة النقل».
 
     Without ``foreign``, demonyms after it are not part of the name.
@@ -297,31 +300,31 @@ def _finished(passage: Passage, span: NameSpan, first: int, last: int, following
     given = _bare(passage, span, words[first])
     if given.startswith("ال"):
         return span, last
-    if not (_is_surname(following_word.form) and _is_first_name(given)) and not (
-        is_given_name(given) and _is_unknown(following_word.form)
-    ):
+    known = is_given_name(given) and _is_known(following_word.form)
+    if not known and not (_is_surname(following_word.form) and _is_first_name(given)):
         return span, last
     return span._replace(end=following_word.end), last + 1
 
 
 def _begun(passage: Passage, span: NameSpan, first: int, last: int, taken: int) -> tuple[NameSpan, int]:
-    """A surname that was recognised without the given name before it, and its first word.
+    """A name that was recognised without its first word, and the number of that word.
 
     What is before the offset ``taken`` belongs to another name.
     """
     words = passage.words
-    if first > 0 and words[first - 1].start < taken:
+    if first == 0 or words[first - 1].start < taken or not _adjacent(passage, first - 1, first):
         return span, first
-    if last - first != 1 or first == 0 or span.start != words[first].start or not _adjacent(passage, first - 1, first):
+    before, word = words[first - 1], words[first]
+    if span.type == "PER" and word.form == "بن" and (is_given_name(before.form) or is_demonym(before.form)):
+        return span._replace(start=before.start), first - 1
+    if last - first != 1 or span.start != word.start:
         return span, first
-    before = words[first - 1]
     if span.type == "LOC" and before.form in _BEFORE_PLACES:
         return span._replace(start=before.start), first - 1
-    if span.type != "PER" or before.surface.endswith("ى") or is_given_name(words[first].form):
-        return span, first
-    for letters, rest in first_forms(before.form):
-        if len(rest) >= _SHORTEST and is_given_name(rest) and before.form[:letters] in ("", "و"):
-            return span._replace(start=before.start + after_letters(before.surface, letters)), first - 1
+    if span.type == "PER" and not before.surface.endswith("ى") and not is_given_name(word.form):  # «على» is no Ali
+        for letters, rest in first_forms(before.form):
+            if len(rest) >= _SHORTEST and is_given_name(rest) and before.form[:letters] in ("", "و"):
+                return span._replace(start=before.start + after_letters(before.surface, letters)), first - 1
     return span, first
 
 
@@ -433,15 +436,9 @@ def _is_surname(word: str) -> bool:
     return word.startswith("ال") and not is_title(word) and word_counts("ar").get(word, 0) < _RARE
 
 
-def _is_unknown(word: str) -> bool:
-    """Whether a word is in no news and looks like no verb, nor like a word with a particle."""
-    counts = word_counts("ar")
-    return (
-        len(word) >= _SHORTEST
-        and word not in counts
-        and word[0] not in "يتنساو"
-        and (word[0] not in "فبلك" or word[1:] not in counts)
-    )
+def _is_known(word: str) -> bool:
+    """Whether a word is at least as frequent in names as in the news, and does not begin with a conjunction."""
+    return not word.startswith("و") and clitics.counts().get(word, 0) >= max(1, word_counts("ar").get(word, 0))
 
 
 def _start(word: Token) -> int:
