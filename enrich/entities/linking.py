@@ -9,6 +9,7 @@ import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from enrich.entities.gazetteer import entries
 from enrich.entities.gazetteer.entries import Entry
@@ -22,6 +23,7 @@ from enrich.entities.gazetteer.name_words import (
 from enrich.entities.matching import Match, first_forms
 from enrich.entities.recognition import boundaries
 from enrich.entities.recognition.recognizer import NameSpan
+from enrich.languages import files
 from enrich.text.tokens import Passage, Token, form, is_arabic
 from enrich.text.word_counts import word_counts
 from services.events import EntityType
@@ -42,6 +44,7 @@ _CERTAIN = 0.95
 _JOINED = frozenset({"عبد", "ابو"})
 # «عزام بن محمد الدخيل» is also called «عزام الدخيل».
 _BETWEEN = frozenset({"بن", "ابن", "bin", "ibn"})
+_TEAM = frozenset({"فريق", "لفريق", "بفريق", "وفريق"})
 _OTHER = frozenset({"الجديده", "القديمه"})
 _CITY = frozenset({"مدينه", "بمدينه", "لمدينه", "ومدينه"})
 
@@ -65,7 +68,7 @@ class Name:
 def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameSpan]) -> list[Name]:
     """The names in a passage in order, without overlaps. Persons by surname alone are not resolved yet."""
     found_known = (_known(passage, match) for match in matched)
-    known = sorted((name for name in found_known if name is not None), key=_start)
+    known = _apart(sorted((name for name in found_known if name is not None), key=_start))
     found: list[Name] = []
     overruled: set[int] = set()
     sure: set[str] = set()
@@ -88,6 +91,25 @@ def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameS
     return sorted(found, key=_start)
 
 
+def _apart(known: list[Name]) -> list[Name]:
+    """Known names without two countries in a row: «كوبا أمريكا» is a championship."""
+    in_a_row = {
+        number
+        for number, (one, other) in enumerate(pairwise(known))
+        if one.end + 1 == other.start and one.entry and other.entry and _is_arabic_country(one, other)
+    }
+    return [name for number, name in enumerate(known) if number not in in_a_row and number - 1 not in in_a_row]
+
+
+def _is_arabic_country(*names: Name) -> bool:
+    return all(name.id in _countries() and is_arabic(name.text) for name in names)
+
+
+@functools.cache
+def _countries() -> frozenset[str]:
+    return frozenset(row["id"] for row in files.rows("ar", files.DEMONYMS))
+
+
 def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
     """Whether a recognised name contains the known ones and more. Otherwise the known ones are kept."""
     return start <= first.start and last.end <= end and (first.start, last.end) != (start, end)
@@ -108,21 +130,25 @@ def _known(passage: Passage, match: Match) -> Name | None:
 
 def _called_so(passage: Passage, match: Match, words: list[Token]) -> Name | None:
     """What is called by a known name and is something else, or None."""
-    if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
+    before = passage.words[match.first - 1].form if match.first else ""
+    # «فريق برشلونة», «قال لـ"الرياض"»
+    if before in _TEAM or boundaries.is_newspaper(passage, match.first, match.start, match.end):
         return _named(passage, words, match.start, "ORG", None)
     # «استاد القاهرة» is in Cairo, and is not Cairo; «مؤسسة محمد بن سلمان» is no person
     larger = boundaries.institution(passage, match.first, match.start, match.entry.type)
     if larger is not None:
         start, kind = larger
         first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
-        last = bisect_left(passage.words, boundaries.name_end(passage, match.last), lo=match.last, key=_start)
+        last = bisect_left(
+            passage.words, boundaries.name_end(passage, match.last, foreign=False), lo=match.last, key=_start
+        )
         return _named(passage, passage.words[first:last], start, kind, None)
     if match.entry.type != "LOC":
         return None
     following = passage.words[match.last] if match.last < len(passage.words) else None
     if following is not None and following.form in _OTHER and following.start == words[-1].end + 1:
         return _named(passage, [*words, following], match.start, "LOC", None)  # «مصر الجديدة» is in Cairo
-    if match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+    if match.entry.within and before in _CITY:
         return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
     return None
 

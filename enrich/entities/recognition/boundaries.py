@@ -39,6 +39,7 @@ _DISTRICTS = frozenset(
 )
 _OFFICES = frozenset("ولي سمو مولي رييس وزير مدير امير سفير نايب".split())  # noqa: SIM905
 _BLESSINGS = frozenset("طيب رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
+_TANWEEN = ("اً", "ًا")
 _DETERMINERS = frozenset("الف افضل اجمل احسن كل اي بعض هذا هذه ذلك تلك لست ليس".split())  # noqa: SIM905
 # The endings of words for a club's followers, as an indefinite object and in the plural.
 _FOLLOWERS = ("اويا", "اويين", "اويون")
@@ -53,6 +54,7 @@ _UNFINISHED = frozenset("بن ابن بنت ابو ابي ام عبد ال".spli
 _RARE = 10
 _FIRST_NAME = 5
 _FREQUENT = 30
+_MOST_COMMON_NAME = 100
 _SUFFIXES = ("ه", "ها", "هم", "نا")
 _MOST_TITLES = 2
 _SHORTEST = 3
@@ -72,6 +74,10 @@ def corrected(passage: Passage, found: Iterable[NameSpan]) -> list[NameSpan]:
         first, last = max(0, bisect_right(starts, span.start) - 1), bisect_left(starts, span.end)
         if last <= first or _is_month(passage, first, last) or _only_titles(passage, span, first, last):
             continue
+        if passage.words[last - 1].surface.endswith(_TANWEEN):  # «كاشفًا»: an indefinite object
+            if last - first == 1:
+                continue
+            span, last = span._replace(end=passage.words[last - 2].end), last - 1
         span = _rejoined(passage, span, first, spans)
         span, last = _without_office(passage, span, first, last)
         if last == first or _is_blessing(passage, span, first):
@@ -259,7 +265,9 @@ def _institution(passage: Passage, span: NameSpan, first: int, last: int) -> Nam
         return (
             span._replace(end=name_end(passage, last)) if kind == "LOC" and words[first].form in _UNFINISHED else span
         )
-    return span._replace(start=min(found[0], span.start), end=max(span.end, name_end(passage, last)), type=found[1])
+    return span._replace(
+        start=min(found[0], span.start), end=max(span.end, name_end(passage, last, foreign=False)), type=found[1]
+    )
 
 
 def name_end(passage: Passage, last: int, foreign: bool = True) -> int:
@@ -323,7 +331,8 @@ def _begun(passage: Passage, span: NameSpan, first: int, last: int, taken: int) 
         return span._replace(start=before.start), first - 1
     if span.type == "PER" and not before.surface.endswith("ى") and not is_given_name(word.form):  # «على» is no Ali
         for letters, rest in first_forms(before.form):
-            if len(rest) >= _SHORTEST and is_given_name(rest) and before.form[:letters] in ("", "و"):
+            common = word_counts("ar").get(rest, 0) > _MOST_COMMON_NAME  # «زار» is more often a verb than a name
+            if len(rest) >= _SHORTEST and is_given_name(rest) and not common and before.form[:letters] in ("", "و"):
                 return span._replace(start=before.start + after_letters(before.surface, letters)), first - 1
     return span, first
 
