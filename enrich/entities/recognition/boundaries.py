@@ -404,8 +404,10 @@ def _is_agency(passage: Passage, span: NameSpan, following: list[NameSpan]) -> b
     """Whether a name opens a dateline and is that of an agency or a paper: «واس- جدة:»."""
     if not following or following[0].type != "LOC" or following[0].start - span.end > _LONGEST_DASH:
         return False
-    before, between = passage.text[: span.start].rstrip(" "), passage.text[span.end : following[0].start]
-    return before[-1:] in ("", "\n") and between.strip(" ") in _DASHES
+    before = passage.text[max(0, span.start - _LONGEST_DASH) : span.start].rstrip(" ")
+    between = passage.text[span.end : following[0].start]
+    opens = before.endswith("\n") or (not before and span.start <= _LONGEST_DASH)
+    return opens and between.strip(" ") in _DASHES
 
 
 def _is_month(passage: Passage, first: int, last: int) -> bool:
