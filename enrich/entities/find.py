@@ -30,7 +30,14 @@ def find_entities(title: Passage, text: Passage, language: str, recognizer: Reco
     persons = Persons()
     in_text = persons.resolve(text, linking.names(text, in_body, body), language)
     in_title = persons.resolve(title, linking.names(title, in_heading, heading), language)
+    if language == _ARABIC:
+        in_title = _sure(in_title, {name.id for name in in_text})
     return _entities(text.text, in_text, in_title, language)
+
+
+def _sure(in_title: list[Name], named: set[str]) -> list[Name]:
+    """The names of a headline without single words that are not known and not in the text («سيول جازان»)."""
+    return [name for name in in_title if name.entry or len(name.forms) > 1 or name.id in named]
 
 
 def _matches(passage: Passage, language: str, recognised: list[NameSpan]) -> list[Match]:

@@ -9,6 +9,7 @@ import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from enrich.entities.gazetteer import entries
 from enrich.entities.gazetteer.entries import Entry
@@ -22,6 +23,7 @@ from enrich.entities.gazetteer.name_words import (
 from enrich.entities.matching import Match, first_forms
 from enrich.entities.recognition import boundaries
 from enrich.entities.recognition.recognizer import NameSpan
+from enrich.languages import files
 from enrich.text.tokens import Passage, Token, form, is_arabic
 from enrich.text.word_counts import word_counts
 from services.events import EntityType
@@ -36,12 +38,13 @@ _ORDINARY = 100
 # The least score of a recognised name: of more than one word; of one word that is introduced as a name; of any other.
 _LEAST = 0.4
 _UNSURE = 0.5
-_SURE = 0.6
+_SURE = {"PER": 0.7, "LOC": 0.7, "ORG": 0.6}
 _CERTAIN = 0.95
 # These words need the next one, and are often written together with it.
 _JOINED = frozenset({"عبد", "ابو"})
 # «عزام بن محمد الدخيل» is also called «عزام الدخيل».
 _BETWEEN = frozenset({"بن", "ابن", "bin", "ibn"})
+_TEAM = frozenset({"فريق", "لفريق", "بفريق", "وفريق"})
 _OTHER = frozenset({"الجديده", "القديمه"})
 _CITY = frozenset({"مدينه", "بمدينه", "لمدينه", "ومدينه"})
 
@@ -65,7 +68,7 @@ class Name:
 def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameSpan]) -> list[Name]:
     """The names in a passage in order, without overlaps. Persons by surname alone are not resolved yet."""
     found_known = (_known(passage, match) for match in matched)
-    known = sorted((name for name in found_known if name is not None), key=_start)
+    known = _apart(sorted((name for name in found_known if name is not None), key=_start))
     found: list[Name] = []
     overruled: set[int] = set()
     sure: set[str] = set()
@@ -88,6 +91,25 @@ def names(passage: Passage, matched: Iterable[Match], recognised: Iterable[NameS
     return sorted(found, key=_start)
 
 
+def _apart(known: list[Name]) -> list[Name]:
+    """Known names without two countries in a row: «كوبا أمريكا» is a championship."""
+    in_a_row = {
+        number
+        for number, (one, other) in enumerate(pairwise(known))
+        if one.end + 1 == other.start and one.entry and other.entry and _is_arabic_country(one, other)
+    }
+    return [name for number, name in enumerate(known) if number not in in_a_row and number - 1 not in in_a_row]
+
+
+def _is_arabic_country(*names: Name) -> bool:
+    return all(name.id in _countries() and is_arabic(name.text) for name in names)
+
+
+@functools.cache
+def _countries() -> frozenset[str]:
+    return frozenset(row["id"] for row in files.rows("ar", files.DEMONYMS))
+
+
 def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
     """Whether a recognised name contains the known ones and more. Otherwise the known ones are kept."""
     return start <= first.start and last.end <= end and (first.start, last.end) != (start, end)
@@ -95,28 +117,40 @@ def _is_within(first: Name, last: Name, start: int, end: int) -> bool:
 
 def _known(passage: Passage, match: Match) -> Name | None:
     """The name that a match means; None where it is an ordinary word."""
-    words = passage.words[match.first : match.last]
-    kind = match.entry.type
-    if not is_arabic(words[0].surface):
-        return _named(passage, words, match.start, kind, match.entry)
-    if kind == "ORG":
-        return _named(passage, words, match.start, kind, match.entry)
-    if boundaries.is_newspaper(passage, match.first, match.start, match.end):  # «قال لـ"الرياض"»
-        return _named(passage, words, match.start, "ORG", None)
-    if boundaries.is_adjective(passage, match.first, match.last):  # «الباحثة السعودية»
+    entry, words = match.entry, passage.words[match.first : match.last]
+    if entry.type == "ORG" or not is_arabic(words[0].surface):
+        return _named(passage, words, match.start, entry.type, entry)
+    if entry.type == "LOC" and (
+        boundaries.is_adjective(passage, match.first, match.last)  # «الباحثة السعودية»
+        or boundaries.is_described(passage, match.first, match.last)  # «الرباط الصليبي»
+    ):
         return None
+    return _called_so(passage, match, words) or _named(passage, words, match.start, entry.type, entry)
+
+
+def _called_so(passage: Passage, match: Match, words: list[Token]) -> Name | None:
+    """What is called by a known name and is something else, or None."""
+    before = passage.words[match.first - 1].form if match.first else ""
+    # «فريق برشلونة», «قال لـ"الرياض"»
+    if before in _TEAM or boundaries.is_newspaper(passage, match.first, match.start, match.end):
+        return _named(passage, words, match.start, "ORG", None)
     # «استاد القاهرة» is in Cairo, and is not Cairo; «مؤسسة محمد بن سلمان» is no person
-    larger = boundaries.institution(passage, match.first, match.start, kind)
+    larger = boundaries.institution(passage, match.first, match.start, match.entry.type)
     if larger is not None:
         start, kind = larger
         first = bisect_right(passage.words, start, hi=match.first, key=_start) - 1
-        return _named(passage, passage.words[first : match.last], start, kind, None)
+        last = bisect_left(
+            passage.words, boundaries.name_end(passage, match.last, foreign=False), lo=match.last, key=_start
+        )
+        return _named(passage, passage.words[first:last], start, kind, None)
+    if match.entry.type != "LOC":
+        return None
     following = passage.words[match.last] if match.last < len(passage.words) else None
     if following is not None and following.form in _OTHER and following.start == words[-1].end + 1:
-        return _named(passage, [*words, following], match.start, kind, None)  # «مصر الجديدة» is in Cairo
-    if kind == "LOC" and match.entry.within and match.first and passage.words[match.first - 1].form in _CITY:
+        return _named(passage, [*words, following], match.start, "LOC", None)  # «مصر الجديدة» is in Cairo
+    if match.entry.within and before in _CITY:
         return _named(passage, words, match.start, "LOC", None)  # «مدينة تبوك» is not the region of that name
-    return _named(passage, words, match.start, match.entry.type, match.entry)
+    return None
 
 
 def _named(passage: Passage, words: Sequence[Token], start: int, kind: EntityType, entry: Entry | None) -> Name:
@@ -223,18 +257,22 @@ def _is_name(passage: Passage, words: Sequence[Token], start: int, span: NameSpa
     if len(words) > 1:
         return span.score >= _LEAST
     (word,) = _forms(passage, words, start)
-    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE:
-        return False
-    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
-        return False
-    if span.type == "PER" and (is_given_name(word) or is_title(word)):
+    if span.type == "MISC" or len(word) < _SHORTEST_SURNAME or span.score < _UNSURE or _is_common(word, span.type):
         return False
     if span.score < _CERTAIN and boundaries.is_determined(passage, words[0]):
         return False
-    if word not in sure and span.score < _SURE and not boundaries.is_introduced(passage, words[0], start, span):
-        return False
-    sure.add(word)
-    return True
+    likely = word in sure or span.score >= _SURE[span.type]
+    if likely or boundaries.is_introduced(passage, words[0], start, span):
+        sure.add(word)
+        return True
+    return False
+
+
+def _is_common(word: str, kind: EntityType) -> bool:
+    """Whether a word alone names nobody and nothing, even if it was recognised as a name."""
+    if word_counts("ar").get(word, 0) >= _ORDINARY or boundaries.is_ordinary(word):
+        return True
+    return kind == "PER" and (is_given_name(word) or is_title(word))
 
 
 @functools.cache
@@ -253,6 +291,8 @@ class Persons:
 
     def __init__(self) -> None:
         self._by_surname: dict[tuple[str, ...], Name] = {}
+        # Those of three words or more, by the last two.
+        self._by_end: dict[tuple[str, ...], Name] = {}
         self._firsts: set[str] = set()
         self._in_full: dict[tuple[str, tuple[str, ...]], Name] = {}
         # None: several persons have this given name.
@@ -277,11 +317,17 @@ class Persons:
 
     def _named(self, name: Name) -> Name:
         """A person named in full: one who was named so before, with more or fewer names between first and last."""
+        if name.entry is None:
+            full = self._by_surname.get(name.forms) or self._by_end.get(name.forms[-2:])
+            if full is not None and full.forms[-len(name.forms) :] == name.forms:  # «أبو رياش», «داود أوغلو»
+                return _same(full, name.start, name.end, name.forms)
         last, given = surname(name.forms), canonical_given_name(name.forms[0])
         before = self._in_full.setdefault((given, last), name)
         if name.entry is None and before.id != name.id and _includes(before.forms, name.forms):
             name = _same(before, name.start, name.end, name.forms)
         self._by_surname[last] = name
+        if len(name.forms) > 2:
+            self._by_end[name.forms[-2:]] = name
         self._firsts.add(last[0])
         known = self._by_given.setdefault(given, name)
         if known is not None and known.id != name.id:

@@ -11,6 +11,8 @@ from enrich.quotes.speakers import Speakers, Statement
 
 # The most words before the name.
 _LEAD = 3
+# What an agency's name and a place are separated by at the beginning of its reports.
+_DATELINE = ("-", "–", "—")
 _COLON = regex.compile(r"\s*+:\s*+")
 
 
@@ -23,6 +25,8 @@ def headline_quote(speakers: Speakers, sentence: Sentence, segments: Sequence[Se
         colon = _COLON.match(annotated.text, annotated.ends[subject.after - 1])
         lead = annotated.text[sentence.start : annotated.starts[subject.first]].strip()
         if colon is None or (lead and not lead.endswith(("|", "-", ":", "/"))):
+            continue
+        if subject.type == "LOC" and lead.endswith(_DATELINE):  # «واس- الرياض:»
             continue
         marked = next((segment for segment in segments if segment.opens == colon.end()), None)
         span = (marked.start, marked.end) if marked else annotated.trim(colon.end(), sentence.end)

@@ -221,3 +221,11 @@ def test_hostile_text_is_bounded(text: str, language: str) -> None:
 def test_a_quotation_has_a_longest_length() -> None:
     """A quotation has at most 2,000 characters."""
     assert find("قال بوتين: «" + "كلمة " * 500 + "».", "ar") == []
+
+
+def test_the_place_of_a_dateline_says_nothing() -> None:
+    """«تاس- موسكو: ...» is an agency's report from Moscow; a place alone before a colon speaks."""
+    entities = [Entity(id=MOSCOW, name="موسكو", type="LOC", mentions=[Mention(start=5, end=10, text="موسكو")])]
+    assert quotes.find(Passage("تاس- موسكو: أطلق البريد خدمة جديدة للشحن إلى جميع المدن."), "ar", entities) == []
+    alone = [Entity(id=MOSCOW, name="موسكو", type="LOC", mentions=[Mention(start=0, end=5, text="موسكو")])]
+    assert quotes.find(Passage("موسكو: سنرد على العقوبات الجديدة في الوقت المناسب"), "ar", alone)

@@ -24,21 +24,28 @@ _INSTITUTIONS = frozenset(
 )
 _EVENTS = frozenset("كاس جايزه مهرجان بطوله سوق دوري".split())  # noqa: SIM905
 # Of these only those named after persons are names: «مدينة الملك عبدالله», and not «مدينة جدة».
-_NAMED_AFTER_PERSONS = frozenset("مدينه طريق برنامج حديقه مجلس قاعه ملتقي".split())  # noqa: SIM905
+_NAMED_AFTER_PERSONS = frozenset("مدينه طريق برنامج حديقه قاعه ملتقي".split())  # noqa: SIM905
 _PLACES = frozenset("ملعب دوار منتزه كورنيش جزيره".split())  # noqa: SIM905
 _PAPERS = frozenset("صحيفه جريده مجله لصحيفه لجريده لمجله ل".split())  # noqa: SIM905
+_QUOTES = frozenset('«"“‘')
+_NAMED_PAPERS = frozenset("صحيفه جريده لصحيفه لجريده بصحيفه".split())  # noqa: SIM905
 _OPENING, _CLOSING = frozenset("«\"“‘'("), frozenset("»\"”’')")
 _ORGANISATIONS = _INSTITUTIONS | frozenset(
     "فريق منتخب سهم حزب حركه جماعه تنظيم وكاله صحيفه جريده مجله موقع اذاعه هييه منظمه لجنه وزاره دار".split()  # noqa: SIM905
 )
 _DISTRICTS = frozenset(
-    ["بلدتي", "مدينتي", "قريتي", "شمال", "جنوب", "شرق", "غرب", "وسط", "قرب", "مدينه", "محافظه", "بلده", "قريه", "منطقه", "ولايه", "مقاطعه", "مديريه", "اقليم", "ضاحيه", "بلديه", "امانه", "مركز"]
+    "مدينه محافظه بلده قريه منطقه ولايه مقاطعه مديريه اقليم ضاحيه بلديه امانه مركز ريف "  # noqa: SIM905
+    "بلدتي مدينتي قريتي شمال جنوب شرق غرب وسط قرب".split()
 )
 _OFFICES = frozenset("ولي سمو مولي رييس وزير مدير امير سفير نايب".split())  # noqa: SIM905
-_BLESSINGS = frozenset("رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
+_BLESSINGS = frozenset("طيب رحمه حفظه رضي صلي عز عزو سبحانه ايده اطال".split())  # noqa: SIM905
+_TANWEEN = ("اً", "ًا")
 _DETERMINERS = frozenset("الف افضل اجمل احسن كل اي بعض هذا هذه ذلك تلك لست ليس".split())  # noqa: SIM905
 # The endings of words for a club's followers, as an indefinite object and in the plural.
 _FOLLOWERS = ("اويا", "اويين", "اويون")
+_BEFORE_PLACES = frozenset("ام ابو وادي بني تل بير كفر خميس راس".split())  # noqa: SIM905
+# Of a conference, a fair or a market in a city.
+_WIDE = frozenset("الدولي العالمي الوطني المالي الشمالي الجنوبي الشرقي الغربي".split())  # noqa: SIM905
 _DASHES = frozenset("-–—ـ")
 _LONGEST_DASH = 4
 # «جامعة أم» is not the end of a name.
@@ -47,6 +54,7 @@ _UNFINISHED = frozenset("بن ابن بنت ابو ابي ام عبد ال".spli
 _RARE = 10
 _FIRST_NAME = 5
 _FREQUENT = 30
+_MOST_COMMON_NAME = 100
 _SUFFIXES = ("ه", "ها", "هم", "نا")
 _MOST_TITLES = 2
 _SHORTEST = 3
@@ -66,6 +74,11 @@ def corrected(passage: Passage, found: Iterable[NameSpan]) -> list[NameSpan]:
         first, last = max(0, bisect_right(starts, span.start) - 1), bisect_left(starts, span.end)
         if last <= first or _is_month(passage, first, last) or _only_titles(passage, span, first, last):
             continue
+        if passage.words[last - 1].surface.endswith(_TANWEEN):  # «كاشفًا»: an indefinite object
+            if last - first == 1:
+                continue
+            span, last = span._replace(end=passage.words[last - 2].end), last - 1
+        span = _rejoined(passage, span, first, spans)
         span, last = _without_office(passage, span, first, last)
         if last == first or _is_blessing(passage, span, first):
             continue
@@ -74,6 +87,8 @@ def corrected(passage: Passage, found: Iterable[NameSpan]) -> list[NameSpan]:
         span, last = _finished(passage, span, first, last, following)
         span, first = _begun(passage, span, first, last, spans[-1].end if spans else 0)
         span = _institution(passage, span, first, last)
+        if span.type == "LOC" and is_described(passage, first, last):
+            continue
         if span.type == "LOC" and _is_agency(passage, span, pending[number + 1 : number + 2]):
             span = span._replace(type="ORG")
         if span.type in ("ORG", "MISC") and _is_phrase(passage.words[first:last]):
@@ -110,17 +125,37 @@ def institution(passage: Passage, first: int, start: int, kind: EntityType) -> t
 def is_newspaper(passage: Passage, first: int, start: int, end: int) -> bool:
     """Whether a name in quotation marks is that of a newspaper: «قال لـ"الرياض"», «صحيفة "الوطن"»."""
     text = passage.text
+    if start == passage.words[first].start and first and passage.words[first - 1].form in _NAMED_PAPERS:
+        return _adjacent(passage, first - 1, first)
     if not (start and text[start - 1] in _OPENING and text[end : end + 1] and text[end] in _CLOSING):
         return False
     return first > 0 and passage.words[first - 1].form in _PAPERS and start - passage.words[first - 1].end <= 2
 
 
 def is_adjective(passage: Passage, first: int, last: int) -> bool:
-    """Whether a country's name is an adjective («الباحثة السعودية», «الشركة السعودية للكهرباء»)."""
+    """Whether a country's name is an adjective («الباحثة السعودية», «منتجات سورية»)."""
     if last - first != 1 or first == 0 or not is_demonym(passage.words[first].form):
         return False
-    before = passage.words[first - 1].form
-    return _adjacent(passage, first - 1, first) and "ال" in before[:3] and before.endswith(("ه", "ات"))
+    before, word = passage.words[first - 1].form, passage.words[first].form
+    definite = "ال" in before[:3] or "لل" in before[:3]
+    return _adjacent(passage, first - 1, first) and definite == ("ال" in word[:3]) and before.endswith(("ه", "ات"))
+
+
+def is_described(passage: Passage, first: int, last: int) -> bool:
+    """Whether a masculine adjective follows a word that would be a city («الرباط الصليبي»); cities are feminine."""
+    words = passage.words
+    if last - first != 1 or last >= len(words):
+        return False
+    if not words[first].form.startswith("ال") or not _adjacent(passage, first, last):
+        return False
+    after = words[last].form
+    return (
+        after.startswith("ال")
+        and after.endswith("ي")
+        and len(after) > 5
+        and not is_demonym(after)
+        and after not in _WIDE
+    )
 
 
 @functools.lru_cache(50_000)
@@ -139,7 +174,7 @@ def is_institution(word: str) -> bool:
 def is_ordinary(word: str) -> bool:
     """Whether a word alone is no name: a kind of institution, a club's followers («نصراويا»), a word with a pronoun
     («عهده») or as an indefinite object («كاشفا»), a verb in the future («سنرى»), two words without a space."""
-    if is_institution(word) or word.endswith(_FOLLOWERS) or "اال" in word[2:]:
+    if is_institution(word) or word.removeprefix("ال") in _DISTRICTS or word.endswith(_FOLLOWERS) or "اال" in word[2:]:
         return True
     if clitics.counts().get(word):
         return False
@@ -170,9 +205,9 @@ def without_words(passage: Passage, found: Iterable[Match], recognised: Iterable
         if match.start > passage.words[match.first].start + 1 and word[1] in "وف":
             continue  # no particle stands before و and ف: «كوابل»
         alone = match.last - match.first == 1 and match.start == passage.words[match.first].start
-        if alone and word[0] in "بلكوف" and match.start not in begins:
-            if counts.get(word[1:], 0) >= _RARE * max(1, counts.get(word, 0)):
-                continue
+        other = counts.get(word[1:], 0) if alone and word[0] in "بلكوف" and match.start not in begins else 0
+        if other >= _RARE * max(1, counts.get(word, 0)):
+            continue
         kept.append(match)
     return kept
 
@@ -181,7 +216,8 @@ def is_introduced(passage: Passage, word: Token, start: int, span: NameSpan) -> 
     """Whether a single word is known from names, or introduced as one: by a title, «شركة», «مدينة», quotation marks."""
     text = passage.text
     bare = _bare(passage, span, word)
-    if clitics.counts().get(bare, 0) > word_counts("ar").get(bare, 0):
+    known = clitics.counts().get(bare, 0)
+    if known and known >= word_counts("ar").get(bare, 0):
         return True  # more often in names than in the news
     if start and text[start - 1] in _OPENING and text[word.end : word.end + 1] in _CLOSING:
         return span.type == "ORG"
@@ -220,15 +256,21 @@ def _institution(passage: Passage, span: NameSpan, first: int, last: int) -> Nam
     if kind != "PER":  # «الملك سعود» as an organisation: the title belongs to the name of what stands before
         while first + own < last - 1 and words[first + own].form.startswith("ال") and is_title(words[first + own].form):
             own += 1
-    if kind == "ORG" and last - first > 1 and words[first].form.removeprefix("ال") in _ORGANISATIONS:
-        span = span._replace(end=_tail(passage, last, foreign=False))
+    if kind == "ORG" and last - first > 1 and words[last - 1].form == "لكره" and "اتحاد" not in words[first].form:
+        return span._replace(end=words[last - 2].end)  # «النصر لكرة القدم»
+    if kind == "ORG" and last - first > 1 and _bare(passage, span, words[first]).removeprefix("ال") in _ORGANISATIONS:
+        span = span._replace(end=name_end(passage, last, foreign=False))
     found = institution(passage, first + own, words[first + own].start if own else span.start, kind)
     if found is None or (found[1] == kind and not own):  # «حي البياع» is also called «البياع»
-        return span._replace(end=_tail(passage, last)) if kind == "LOC" and words[first].form in _UNFINISHED else span
-    return span._replace(start=min(found[0], span.start), end=max(span.end, _tail(passage, last)), type=found[1])
+        return (
+            span._replace(end=name_end(passage, last)) if kind == "LOC" and words[first].form in _UNFINISHED else span
+        )
+    return span._replace(
+        start=min(found[0], span.start), end=max(span.end, name_end(passage, last, foreign=False)), type=found[1]
+    )
 
 
-def _tail(passage: Passage, last: int, foreign: bool = True) -> int:
+def name_end(passage: Passage, last: int, foreign: bool = True) -> int:
     """Where an organisation's name ends: after «الدولي», «للعلوم والتقنية», «لسلامة النقل».
 
     Without ``foreign``, demonyms after it are not part of the name.
@@ -264,31 +306,34 @@ def _finished(passage: Passage, span: NameSpan, first: int, last: int, following
     if span.type != "PER" or last - first != 1 or following_word.start == following:
         return span, last
     given = _bare(passage, span, words[first])
-    if not (_is_surname(following_word.form) and _is_first_name(given)) and not (
-        is_given_name(given) and _is_unknown(following_word.form)
-    ):
+    if given.startswith("ال"):
+        return span, last
+    known = is_given_name(given) and _is_known(following_word.form)
+    if not known and not (_is_surname(following_word.form) and _is_first_name(given)):
         return span, last
     return span._replace(end=following_word.end), last + 1
 
 
 def _begun(passage: Passage, span: NameSpan, first: int, last: int, taken: int) -> tuple[NameSpan, int]:
-    """A surname that was recognised without the given name before it, and its first word.
+    """A name that was recognised without its first word, and the number of that word.
 
     What is before the offset ``taken`` belongs to another name.
     """
     words = passage.words
-    if first > 0 and words[first - 1].start < taken:
+    if first == 0 or words[first - 1].start < taken or not _adjacent(passage, first - 1, first):
         return span, first
-    if last - first != 1 or first == 0 or span.start != words[first].start or not _adjacent(passage, first - 1, first):
-        return span, first
-    before = words[first - 1]
-    if span.type == "LOC" and before.form in ("ام", "ابو"):
+    before, word = words[first - 1], words[first]
+    if span.type == "PER" and word.form == "بن" and (is_given_name(before.form) or is_demonym(before.form)):
         return span._replace(start=before.start), first - 1
-    if span.type != "PER" or before.surface.endswith("ى") or is_given_name(words[first].form):
+    if last - first != 1 or span.start != word.start:
         return span, first
-    for letters, rest in first_forms(before.form):
-        if len(rest) >= _SHORTEST and is_given_name(rest) and before.form[:letters] in ("", "و"):
-            return span._replace(start=before.start + after_letters(before.surface, letters)), first - 1
+    if span.type == "LOC" and before.form in _BEFORE_PLACES:
+        return span._replace(start=before.start), first - 1
+    if span.type == "PER" and not before.surface.endswith("ى") and not is_given_name(word.form):  # «على» is no Ali
+        for letters, rest in first_forms(before.form):
+            common = word_counts("ar").get(rest, 0) > _MOST_COMMON_NAME  # «زار» is more often a verb than a name
+            if len(rest) >= _SHORTEST and is_given_name(rest) and not common and before.form[:letters] in ("", "و"):
+                return span._replace(start=before.start + after_letters(before.surface, letters)), first - 1
     return span, first
 
 
@@ -301,6 +346,17 @@ def _vocative(passage: Passage, span: NameSpan, first: int, last: int, seen: set
     if head.form.startswith("يا") and head.start == span.start and {rest, f"ال{rest}"} & seen:
         return span._replace(start=head.start + after_letters(head.surface, 2)), first
     return span, first
+
+
+def _rejoined(passage: Passage, span: NameSpan, first: int, before: list[NameSpan]) -> NameSpan:
+    """A name with the letter after a quotation mark («"برايس ووترهاوس"»), and without «و» after another place."""
+    word = passage.words[first]
+    if span.start > word.start and passage.text[word.start - 1 : word.start] in _QUOTES and word.form[0] in "بلكف":
+        return span._replace(start=word.start)
+    follows = before and before[-1].type == span.type == "LOC" and before[-1].end + 1 == span.start == word.start
+    if follows and word.form.startswith("و") and len(word.form) > _SHORTEST + 1:
+        return span._replace(start=word.start + after_letters(word.surface, 1))
+    return span
 
 
 def _without_office(passage: Passage, span: NameSpan, first: int, last: int) -> tuple[NameSpan, int]:
@@ -328,7 +384,7 @@ def _is_office(word: str) -> bool:
 
     Words with the article are often surnames (آل الشيخ).
     """
-    bare = word.removeprefix("و")
+    bare = word if word in _OFFICES else word.removeprefix("و")
     if len(bare) == 1 or bare in _OFFICES:
         return True
     if bare in _UNFINISHED or bare.startswith("ال") or not is_title(bare) or is_given_name(bare):
@@ -338,8 +394,9 @@ def _is_office(word: str) -> bool:
 
 def _only_titles(passage: Passage, span: NameSpan, first: int, last: int) -> bool:
     forms = [_bare(passage, span, word) for word in passage.words[first:last]]
-    return span.type == "PER" and all(
-        word.removeprefix("و") in _OFFICES or (is_title(word) and not is_given_name(word)) for word in forms
+    return span.type in ("PER", "MISC") and all(
+        word in _OFFICES or word.removeprefix("و") in _OFFICES or (is_title(word) and not is_given_name(word))
+        for word in forms
     )
 
 
@@ -347,8 +404,10 @@ def _is_agency(passage: Passage, span: NameSpan, following: list[NameSpan]) -> b
     """Whether a name opens a dateline and is that of an agency or a paper: «واس- جدة:»."""
     if not following or following[0].type != "LOC" or following[0].start - span.end > _LONGEST_DASH:
         return False
-    before, between = passage.text[: span.start].rstrip(" "), passage.text[span.end : following[0].start]
-    return before[-1:] in ("", "\n") and between.strip(" ") in _DASHES
+    before = passage.text[max(0, span.start - _LONGEST_DASH) : span.start].rstrip(" ")
+    between = passage.text[span.end : following[0].start]
+    opens = before.endswith("\n") or (not before and span.start <= _LONGEST_DASH)
+    return opens and between.strip(" ") in _DASHES
 
 
 def _is_month(passage: Passage, first: int, last: int) -> bool:
@@ -388,15 +447,9 @@ def _is_surname(word: str) -> bool:
     return word.startswith("ال") and not is_title(word) and word_counts("ar").get(word, 0) < _RARE
 
 
-def _is_unknown(word: str) -> bool:
-    """Whether a word is in no news and looks like no verb, nor like a word with a particle."""
-    counts = word_counts("ar")
-    return (
-        len(word) >= _SHORTEST
-        and word not in counts
-        and word[0] not in "يتنساو"
-        and (word[0] not in "فبلك" or word[1:] not in counts)
-    )
+def _is_known(word: str) -> bool:
+    """Whether a word is at least as frequent in names as in the news, and does not begin with a conjunction."""
+    return not word.startswith("و") and clitics.counts().get(word, 0) >= max(1, word_counts("ar").get(word, 0))
 
 
 def _start(word: Token) -> int:

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Container
 from pathlib import Path
 
+from enrich.entities.gazetteer.name_words import is_given_name
 from enrich.text.tokens import after_letters
 
 _NAMES = Path(__file__).with_name("model") / "names.txt"
@@ -41,6 +42,8 @@ def length(surface: str, form: str, seen: Container[str]) -> int:
     ``form`` is the word's form, ``seen`` holds the forms of words in the article's names so far.
     """
     letters = 0
+    if is_given_name(form):
+        return 0
     if form[0] in _MOST and surface[1:2] in _HAMZA and len(form) > _SHORTEST:
         letters = 1  # «كأرسطو», «لأوباما»: within a word, alef with hamza begins another word
     elif _carries(form, seen):
