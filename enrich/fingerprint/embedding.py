@@ -148,7 +148,9 @@ def steps(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors (…, n) of length 1, or of zeros."""
-    return vectors / np.maximum(np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True)), np.float32(1e-6))
+    lengths = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
+    found: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-6))
+    return found
 
 
 def cosines(

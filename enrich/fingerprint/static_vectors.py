@@ -50,9 +50,11 @@ class StaticVectors:
         found[:, 0::2] = packed.view(np.int8) >> 4
         found[:, 1::2] = (packed << 4).view(np.int8) >> 4
         blocks = found.reshape(len(rows), -1, _BLOCK)
-        total = np.einsum("rbd,rb->bd", blocks, self._scales[rows]).ravel()
-        length = float(np.sqrt(total @ total))
-        return total / np.float32(length) if length else total
+        total: NDArray[np.float32] = np.einsum("rbd,rb->bd", blocks, self._scales[rows]).ravel()
+        length = np.float32(np.sqrt(total @ total))
+        if length:
+            total /= length
+        return total
 
     def _of(self, word: str) -> tuple[int, ...]:
         """The rows of a word's pieces."""
