@@ -16,7 +16,7 @@ from typing import Any
 import regex
 
 from enrich import languages
-from enrich.entities import countries
+from enrich.entities import countries, matching
 from enrich.entities.gazetteer import entries
 from enrich.entities.gazetteer.entries import Alias, Entry
 from enrich.entities.linking import local_id
@@ -91,7 +91,7 @@ def find(parts: Sequence[Part], language: str) -> list[list[Match]]:
     grammar = _grammar(language)
     if grammar is None:
         return [matched for _, matched, _ in parts]
-    bodies = [_bodies(passage, matched, grammar) for passage, matched, _ in parts]
+    bodies = [_bodies(passage, matched, language, grammar) for passage, matched, _ in parts]
     if not any(bodies):
         return [matched for _, matched, _ in parts]
     for (passage, _, recognised), found in zip(parts, bodies, strict=True):
@@ -183,11 +183,11 @@ def _named_countries(bodies: Iterable[_Body]) -> dict[tuple[str, str], str | Non
     return named
 
 
-def _bodies(passage: Passage, matched: Sequence[Match], grammar: _Grammar) -> list[_Body]:
-    """The bodies of a passage from left to right, with the countries that are named next to them."""
+def _bodies(passage: Passage, matched: Sequence[Match], language: str, grammar: _Grammar) -> list[_Body]:
+    """The bodies of a passage from left to right, with the countries that are named next to them or in their names."""
     if grammar.openings.keys().isdisjoint([word.form for word in passage.words]):
         return []
-    return list(_Reader(passage, matched, grammar).read())
+    return list(_Reader(passage, [*matching.strong(passage, language), *matched], grammar).read())
 
 
 class _Reader:
@@ -443,7 +443,7 @@ def _key(alias: Alias) -> tuple[str, str, str] | None:
     if grammar is None or grammar.openings.keys().isdisjoint(alias.forms):
         return None
     passage = Passage(" ".join(alias.words))
-    for body in _bodies(passage, (), grammar):
+    for body in _Reader(passage, (), grammar).read():
         if body.country is not None and body.first == 0 and body.last == len(passage.words):
             return body.kind, body.subject, body.country
     return None

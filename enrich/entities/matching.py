@@ -54,6 +54,11 @@ def matches(passage: Passage, language: str, recognised: Iterable[NameSpan]) -> 
     return _alone(passage, language, found, confirmed)
 
 
+def strong(passage: Passage, language: str) -> list[Match]:
+    """The strong names in a passage, in order, also those that are part of a longer name («Damascus University»)."""
+    return list(_matches(passage, language, lambda _alias, _start, _end: False))
+
+
 def _alone(
     passage: Passage, language: str, found: list[Match], confirmed: Container[tuple[int, int, str]]
 ) -> list[Match]:

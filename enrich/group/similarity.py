@@ -34,7 +34,7 @@ _WEIGHTS: Scores = np.array(
         # The longer articles are, the more alike those of one topic are in meaning, and the more names they share with
         # other news of the same people: only both together say that it is the same news.
         [0.0, 0.25 / 0.45, 0.0, 1.0 / 0.45],
-        [0.0, 0.0, 0.0, 1.0 / 0.2],
+        [0.0, 0.0, 0.0, 1.0 / 0.14],
     ],
     np.float32,
 )

@@ -9,7 +9,7 @@ from evaluation.labelled_streams import seeds
 from evaluation.titles import half
 
 # A little below the measured figures: docs/reference/evaluation.md.
-SEEDS = {"all": 0.95, "within": 0.97, "across": 0.90}
+SEEDS = {"all": 0.94, "within": 0.95, "across": 0.92}
 
 
 def test_the_stories_of_seeds() -> None:
