@@ -54,12 +54,8 @@ class Writer:
             self._journal = None
 
     def invalidate(self) -> None:
-        """Note that another worker may write from now on; the next batch verifies that the state is still current.
-
-        Inputs that are read and held are dropped, and delivered again where this worker keeps the partition.
-        """
+        """Note that another worker may write from now on; the next batch verifies that the state is still current."""
         self._verified = False
-        self._highest = self._done
 
     async def process(self, inputs: Sequence[SourceRecord], held: Collection[int] = ()) -> None:
         """Publish the output for these records, and before it that of any input that was skipped. Safe to repeat.
