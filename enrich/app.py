@@ -27,7 +27,6 @@ from mode.supervisors import CrashingSupervisor
 from redis import RedisError
 
 from enrich.consumer import stall
-from enrich.consumer.in_order import arrival_header, batches_in_order
 from enrich.consumer.positions import WorkerApp, WorkerConsumer, check_logs
 from enrich.consumer.stall import PartitionLag, StallDetector, Stalled
 from enrich.stage import (
@@ -37,7 +36,10 @@ from enrich.stage import (
     TRENDS,
     Letter,
     RecordProducer,
+    arrival,
+    arrival_header,
     batches,
+    batches_in_order,
     dead_letter,
     retry_until_available,
     source_record,
@@ -309,7 +311,7 @@ class GroupStage(Stage):
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Publish articles and stories."""
-        ordered = batches_in_order(stream, self.topic, 200, self._worker.idle_topics)
+        ordered = batches_in_order(stream, self.topic, 200, self._worker.idle_topics, arrival)
         async for events, held in ordered:
             async with self.batch_in_flight:
                 # Records fetched before a rebalance may belong to another worker now, and are not ours to write. If
