@@ -78,7 +78,7 @@ async def test_an_article_that_is_too_large_for_a_broker_becomes_a_dead_letter(
 
     async with running(own, stages=["annotate", "group"]):
         assert await eventually(published) == ["small-0", "small-1", "small-2", "small-3"]
-        (letter,) = await eventually(lambda: letters(bootstrap))
+        (letter,) = await letters(bootstrap)
     assert letter.stage == ("annotate" if topic is kafka_topics.ANNOTATED else "group")
     assert "MessageSizeTooLargeError" in letter.cause
     assert b'"large"' in (letter.value or b"")
