@@ -98,7 +98,7 @@ async def _group(bootstrap: str, articles: int) -> None:
     for number, article in enumerate(_articles(articles)):
         output = journal.grouper.process(article)
         if output is not None:
-            entries.append(JournalEntry(number, output, number))
+            entries.append(JournalEntry(number, output))
         if len(entries) >= BATCH:
             await journal.append(entries)
             entries = []

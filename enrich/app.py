@@ -36,10 +36,7 @@ from enrich.stage import (
     TRENDS,
     Letter,
     RecordProducer,
-    arrival,
-    arrival_header,
     batches,
-    batches_in_order,
     dead_letter,
     retry_until_available,
     source_record,
@@ -283,7 +280,7 @@ class AnnotateStage(Stage):
         value = article.encode()
         if len(value) > _MAX_ANNOTATED_BYTES:
             raise ValueError(f"the annotated article has {len(value)} bytes; the limit is {_MAX_ANNOTATED_BYTES}")
-        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value, [arrival_header(article.received_at)])
+        return Output(kafka_topics.ANNOTATED.name, article.id.encode(), value)
 
     async def _write(self, annotated: Sequence[tuple[EventT, Output]], letters: Sequence[Letter]) -> None:
         """Produce the articles, and the dead letters with those that Kafka refuses. Safe to repeat."""
@@ -311,15 +308,13 @@ class GroupStage(Stage):
 
     async def run(self, stream: StreamT[bytes]) -> None:
         """Publish articles and stories."""
-        ordered = batches_in_order(stream, self.topic, 200, self._worker.idle_topics, arrival)
-        async for events, held in ordered:
+        async for events in self._batches(stream, limit=200):
             async with self.batch_in_flight:
                 # Records fetched before a rebalance may belong to another worker now, and are not ours to write. If
                 # they are still ours, they are delivered again.
                 current = [e for e in events if e.message.generation_id == self._worker.app.consumer_generation_id]
                 if current:
-                    later = [event.message.offset for event in held]
-                    attempt = partial(self._writer.process, [*map(source_record, current)], later)
+                    attempt = partial(self._writer.process, [*map(source_record, current)])
                     await retry_until_available(self.name, attempt, on_failure=self._writer.reset)
             RECORDS.labels(self.name).inc(len(current))
 

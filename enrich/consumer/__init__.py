@@ -1,8 +1,7 @@
 """What Faust's consumer lacks.
 
-============= ====================================================================
-positions     a consumer whose positions are verified at each assignment
-stall         detects partitions that no longer advance although records wait
-arrival_order puts records into the order in which their articles arrived
-============= ====================================================================
+========= ====================================================================
+positions a consumer whose positions are verified at each assignment
+stall     detects partitions that no longer advance although records wait
+========= ====================================================================
 """

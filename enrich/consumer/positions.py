@@ -223,7 +223,7 @@ async def _published(settings: Settings, logs: LogIds, assigned: set[TP]) -> Pub
     if newest is None:
         return Published(empty=oldest == 0)
     valid = newest.logs in (b"", log_positions.group_logs(logs))
-    return Published(False, newest.done if valid else None, newest.arrived)
+    return Published(False, newest.input_offset if valid else None, newest.arrived)
 
 
 def _report(partition: TopicPartition, known: Commit, place: Commit, cause: Cause) -> None:

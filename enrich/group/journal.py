@@ -1,12 +1,11 @@
 """Group's state on Kafka: written with its output, restored from it.
 
 Every record that group publishes on ``updates`` has headers: the offset on ``articles.annotated`` of the input it was
-made from, which of that input's records it is (``part``, such as ``2/3``), the offset up to which all inputs are done
-(``done``, where that is another one: group puts inputs into the order of their arrival), and, on the article's record,
-the state that group keeps of the step (``entry``). So one append writes a record, the state that made it and the input
-offset it reflects, and a worker that takes over continues from what subscribers saw. ``group.entries`` holds snapshots
-of the entries for speed only: entries without a snapshot are read from ``updates``, and entries found in both are
-restored once.
+made from, which of that input's records it is (``part``, such as ``2/3``), and, on the article's record, the state that
+group keeps of the step (``entry``). So one append writes a record, the state that made it and the input offset it
+reflects, and a worker that takes over continues from what subscribers saw. ``group.entries`` holds snapshots of the
+entries for speed only: entries without a snapshot are read from ``updates``, and entries found in both are restored
+once.
 """
 
 import asyncio
@@ -35,7 +34,6 @@ log = structlog.get_logger(__name__)
 _TYPE: Final = "type"
 _INPUT: Final = "input"
 _PART: Final = "part"
-_DONE: Final = "done"
 _ENTRY: Final = "entry"
 _LOGS: Final = "logs"
 _KINDS: Final = (b"article", b"story")
@@ -43,8 +41,6 @@ _KINDS: Final = (b"article", b"story")
 _OTHER_TYPES: Final = (fencing.FENCE, "trend")
 _PART_FORM: Final = re.compile(rb"([1-9]\d{0,8})/([1-9]\d{0,8})")
 _INPUT_FORM: Final = re.compile(rb"\d{1,18}")
-# -1: the first input is not done yet.
-_DONE_FORM: Final = re.compile(rb"-1|\d{1,18}")
 # Arrival times and the log's timestamps are from different machines, whose clocks may differ.
 _CLOCK_SKEW: Final = timedelta(minutes=10)
 
@@ -71,39 +67,30 @@ class JournalConfig:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """Group's output for the record at offset ``input_offset`` of ``articles.annotated``.
-
-    ``done``: with it, all inputs up to this offset are done.
-    """
+    """Group's output for the record at offset ``input_offset`` of ``articles.annotated``."""
 
     input_offset: int
     output: GroupOutput
-    done: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where one of group's records comes from: it is part ``part`` of ``parts`` of the output for an input.
-
-    With that output, all inputs up to ``done`` are done.
-    """
+    """Where one of group's records comes from: it is part ``part`` of ``parts`` of the output for an input."""
 
     input_offset: int
     part: int
     parts: int
     entry: bytes | None
-    done: int
 
 
 class Journal:
     """Group's state, with the write fence on ``updates``.
 
     ``grouper`` agrees with ``updates`` between two calls: the caller must ``append`` what it processes with the
-    grouper, or close the journal. ``last_input`` is the offset on ``articles.annotated`` up to which all output is
-    complete, -1 when there is none; a worker that ended amid a batch may have published some of the next inputs too,
-    which the grouper then knows. ``newest`` is the newest article that was on ``updates`` at the start. ``recovered``
-    counts the entries restored from snapshots and from ``updates`` itself, the records there that group did not write,
-    and the entries that the grouper rejected. After any exception close the journal and open another one.
+    grouper, or close the journal. ``last_input`` is the last offset of ``articles.annotated`` whose output is complete,
+    -1 when there is none. ``newest`` is the newest article that was on ``updates`` at the start. ``recovered`` counts
+    the entries restored from snapshots and from ``updates`` itself, the records there that group did not write, and the
+    entries that the grouper rejected. After any exception close the journal and open another one.
     """
 
     def __init__(
@@ -180,7 +167,7 @@ class Journal:
         batches = [[record] for record in records] if singly else [records]
         offsets = [offset for batch in batches for offset in await self._writer.append(batch)]
         self._end = offsets[-1] + 1
-        self.last_input = entries[-1].done
+        self.last_input = entries[-1].input_offset
         at = 0
         for entry in entries:
             self._pending.add(offsets[at], entry.output.entry)
@@ -313,7 +300,7 @@ class _Recovery:
             log.error("partial_output_not_completed", input=last.input_offset, part=last.part, parts=last.parts)
             return []
         return [
-            _story_record(story, last.input_offset, last.done, part, last.parts)
+            _story_record(story, last.input_offset, part, last.parts)
             for part, story in enumerate(stories, start=2)
             if part > last.part
         ]
@@ -385,7 +372,7 @@ class _Recovery:
                 self.counts["from_updates"] += 1
                 await self._restore([origin.entry])
             if self.inputs_end is None or origin.input_offset < self.inputs_end:
-                self.last_input, self._last = origin.done, origin
+                self.last_input, self._last = origin.input_offset, origin
 
     async def _restore(self, entries: Sequence[bytes]) -> None:
         self._waiting += entries
@@ -402,14 +389,10 @@ class _Recovery:
 
 @dataclass(frozen=True, slots=True)
 class NewestArticle:
-    """The newest article that group has published, the offset of its input, and its arrival in ms since 1970.
-
-    Group was done with all inputs up to offset ``done`` then.
-    """
+    """The newest article that group has published, the offset of its input, and its arrival in ms since 1970."""
 
     id: bytes
     input_offset: int
-    done: int
     arrived: int
     logs: bytes = b""
     """``JournalConfig.logs`` of the group that published it; empty when unknown."""
@@ -428,11 +411,7 @@ async def newest_article(updates: kafka.Reader, end: int) -> NewestArticle | Non
                 arrived = _arrival(record.value)
                 if arrived is not None:
                     found = NewestArticle(
-                        record.key or b"",
-                        origin.input_offset,
-                        origin.done,
-                        arrived,
-                        dict(record.headers).get(_LOGS) or b"",
+                        record.key or b"", origin.input_offset, arrived, dict(record.headers).get(_LOGS) or b""
                     )
         if found is not None:
             return found
@@ -457,29 +436,21 @@ def _restore(grouper: Grouper, entries: Sequence[bytes]) -> tuple[int, bool]:
 def _records(entry: JournalEntry, logs: bytes) -> list[fencing.Record]:
     article, stories = entry.output.article, entry.output.stories
     parts = 1 + len(stories)
-    headers = [*_headers("article", entry.input_offset, entry.done, 1, parts), (_ENTRY, entry.output.entry)]
+    headers = [*_headers("article", entry.input_offset, 1, parts), (_ENTRY, entry.output.entry)]
     if logs:
         headers.append((_LOGS, logs))
     return [
         (article.id.encode(), article.encode(), headers),
-        *(
-            _story_record(story, entry.input_offset, entry.done, part, parts)
-            for part, story in enumerate(stories, start=2)
-        ),
+        *(_story_record(story, entry.input_offset, part, parts) for part, story in enumerate(stories, start=2)),
     ]
 
 
-def _story_record(story: Story, input_offset: int, done: int, part: int, parts: int) -> fencing.Record:
-    return story.id.encode(), story.encode(), _headers("story", input_offset, done, part, parts)
+def _story_record(story: Story, input_offset: int, part: int, parts: int) -> fencing.Record:
+    return story.id.encode(), story.encode(), _headers("story", input_offset, part, parts)
 
 
-def _headers(kind: str, input_offset: int, done: int, part: int, parts: int) -> kafka.Headers:
-    headers: kafka.Headers = [
-        (_TYPE, kind.encode()),
-        (_INPUT, str(input_offset).encode()),
-        (_PART, f"{part}/{parts}".encode()),
-    ]
-    return headers if done == input_offset else [*headers, (_DONE, str(done).encode())]
+def _headers(kind: str, input_offset: int, part: int, parts: int) -> kafka.Headers:
+    return [(_TYPE, kind.encode()), (_INPUT, str(input_offset).encode()), (_PART, f"{part}/{parts}".encode())]
 
 
 def _origin(record: ConsumerRecord) -> _Origin | None:
@@ -488,14 +459,13 @@ def _origin(record: ConsumerRecord) -> _Origin | None:
     match = _PART_FORM.fullmatch(headers.get(_PART) or b"")
     input_offset = headers.get(_INPUT) or b""
     kind = headers.get(_TYPE)
-    done = headers.get(_DONE) or input_offset
-    if match is None or not (_INPUT_FORM.fullmatch(input_offset) and _DONE_FORM.fullmatch(done)) or kind not in _KINDS:
+    if match is None or not _INPUT_FORM.fullmatch(input_offset) or kind not in _KINDS:
         return None
     part, parts = int(match[1]), int(match[2])
     entry = headers.get(_ENTRY) if kind == b"article" else None
     if part > parts or (part == 1) != (kind == b"article") or (part == 1) != (entry is not None):
         return None
-    return _Origin(int(input_offset), part, parts, entry, int(done))
+    return _Origin(int(input_offset), part, parts, entry)
 
 
 def _arrival(value: bytes | None) -> int | None:

@@ -6,10 +6,9 @@ delivered are read again from Kafka.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 
 import structlog
 from pydantic import ValidationError
@@ -40,10 +39,8 @@ class Writer:
         self._window = timedelta(hours=settings.story_window_hours)
         self._journal: Journal | None = None
         self._verified = True
-        # The offset up to which all inputs are processed. The journal knows only inputs that had an output.
+        # The last input offset processed. The journal knows only inputs that had an output.
         self._done = -1
-        # The highest offset processed.
-        self._highest = -1
         # Offsets of inputs that raised what nobody foresaw, or whose output Kafka refused: they are dead letters.
         self._refused: set[int] = set()
 
@@ -57,18 +54,14 @@ class Writer:
         """Note that another worker may write from now on; the next batch verifies that the state is still current."""
         self._verified = False
 
-    async def process(self, inputs: Sequence[SourceRecord], held: Collection[int] = ()) -> None:
+    async def process(self, inputs: Sequence[SourceRecord]) -> None:
         """Publish the output for these records, and before it that of any input that was skipped. Safe to repeat.
-
-        The records are in the order of their arrival; ``held`` are the offsets of those that are read but come later.
 
         Raises ``KafkaError``, or ``fencing.Fenced`` when another worker has taken over.
         """
         journal = await self._open()
-        first_held = min(held, default=None)
-        lowest = min(record.offset for record in inputs)
-        await self._replay_gap(lowest if first_held is None else min(lowest, first_held))
-        await self._emit(inputs, first_held)
+        await self._replay_gap(inputs[0].offset)
+        await self._emit(inputs)
         journal = await self._open()
         self._refused = {offset for offset in self._refused if offset > journal.last_input}
         WINDOW.set(len(journal.grouper))
@@ -91,7 +84,7 @@ class Writer:
             if not await self._continues(self._journal, logs):
                 log.error("group_reads_input_again", cause="its journal is of another articles.annotated or updates")
                 self._journal.last_input = -1
-            self._done = self._highest = self._journal.last_input
+            self._done = self._journal.last_input
         self._verified = True
         return self._journal
 
@@ -127,7 +120,7 @@ class Writer:
             return
         gap, published = {"first": self._done + 1, "last": first - 1}, 0
         async for inputs in self._read(self._done + 1, first):
-            published += await self._emit(inputs, inputs[-1].offset + 1)
+            published += await self._emit(inputs)
         if published:
             log.warning("skipped_inputs_replayed", articles=published, **gap)
 
@@ -153,37 +146,32 @@ class Writer:
             if batch:
                 yield batch
 
-    async def _emit(self, inputs: Sequence[SourceRecord], held: int | None = None) -> int:
-        """Process and publish these inputs; return how many of them had an output.
-
-        ``held``: the lowest offset that is read and left for later.
-        """
+    async def _emit(self, inputs: Sequence[SourceRecord]) -> int:
+        """Process and publish these inputs; return how many of them had an output."""
         published, rest, singly = 0, inputs, False
         while rest:
             journal = await self._open()
-            done = _done_with_each([record.offset for record in rest], self._highest, held)
             # In a thread, so that the event loop keeps sending heartbeats.
-            step = await asyncio.to_thread(_process, journal, rest[:1] if singly else rest, done, self._refused)
+            step = await asyncio.to_thread(_process, journal, rest[:1] if singly else rest, self._refused)
             await self._producer.send_letters(step.letters)  # before the records that mark their inputs as done
             try:
                 await journal.append(step.entries, singly=singly)
             except RecordRefused as error:
                 # Some of the records may be on the log: restore from there, and find the one that is refused.
                 self.reset()
-                if singly and not _has_published(await self._open(), rest[0]):
+                if singly and (await self._open()).last_input < rest[0].offset:
                     await self._refuse(rest[0], error)
                 singly = True
                 continue
             published += len(step.entries)
-            self._done = max(self._done, step.done)
-            self._highest = max(self._highest, *(record.offset for record in rest[: step.taken]))
-            rest = rest[step.taken :]
+            self._done = max(self._done, step.last)
+            rest = [record for record in rest if record.offset > step.last]
             if step.broken:
                 # The exception left the window between two states. The log has the one before.
-                reached = self._done, self._highest
+                done = self._done
                 self.reset()
                 await self._open()
-                self._done, self._highest = max(self._done, reached[0]), max(self._highest, reached[1])
+                self._done = max(self._done, done)
         return published
 
     async def _refuse(self, record: SourceRecord, error: RecordRefused) -> None:
@@ -194,27 +182,21 @@ class Writer:
 
 @dataclass
 class _Step:
-    """What ``_process`` made of the first ``taken`` of some inputs: outputs and dead letters.
+    """What ``_process`` made of some inputs up to offset ``last``: outputs and dead letters.
 
-    All inputs up to offset ``done`` are done with it. ``broken``: the last of them raised an exception that leaves the
-    grouper in an undefined state.
+    ``broken``: the last of them raised an exception that leaves the grouper in an undefined state.
     """
 
-    done: int
-    taken: int = 0
+    last: int
     entries: list[JournalEntry] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     broken: bool = False
 
 
-def _process(journal: Journal, inputs: Sequence[SourceRecord], done: Sequence[int], refused: set[int]) -> _Step:
-    """Process the records that are not in the journal yet, up to one that breaks the grouper; skip ``refused`` ones.
-
-    ``done``: with each input, the offset up to which all are done.
-    """
-    step = _Step(journal.last_input)
-    for record, done_with_it in zip(inputs, done, strict=False):
-        step.taken, step.done = step.taken + 1, max(step.done, done_with_it)
+def _process(journal: Journal, inputs: Sequence[SourceRecord], refused: set[int]) -> _Step:
+    """Process the records that are not in the journal yet, up to one that breaks the grouper; skip ``refused`` ones."""
+    step = _Step(inputs[-1].offset)
+    for record in inputs:
         if record.offset <= journal.last_input or record.offset in refused:
             continue
         try:
@@ -224,29 +206,12 @@ def _process(journal: Journal, inputs: Sequence[SourceRecord], done: Sequence[in
         except Exception as error:  # an error in one article must not affect the next
             step.letters.append(dead_letter(record, "group", error))
             refused.add(record.offset)
-            step.broken = True
+            step.last, step.broken = record.offset, True
             break
         else:
             if output is not None:
-                step.entries.append(JournalEntry(record.offset, output, step.done))
+                step.entries.append(JournalEntry(record.offset, output))
     return step
-
-
-def _done_with_each(offsets: Sequence[int], highest: int, held: int | None) -> list[int]:
-    """For each of some inputs, the offset up to which all are done once it and those before it are.
-
-    ``highest``: that of an input which was processed earlier; ``held``: the lowest one that comes later.
-    """
-    last = max(highest, *offsets)
-    reached = [*accumulate(offsets, max, initial=highest)][1:]
-    left = [*accumulate(reversed(offsets), min, initial=last + 1 if held is None else held)][::-1]
-    return [min(done, first_left - 1) for done, first_left in zip(reached, left[1:], strict=True)]
-
-
-def _has_published(journal: Journal, record: SourceRecord) -> bool:
-    """Whether the article that was newest on ``updates`` when the journal was opened, or an earlier one, is this."""
-    newest = journal.newest
-    return journal.last_input >= record.offset or (newest is not None and newest.input_offset == record.offset)
 
 
 def _parse(record: SourceRecord) -> AnnotatedArticle:

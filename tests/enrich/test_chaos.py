@@ -57,13 +57,10 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing(
         published = [event for event in events if isinstance(event, Article)]
         assert {article.id for article in published} == ids, "nothing is lost"
         assert len(published) == len(ids), "nothing is published twice"
-        annotated = (
+        expected = expected_events(
             AnnotatedArticle.model_validate_json(record.value)
             for record in await log_of(kafka.bootstrap, kafka_topics.ANNOTATED)
         )
-        # In the order of their arrival as far as group could know it; that order itself is another test's.
-        place = {article.id: number for number, article in enumerate(published)}
-        expected = expected_events(sorted(annotated, key=lambda article: place[article.id]))
         assert first_difference(events, expected) is None, "articles and stories are those of an uninterrupted run"
         top = await store.top("language", "all", limit=100)
         assert top.total == len(ids), "each is counted once"

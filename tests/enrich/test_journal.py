@@ -41,7 +41,7 @@ def step(number: int, stories: int = 1, arrived: datetime = NOW, kind: str = "en
     values = {"id": f"article.{number}", "revision": 1, "text": "", "received_at": arrived, "story": "", "topics": []}
     unknown = dict.fromkeys(("source", "url", "title", "published_at", "duplicate_of", "similarity"))
     article = Article.model_validate(values | unknown | {"language": "ar", "language_score": 1, "entities": []})
-    return JournalEntry(number, GroupOutput(article, stories_of(number, stories), entry(number, stories, kind)), number)
+    return JournalEntry(number, GroupOutput(article, stories_of(number, stories), entry(number, stories, kind)))
 
 
 class Recorder(Grouper):
