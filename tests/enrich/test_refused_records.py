@@ -138,7 +138,8 @@ TEXT = "The old bridge over the river was closed on Monday after engineers found
         {"sequence": 2**70},
         {"shingles": 2**40},
         {"terms": "////////"},
-        {"vector": "AA=="},
+        {"meaning": "AA=="},
+        {"event_title": "AA==", "event_text": "AA=="},
     ],
     ids=lambda changes: next(iter(changes)),
 )
