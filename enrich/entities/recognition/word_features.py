@@ -24,6 +24,8 @@ _SPELLING = str.maketrans(
         "چ": "ج",
     }
 )
+# The network was trained on news with these digits; others of the same value are the same number.
+_DIGITS = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "0123456789" * 2)
 # Further characters of a word are ignored.
 LONGEST = 30
 BUCKETS = 1 << 16
@@ -34,8 +36,8 @@ _CONJUNCTIONS, _PREPOSITIONS = "وف", "بلكس"
 
 
 def bare(word: str) -> str:
-    """A word without diacritics and tatweel; a word of nothing else is unchanged."""
-    return _MARKS.sub("", word) or word
+    """A word without diacritics and tatweel, its digits 0 to 9; a word of nothing else is unchanged."""
+    return (_MARKS.sub("", word) or word).translate(_DIGITS)
 
 
 def hashed(word: str) -> list[int]:
