@@ -1,4 +1,4 @@
-"""Measures whether events with the same actors are told apart: evaluation/gold/near_misses.jsonl.
+"""Measures whether events with the same actors are separated: evaluation/gold/near_misses.jsonl.
 
 Each event has two articles, ``a`` and ``b``, in two languages or in one, and a near-miss, ``n``: an article about
 another event with the same actors, in the same place, on the same day.

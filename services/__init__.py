@@ -11,7 +11,7 @@ normalization one spelling of Arabic words
 arabic        letter normalisation of camel-tools, or an equivalent
 connections   how to connect to Kafka and to Redis or Valkey: TLS, credentials, Sentinel
 addresses     which network addresses feeds and webhooks may connect to
-resolver      look-up of host names that users chose, in threads of its own
+resolver      look-up of host names that users chose, in separate threads
 backoff       delays between tries
 blocking      blocking work in threads, with a deadline
 child_parser  third-party parsers in child processes, with limits of time and memory

@@ -1,6 +1,6 @@
 """Articles a CPU-second that are acknowledged through ``POST``, beside a plain aiokafka producer.
 
-The articles are those of seeds/, each with a guid of its own. The producer writes the records that ingest makes of
+The articles are those of seeds/, each with its own guid. The producer writes the records that ingest makes of
 them: in requests of the same size, of which as many are under way at a time, each acknowledged by all replicas. It is
 measured with aiokafka's own settings and with those of ingest (``services.kafka.producer``); the ratio is that to the
 faster one.

@@ -131,7 +131,7 @@ _OWN_SHARE = 0.15
 _PUNJABI = _words("وچ وچوں نوں دا دیاں تے اے ایہ اوہ نیں ایس اوس ہن کیہ ایہناں اوہناں")
 _URDU = _words("میں کا کے کی کو سے ہے ہیں تھا تھے تھی اور یہ وہ نہیں گا گی پر بھی")
 # The Azerbaijani of Iran has the letters of Persian, but other small words, endings and vowels. Turkic in Arabic script
-# is Uzbek only where it has letters of its own.
+# is Uzbek only where it has its own letters.
 _AZERI = regex.compile(
     r"(?<!\p{L})(?:بیر|بو|ایله|اوچون|ائله|اولان|اولدو|چوخ|داها|سونرا|یئنی|نئجه|کیمی|ائتدی|ائدیب|دئدی|دئییر|یوخ)(?!\p{L})"
     r"|(?:لر|لار)(?:ی|ین|ده|دا|دن|دان|ه|ا)?(?!\p{L})|\p{L}(?:دیر|دیلر|دیلار|نین|یندا|یندن)(?!\p{L})|[گسک]ؤ|یئ|دئ"

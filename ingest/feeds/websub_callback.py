@@ -17,7 +17,7 @@ from services.settings import Settings
 _BODIES: Final = 8
 _REQUESTS: Final = 200
 _MAX_CHALLENGE: Final = 2_000
-# What a hub is told: 2xx ends the delivery, also of what is ignored; 410 ends the subscription; 5xx repeats it.
+# The answer to a hub: 2xx ends the delivery, also of what is ignored; 410 ends the subscription; 5xx repeats it.
 _STATUS: Final[dict[Delivered, int]] = {
     "unknown": 404,
     "ended": 410,

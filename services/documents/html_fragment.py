@@ -6,7 +6,7 @@ memory are linear in the length for any input, because no tree is built: HTML pa
 memory, on nested formatting.
 
 Blocks become paragraphs, ``<br>`` and rows become lines, the cells of a row are separated by `` | ``, items of lists
-begin with ``• ``. In a table for layout (cells of several lines or long ones) each cell has lines of its own.
+begin with ``• ``. In a table for layout (cells of several lines or long ones) each cell has separate lines.
 """
 
 import html
@@ -41,7 +41,7 @@ _HIDING_NAMES = frozenset(
     )
 )
 
-# The blank lines around a block: a paragraph, or a line of its own.
+# The blank lines around a block: a paragraph, or a separate line.
 _LINE, _PARAGRAPH = 1, 2
 _BLOCKS = dict.fromkeys(
     (

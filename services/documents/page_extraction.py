@@ -301,7 +301,7 @@ def _serialized(
 
 
 def _apart(element: HtmlElement) -> str:
-    """The markup of an element in a division of its own."""
+    """The markup of an element in a separate division."""
     return f"<div>{tostring(element, encoding='unicode', with_tail=False)}</div>"
 
 

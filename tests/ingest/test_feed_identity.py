@@ -77,7 +77,7 @@ ENTRIES = (
 
 
 def test_all_entries_are_articles_once() -> None:
-    """Whatever they share, each has an id of its own; read again, in any order and number, all are known."""
+    """Whatever they share, each has its own id; read again, in any order and number, all are known."""
     reader = Reader()
     first = reader.read(*ENTRIES)
     assert len(set(ids(first))) == len(ENTRIES)

@@ -163,7 +163,7 @@ async def test_a_counter_of_readers_is_no_revision(site: Site, polling: Polling,
 
 
 async def test_entries_that_share_a_guid_or_a_link(site: Site, polling: Polling, kafka: Kafka, name: str) -> None:
-    """Each of them becomes an article of its own, once."""
+    """Each of them becomes one article, once."""
     same_guid = [item(f"{name}-s", f"text {n}", link=f"https://example.org/{name}/{n}") for n in range(3)]
     same_link = [item(f"{name}-{n}", f"other {n}", link=f"https://example.org/{name}") for n in range(3)]
     only_link = [item(None, f"third {n}", link=f"https://example.org/{name}/page") for n in range(3)]

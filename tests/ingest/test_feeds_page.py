@@ -156,7 +156,7 @@ async def test_lists_go_in_and_out_on_the_page(gateway: Running, feeds: Feeds, t
 
 
 async def test_the_page_of_a_closed_gateway(chosen: Settings, feeds: Feeds, tmp_path: Path) -> None:
-    """A key is asked for; one that may only read sees the feeds, and is told that it cannot change them."""
+    """A key is asked for; one that may only read sees the feeds, and gets an error when it changes them."""
     await feeds.add(FeedOptions(url="https://a.example/"), most=10)
     enter = "document.getElementById('key-input').value = 'reads'; document.getElementById('key-form').requestSubmit()"
     async with _starter(chosen)(api_keys=hashed("reads:read")) as gateway, browser_page(tmp_path) as page:

@@ -9,7 +9,7 @@ from services.store.feeds import feed_id
 
 
 async def test_the_starter_list_can_be_imported() -> None:
-    """Every feed has a name, a language and an address of its own over HTTPS; Arabic comes first."""
+    """Every feed has a name, a language and its own address over HTTPS; Arabic comes first."""
     document = (resources.files("ingest") / "feeds.opml").read_bytes()
     feeds = await opml.parse(document, content_type="text/x-opml; charset=utf-8")
     assert len(feeds) >= 70

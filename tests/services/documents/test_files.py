@@ -60,7 +60,7 @@ ARABIC = "خبر عن ميناء العقبة والطاقة الشمسية في
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1256", "iso8859-6"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress], ids=["plain", "gzip", "zstd"])
 def test_encodings(encoding: str, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    """Text, JSON and JSONL of any encoding are read, with any line end; the file is told by its content alone."""
+    """Text, JSON and JSONL of any encoding are read, with any line end; the kind is found by the content alone."""
     row = json.dumps({"text": ARABIC}, ensure_ascii=False)
     contents = {
         "a.txt": ARABIC,
