@@ -40,7 +40,7 @@ async def test_a_paused_worker_that_resumes_corrupts_nothing(tmp_path: Path, wor
     async with AsyncExitStack() as stack:
         paused = await stack.enter_async_context(service(*options, log=tmp_path / "paused.log", **some))
         await _send(kafka, articles[:600])
-        await eventually(lambda: published(100))
+        await eventually(lambda: published(1))
         paused.process._child.send_signal(signal.SIGSTOP)
         assert not await published(2 * 600), "it is in the middle of its work"
         other = await stack.enter_async_context(service(*options, log=tmp_path / "other.log", **some))
